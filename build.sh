@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# The one entrance: every command first does what it needs. `./build.sh` alone lists the commands.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+configuration=Release
+packages=(libtorch-dev libmujoco-dev libopenblas0-openmp nodejs npm)
+
+usage() {
+    cat <<'TEXT'
+usage: ./build.sh COMMAND [ARGUMENT...]
+
+  setup          install what is missing (Debian packages, .NET tools and packages, plotting)
+  build          setup, then compile everything
+  test           build, then run all tests                      (arguments go to `dotnet test`)
+  train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
+  bench          build, then measure                            (arguments go to the benchmarks)
+
+`./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
+TEXT
+}
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+fail() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+
+missing_packages() {
+    local package
+    for package in "${packages[@]}"; do
+        case $package in # these may come from elsewhere than Debian
+            nodejs) command -v node >/dev/null && continue ;;
+            npm) command -v npm >/dev/null && continue ;;
+            libtorch-dev) [ -n "${LIBTORCH:-}" ] && continue ;;
+        esac
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || printf '%s ' "$package"
+    done
+}
+
+install_packages() {
+    local wanted
+    read -ra wanted <<<"$(missing_packages)"
+    [ ${#wanted[@]} -eq 0 ] && return
+    command -v apt-get >/dev/null || fail "apt-get not found: install the equivalents of ${wanted[*]} by hand"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null && sudo -n true 2>/dev/null ||
+            fail "packages are missing and neither root nor sudo is at hand; run: apt-get install ${wanted[*]}"
+        as_root=(sudo)
+    fi
+    say "installing ${wanted[*]}"
+    "${as_root[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
+}
+
+# Paket reads the feed from NUGET_SOURCE, so that no feed's address stands in the repository.
+choose_feed() {
+    [ -n "${NUGET_SOURCE:-}" ] || NUGET_SOURCE=$(dotnet nuget list source --format short | awk '$1 == "E" { print $2; exit }')
+    [ -n "$NUGET_SOURCE" ] || fail "no NuGet source is enabled: add one (dotnet nuget add source) or set NUGET_SOURCE"
+    export NUGET_SOURCE
+}
+
+setup() {
+    command -v dotnet >/dev/null || fail "the .NET 10 SDK is missing (no dotnet on PATH)"
+    command -v g++ >/dev/null || fail "a C++ compiler is missing (no g++ on PATH)"
+    install_packages
+    choose_feed
+    if [ ! -f .paket/Paket.Restore.targets ] || [ paket.lock -nt .paket/Paket.Restore.targets ]; then
+        say "restoring .NET packages"
+        dotnet tool restore >/dev/null
+        dotnet paket restore >/dev/null
+        touch .paket/Paket.Restore.targets
+    fi
+}
+
+build() {
+    setup
+    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary
+}
+
+run_tests() {
+    build
+    rm -rf artifacts/test-results
+    local status=0
+    dotnet test Sdac.Functional.sln -c $configuration --no-build -nologo \
+        --logger trx --results-directory artifacts/test-results "$@" || status=$?
+    return $status
+}
+
+command=${1:-}
+[ $# -gt 0 ] && shift
+case $command in
+    "" | help | -h | --help) usage ;;
+    setup) setup ;;
+    build) build ;;
+    test) run_tests "$@" ;;
+    train) build && exec dotnet fsi --exec scripts/train.fsx "$@" ;;
+    bench) build && exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
+    *) usage >&2; fail "unknown command '$command'" ;;
+esac

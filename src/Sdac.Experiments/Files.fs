@@ -1,0 +1,3 @@
+module Sdac.Experiments.Files
+
+let placeholder = ()

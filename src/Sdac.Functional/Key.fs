@@ -1,0 +1,3 @@
+module Sdac.Key
+
+let placeholder = ()

@@ -1,0 +1,1 @@
+namespace Sdac.Kernels; internal static class Placeholder { }

@@ -1,0 +1,1 @@
+namespace Sdac.Mujoco; internal static class Placeholder { }

@@ -1,0 +1,1 @@
+namespace TorchSharp; internal static class Placeholder { }

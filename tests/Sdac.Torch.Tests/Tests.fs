@@ -1,0 +1,6 @@
+module Sdac.Torch.Tests
+
+open Xunit
+
+[<Fact>]
+let ``placeholder`` () = Assert.True true
