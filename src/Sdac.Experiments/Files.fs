@@ -1,3 +1,87 @@
-module Sdac.Experiments.Files
+namespace Sdac.Experiments
 
-let placeholder = ()
+open System
+open System.IO
+open System.Runtime.InteropServices
+open System.Text
+
+/// Files that are either wholly there or not there.
+[<RequireQualifiedAccess>]
+module Files =
+    [<DllImport("libc", SetLastError = true)>]
+    extern int private ``open``(string path, int flags)
+
+    [<DllImport("libc", SetLastError = true)>]
+    extern int private fsync(int descriptor)
+
+    [<DllImport("libc", SetLastError = true)>]
+    extern int private close(int descriptor)
+
+    /// POSIX error numbers, which .NET passes on as the HResult of an IOException.
+    [<Literal>]
+    let private NoSpace = 28
+
+    [<Literal>]
+    let private ReadOnlyFileSystem = 30
+
+    [<Literal>]
+    let private QuotaUsedUp = 122
+
+    /// Runs a file operation on `path`; what the system refuses becomes a Storage failure that names path and mend.
+    let guarded (doing: string) (path: string) (operation: unit -> 'a) : 'a =
+        let storage text = Errors.fail (Storage text)
+
+        try
+            operation ()
+        with
+        | :? UnauthorizedAccessException ->
+            storage $"no permission to {doing} {path}: choose another place or change its permissions"
+        | :? DirectoryNotFoundException -> 
+            storage $"cannot {doing} {path}: a folder on the way does not exist or is a file; create it or choose another place"
+        | :? FileNotFoundException -> storage $"cannot {doing} {path}: there is no such file; check the path"
+        | :? IOException as error when error.HResult = NoSpace || error.HResult = QuotaUsedUp ->
+            storage $"the disk is full: cannot {doing} {path}; free some space (what was there before is unchanged)"
+        | :? IOException as error when error.HResult = ReadOnlyFileSystem ->
+            storage $"cannot {doing} {path}: the file system is read-only; choose another place"
+        | :? IOException as error -> storage $"cannot {doing} {path}: {error.Message}; choose another place"
+
+    /// Makes a rename in `folder` survive a power cut. File systems that cannot do so are left alone.
+    let private flushFolder (folder: string) =
+        if OperatingSystem.IsLinux() then
+            let descriptor = ``open`` (folder, 0)
+
+            if descriptor >= 0 then
+                fsync descriptor |> ignore
+                close descriptor |> ignore
+
+    let private folderOf (path: string) =
+        match Path.GetDirectoryName(Path.GetFullPath path) with
+        | null -> "/"
+        | folder -> folder
+
+    /// Writes a file so that at every moment either the old content or the whole new content is there: temporary file
+    /// beside it, flushed to disk, renamed, folder flushed. Fails with Storage; the old file is then untouched.
+    let writeAtomic (path: string) (write: Stream -> unit) =
+        let folder = folderOf path
+        let temporary = Path.Combine(folder, $".{Path.GetFileName path}.{Environment.ProcessId}.tmp")
+
+        guarded "write" path (fun () ->
+            try
+                using (new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 <<< 16)) (fun stream ->
+                    write stream
+                    stream.Flush true)
+
+                File.Move(temporary, path, true)
+                flushFolder folder
+            finally
+                File.Delete temporary)
+
+    /// Writes a text file (UTF-8, no byte order mark) atomically.
+    let writeText (path: string) (text: string) =
+        writeAtomic path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes text)))
+
+    /// Reads a text file.
+    let readText (path: string) = guarded "read" path (fun () -> File.ReadAllText path)
+
+    /// Creates a folder and those above it.
+    let createFolder (path: string) = guarded "create" path (fun () -> Directory.CreateDirectory path |> ignore)

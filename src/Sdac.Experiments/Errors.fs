@@ -1,0 +1,131 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+
+/// What a user can do something about. The text of each case is one sentence: the thing, the place, the mend.
+type Failure =
+    /// The command line cannot be understood.
+    | Usage of string
+    /// A setting is unknown, of the wrong kind or out of range.
+    | Settings of string
+    /// A file or folder cannot be read, written or created.
+    | Storage of string
+    /// A file exists but its content cannot be trusted.
+    | Damaged of string
+    /// An input (actions, states, a trace file) is not what the task takes.
+    | Input of string
+    /// A loss, a gradient or an observation is no longer finite.
+    | Diverged of string
+    /// A native library or a device is missing.
+    | Missing of string
+
+    /// The one sentence a user sees.
+    member failure.Sentence =
+        match failure with
+        | Usage text
+        | Settings text
+        | Storage text
+        | Damaged text
+        | Input text
+        | Diverged text
+        | Missing text -> text
+
+    /// The exit code of a script that ends with this failure; 1 is kept for faults of the program itself.
+    member failure.ExitCode =
+        match failure with
+        | Usage _ -> 2
+        | Settings _ -> 3
+        | Storage _ -> 4
+        | Damaged _ -> 5
+        | Input _ -> 6
+        | Diverged _ -> 7
+        | Missing _ -> 8
+
+/// Raised by everything in this library that a user can mend.
+type UserError(failure: Failure) =
+    inherit Exception(failure.Sentence)
+
+    member _.Failure = failure
+
+/// Raising failures, and naming near misses.
+[<RequireQualifiedAccess>]
+module Errors =
+    /// Ends the present operation with a failure.
+    let fail failure = raise (UserError failure)
+
+    /// The number of single-character edits (insert, delete, replace) between two texts, case ignored.
+    let private distance (a: string) (b: string) =
+        let a, b = a.ToLowerInvariant(), b.ToLowerInvariant()
+        let mutable previous = Array.init (b.Length + 1) id
+
+        for i in 1 .. a.Length do
+            let current = Array.zeroCreate (b.Length + 1)
+            current[0] <- i
+
+            for j in 1 .. b.Length do
+                let replaced = previous[j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
+                current[j] <- min replaced (min previous[j] current[j - 1] + 1)
+
+            previous <- current
+
+        previous[b.Length]
+
+    /// The valid name a misspelt one most likely means; None when nothing is valid.
+    let nearest (name: string) (valid: string seq) =
+        if Seq.isEmpty valid then None else Some(valid |> Seq.minBy (distance name))
+
+    /// The half sentence "unknown setting 'gama' in FILE: did you mean 'gamma'?".
+    let unknown (kind: string) (name: string) (place: string) (valid: string seq) =
+        let mend =
+            match nearest name valid with
+            | Some candidate -> $"did you mean '{candidate}'?"
+            | None -> "nothing is valid there; remove it"
+
+        let place = if place = "" then "" else $" in {place}"
+        $"unknown {kind} '{name}'{place}: {mend}"
+
+/// The outermost frame of a script.
+[<RequireQualifiedAccess>]
+module Main =
+    /// True when SDAC_DEBUG=1: failures then show where they were raised.
+    let private debugging () = Environment.GetEnvironmentVariable "SDAC_DEBUG" = "1"
+
+    /// The exception that says what happened, inside those that only say where.
+    let rec private cause (error: exn) =
+        match error, error.InnerException with
+        | (:? TypeInitializationException | :? System.Reflection.TargetInvocationException | :? AggregateException), NonNull inner ->
+            cause inner
+        | _ -> error
+
+    let private describe (error: exn) =
+        match error with
+        | :? UserError as error -> error.Failure.Sentence, error.Failure.ExitCode
+        | :? DllNotFoundException ->
+            let text = error.Message.Split('\n')[0]
+            $"a native library is missing ({text}): run `./build.sh setup`", (Missing "").ExitCode
+        | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
+        | _ -> error.Message.Replace("\r", "").Replace("\n", " ").Trim(), 1
+
+    /// Runs a script's body; a failure becomes one sentence on standard error and an exit code other than 0.
+    /// SDAC_DEBUG=1 adds the stack trace.
+    let run (name: string) (body: unit -> int) =
+        try
+            body ()
+        with
+        | :? Argu.ArguParseException as error when error.ErrorCode = Argu.ErrorCode.HelpText ->
+            printfn "%s" error.Message
+            0
+        | :? Argu.ArguParseException as error ->
+            let sentence = error.Message.Replace("ERROR: ", "").Split('\n')[0]
+            eprintfn $"{name}: {sentence.Trim()} (see --help)"
+            (Usage "").ExitCode
+        | error ->
+            let inner = cause error
+            let sentence, code = describe inner
+            eprintfn $"{name}: {sentence}"
+
+            if debugging () then
+                eprintfn $"{error}"
+
+            code

@@ -1,0 +1,216 @@
+namespace Sdac.Experiments
+
+open System
+open System.Globalization
+open System.Text.Encodings.Web
+open System.Text.Json
+open System.Text.Json.Nodes
+open System.Text.Json.Serialization
+open Microsoft.FSharp.Reflection
+
+/// Records and unions as JSON. Reading is strict about names, lenient about what is left out: a field that is not given keeps
+/// its value from a complete example, and an unknown one is a Settings failure that names the nearest valid one.
+[<RequireQualifiedAccess>]
+module Json =
+    /// Numbers in their shortest form that reads back to the same bits, names in camel case, cases without data as plain texts.
+    let options =
+        let options = JsonSerializerOptions(WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase)
+        options.Encoder <- JavaScriptEncoder.UnsafeRelaxedJsonEscaping
+        options.NumberHandling <- JsonNumberHandling.AllowNamedFloatingPointLiterals
+
+        let encoding =
+            JsonUnionEncoding.ExternalTag
+            ||| JsonUnionEncoding.NamedFields
+            ||| JsonUnionEncoding.UnwrapFieldlessTags
+            ||| JsonUnionEncoding.UnwrapSingleFieldCases
+            ||| JsonUnionEncoding.UnwrapOption
+
+        options.Converters.Add(JsonFSharpConverter(encoding, unionTagNamingPolicy = JsonNamingPolicy.CamelCase))
+        options
+
+    let private camel (name: string) = JsonNamingPolicy.CamelCase.ConvertName name
+
+    /// A value as indented JSON.
+    let print (value: 'a) = JsonSerializer.Serialize(value, options)
+
+    let private tree (value: 'a) =
+        JsonSerializer.SerializeToNode(value, options) |> Option.ofObj |> Option.defaultWith (fun () -> JsonObject())
+
+    let private isOption (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<option<_>>
+
+    let private isSequence (ty: Type) =
+        ty.IsArray || (ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<list<_>>)
+
+    let private elementOf (ty: Type) =
+        if ty.IsArray then
+            ty.GetElementType() |> Option.ofObj |> Option.defaultValue typeof<obj>
+        else
+            ty.GetGenericArguments()[0]
+
+    let private isUnion (ty: Type) = FSharpType.IsUnion ty && not (isOption ty) && not (isSequence ty)
+
+    let private fieldsOf (ty: Type) =
+        FSharpType.GetRecordFields ty |> Array.map (fun field -> camel field.Name, field.PropertyType)
+
+    let private below path name = if path = "" then name else $"{path}.{name}"
+
+    let private settings text = Errors.fail (Settings text)
+
+    let private at path = if path = "" then "" else $"'{path}' in "
+
+    /// Lays `given` over `complete` along the type, refusing names that the type does not have.
+    let rec private overlay (place: string) (path: string) (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) : JsonNode | null =
+        match given with
+        | :? JsonObject as given when FSharpType.IsRecord ty -> overlayRecord place path ty complete given
+        | null -> null
+        | given when FSharpType.IsRecord ty ->
+            settings $"{at path}{place} must be an object with named fields, not {given.ToJsonString()}"
+        | given when isOption ty -> overlay place path (ty.GetGenericArguments()[0]) null given
+        | given when isUnion ty ->
+            checkCase place path ty given
+            given.DeepClone()
+        | :? JsonArray as given when isSequence ty ->
+            JsonArray([| for item in given -> overlay place path (elementOf ty) null item |])
+        | given -> given.DeepClone()
+
+    and private overlayRecord place path ty complete given =
+        let fields = fieldsOf ty
+        let result = JsonObject()
+
+        match complete with
+        | :? JsonObject as complete ->
+            for pair in complete do
+                result[pair.Key] <- (match pair.Value with null -> null | value -> value.DeepClone())
+        | _ -> ()
+
+        for pair in given do
+            match fields |> Array.tryFind (fun (name, _) -> name = pair.Key) with
+            | Some(name, fieldType) -> result[name] <- overlay place (below path name) fieldType result[name] pair.Value
+            | None ->
+                let where = if path = "" then place else $"'{path}' of {place}"
+                settings (Errors.unknown "setting" pair.Key where (Array.map fst fields))
+
+        result
+
+    and private checkCase place path ty given =
+        let cases = FSharpType.GetUnionCases ty |> Array.map (fun case -> camel case.Name, case.GetFields())
+
+        let find name =
+            match cases |> Array.tryFind (fun (case, _) -> case = name) with
+            | Some(_, fields) -> fields
+            | None -> settings (Errors.unknown "choice" name $"'{path}' of {place}" (Array.map fst cases))
+
+        match given with
+        | :? JsonObject as given when given.Count = 1 ->
+            let pair = Seq.head given
+            let fields = find pair.Key
+
+            match pair.Value with
+            | :? JsonObject as inner when fields.Length > 1 ->
+                let names = fields |> Array.map (fun field -> camel field.Name)
+
+                for field in inner do
+                    if not (Array.contains field.Key names) then
+                        settings (Errors.unknown "setting" field.Key $"'{path}.{pair.Key}' of {place}" names)
+            | inner when fields.Length = 1 -> overlay place $"{path}.{pair.Key}" fields[0].PropertyType null inner |> ignore
+            | _ -> ()
+        | :? JsonValue as given when given.GetValueKind() = JsonValueKind.String -> given.GetValue<string>() |> find |> ignore
+        | _ ->
+            let names = String.Join(", ", Array.map fst cases)
+            settings $"{at path}{place} must name one of {names}"
+
+    /// The part of a System.Text.Json message that a user can use: where in the document.
+    let private whereIn (error: JsonException) =
+        match error.Path with
+        | null
+        | ""
+        | "$" -> ""
+        | path -> $" at '{path.TrimStart('$', '.')}'"
+
+    let private parseTree (place: string) (text: string) =
+        try
+            JsonNode.Parse(text, documentOptions = JsonDocumentOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true))
+        with :? JsonException as error ->
+            let line = error.LineNumber.GetValueOrDefault() + 1L
+            settings $"{place} is not JSON (line {line}, column {error.BytePositionInLine.GetValueOrDefault() + 1L}): correct it there"
+
+    let private materialise<'a> (place: string) (node: JsonNode | null) : 'a =
+        try
+            match JsonSerializer.Deserialize(node, typeof<'a>, options) with
+            | null -> settings $"{place} is empty: give a JSON object"
+            | value -> unbox<'a> value
+        with
+        | :? JsonException as error -> settings $"{place} has a value of the wrong kind{whereIn error}: compare with a printed specification"
+        | :? FormatException
+        | :? InvalidOperationException -> settings $"{place} has a value of the wrong kind: compare with a printed specification"
+
+    /// Reads a value from JSON text; what the text leaves out is taken from `complete`. `place` names the text in messages.
+    let parseOver (place: string) (complete: 'a) (text: string) : 'a =
+        parseTree place text |> overlay place "" typeof<'a> (tree complete) |> materialise place
+
+    /// Reads plain JSON as a tree.
+    let parseNode (place: string) (text: string) = parseTree place text
+
+    /// Every setting of a record type, with nested ones as "outer.inner".
+    let rec paths (ty: Type) : string list =
+        [ for name, fieldType in fieldsOf ty do
+              yield name
+
+              if FSharpType.IsRecord fieldType then
+                  yield! paths fieldType |> List.map (below name) ]
+
+    /// The full path meant by "gamma" or "algorithm.gamma": a last part that occurs once is enough.
+    let private resolve (place: string) (ty: Type) (key: string) =
+        let all = paths ty
+
+        if List.contains key all then
+            key
+        else
+            match all |> List.filter (fun path -> path.EndsWith("." + key, StringComparison.Ordinal)) with
+            | [ path ] -> path
+            | [] ->
+                let last (path: string) = path.Substring(path.LastIndexOf '.' + 1)
+                settings (Errors.unknown "setting" key place (all @ List.map last all))
+            | several ->
+                let candidates = String.Join(", ", several)
+                settings $"setting '{key}' is ambiguous: say which of {candidates}"
+
+    /// A value from the command line: JSON where it is JSON, a text otherwise.
+    let private literal (text: string) : JsonNode | null =
+        try
+            JsonNode.Parse text
+        with :? JsonException -> JsonValue.Create text
+
+    /// Changes one setting, `key` being its path or its unambiguous last part, `text` its new value.
+    let set (complete: 'a) (key: string) (text: string) : 'a =
+        let path = resolve "--set" typeof<'a> key
+        let names = path.Split '.'
+        let nest (name: string) (inner: JsonNode | null) : JsonNode | null = JsonObject([ Collections.Generic.KeyValuePair(name, inner) ])
+        let change = Array.foldBack nest names (literal text)
+        overlay "--set" "" typeof<'a> (tree complete) change |> materialise $"--set {key}={text}"
+
+/// Numbers as this program writes them everywhere: shortest text that reads back to the same bits, invariant culture,
+/// "NaN", "Infinity" and "-Infinity" as texts.
+[<RequireQualifiedAccess>]
+module Number =
+    /// Writes a number as a JSON value.
+    let write (writer: Utf8JsonWriter) (value: float) =
+        if Double.IsFinite value then writer.WriteNumberValue value
+        elif Double.IsNaN value then writer.WriteStringValue "NaN"
+        elif value > 0.0 then writer.WriteStringValue "Infinity"
+        else writer.WriteStringValue "-Infinity"
+
+    /// Reads a JSON value written by `write`; None when it is no number.
+    let tryRead (value: JsonElement) =
+        match value.ValueKind with
+        | JsonValueKind.Number -> Some(value.GetDouble())
+        | JsonValueKind.String ->
+            match value.GetString() with
+            | "NaN" -> Some Double.NaN
+            | "Infinity" -> Some Double.PositiveInfinity
+            | "-Infinity" -> Some Double.NegativeInfinity
+            | _ -> None
+        | _ -> None
+
+    /// For people: four significant digits.
+    let display (value: float) = value.ToString("G4", CultureInfo.InvariantCulture)

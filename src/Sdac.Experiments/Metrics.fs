@@ -1,0 +1,101 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+open System.Text.Json
+
+/// One figure of a line of metrics.
+type Figure =
+    | Count of int64
+    | Value of float
+    | Label of string
+    | Values of float list
+
+/// Lines of JSON appended to a file. Two runs with the same results write the same bytes: wall-clock figures therefore have a
+/// file of their own.
+type LineWriter private (path: string, stream: FileStream) =
+    let writer = new Utf8JsonWriter(stream, JsonWriterOptions(SkipValidation = true))
+    let newline = [| byte '\n' |]
+
+    /// Opens (or creates) a file and continues it at byte `position`; what lay behind is dropped.
+    static member Continue(path: string, position: int64) =
+        Files.guarded "write" path (fun () ->
+            let stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, 1 <<< 16)
+
+            if stream.Length < position then
+                let found = stream.Length
+                stream.Dispose()
+                Errors.fail (Damaged $"{path} is shorter ({found} bytes) than the checkpoint says ({position}): resume from an older checkpoint")
+
+            stream.SetLength position
+            stream.Position <- position
+            new LineWriter(path, stream))
+
+    /// A new file; an old one is replaced.
+    static member Create(path: string) = LineWriter.Continue(path, 0L)
+
+    /// Bytes written so far: where a resumed run goes on.
+    member _.Position = stream.Position
+
+    /// Appends one object with the figures in the given order.
+    member _.Write(figures: (string * Figure) list) =
+        Files.guarded "write" path (fun () ->
+            writer.WriteStartObject()
+
+            for name, figure in figures do
+                writer.WritePropertyName name
+
+                match figure with
+                | Count count -> writer.WriteNumberValue count
+                | Value value -> Number.write writer value
+                | Label text -> writer.WriteStringValue text
+                | Values values ->
+                    writer.WriteStartArray()
+                    values |> List.iter (Number.write writer)
+                    writer.WriteEndArray()
+
+            writer.WriteEndObject()
+            writer.Flush()
+            stream.Write(ReadOnlySpan newline)
+            writer.Reset())
+
+    /// Hands what was written to the system; `toDisk` waits until it is on the disk.
+    member _.Flush(toDisk: bool) = Files.guarded "write" path (fun () -> stream.Flush toDisk)
+
+    interface IDisposable with
+        member _.Dispose() =
+            Files.guarded "write" path (fun () ->
+                writer.Dispose()
+                stream.Dispose())
+
+/// Reading lines of metrics.
+[<RequireQualifiedAccess>]
+module Metrics =
+    let private figure (value: JsonElement) =
+        match value.ValueKind, Number.tryRead value with
+        | JsonValueKind.Number, _ when value.GetRawText() |> Seq.forall (fun c -> Char.IsDigit c || c = '-') -> Count(value.GetInt64())
+        | _, Some number -> Value number
+        | JsonValueKind.Array, _ -> Values [ for item in value.EnumerateArray() -> Number.tryRead item |> Option.defaultValue nan ]
+        | _ -> Label(value.ToString())
+
+    /// A figure as a number; None for a text or a list.
+    let number figure =
+        match figure with
+        | Count count -> Some(float count)
+        | Value value -> Some value
+        | Label _
+        | Values _ -> None
+
+    /// The lines of a file, each a map from name to figure. A last line that is cut off (the run was killed) is left out.
+    let read (path: string) : Map<string, Figure> list =
+        let text = Files.readText path
+        let complete = text.Substring(0, text.LastIndexOf '\n' + 1)
+
+        [ for line in complete.Split('\n', StringSplitOptions.RemoveEmptyEntries) do
+              let document =
+                  try
+                      JsonDocument.Parse line
+                  with :? JsonException ->
+                      Errors.fail (Damaged $"{path} holds a line that is not JSON: remove it")
+
+              yield Map [ for field in document.RootElement.EnumerateObject() -> field.Name, figure field.Value ] ]

@@ -1,0 +1,86 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+
+/// The folder of one run: what lies where, and who may write it.
+type RunFolder =
+    { Path: string }
+
+    /// The whole specification, as given and completed (JSON).
+    member folder.Spec = Path.Combine(folder.Path, "spec.json")
+    /// Program, libraries, processor and threads of the run (JSON).
+    member folder.Machine = Path.Combine(folder.Path, "machine.json")
+    /// Deterministic results, one JSON object a line.
+    member folder.Metrics = Path.Combine(folder.Path, "metrics.jsonl")
+    /// Wall-clock figures, one JSON object a line.
+    member folder.Timings = Path.Combine(folder.Path, "timings.jsonl")
+    /// The end of the run (JSON).
+    member folder.Summary = Path.Combine(folder.Path, "summary.json")
+    /// The learning curve: Vega-Lite specification.
+    member folder.CurveSpec = Path.Combine(folder.Path, "curve.vl.json")
+    /// The learning curve: picture.
+    member folder.Curve = Path.Combine(folder.Path, "curve.svg")
+    /// Checkpoints.
+    member folder.Checkpoints = Path.Combine(folder.Path, "checkpoints")
+    /// Held while a process writes to this folder.
+    member folder.Lock = Path.Combine(folder.Path, ".lock")
+
+/// Creating, opening and locking run folders.
+[<RequireQualifiedAccess>]
+module RunFolder =
+    let private isRun (folder: RunFolder) = File.Exists folder.Spec
+
+    let private clear (folder: RunFolder) =
+        Files.guarded "empty" folder.Path (fun () ->
+            for file in [ folder.Machine; folder.Metrics; folder.Timings; folder.Summary; folder.CurveSpec; folder.Curve ] do
+                File.Delete file
+
+            if Directory.Exists folder.Checkpoints then
+                Directory.Delete(folder.Checkpoints, true)
+
+            // Last: a folder without its specification is no longer recognised as a run.
+            File.Delete folder.Spec)
+
+    /// Takes the folder for this process until disposed; a second process is refused with Storage.
+    let lock (folder: RunFolder) : IDisposable =
+        try
+            new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
+        with
+        | :? UnauthorizedAccessException ->
+            Errors.fail (Storage $"no permission to write in {folder.Path}: choose another folder with --out")
+        | :? IOException as error when error.HResult = 11 (* EAGAIN: somebody else holds it *) || error.Message.Contains "being used" ->
+            Errors.fail (Storage $"another process is writing to {folder.Path}: wait for it or choose another folder with --out")
+        | :? IOException as error -> Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")
+
+    /// A new run folder. An existing one is refused unless it is empty, or holds a run and `overwrite` is set.
+    let create (path: string) (overwrite: bool) =
+        let folder = { Path = Path.GetFullPath path }
+
+        if File.Exists folder.Path then
+            Errors.fail (Storage $"{path} is a file: choose another folder with --out")
+
+        let occupied = Directory.Exists folder.Path && Seq.exists (fun (entry: string) -> entry <> folder.Lock) (Directory.EnumerateFileSystemEntries folder.Path)
+
+        match occupied, isRun folder, overwrite with
+        | true, true, false ->
+            Errors.fail (Storage $"the run folder {path} already holds a run: add --overwrite to replace it or choose another with --out")
+        | true, false, _ -> Errors.fail (Storage $"the folder {path} holds something that is not a run: choose another with --out")
+        | true, true, true -> using (lock folder) (fun _ -> clear folder)
+        | false, _, _ -> ()
+
+        Files.createFolder folder.Path
+        Files.createFolder folder.Checkpoints
+        folder
+
+    /// An existing run folder; Storage when it is none.
+    let openExisting (path: string) =
+        let folder = { Path = Path.GetFullPath path }
+
+        if not (Directory.Exists folder.Path) then
+            Errors.fail (Storage $"there is no run folder {path}: check the path, or train first with train.fsx --out {path}")
+
+        if not (isRun folder) then
+            Errors.fail (Storage $"{path} is not a run folder (spec.json is missing): give the folder that train.fsx --out made")
+
+        folder

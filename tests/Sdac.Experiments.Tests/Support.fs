@@ -1,0 +1,58 @@
+module Sdac.Experiments.Tests.Support
+
+open System
+open System.IO
+open FsCheck
+open FsCheck.FSharp
+open Sdac.Experiments
+open Xunit
+
+// Some tests look at what is printed, and there is one console.
+[<assembly: CollectionBehavior(DisableTestParallelization = true)>]
+do ()
+
+/// Checks a property with a fixed seed.
+let check (property: 'a) = Check.One(Config.QuickThrowOnFailure.WithMaxTest(200).WithReplay(20260101UL, 7UL), property)
+
+/// Runs a test in a folder of its own, removed afterwards.
+let inFolder (test: string -> unit) =
+    let folder = Directory.CreateTempSubdirectory("sdac-test-").FullName
+
+    try
+        test folder
+    finally
+        Directory.Delete(folder, true)
+
+/// The failure that an action ends with.
+let failureOf (action: unit -> 'a) = Assert.Throws<UserError>(fun () -> action () |> ignore).Failure
+
+/// Checks that a sentence is one line and holds every part.
+let says (parts: string list) (failure: Failure) =
+    Assert.DoesNotContain("\n", failure.Sentence)
+
+    for part in parts do
+        Assert.Contains(part, failure.Sentence)
+
+/// What an action prints to standard error, and its result.
+let captureError (action: unit -> 'a) =
+    let previous = Console.Error
+    use writer = new StringWriter()
+    Console.SetError writer
+
+    try
+        let result = action ()
+        result, writer.ToString()
+    finally
+        Console.SetError previous
+
+/// What an action prints to standard output, and its result.
+let captureOutput (action: unit -> 'a) =
+    let previous = Console.Out
+    use writer = new StringWriter()
+    Console.SetOut writer
+
+    try
+        let result = action ()
+        result, writer.ToString()
+    finally
+        Console.SetOut previous
