@@ -1,0 +1,88 @@
+using System;
+using System.IO;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace TorchSharp.Native;
+
+/// <summary>
+/// Finds <c>libsdac_torch.so</c> (environment variable SDAC_TORCH, else beside this assembly) and sets, before libtorch
+/// starts, what makes it fast here. Whatever the user has set in the environment stays.
+/// </summary>
+internal static class DoorLoader
+{
+    internal const string Library = "sdac_torch";
+    private const string FileName = "libsdac_torch.so";
+
+    internal static void Install() => NativeLibrary.SetDllImportResolver(typeof(DoorLoader).Assembly, Resolve);
+
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath) =>
+        name == Library ? Load(Environment.GetEnvironmentVariable("SDAC_TORCH") ?? Beside(assembly)) : 0;
+
+    private static string Beside(Assembly assembly)
+    {
+        var folder = Path.GetDirectoryName(assembly.Location);
+        return Path.Combine(string.IsNullOrEmpty(folder) ? AppContext.BaseDirectory : folder, FileName);
+    }
+
+    /// <summary>Loads the door from a path.</summary>
+    /// <exception cref="DllNotFoundException">The file, or libtorch behind it, is missing; the text says what to do.</exception>
+    internal static nint Load(string path)
+    {
+        if (!File.Exists(path))
+            throw new DllNotFoundException(
+                $"The tensor library's native part is missing at {path}: run `./build.sh build`, or name it in SDAC_TORCH.");
+        SetEnvironment();
+        PreferOpenMpBlas();
+        try
+        {
+            return NativeLibrary.Load(path);
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            throw new DllNotFoundException(
+                $"libtorch cannot be loaded for {path} ({Reason(e.Message)}): run `./build.sh setup` to install it, "
+                + "or set LIBTORCH to your libtorch and run `./build.sh build`.", e);
+        }
+    }
+
+    // The runtime's message wraps the loader's own line ("libtorch_cpu.so: cannot open shared object file ...").
+    private static string Reason(string message)
+    {
+        foreach (var line in message.Split('\n'))
+            if (line.Contains(".so", StringComparison.Ordinal) && line.Contains(": ", StringComparison.Ordinal)
+                && !line.StartsWith("Unable to load", StringComparison.Ordinal))
+                return line.Trim();
+        return message.Replace('\n', ' ').Trim();
+    }
+
+    private static void SetEnvironment()
+    {
+        // libtorch uses its AVX-512 kernels only when asked to.
+        if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported && Fma.IsSupported)
+            SetUnlessSet("ATEN_CPU_CAPABILITY", "avx512");
+        // Idle OpenMP workers spin by default, and take the processor from the kernels' own threads.
+        if (Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is null)
+            SetUnlessSet("OMP_WAIT_POLICY", "passive");
+    }
+
+    private static void SetUnlessSet(string name, string value)
+    {
+        // .NET's SetEnvironmentVariable does not reach native getenv.
+        if (OperatingSystem.IsLinux()) _ = setenv(name, value, 0);
+    }
+
+    // OpenBLAS's pthread build brings a second pool that fights with OpenMP's; once the OpenMP build is loaded under
+    // the same library names, libtorch is bound to it, whichever build Debian's alternatives point to.
+    private static void PreferOpenMpBlas()
+    {
+        if (!Directory.Exists("/usr/lib")) return;
+        foreach (var folder in Directory.GetDirectories("/usr/lib", "*-linux-gnu"))
+            foreach (var library in (string[])["libopenblas.so.0", "libblas.so.3", "liblapack.so.3"])
+                NativeLibrary.TryLoad(Path.Combine(folder, "openblas-openmp", library), out _);
+    }
+
+    [DllImport("libc", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
+    private static extern int setenv(string name, string value, int overwrite);
+}
