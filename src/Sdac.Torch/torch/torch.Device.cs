@@ -17,9 +17,9 @@ public static partial class torch
 
         public int index { get; private set; }
 
-        public Device(DeviceType type, int index)
+        public Device(DeviceType deviceType, int index)
         {
-            this.type = type;
+            type = deviceType;
             this.index = index;
         }
 

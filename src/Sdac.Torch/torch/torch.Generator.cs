@@ -26,7 +26,7 @@ public static partial class torch
         private Generator(Device device, bool fresh)
         {
             this.device = device;
-            handle = Door.sdac_generator((long)device.type, device.index, fresh ? 1 : 0);
+            Handle = Door.sdac_generator((long)device.type, device.index, fresh ? 1 : 0);
             if (handle == 0) throw Door.Error();
         }
 
@@ -34,7 +34,11 @@ public static partial class torch
 
         public Device device { get; private set; }
 
-        public IntPtr Handle => handle != 0 ? handle : throw new ObjectDisposedException(nameof(Generator));
+        public IntPtr Handle
+        {
+            get => handle != 0 ? handle : throw new ObjectDisposedException(nameof(Generator));
+            private set => handle = value;
+        }
 
         public Generator manual_seed(long seed)
         {
