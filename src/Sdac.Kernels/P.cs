@@ -1,1 +1,0 @@
-namespace Sdac.Kernels; internal static class Placeholder { }

@@ -1,0 +1,138 @@
+using System.Runtime.CompilerServices;
+
+namespace Sdac.Kernels.Simd;
+
+/// <summary>
+/// Elementary functions on vectors. Polynomials are minimax fits (Remez) made for this project; the errors stated are
+/// maximal and include rounding.
+/// </summary>
+internal static class Elementary<TSimd, V>
+    where TSimd : struct, ISimd<V>
+    where V : struct
+{
+    private const float Log2E = 1.44269504f;
+    private const float Ln2 = 0.693147181f;
+
+    // Adding 1.5·2^23 rounds to an integer and leaves that integer in the low bits of the sum.
+    private const float RoundingShift = 12582912f;
+
+    /// <summary>2^f - 1 for f in [-0.5, 0.5], relative error 2e-7 (small f included).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V PowerOfTwoMinusOne(V f)
+    {
+        var p = TSimd.Splat(0.00015594752177f);
+        p = TSimd.Fma(p, f, TSimd.Splat(0.00134066742235f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.00961769262836f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.055503104678f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.240226527854f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.693147215011f));
+        return TSimd.Mul(p, f);
+    }
+
+    /// <summary>e^x for x in [-87, 20], relative error 1e-6. The caller clamps.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Exp(V x)
+    {
+        var shifted = TSimd.Fma(x, TSimd.Splat(Log2E), TSimd.Splat(RoundingShift));
+        var n = TSimd.Sub(shifted, TSimd.Splat(RoundingShift));
+        var f = TSimd.Fma(x, TSimd.Splat(Log2E), TSimd.Sub(TSimd.Splat(0f), n));
+        var p = TSimd.Splat(0.00111284549834f);
+        p = TSimd.Fma(p, f, TSimd.Splat(0.00966626361318f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.0555739225265f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.240223508847f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.693142835114f));
+        p = TSimd.Fma(p, f, TSimd.Splat(1f));
+        return TSimd.AddBits(p, TSimd.ShiftLeft(shifted, 23));
+    }
+
+    /// <summary>
+    /// mish(x) = x·tanh(softplus(x)) = x·n/(n+2), n = e² + 2e, e = exp(min(x, 20)), and its derivative
+    /// (n(n+2) + 4x·e(1+e)) / (n+2)².
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Mish(V x)
+    {
+        var e = Exp(Clamp(x));
+        var n = TSimd.Mul(e, TSimd.Add(e, TSimd.Splat(2f)));
+        return TSimd.Mul(x, TSimd.Div(n, TSimd.Add(n, TSimd.Splat(2f))));
+    }
+
+    /// <inheritdoc cref="Mish(V)"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Mish(V x, out V derivative)
+    {
+        var clamped = Clamp(x);
+        var e = Exp(clamped);
+        var n = TSimd.Mul(e, TSimd.Add(e, TSimd.Splat(2f)));
+        var m = TSimd.Add(n, TSimd.Splat(2f));
+        var numerator = TSimd.Mul(TSimd.Mul(TSimd.Splat(4f), e), TSimd.Fma(clamped, e, clamped));
+        derivative = TSimd.Div(TSimd.Fma(n, m, numerator), TSimd.Mul(m, m));
+        return TSimd.Mul(x, TSimd.Div(n, m));
+    }
+
+    /// <summary>tanh(x) = (e^2x - 1)/(e^2x + 1), relative error 1e-6 (small x included).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Tanh(V x)
+    {
+        // Beyond 10 tanh is 1 in float.
+        var y = TSimd.Min(TSimd.Splat(20f), TSimd.Max(TSimd.Splat(-20f), TSimd.Add(x, x)));
+        var shifted = TSimd.Fma(y, TSimd.Splat(Log2E), TSimd.Splat(RoundingShift));
+        var n = TSimd.Sub(shifted, TSimd.Splat(RoundingShift));
+        var f = TSimd.Fma(y, TSimd.Splat(Log2E), TSimd.Sub(TSimd.Splat(0f), n));
+        var power = TSimd.AddBits(TSimd.Splat(1f), TSimd.ShiftLeft(shifted, 23));
+        var lessOne = TSimd.Fma(power, PowerOfTwoMinusOne(f), TSimd.Sub(power, TSimd.Splat(1f)));
+        return TSimd.Div(lessOne, TSimd.Add(lessOne, TSimd.Splat(2f)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Clamp(V x) => TSimd.Min(TSimd.Splat(20f), TSimd.Max(TSimd.Splat(-87f), x));
+
+    /// <summary>ln of a positive normal number, absolute error 2e-7 where the result is below 1, else relative.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Log(V x)
+    {
+        // Split off the power of two that leaves a mantissa in [√½, √2).
+        var exponent = TSimd.ShiftRight(TSimd.SubBits(x, TSimd.SplatBits(0x3f3504f3)), 23);
+        var mantissa = TSimd.SubBits(x, TSimd.ShiftLeft(exponent, 23));
+        var f = TSimd.Sub(mantissa, TSimd.Splat(1f));
+        var p = TSimd.Splat(-0.0785959830131f);
+        p = TSimd.Fma(p, f, TSimd.Splat(0.128816347374f));
+        p = TSimd.Fma(p, f, TSimd.Splat(-0.131287537385f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.141811937835f));
+        p = TSimd.Fma(p, f, TSimd.Splat(-0.166245543772f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.200022862019f));
+        p = TSimd.Fma(p, f, TSimd.Splat(-0.250008103931f));
+        p = TSimd.Fma(p, f, TSimd.Splat(0.333333167266f));
+        var square = TSimd.Mul(f, f);
+        var tail = TSimd.Fma(p, f, TSimd.Splat(-0.5f));
+        var log = TSimd.Fma(tail, square, f);
+        return TSimd.Fma(TSimd.IntToFloat(exponent), TSimd.Splat(Ln2), log);
+    }
+
+    /// <summary>sin and cos of 2πu for u in [0, 1), absolute error 2e-7.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SinCosTurns(V u, out V sin, out V cos)
+    {
+        var shifted = TSimd.Fma(u, TSimd.Splat(4f), TSimd.Splat(RoundingShift));
+        var quarter = TSimd.Sub(shifted, TSimd.Splat(RoundingShift));
+        var f = TSimd.Fma(u, TSimd.Splat(4f), TSimd.Sub(TSimd.Splat(0f), quarter));
+        var square = TSimd.Mul(f, f);
+        var s = TSimd.Splat(-0.00460217698109f);
+        s = TSimd.Fma(s, square, TSimd.Splat(0.0796802280623f));
+        s = TSimd.Fma(s, square, TSimd.Splat(-0.645963478641f));
+        s = TSimd.Fma(s, square, TSimd.Splat(1.57079632197f));
+        s = TSimd.Mul(s, f);
+        var c = TSimd.Splat(0.000906743538542f);
+        c = TSimd.Fma(c, square, TSimd.Splat(-0.0208615297074f));
+        c = TSimd.Fma(c, square, TSimd.Splat(0.253669410485f));
+        c = TSimd.Fma(c, square, TSimd.Splat(-1.23370054938f));
+        c = TSimd.Fma(c, square, TSimd.Splat(1f));
+
+        // Quarter turns 1 and 3 swap the two; 2 and 3 negate the sine, 1 and 2 the cosine.
+        var odd = TSimd.ShiftRight(TSimd.ShiftLeft(shifted, 31), 31);
+        var sinSign = TSimd.And(TSimd.ShiftLeft(shifted, 30), TSimd.SplatBits(int.MinValue));
+        var cosSign = TSimd.Xor(sinSign, TSimd.ShiftLeft(shifted, 31));
+        sin = TSimd.Xor(TSimd.Or(TSimd.And(c, odd), TSimd.AndNot(s, odd)), sinSign);
+        cos = TSimd.Xor(TSimd.Or(TSimd.And(s, odd), TSimd.AndNot(c, odd)), cosSign);
+    }
+}

@@ -1,0 +1,207 @@
+module Sdac.Kernels.Tests.MlpTests
+
+open System
+open FsCheck
+open FsCheck.FSharp
+open Sdac.Kernels
+open Sdac.Kernels.Tests.Reference
+open Sdac.Kernels.Tests.Support
+open Xunit
+
+/// A network, its input split into shared and own columns, and a seed for the numbers.
+type private Case =
+    { Widths: int list
+      Hidden: Activation
+      Output: Activation
+      SharedWidth: int
+      Repeat: int
+      Rows: int
+      Seed: int }
+
+let private genCase maxRows =
+    gen {
+        let! layers = Gen.choose (1, 4)
+        let! widths = Gen.listOfLength (layers + 1) genWidth
+        let! hidden = genActivation
+        let! output = genActivation
+        let! sharedWidth = Gen.choose (0, widths.Head - 1)
+        let! repeat = Gen.elements [ 1; 1; 2; 3; 10; 16; 32; 64 ]
+        let! rows = Gen.choose (1, maxRows)
+        let! seed = Gen.choose (0, 1_000_000)
+
+        return
+            { Widths = widths
+              Hidden = hidden
+              Output = output
+              SharedWidth = sharedWidth
+              Repeat = repeat
+              Rows = rows
+              Seed = seed }
+    }
+
+let private data case =
+    let random = random case.Seed
+    let shape = shapeOf case.Widths case.Hidden case.Output
+    let sharedRows = (case.Rows + case.Repeat - 1) / case.Repeat
+    let ownWidth = case.Widths.Head - case.SharedWidth
+    let shared = numbers random (sharedRows * case.SharedWidth) 1.0
+    let own = numbers random (case.Rows * ownWidth) 1.0
+    let all = concatenate shared case.SharedWidth case.Repeat own ownWidth case.Rows
+    shape, parametersFor random shape, shared, own, all
+
+let private forwardKernel (shape: MlpShape) (parameters: float32[]) (shared: float32[]) repeat (own: float32[]) rows =
+    let y = zeros (rows * shape.OutputWidth)
+    Mlp.Forward(shape, parameters, shared, repeat, own, rows, y)
+    y
+
+let private taped (shape: MlpShape) (parameters: float32[]) (shared: float32[]) repeat (own: float32[]) rows (dy: float32[]) =
+    let y = zeros (rows * shape.OutputWidth)
+    use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
+    let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
+    Mlp.Backward(shape, parameters, tape, dy, dp, dx)
+    y, dp, dx
+
+[<Fact>]
+let ``forward passes of any size follow double precision`` () =
+    forAll (genCase 70) (fun case ->
+        let shape, parameters, shared, own, all = data case
+        let want = forward shape (toDouble parameters) (toDouble all)
+        close "forward" 2e-5 want (forwardKernel shape parameters shared case.Repeat own case.Rows))
+    |> checkTimes 150
+
+[<Fact>]
+let ``shared rows give the bits of the rows written out`` () =
+    forAll (genCase 200) (fun case ->
+        let shape, parameters, shared, own, all = data case
+        let written = forwardKernel shape parameters [||] 1 all case.Rows
+        equalBits "shared" written (forwardKernel shape parameters shared case.Repeat own case.Rows))
+    |> checkTimes 200
+
+[<Fact>]
+let ``a taped forward pass gives the bits of the plain one`` () =
+    forAll (genCase 100) (fun case ->
+        let shape, parameters, shared, own, _ = data case
+        let plain = forwardKernel shape parameters shared case.Repeat own case.Rows
+        let dy = zeros plain.Length
+        let y, _, _ = taped shape parameters shared case.Repeat own case.Rows dy
+        equalBits "taped" plain y)
+    |> checkTimes 150
+
+[<Fact>]
+let ``gradients follow central differences in double precision`` () =
+    let genSmooth =
+        genCase 40
+        |> Gen.map (fun case ->
+            // The kink of relu is no place for central differences; it has a test of its own.
+            let smooth a = if a = Activation.Relu then Activation.Tanh else a
+            { case with Hidden = smooth case.Hidden; Output = smooth case.Output })
+
+    forAll genSmooth (fun case ->
+        let shape, parameters, shared, own, all = data case
+        let random = random (case.Seed + 1)
+        let dy = numbers random (case.Rows * shape.OutputWidth) 1.0
+        let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
+        let loss p x = Array.fold2 (fun sum y g -> sum + y * float g) 0.0 (forward shape p x) dy
+        let p, x = toDouble parameters, toDouble all
+
+        for _ in 1..6 do
+            let i = random.Next p.Length
+            let want = slope (fun p -> loss p x) p i
+            close $"parameter {i}" 2e-4 [| want |] [| dp[i] |]
+
+        for _ in 1..6 do
+            let i = random.Next x.Length
+            let row = i / shape.InputWidth
+
+            let want =
+                slope
+                    (fun x -> Array.fold2 (fun sum y g -> sum + y * float g) 0.0 (forwardRow shape p x) (Array.sub dy (row * shape.OutputWidth) shape.OutputWidth))
+                    (Array.sub x (row * shape.InputWidth) shape.InputWidth)
+                    (i % shape.InputWidth)
+
+            close $"input {i}" 2e-4 [| want |] [| dx[i] |])
+    |> checkTimes 60
+
+/// All gradients of a one-layer network by their formulas: dW = xᵀ·δ, db = Σ δ, dx = δ·Wᵀ.
+[<Fact>]
+let ``every gradient of one linear layer is the textbook's`` () =
+    forAll (Gen.zip (Gen.zip genWidth genWidth) (Gen.choose (1, 90))) (fun ((inputs, outputs), rows) ->
+        let random = random (inputs + 1000 * outputs)
+        let shape = shapeOf [ inputs; outputs ] Activation.Identity Activation.Identity
+        let parameters = parametersFor random shape
+        let x, dy = numbers random (rows * inputs) 1.0, numbers random (rows * outputs) 1.0
+        let _, dp, dx = taped shape parameters [||] 1 x rows dy
+        let X r k = float x[r * inputs + k]
+        let D r j = float dy[r * outputs + j]
+        let W k j = float parameters[k * outputs + j]
+
+        let want =
+            [| for k in 0 .. inputs - 1 do
+                   for j in 0 .. outputs - 1 do
+                       Seq.sum (seq { for r in 0 .. rows - 1 -> X r k * D r j })
+               for j in 0 .. outputs - 1 do
+                   Seq.sum (seq { for r in 0 .. rows - 1 -> D r j }) |]
+
+        close "parameter gradient" 2e-5 want dp
+
+        let wantInput =
+            [| for r in 0 .. rows - 1 do
+                   for k in 0 .. inputs - 1 do
+                       Seq.sum (seq { for j in 0 .. outputs - 1 -> D r j * W k j }) |]
+
+        close "input gradient" 2e-5 wantInput dx)
+    |> checkTimes 40
+
+[<Fact>]
+let ``the gradient of relu passes where the sum is positive and nowhere else`` () =
+    let shape = shapeOf [ 2; 3; 1 ] Activation.Relu Activation.Identity
+    // Hidden sums: x0, x1, x0 + x1; the output adds them up with weights 1, 10, 100.
+    let parameters = [| 1.0f; 0.0f; 1.0f; 0.0f; 1.0f; 1.0f; 0.0f; 0.0f; 0.0f; 1.0f; 10.0f; 100.0f; 0.0f |]
+    let x = [| 2.0f; -1.0f; -3.0f; 1.0f |]
+    let y, _, dx = taped shape parameters [||] 1 x 2 [| 1.0f; 1.0f |]
+    Assert.Equal<float32[]>([| 102.0f; 10.0f |], y)
+    Assert.Equal<float32[]>([| 101.0f; 100.0f; 0.0f; 10.0f |], dx)
+
+[<Fact>]
+let ``gradients not wanted are not needed, and the others do not change`` () =
+    let case = { Widths = [ 23; 40; 17 ]; Hidden = Activation.Mish; Output = Activation.Tanh; SharedWidth = 5; Repeat = 3; Rows = 37; Seed = 5 }
+    let shape, parameters, shared, own, _ = data case
+    let dy = numbers (random 9) (case.Rows * 17) 1.0
+    let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
+    use tape = Mlp.ForwardTape(shape, parameters, shared, case.Repeat, own, case.Rows, zeros (case.Rows * 17))
+    let dp2, dx2 = Array.create shape.ParameterCount nanf, Array.create (case.Rows * 23) nanf
+    Mlp.Backward(shape, parameters, tape, dy, dp2, Span.Empty)
+    Mlp.Backward(shape, parameters, tape, dy, Span.Empty, dx2)
+    equalBits "parameter gradient" dp dp2
+    equalBits "input gradient" dx dx2
+
+[<Fact>]
+let ``no rows give no output and a zero gradient`` () =
+    let shape = shapeOf [ 3; 4; 2 ] Activation.Mish Activation.Identity
+    let parameters = parametersFor (random 1) shape
+    let y, dp, dx = taped shape parameters [||] 1 [||] 0 [||]
+    Assert.Empty y
+    Assert.Empty dx
+    Assert.All(dp, fun g -> Assert.Equal(0.0f, g))
+
+[<Fact>]
+let ``forward passes agree with the figures beside the checkout`` () =
+    match Golden.sdac.Value with
+    | None -> ()
+    | Some golden ->
+        let shape = NoiseNetworkShape(3, 2, 16, 32, ReadOnlySpan [| 8; 8; 8 |])
+        let parameters = Golden.policyParameters 0.0
+        let times = Golden.floats [ "forward"; "t" ] golden |> Array.map float32
+        let encoded, time = zeros (5 * 16), zeros (5 * 16)
+        TimeEncoding.Encode(times, 16, encoded)
+        Mlp.Forward(shape.Time, ReadOnlySpan(parameters, 0, shape.Time.ParameterCount), ReadOnlySpan.Empty, 1, encoded, 5, time)
+        close "time network" 1e-5 (Golden.floats [ "forward"; "time_net_t7" ] golden) (Array.sub time 32 16)
+        let obs = Array.init 15 (fun k -> float32 (sin (0.5 * float k + 0.2)))
+        let action = Array.init 10 (fun k -> float32 (0.9 * sin (0.8 * float k + 0.5)))
+
+        let input =
+            Array.concat [ for r in 0..4 -> Array.concat [ Array.sub obs (3 * r) 3; Array.sub action (2 * r) 2; Array.sub time (16 * r) 16 ] ]
+
+        let output = zeros 10
+        Mlp.Forward(shape.Main, ReadOnlySpan(parameters, shape.Time.ParameterCount, shape.Main.ParameterCount), ReadOnlySpan.Empty, 1, input, 5, output)
+        close "policy" 1e-5 (Golden.floats [ "forward"; "policy" ] golden) output

@@ -1,0 +1,159 @@
+module Sdac.Kernels.Tests.PhiloxTests
+
+open System
+open System.Collections.Generic
+open FsCheck.FSharp
+open Sdac.Kernels
+open Sdac.Kernels.Tests.Support
+open Xunit
+
+let private key = PhiloxKey(0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u)
+
+let private block (c: uint32 list) (k: uint32 list) =
+    let mutable r0, r1, r2, r3 = 0u, 0u, 0u, 0u
+    Philox.Block(c[0], c[1], c[2], c[3], k[0], k[1], &r0, &r1, &r2, &r3)
+    [ r0; r1; r2; r3 ]
+
+let private fill (draw: PhiloxKey -> int64 -> 'a[] -> unit) key offset count =
+    let values = Array.zeroCreate count
+    draw key offset values
+    values
+
+let private uniforms = fill (fun key offset (dest: float32[]) -> Philox.Uniform(key, offset, dest.AsSpan()))
+let private normals = fill (fun key offset (dest: float32[]) -> Philox.Normal(key, offset, dest.AsSpan()))
+let private uniforms64 = fill (fun key offset (dest: float[]) -> Philox.Uniform(key, offset, dest.AsSpan()))
+let private normals64 = fill (fun key offset (dest: float[]) -> Philox.Normal(key, offset, dest.AsSpan()))
+let private integers bound = fill (fun key offset (dest: int[]) -> Philox.Integers(key, offset, bound, dest.AsSpan()))
+
+[<Fact>]
+let ``ten rounds give the vectors published with Random123`` () =
+    let ones = UInt32.MaxValue
+    Assert.Equal<uint32 list>([ 0x6627e8d5u; 0xe169c58du; 0xbc57ac4cu; 0x9b00dbd8u ], block [ 0u; 0u; 0u; 0u ] [ 0u; 0u ])
+
+    Assert.Equal<uint32 list>(
+        [ 0x408f276du; 0x41c83b0eu; 0xa20bc7c6u; 0x6d5451fdu ],
+        block [ ones; ones; ones; ones ] [ ones; ones ]
+    )
+
+    Assert.Equal<uint32 list>(
+        [ 0xd16cfe09u; 0x94fdccebu; 0x5001e420u; 0x24126ea1u ],
+        block [ 0x243f6a88u; 0x85a308d3u; 0x13198a2eu; 0x03707344u ] [ 0xa4093822u; 0x299f31d0u ]
+    )
+
+[<Fact>]
+let ``a float stream takes its words from the blocks as documented`` () =
+    let offset = 3_000_000_000_000L
+    let values = uniforms key offset 300
+
+    for i in 0 .. values.Length - 1 do
+        let element = offset + int64 i
+        let index = 16L * (element / 64L) + element % 16L
+        let word = int (element % 64L / 16L)
+        let words = block [ uint32 index; uint32 (index >>> 32); key.S0; key.S1 ] [ key.K0; key.K1 ]
+        Assert.Equal(float32 (words[word] >>> 8) / float32 (1 <<< 24), values[i])
+
+[<Fact>]
+let ``float normals are Box-Muller transforms of the paired words`` () =
+    let raw = uniforms key 0L 6400
+    let got = normals key 0L 6400
+
+    for group in 0..64..6399 do
+        for pair in [ 0; 32 ] do
+            for j in 0..15 do
+                let even, odd = group + pair + j, group + pair + 16 + j
+                let u = float raw[even] + 1.0 / float (1 <<< 24)
+                let radius = sqrt (-2.0 * log u)
+                let angle = 2.0 * Math.PI * float raw[odd]
+                Assert.True(abs (float got[even] - radius * cos angle) < 3e-6, $"cosine of element {even}")
+                Assert.True(abs (float got[odd] - radius * sin angle) < 3e-6, $"sine of element {odd}")
+
+[<Fact>]
+let ``any part of a stream equals that part of the whole`` () =
+    let whole, whole64 = uniforms key 1000L 2000, uniforms64 key 1000L 2000
+    let wholeNormals, wholeNormals64 = normals key 1000L 2000, normals64 key 1000L 2000
+    let wholeIntegers = integers 1000 key 1000L 2000
+
+    forAll (Gen.zip (Gen.choose (0, 1999)) (Gen.choose (0, 1999))) (fun (a, b) ->
+        let start, count = min a b, abs (a - b)
+        let offset = 1000L + int64 start
+        Assert.Equal<float32[]>(Array.sub whole start count, uniforms key offset count)
+        Assert.Equal<float32[]>(Array.sub wholeNormals start count, normals key offset count)
+        Assert.Equal<float[]>(Array.sub whole64 start count, uniforms64 key offset count)
+        Assert.Equal<float[]>(Array.sub wholeNormals64 start count, normals64 key offset count)
+        Assert.Equal<int[]>(Array.sub wholeIntegers start count, integers 1000 key offset count))
+    |> checkTimes 100
+
+[<Fact>]
+let ``children of a key are distinct, also from children of its children and from data blocks`` () =
+    let seen = HashSet<PhiloxKey>()
+
+    for index in 0UL .. 9999UL do
+        Assert.True(seen.Add(Philox.Derive(key, index)), $"child {index} repeats")
+
+    for index in 0UL .. 99UL do
+        let child = Philox.Derive(key, index)
+
+        for grandchild in 0UL .. 99UL do
+            Assert.True(seen.Add(Philox.Derive(child, grandchild)), $"child {grandchild} of child {index} repeats")
+
+    for index in 0u .. 9999u do
+        let w = block [ index; 0u; key.S0; key.S1 ] [ key.K0; key.K1 ]
+        Assert.True(seen.Add(PhiloxKey(w[0], w[1], w[2], w[3])), $"data block {index} is a child")
+
+[<Fact>]
+let ``streams of sibling keys are uncorrelated`` () =
+    let count = 100_000
+    let a = normals (Philox.Derive(key, 0UL)) 0L count
+    let b = normals (Philox.Derive(key, 1UL)) 0L count
+    let correlation = Seq.map2 (fun x y -> float x * float y) a b |> Seq.average
+    Assert.InRange(abs correlation, 0.0, 4.0 / sqrt (float count))
+
+/// The largest distance between a sample's distribution and the wanted one, times √n (Kolmogorov-Smirnov).
+let private distance (cdf: float -> float) (sample: float[]) =
+    let sorted = Array.sort sample
+    let n = float sorted.Length
+
+    sorted
+    |> Seq.mapi (fun i x -> max (abs (cdf x - float i / n)) (abs (float (i + 1) / n - cdf x)))
+    |> Seq.max
+    |> (*) (sqrt n)
+
+/// Φ by its series and continued fraction is not needed here: a midpoint sum from 0 is exact to 1e-7.
+let private normalCdf =
+    let step = 1e-3
+    let density x = exp (-0.5 * x * x) / sqrt (2.0 * Math.PI)
+    let table = Array.scan (fun sum i -> sum + step * density ((float i + 0.5) * step)) 0.5 [| 0..7999 |]
+
+    fun x ->
+        let at = min (abs x) 7.99 / step
+        let i = int at
+        let upper = table[i] + (at - float i) * (table[i + 1] - table[i])
+        if x < 0.0 then 1.0 - upper else upper
+
+[<Fact>]
+let ``uniforms have the uniform distribution, in singles and doubles`` () =
+    for sample in [ uniforms key 77L 200_000 |> Array.map float; uniforms64 key 77L 200_000 ] do
+        Assert.All(sample, fun x -> Assert.InRange(x, 0.0, 1.0 - 1e-9))
+        Assert.InRange(distance id sample, 0.0, 1.95)
+
+[<Fact>]
+let ``normals have the normal distribution and its moments, in singles and doubles`` () =
+    for sample in [ normals key 77L 200_000 |> Array.map float; normals64 key 77L 200_000 ] do
+        let moment (power: int) = sample |> Array.averageBy (fun x -> Math.Pow(x, float power))
+        let error (variance: float) = 4.0 * sqrt (variance / 200_000.0)
+        Assert.InRange(moment 1, -error 1.0, error 1.0)
+        Assert.InRange(moment 2, 1.0 - error 2.0, 1.0 + error 2.0)
+        Assert.InRange(moment 3, -error 15.0, error 15.0)
+        Assert.InRange(moment 4, 3.0 - error 96.0, 3.0 + error 96.0)
+        Assert.InRange(distance normalCdf sample, 0.0, 1.95)
+
+[<Fact>]
+let ``integers fill their range evenly and stay inside it`` () =
+    let bound, count = 7, 70_000
+    let counts = integers bound key 5L count |> Array.countBy id |> Map.ofArray
+    Assert.Equal<int list>([ 0..6 ], counts |> Map.keys |> Seq.sort |> Seq.toList)
+    let expected = float count / float bound
+    let chiSquare = counts |> Map.values |> Seq.sumBy (fun n -> (float n - expected) ** 2.0 / expected)
+    Assert.InRange(chiSquare, 0.0, 22.5)
+    Assert.All(integers 1 key 0L 100, fun x -> Assert.Equal(0, x))
+    Assert.All(integers Int32.MaxValue key 0L 1000, fun x -> Assert.InRange(x, 0, Int32.MaxValue - 1))

@@ -1,0 +1,88 @@
+/// What the tests share: settings of the kernels, comparisons, FsCheck with a fixed seed.
+module Sdac.Kernels.Tests.Support
+
+open System
+open FsCheck
+open FsCheck.FSharp
+open Sdac.Kernels
+open Sdac.Kernels.Simd
+open Xunit
+
+// Path and thread count are settings of the process: tests that change them must not overlap.
+[<assembly: CollectionBehavior(DisableTestParallelization = true)>]
+do ()
+
+/// Runs a property a number of times from a fixed seed; a failure throws with the smallest counterexample found.
+let checkTimes (times: int) property =
+    Check.One(Config.QuickThrowOnFailure.WithReplay(2024UL, 7UL).WithMaxTest times, property)
+
+let forAll generator (property: 'a -> unit) = Prop.forAll (Arb.fromGen generator) property
+
+/// The paths this processor has.
+let paths =
+    [ KernelPath.Scalar; KernelPath.Portable; KernelPath.Avx2; KernelPath.Avx512 ]
+    |> List.filter KernelPaths.IsSupported
+
+let private setting get set value action =
+    let before = get ()
+    set value
+
+    try
+        action ()
+    finally
+        set before
+
+let onPath path action =
+    setting (fun () -> KernelPaths.Current) (fun value -> KernelPaths.Current <- value) path action
+
+let onThreads count action =
+    setting (fun () -> Workers.Threads) (fun value -> Workers.Threads <- value) count action
+
+let bits (values: float32[]) = values |> Array.map BitConverter.SingleToInt32Bits
+
+let equalBits (context: string) (expected: float32[]) (actual: float32[]) =
+    Assert.Equal(expected.Length, actual.Length)
+
+    let differs = Seq.tryFind (fun i -> BitConverter.SingleToInt32Bits expected[i] <> BitConverter.SingleToInt32Bits actual[i]) (seq { 0 .. expected.Length - 1 })
+
+    match differs with
+    | Some i -> Assert.Fail $"{context}: element {i} of {expected.Length} is {actual[i]:R}, expected {expected[i]:R}"
+    | None -> ()
+
+/// |got - want| <= tolerance·(1 + |want|), elementwise.
+let close (context: string) (tolerance: float) (want: float[]) (got: float32[]) =
+    Assert.Equal(want.Length, got.Length)
+
+    for i in 0 .. want.Length - 1 do
+        if not (abs (float got[i] - want[i]) <= tolerance * (1.0 + abs want[i])) then
+            Assert.Fail $"{context}: element {i} of {want.Length} is {got[i]:R}, expected {want[i]:R} within {tolerance}"
+
+/// That many zeros: fresh memory for a result.
+let zeros count : float32[] = Array.zeroCreate count
+
+let random (seed: int) = Random(seed)
+
+/// Standard normals, roughly: enough spread to reach all parts of an activation.
+let numbers (random: Random) count scale =
+    Array.init count (fun _ -> float32 (scale * (random.NextDouble() + random.NextDouble() + random.NextDouble() - 1.5)))
+
+let parametersFor (random: Random) (shape: MlpShape) =
+    let parameters = zeros shape.ParameterCount
+
+    for layer in 0 .. shape.LayerCount - 1 do
+        let inputs = shape.Widths[layer]
+        let outputs = shape.Widths[layer + 1]
+        let weights = numbers random (inputs * outputs) (2.0 / sqrt (float inputs))
+        let biases = numbers random outputs 0.5
+        Array.blit weights 0 parameters (shape.WeightOffset layer) weights.Length
+        Array.blit biases 0 parameters (shape.BiasOffset layer) biases.Length
+
+    parameters
+
+let shapeOf (widths: int list) hidden output =
+    MlpShape(ReadOnlySpan(List.toArray widths), hidden, output)
+
+let activations = [ Activation.Identity; Activation.Relu; Activation.Tanh; Activation.Mish ]
+
+let genWidth = Gen.frequency [ 4, Gen.choose (1, 40); 2, Gen.elements [ 1; 16; 17; 23; 32; 48; 64 ]; 1, Gen.elements [ 256; 376 ] ]
+let genActivation = Gen.elements activations
