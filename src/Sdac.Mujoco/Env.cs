@@ -1,0 +1,119 @@
+using System;
+
+namespace Sdac.Mujoco;
+
+/// <summary>
+/// One environment that is put into given states and stepped with given actions, never reset by itself: for tracing
+/// trajectories and comparing them with other implementations.
+/// </summary>
+public sealed class Env : IDisposable
+{
+    private readonly TaskDefinition task;
+    private readonly Model model;
+    private readonly Simulation simulation;
+    private readonly double[] state;
+    private readonly double[] obs;
+    private readonly double[] before;
+    private readonly double[] after;
+    private readonly double[] info;
+    private int elapsed;
+
+    /// <summary>One environment of a task; call <see cref="SetState"/> before stepping.</summary>
+    public Env(TaskDefinition task)
+    {
+        this.task = task;
+        model = task.LoadModel();
+        simulation = new Simulation(model);
+        Spec = new EnvSpec(task, model);
+        state = new double[model.StateSize];
+        obs = new double[task.ObsDim];
+        before = new double[task.MeasureDim];
+        after = new double[task.MeasureDim];
+        info = new double[task.InfoNames.Count];
+        SetState(model.Qpos0, new double[model.Nv]);
+    }
+
+    /// <summary>Sizes and bounds.</summary>
+    public EnvSpec Spec { get; }
+
+    /// <summary>The compiled model.</summary>
+    public Model Model => model;
+
+    /// <summary>The observation, [ObsDim].</summary>
+    public ReadOnlySpan<double> Obs => obs;
+
+    /// <summary>The positions, [Nq]: after <see cref="SetState"/> with quaternions normalised.</summary>
+    public ReadOnlySpan<double> Qpos => simulation.Physics.Qpos;
+
+    /// <summary>The velocities, [Nv].</summary>
+    public ReadOnlySpan<double> Qvel => simulation.Physics.Qvel;
+
+    /// <summary>The last step's reward.</summary>
+    public double Reward { get; private set; }
+
+    /// <summary>Whether the last step met the task's rule for ending an episode.</summary>
+    public bool Terminated { get; private set; }
+
+    /// <summary>Whether the time limit is reached; stays true.</summary>
+    public bool Truncated => elapsed >= task.MaxEpisodeSteps;
+
+    /// <summary>The last step's info figures, in the order of the spec's InfoNames.</summary>
+    public ReadOnlySpan<double> Info => info;
+
+    /// <summary>Steps since <see cref="SetState"/>.</summary>
+    public int Elapsed => elapsed;
+
+    /// <summary>mj_resetData, the given positions and velocities, one mj_forward: step 0 of an episode.</summary>
+    /// <exception cref="ArgumentException">A wrong length or a number that is not finite.</exception>
+    public void SetState(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel)
+    {
+        Check("qpos", qpos, model.Nq);
+        Check("qvel", qvel, model.Nv);
+        elapsed = 0;
+        Reward = 0;
+        Terminated = false;
+        Complain(simulation.Reset(qpos, qvel, state));
+        task.Observe(simulation.Physics, obs);
+        task.Measure(simulation.Physics, before);
+    }
+
+    /// <summary>One step with an action in the task's units; goes on past the end of the episode.</summary>
+    /// <exception cref="ArgumentException">A wrong length or a number that is not finite.</exception>
+    /// <exception cref="SimulationException">MuJoCo warned.</exception>
+    public void Step(ReadOnlySpan<double> action)
+    {
+        Check("the action", action, model.Nu);
+        elapsed++;
+        Complain(simulation.Step(state, action, task.FrameSkip, task.ContactForces, state));
+        var physics = simulation.Physics;
+        task.Measure(physics, after);
+        task.Observe(physics, obs);
+        Reward = task.Reward(new StepView(physics, action, before, after, Spec.Dt), info);
+        Terminated = task.Terminated(physics);
+        after.CopyTo(before, 0);
+    }
+
+    /// <summary>Frees the native memory.</summary>
+    public void Dispose()
+    {
+        simulation.Dispose();
+        model.Dispose();
+    }
+
+    private void Check(string what, ReadOnlySpan<double> numbers, int length)
+    {
+        if (numbers.Length != length)
+            throw new ArgumentException($"{task.Name}: {what} has {length} numbers, not {numbers.Length}.");
+        for (var i = 0; i < length; i++)
+        {
+            if (!double.IsFinite(numbers[i]))
+                throw new ArgumentException($"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number.");
+        }
+    }
+
+    private void Complain(string? complaint)
+    {
+        if (complaint is not null)
+            throw new SimulationException(task.Name, 0, elapsed, complaint);
+    }
+}

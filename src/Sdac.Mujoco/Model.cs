@@ -1,0 +1,165 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Threading;
+
+namespace Sdac.Mujoco;
+
+/// <summary>A compiled MuJoCo model (mjModel): read-only, shared by every thread.</summary>
+public sealed unsafe class Model : IDisposable
+{
+    private static readonly Lock Loading = new(); // MuJoCo's compiler keeps global state
+    private readonly Dictionary<string, Field> fields;
+    private readonly Dictionary<string, int> bodies = [];
+    private nint handle;
+
+    private Model(nint handle, string name, string warnings)
+    {
+        this.handle = handle;
+        Name = name;
+        Warnings = warnings;
+        fields = Field.Table(this, (rows, capacity) => Native.sdac_model_fields(handle, rows, capacity));
+        Nq = Size("nq");
+        Nv = Size("nv");
+        Nu = Size("nu");
+        Na = Size("na");
+        NBody = Size("nbody");
+        Timestep = this["opt.timestep"].Doubles[0];
+        StateSize = Native.sdac_state_size(handle);
+        for (var i = 0; i < NBody; i++)
+        {
+            if (NameOf("body", i) is { Length: > 0 } body)
+                bodies[body] = i;
+        }
+    }
+
+    /// <summary>Frees the model where Dispose was forgotten.</summary>
+    ~Model() => Free();
+
+    /// <summary>The name given when it was loaded; errors begin with it.</summary>
+    public string Name { get; }
+
+    /// <summary>What MuJoCo's compiler warned about; empty mostly.</summary>
+    public string Warnings { get; }
+
+    /// <summary>Number of generalised coordinates (qpos).</summary>
+    public int Nq { get; }
+
+    /// <summary>Number of degrees of freedom (qvel).</summary>
+    public int Nv { get; }
+
+    /// <summary>Number of controls.</summary>
+    public int Nu { get; }
+
+    /// <summary>Number of actuator activations.</summary>
+    public int Na { get; }
+
+    /// <summary>Number of bodies, the world included.</summary>
+    public int NBody { get; }
+
+    /// <summary>Seconds per mj_step.</summary>
+    public double Timestep { get; }
+
+    /// <summary>How many numbers a physics state has: time, qpos, qvel, act, qacc_warmstart.</summary>
+    public int StateSize { get; }
+
+    /// <summary>The fields by MuJoCo's names.</summary>
+    public IReadOnlyDictionary<string, Field> Fields => fields;
+
+    /// <summary>The initial positions, [Nq].</summary>
+    public ReadOnlySpan<double> Qpos0 => this["qpos0"].Doubles;
+
+    internal nint Handle => handle != 0 ? handle : throw new ObjectDisposedException($"Model {Name}");
+
+    /// <summary>A field by MuJoCo's name ("body_mass", "opt.timestep", "nq"); ArgumentException if there is none.</summary>
+    public Field this[string field] =>
+        fields.TryGetValue(field, out var found)
+            ? found
+            : throw new ArgumentException($"mjModel has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
+
+    /// <summary>Compiles MJCF text. Throws MujocoException with MuJoCo's own message.</summary>
+    /// <param name="name">What errors call the model.</param>
+    /// <param name="xml">The text; it cannot refer to other files.</param>
+    public static Model FromXml(string name, string xml)
+    {
+        MujocoLibrary.Load();
+        var text = Encoding.UTF8.GetBytes(xml);
+        fixed (byte* first = text)
+        {
+            var start = first;
+            return Load(name, (error, size) => Native.sdac_load_text(start, text.Length, error, size));
+        }
+    }
+
+    /// <summary>Compiles an MJCF or URDF file, with the files it refers to. Throws MujocoException with MuJoCo's own message.</summary>
+    public static Model FromFile(string path)
+    {
+        MujocoLibrary.Load();
+        if (!File.Exists(path))
+            throw new MujocoException($"The model file {path} does not exist: correct the path.");
+        fixed (byte* text = Encoding.UTF8.GetBytes(path + "\0"))
+        {
+            var start = text;
+            return Load(path, (error, size) => Native.sdac_load_file(start, error, size));
+        }
+    }
+
+    /// <summary>The id of a body; ArgumentException naming the nearest where there is none.</summary>
+    public int Body(string name) =>
+        bodies.TryGetValue(name, out var id)
+            ? id
+            : throw new ArgumentException($"{Name} has no body {name}; the nearest is {Nearest.To(name, bodies.Keys)}.");
+
+    /// <summary>The id of an object of a kind as MJCF calls it ("body", "joint", "geom", "site", "actuator", "sensor", …), or -1.</summary>
+    public int Id(string kind, string name)
+    {
+        fixed (byte* k = Encoding.UTF8.GetBytes(kind + "\0"), n = Encoding.UTF8.GetBytes(name + "\0"))
+            return Native.sdac_name_to_id(Handle, k, n);
+    }
+
+    /// <summary>The name of an object of a kind; empty where it has none.</summary>
+    public string NameOf(string kind, int id)
+    {
+        fixed (byte* k = Encoding.UTF8.GetBytes(kind + "\0"))
+            return Marshal.PtrToStringUTF8((nint)Native.sdac_id_to_name(Handle, k, id)) ?? "";
+    }
+
+    /// <summary>Frees the native model: no simulation of it may be used afterwards.</summary>
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private delegate nint Loader(byte* error, int size);
+
+    private static Model Load(string name, Loader loader)
+    {
+        const int size = 1000;
+        var error = stackalloc byte[size];
+        nint handle;
+        string said;
+        lock (Loading)
+        {
+            handle = loader(error, size);
+            said = (Marshal.PtrToStringUTF8((nint)error) ?? "").Trim();
+            if (handle == 0 && said.Length == 0)
+                said = Native.Message();
+        }
+
+        return handle != 0
+            ? new Model(handle, name, said)
+            : throw new MujocoException($"{name} is not a valid MuJoCo model: {said.ReplaceLineEndings(" ")}");
+    }
+
+    private int Size(string name) => this[name].Ints[0];
+
+    private void Free()
+    {
+        var freed = Interlocked.Exchange(ref handle, 0);
+        if (freed != 0)
+            Native.sdac_free_model(freed);
+    }
+}

@@ -1,0 +1,85 @@
+using System;
+using System.IO;
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace Sdac.Mujoco;
+
+/// <summary>The entries of native/mujoco_layout.c.</summary>
+internal static unsafe class Native
+{
+    private const string Library = "sdac_mujoco";
+
+    static Native()
+    {
+        NativeLibrary.SetDllImportResolver(typeof(Native).Assembly, Resolve);
+    }
+
+    [DllImport(Library)]
+    public static extern int sdac_open(byte* path);
+
+    [DllImport(Library)]
+    public static extern byte* sdac_message();
+
+    [DllImport(Library)]
+    public static extern int sdac_header_version();
+
+    [DllImport(Library)]
+    public static extern int sdac_library_version();
+
+    [DllImport(Library)]
+    public static extern nint sdac_load_file(byte* path, byte* error, int size);
+
+    [DllImport(Library)]
+    public static extern nint sdac_load_text(byte* text, int length, byte* error, int size);
+
+    [DllImport(Library)]
+    public static extern void sdac_free_model(nint model);
+
+    [DllImport(Library)]
+    public static extern int sdac_name_to_id(nint model, byte* kind, byte* name);
+
+    [DllImport(Library)]
+    public static extern byte* sdac_id_to_name(nint model, byte* kind, int id);
+
+    [DllImport(Library)]
+    public static extern int sdac_model_fields(nint model, NativeField* fields, int capacity);
+
+    [DllImport(Library)]
+    public static extern int sdac_data_fields(nint model, nint data, NativeField* fields, int capacity);
+
+    [DllImport(Library)]
+    public static extern nint sdac_make_data(nint model);
+
+    [DllImport(Library)]
+    public static extern void sdac_free_data(nint data);
+
+    [DllImport(Library)]
+    public static extern int sdac_state_size(nint model);
+
+    [DllImport(Library)]
+    public static extern int sdac_reset(nint model, nint data, double* qpos, double* qvel, double* state);
+
+    [DllImport(Library)]
+    public static extern int sdac_step(
+        nint model, nint data, int frameSkip, int contactForces, double* ctrl, double* state, double* next);
+
+    /// <summary>What the last failing or warning entry said on this thread.</summary>
+    public static string Message() => Marshal.PtrToStringUTF8((nint)sdac_message()) ?? "";
+
+    // The door lies beside this assembly, also where the application's folder is another one (dotnet fsi).
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? search)
+    {
+        if (name != Library)
+            return 0;
+        foreach (var folder in new[] { Path.GetDirectoryName(assembly.Location), AppContext.BaseDirectory })
+        {
+            if (!string.IsNullOrEmpty(folder)
+                && NativeLibrary.TryLoad(Path.Combine(folder, "libsdac_mujoco.so"), out var handle))
+                return handle;
+        }
+
+        throw new MujocoException(
+            $"libsdac_mujoco.so is not beside {assembly.GetName().Name}.dll: build the project with `./build.sh build`.");
+    }
+}

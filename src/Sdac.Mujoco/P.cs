@@ -1,1 +1,0 @@
-namespace Sdac.Mujoco; internal static class Placeholder { }

@@ -1,0 +1,226 @@
+using System;
+using Sdac.Kernels;
+
+namespace Sdac.Mujoco;
+
+/// <content>One step of all environments.</content>
+public sealed unsafe partial class VecEnv
+{
+    // The arguments of the step under way, for the blocks' threads.
+    private EnvStates? from;
+    private EnvStates? into;
+    private StepResult? result;
+    private float* nextObs32;
+    private float* obs32;
+
+    /// <summary>Steps every environment once; where an episode ends, the next one begins in the new states.</summary>
+    /// <param name="states">Where the environments are; unchanged.</param>
+    /// <param name="actions">[Count, ActionDim] in the task's units (widened to 64 bits as they are; MuJoCo clamps).</param>
+    /// <exception cref="ArgumentException">Actions of the wrong length or not finite, states of another task.</exception>
+    /// <exception cref="SimulationException">The simulation diverged and the option says stop.</exception>
+    public (EnvStates Next, StepResult Result) Step(EnvStates states, ReadOnlySpan<float> actions)
+    {
+        var (next, outcome) = (NewStates(), NewResult());
+        StepInto(states, actions, next, outcome);
+        return (next, outcome);
+    }
+
+    /// <inheritdoc cref="Step(EnvStates, ReadOnlySpan{float})"/>
+    public (EnvStates Next, StepResult Result) Step(EnvStates states, ReadOnlySpan<double> actions)
+    {
+        var (next, outcome) = (NewStates(), NewResult());
+        StepInto(states, actions, next, outcome);
+        return (next, outcome);
+    }
+
+    /// <summary>As Step, into buffers that the caller owns, without allocating.</summary>
+    /// <param name="states">Where the environments are.</param>
+    /// <param name="actions">[Count, ActionDim] in the task's units.</param>
+    /// <param name="next">Becomes the new states; may be <paramref name="states"/> itself.</param>
+    /// <param name="outcome">Becomes the result.</param>
+    /// <param name="nextObs">Where to write the observations stepped to (final ones included) as floats, [Count, ObsDim]; or empty.</param>
+    /// <param name="obs">Where to write the observations to act on next as floats, [Count, ObsDim]; or empty.</param>
+    public void StepInto(
+        EnvStates states,
+        ReadOnlySpan<float> actions,
+        EnvStates next,
+        StepResult outcome,
+        Span<float> nextObs = default,
+        Span<float> obs = default)
+    {
+        CheckLength(actions.Length);
+        Enter();
+        try
+        {
+            for (var i = 0; i < actions.Length; i++)
+                controls[i] = actions[i];
+            Run(states, next, outcome, nextObs, obs);
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    /// <inheritdoc cref="StepInto(EnvStates, ReadOnlySpan{float}, EnvStates, StepResult, Span{float}, Span{float})"/>
+    public void StepInto(
+        EnvStates states,
+        ReadOnlySpan<double> actions,
+        EnvStates next,
+        StepResult outcome,
+        Span<float> nextObs = default,
+        Span<float> obs = default)
+    {
+        CheckLength(actions.Length);
+        Enter();
+        try
+        {
+            actions.CopyTo(controls);
+            Run(states, next, outcome, nextObs, obs);
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    private void Run(EnvStates states, EnvStates next, StepResult outcome, Span<float> nextObs, Span<float> obs)
+    {
+        CheckActions();
+        CheckStates(states, nameof(states));
+        CheckStates(next, nameof(next));
+        CheckBuffers(outcome, nextObs, obs);
+        states.EnvKeys.CopyTo(next.EnvKeys, 0);
+        (from, into, result) = (states, next, outcome);
+        fixed (float* final = nextObs, first = obs)
+        {
+            nextObs32 = final;
+            obs32 = first;
+            Workers.For(simulations.Length, stepBlock);
+        }
+
+        (from, into, result) = (null, null, null);
+        if (divergence == Divergence.Stop)
+            ThrowFirstComplaint(next, outcome);
+    }
+
+    // Block b always has the same environments, so that threads never matter.
+    private void StepBlock(int block)
+    {
+        var begin = (int)((long)Count * block / simulations.Length);
+        var end = (int)((long)Count * (block + 1) / simulations.Length);
+        for (var i = begin; i < end; i++)
+            StepOne(simulations[block], block, i);
+    }
+
+    private void StepOne(Simulation simulation, int block, int i)
+    {
+        var (source, target, outcome) = (from!, into!, result!);
+        var finalObs = outcome.FinalObs.AsSpan(i * task.ObsDim, task.ObsDim);
+        target.EpisodeNumbers[i] = source.EpisodeNumbers[i];
+        target.ElapsedSteps[i] = source.ElapsedSteps[i] + 1;
+        var complaint = Advance(simulation, i, finalObs);
+        outcome.Complaints[i] = complaint;
+        if (complaint is not null)
+            Diverged(i, finalObs);
+        target.ReturnSums[i] = source.ReturnSums[i] + outcome.RewardValues[i];
+        if (nextObs32 != null)
+            Narrow(finalObs, nextObs32 + i * task.ObsDim);
+        if (outcome.TerminatedFlags[i] || outcome.TruncatedFlags[i])
+        {
+            outcome.EndedReturns[i] = target.ReturnSums[i];
+            outcome.EndedLengths[i] = target.ElapsedSteps[i];
+            if (complaint is null || divergence == Divergence.Reset)
+            {
+                target.EpisodeNumbers[i]++;
+                outcome.Complaints[i] ??= Begin(simulation, block, i, target);
+            }
+        }
+        else
+        {
+            outcome.EndedReturns[i] = double.NaN;
+            outcome.EndedLengths[i] = 0;
+            finalObs.CopyTo(ObsOf(target, i));
+        }
+
+        if (obs32 != null)
+            Narrow(ObsOf(target, i), obs32 + i * task.ObsDim);
+    }
+
+    // Physics, observation, reward, flags of one environment; returns null or what went wrong.
+    private string? Advance(Simulation simulation, int i, Span<double> obs)
+    {
+        var (source, target, outcome) = (from!, into!, result!);
+        var action = controls.AsSpan(i * model.Nu, model.Nu);
+        var complaint = simulation.Step(
+            PhysicsOf(source, i), action, task.FrameSkip, task.ContactForces, PhysicsOf(target, i));
+        if (complaint is not null)
+            return complaint;
+        var physics = simulation.Physics;
+        Span<double> after = stackalloc double[task.MeasureDim];
+        task.Measure(physics, after);
+        task.Observe(physics, obs);
+        var view = new StepView(physics, action, MeasuredOf(source, i), after, Spec.Dt);
+        var reward = task.Reward(view, outcome.InfoValues.AsSpan(i * outcome.InfoDim, outcome.InfoDim));
+        outcome.RewardValues[i] = reward;
+        outcome.TerminatedFlags[i] = task.Terminated(physics);
+        outcome.TruncatedFlags[i] = target.ElapsedSteps[i] >= task.MaxEpisodeSteps;
+        after.CopyTo(MeasuredOf(target, i));
+        return NotFinite("the observation", obs) ?? (double.IsFinite(reward) ? null : $"the reward is {reward}");
+    }
+
+    private void Diverged(int i, Span<double> finalObs)
+    {
+        var outcome = result!;
+        ObsOf(from!, i).CopyTo(finalObs);
+        outcome.RewardValues[i] = 0;
+        outcome.InfoValues.AsSpan(i * outcome.InfoDim, outcome.InfoDim).Clear();
+        outcome.TerminatedFlags[i] = false;
+        outcome.TruncatedFlags[i] = true;
+    }
+
+    private void ThrowFirstComplaint(EnvStates next, StepResult outcome)
+    {
+        for (var i = 0; i < Count; i++)
+        {
+            if (outcome.Complaints[i] is { } complaint)
+                throw new SimulationException(task.Name, i, next.ElapsedSteps[i], complaint);
+        }
+    }
+
+    private void CheckLength(int length)
+    {
+        if (length != controls.Length)
+            throw new ArgumentException(
+                $"{task.Name}: {Count} environments need {Count} x {model.Nu} action components, not {length}.");
+    }
+
+    private void CheckActions()
+    {
+        for (var i = 0; i < controls.Length; i++)
+        {
+            if (!double.IsFinite(controls[i]))
+                throw new ArgumentException(
+                    $"{task.Name}: component {i % model.Nu} of environment {i / model.Nu}'s action is {controls[i]}; "
+                    + "actions must be finite numbers.");
+        }
+    }
+
+    private void CheckBuffers(StepResult outcome, Span<float> nextObs, Span<float> obs)
+    {
+        if (outcome.FinalObs.Length != Count * task.ObsDim || outcome.Count != Count
+            || outcome.InfoDim != task.InfoNames.Count)
+            throw new ArgumentException($"{task.Name}: the result was not made by these environments' NewResult.");
+        if ((nextObs.Length != 0 && nextObs.Length != Count * task.ObsDim)
+            || (obs.Length != 0 && obs.Length != Count * task.ObsDim))
+            throw new ArgumentException(
+                $"{task.Name}: observation buffers must hold {Count} x {task.ObsDim} numbers or none, "
+                + $"not {nextObs.Length} and {obs.Length}.");
+    }
+
+    private static void Narrow(ReadOnlySpan<double> numbers, float* to)
+    {
+        for (var i = 0; i < numbers.Length; i++)
+            to[i] = (float)numbers[i];
+    }
+}

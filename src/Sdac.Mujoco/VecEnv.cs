@@ -1,0 +1,174 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using Sdac.Kernels;
+
+namespace Sdac.Mujoco;
+
+/// <summary>
+/// N environments of one task, stepped on the machine's cores. A step is a function of its arguments alone: the engine's
+/// data are scratch, and neither the number of threads nor what was stepped before changes a bit.
+/// </summary>
+/// <remarks>One call at a time; a second one at the same time is refused with InvalidOperationException.</remarks>
+public sealed partial class VecEnv : IDisposable
+{
+    private const int MostBlocks = 64; // scratch (mjData) per block of environments: bounds its memory
+
+    private readonly TaskDefinition task;
+    private readonly Model model;
+    private readonly Divergence divergence;
+    private readonly Simulation[] simulations;
+    private readonly double[] controls;
+    private readonly double[] scratchQpos;
+    private readonly double[] scratchQvel;
+    private readonly Action<int> stepBlock;
+    private int busy;
+
+    /// <summary>N environments of a task.</summary>
+    /// <exception cref="MujocoException">MuJoCo is missing or the model does not compile.</exception>
+    public VecEnv(TaskDefinition task, int count, Divergence divergence = Divergence.Stop)
+    {
+        if (count < 1)
+            throw new ArgumentException($"{task.Name}: at least one environment is needed, not {count}.");
+        this.task = task;
+        this.divergence = divergence;
+        Count = count;
+        model = task.LoadModel();
+        Spec = new EnvSpec(task, model);
+        simulations = new Simulation[Math.Min(count, MostBlocks)];
+        for (var i = 0; i < simulations.Length; i++)
+            simulations[i] = new Simulation(model);
+        controls = new double[count * model.Nu];
+        scratchQpos = new double[simulations.Length * model.Nq];
+        scratchQvel = new double[simulations.Length * model.Nv];
+        stepBlock = StepBlock;
+    }
+
+    /// <summary>N environments of a task of the library, options by Gymnasium's names.</summary>
+    /// <exception cref="ArgumentException">An unknown task or option; the nearest is named.</exception>
+    public VecEnv(string task, IEnumerable<KeyValuePair<string, string>> options, int count, Divergence divergence = Divergence.Stop)
+        : this(Tasks.Create(task, options.ToDictionary(o => o.Key, o => (object?)o.Value)), count, divergence)
+    {
+    }
+
+    /// <summary>N environments of a task of the library with its default options.</summary>
+    public VecEnv(string task, int count)
+        : this(Tasks.Create(task), count)
+    {
+    }
+
+    /// <summary>How many environments.</summary>
+    public int Count { get; }
+
+    /// <summary>Sizes and bounds.</summary>
+    public EnvSpec Spec { get; }
+
+    /// <summary>The compiled model.</summary>
+    public Model Model => model;
+
+    /// <summary>Length of an observation.</summary>
+    public int ObsDim => task.ObsDim;
+
+    /// <summary>Length of an action.</summary>
+    public int ActionDim => model.Nu;
+
+    /// <summary>Begins episode 0 of every environment.</summary>
+    /// <param name="key">The source of all noise: environment i's episode e draws from Derive(Derive(key, i), e).</param>
+    /// <exception cref="SimulationException">MuJoCo warned about an initial state.</exception>
+    public EnvStates Reset(PhiloxKey key)
+    {
+        var states = NewStates();
+        Enter();
+        try
+        {
+            for (var i = 0; i < Count; i++)
+            {
+                states.EnvKeys[i] = Philox.Derive(key, (ulong)i);
+                if (Begin(simulations[0], 0, i, states) is { } complaint)
+                    throw new SimulationException(task.Name, i, 0, complaint);
+            }
+        }
+        finally
+        {
+            Leave();
+        }
+
+        return states;
+    }
+
+    /// <summary>States for the buffer overloads, not yet begun.</summary>
+    public EnvStates NewStates() =>
+        new(task.Name, Count, model.StateSize, task.ObsDim, task.MeasureDim);
+
+    /// <summary>A result for the buffer overloads.</summary>
+    public StepResult NewResult() => new(Count, task.ObsDim, task.InfoNames.Count);
+
+    /// <summary>Frees the native memory.</summary>
+    public void Dispose()
+    {
+        foreach (var simulation in simulations)
+            simulation.Dispose();
+        model.Dispose();
+    }
+
+    // Begins the episode whose number stands in `into`; returns null or what went wrong.
+    private string? Begin(Simulation simulation, int block, int environment, EnvStates into)
+    {
+        var key = Philox.Derive(into.EnvKeys[environment], (ulong)into.EpisodeNumbers[environment]);
+        var qpos = scratchQpos.AsSpan(block * model.Nq, model.Nq);
+        var qvel = scratchQvel.AsSpan(block * model.Nv, model.Nv);
+        model.Qpos0.CopyTo(qpos);
+        qvel.Clear();
+        task.Start(key, qpos, qvel);
+        into.ElapsedSteps[environment] = 0;
+        into.ReturnSums[environment] = 0;
+        var complaint = simulation.Reset(qpos, qvel, PhysicsOf(into, environment));
+        if (complaint is not null)
+            return complaint;
+        var obs = ObsOf(into, environment);
+        task.Observe(simulation.Physics, obs);
+        task.Measure(simulation.Physics, MeasuredOf(into, environment));
+        return NotFinite("the observation", obs);
+    }
+
+    private static string? NotFinite(string what, ReadOnlySpan<double> numbers)
+    {
+        for (var i = 0; i < numbers.Length; i++)
+        {
+            if (!double.IsFinite(numbers[i]))
+                return $"entry {i} of {what} is {numbers[i]}";
+        }
+
+        return null;
+    }
+
+    private Span<double> PhysicsOf(EnvStates states, int i) =>
+        states.PhysicsNumbers.AsSpan(i * model.StateSize, model.StateSize);
+
+    private Span<double> ObsOf(EnvStates states, int i) => states.Obs.AsSpan(i * task.ObsDim, task.ObsDim);
+
+    private Span<double> MeasuredOf(EnvStates states, int i) =>
+        states.Measured.AsSpan(i * task.MeasureDim, task.MeasureDim);
+
+    private void CheckStates(EnvStates states, string what)
+    {
+        if (states.Task != task.Name || states.Count != Count
+            || states.PhysicsNumbers.Length != Count * model.StateSize
+            || states.Obs.Length != Count * task.ObsDim
+            || states.Measured.Length != Count * task.MeasureDim
+            || states.ReturnSums.Length != Count || states.ElapsedSteps.Length != Count
+            || states.EpisodeNumbers.Length != Count)
+            throw new ArgumentException(
+                $"{what} holds {states.Count} environments of {states.Task}, not {Count} of {task.Name} with its present options.");
+    }
+
+    private void Enter()
+    {
+        if (Interlocked.Exchange(ref busy, 1) != 0)
+            throw new InvalidOperationException(
+                $"{task.Name}: these environments are being stepped on another thread; give each thread its own VecEnv.");
+    }
+
+    private void Leave() => Volatile.Write(ref busy, 0);
+}

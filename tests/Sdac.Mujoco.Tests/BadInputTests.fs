@@ -1,0 +1,227 @@
+/// One sentence that names the thing, the place and the mend.
+module Sdac.Mujoco.Tests.BadInputTests
+
+open System
+open System.IO
+open System.Threading.Tasks
+open Xunit
+open Sdac.Kernels
+open Sdac.Mujoco
+
+let private key = PhiloxKey(1u, 2u, 3u, 4u)
+
+let private says<'error when 'error :> exn> (parts: string list) (action: unit -> unit) =
+    let error = Assert.Throws<'error> action
+
+    for part in parts do
+        Assert.Contains(part, error.Message)
+
+[<Theory; InlineData "NaN"; InlineData "Infinity"; InlineData "-Infinity">]
+let ``actions that are not finite never reach the engine`` (text: string) =
+    let bad = float text
+    use envs = new VecEnv("HalfCheetah-v4", 3)
+    let states = envs.Reset key
+    let actions = Array.zeroCreate<float> 18
+    actions[6 + 4] <- bad
+    says<ArgumentException> [ "component 4 of environment 1"; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
+    let narrow = Array.map float32 actions
+    says<ArgumentException> [ "component 4 of environment 1" ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
+    use env = new Env(Tasks.Create "HalfCheetah-v4")
+    let single = actions[6..11]
+    says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single))
+
+[<Fact>]
+let ``wrong lengths, foreign states and foreign buffers are refused`` () =
+    use envs = new VecEnv("HalfCheetah-v4", 2)
+    use hopper = new VecEnv("Hopper-v4", 2)
+    let states = envs.Reset key
+    let actions = Array.zeroCreate<float> 12
+    let short = Array.zeroCreate<float> 11
+    says<ArgumentException> [ "2 x 6"; "not 11" ] (fun () -> envs.Step(states, ReadOnlySpan short) |> ignore)
+    says<ArgumentException> [ "Hopper-v4"; "HalfCheetah-v4" ] (fun () -> envs.Step(hopper.Reset key, ReadOnlySpan actions) |> ignore)
+    let small = Array.zeroCreate<float32> 33
+
+    says<ArgumentException> [ "2 x 17"; "33" ] (fun () ->
+        envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), envs.NewResult(), Span.Empty, Span small))
+
+    says<ArgumentException> [ "NewResult" ] (fun () ->
+        envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), hopper.NewResult()))
+
+    says<ArgumentException> [ "34 numbers" ] (fun () -> states.CopyObservations(Span small))
+    says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv("Hopper-v4", 0) |> ignore)
+    says<ArgumentException> [ "rows of 6" ] (fun () -> envs.Spec.ScaleActions(ReadOnlySpan small, Span small))
+    use env = new Env(Tasks.Create "Hopper-v4")
+    says<ArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () -> env.SetState(ReadOnlySpan short, ReadOnlySpan short))
+
+/// Two environments of which the second flies apart.
+let private diverging (envs: VecEnv) =
+    let states = envs.Reset key
+    let physics = states.Physics.ToArray()
+    physics[envs.Model.StateSize + 1 + envs.Model.Nq] <- 1e12
+
+    EnvStates(
+        states.Task,
+        states.Keys,
+        ReadOnlySpan physics,
+        states.Observations,
+        states.Measures,
+        states.Returns,
+        states.Elapsed,
+        states.Episodes
+    )
+
+[<Fact>]
+let ``a diverging simulation is reported with task, environment, step and MuJoCo's words`` () =
+    use envs = new VecEnv("HalfCheetah-v4", 2)
+    let actions = Array.zeroCreate<float> 12
+    let states = diverging envs
+
+    let error =
+        Assert.Throws<SimulationException>(fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
+
+    Assert.Equal(("HalfCheetah-v4", 1, 1), (error.Task, error.Environment, error.Step))
+    Assert.Contains("QVEL", error.Cause)
+    // The environments are still good for other states.
+    envs.Step(envs.Reset key, ReadOnlySpan actions) |> ignore
+
+[<Fact>]
+let ``a diverging simulation begins anew where the option says so`` () =
+    use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 2, Divergence.Reset)
+    let actions = Array.zeroCreate<float> 12
+    let states = diverging envs
+    let struct (next, result) = envs.Step(states, ReadOnlySpan actions)
+    Assert.Null result.Warnings[0]
+    Assert.Contains("QVEL", result.Warnings[1])
+    Assert.Equal((false, true, 0.0), (result.Terminated[1], result.Truncated[1], result.Rewards[1]))
+    Assert.Equal<float[]>(states.Observations.Slice(17).ToArray(), result.NextObs.Slice(17).ToArray())
+    Assert.Equal((0, 1L), (next.Elapsed[1], next.Episodes[1]))
+    Assert.Equal((1, 0L), (next.Elapsed[0], next.Episodes[0]))
+    Assert.True(next.Observations.ToArray() |> Array.forall Double.IsFinite)
+
+let private crowd (attributes: string) =
+    let spheres =
+        String.concat "" [ for i in 0..5 -> $"""<body pos="{i} 0 0.05"><freejoint/><geom size="0.1"/></body>""" ]
+
+    $"""<mujoco><size {attributes}/><worldbody><geom type="plane" size="9 9 1"/>{spheres}</worldbody></mujoco>"""
+
+let private watch (xml: string) =
+    TaskDefinition(
+        Name = "Crowd",
+        LoadModel = (fun () -> Model.FromXml("crowd", xml)),
+        FrameSkip = 1,
+        MaxEpisodeSteps = 10,
+        ObsDim = 1,
+        Observe = ObserveFunction(fun physics obs -> obs[0] <- physics.Qpos[2]),
+        Reward = RewardFunction(fun _ _ -> 0.0)
+    )
+
+[<Fact>]
+let ``full buffers are reported in MuJoCo's words`` () =
+    let report (attributes: string) =
+        use envs = new VecEnv(watch (crowd attributes), 1)
+        let none = Array.zeroCreate<float> 0
+        envs.Step(envs.Reset key, ReadOnlySpan none) |> ignore
+
+    says<SimulationException> [ "Crowd, environment 0"; "contact" ] (fun () -> report "nconmax=\"2\"")
+    says<SimulationException> [ "Crowd, environment 0"; "constraint" ] (fun () -> report "njmax=\"6\"")
+    report "nconmax=\"100\""
+
+[<Fact>]
+let ``an error inside the engine is an exception, and the engine goes on`` () =
+    for _ in 1..3 do
+        says<MujocoException> [ "tack" ] (fun () ->
+            use envs = new VecEnv(watch (crowd "nstack=\"50\""), 1)
+            envs.Reset key |> ignore)
+
+    use envs = new VecEnv("Hopper-v4", 1)
+    envs.Reset key |> ignore
+
+[<Fact>]
+let ``observations and rewards that are not finite stop the run by name`` () =
+    let odd = watch (crowd "nconmax=\"100\"")
+    let none = Array.zeroCreate<float> 0
+
+    let run (task: TaskDefinition) =
+        use envs = new VecEnv(task, 2)
+        envs.Step(envs.Reset key, ReadOnlySpan none) |> ignore
+
+    let task observe reward =
+        TaskDefinition(
+            Name = "Odd",
+            LoadModel = odd.LoadModel,
+            FrameSkip = 1,
+            MaxEpisodeSteps = 10,
+            ObsDim = 1,
+            Observe = ObserveFunction(fun physics obs -> obs[0] <- observe physics.Time),
+            Reward = RewardFunction(fun _ _ -> reward)
+        )
+
+    says<SimulationException> [ "Odd, environment 0, step 0"; "entry 0 of the observation is NaN" ] (fun () -> run (task (fun _ -> nan) 0.0))
+    says<SimulationException> [ "step 1"; "observation" ] (fun () -> run (task (fun time -> if time > 0 then infinity else 0.0) 0.0))
+    says<SimulationException> [ "step 1"; "the reward is" ] (fun () -> run (task (fun _ -> 0.0) nan))
+
+[<Fact>]
+let ``an MJCF error shows MuJoCo's own message with the model's name`` () =
+    let path = Path.Combine(Path.GetTempPath(), $"broken-{Guid.NewGuid()}.xml")
+    File.WriteAllText(path, "<mujoco><worldbody><body><geom size=\"-1\"/></body></worldbody></mujoco>")
+
+    try
+        says<MujocoException> [ path; "size" ] (fun () -> Model.FromFile path |> ignore)
+    finally
+        File.Delete path
+
+    says<MujocoException> [ "mine"; "XML" ] (fun () -> Model.FromXml("mine", "<mujoco><oops") |> ignore)
+    says<MujocoException> [ "mine"; "wheel" ] (fun () -> Model.FromXml("mine", "<mujoco><worldbody><wheel/></worldbody></mujoco>") |> ignore)
+    says<MujocoException> [ "nowhere.xml does not exist" ] (fun () -> Model.FromFile "nowhere.xml" |> ignore)
+
+[<Fact>]
+let ``unknown fields and bodies are answered with the nearest`` () =
+    use model = Tasks.Create("Hopper-v4").LoadModel.Invoke()
+    says<ArgumentException> [ "the nearest is body_mass" ] (fun () -> model["body_mas"] |> ignore)
+    says<ArgumentException> [ "no body feet; the nearest is foot" ] (fun () -> model.Body "feet" |> ignore)
+    says<InvalidOperationException> [ "body_mass is a Double field" ] (fun () -> model["body_mass"].Ints.Length |> ignore)
+    use simulation = new Simulation(model)
+    says<ArgumentException> [ "the nearest is xpos" ] (fun () -> simulation["xposs"] |> ignore)
+
+[<Fact>]
+let ``a missing MuJoCo names the mend`` () =
+    let failure = MujocoLibrary.FailureOf "/nowhere/libmujoco.so"
+    Assert.Contains("SDAC_MUJOCO=/nowhere/libmujoco.so", failure)
+    Assert.Contains("./build.sh setup", failure)
+    Assert.Contains("lacks the function", MujocoLibrary.FailureOf "libc.so.6")
+    Assert.True MujocoLibrary.IsAvailable
+
+[<Fact>]
+let ``only versions that no test covers are warned about`` () =
+    Assert.Null(MujocoLibrary.VersionWarning "2.2.2")
+    Assert.Contains("3.2.3", MujocoLibrary.VersionWarning "3.2.3")
+
+[<Fact>]
+let ``two threads cannot step the same environments at once`` () =
+    use envs = new VecEnv("Humanoid-v4", 4)
+    let states = envs.Reset key
+    let actions = Array.zeroCreate<float> 68
+
+    let attempt _ =
+        Task.Run(fun () ->
+            let mutable refused = 0
+
+            for _ in 1..50 do
+                try
+                    envs.Step(states, ReadOnlySpan actions) |> ignore
+                with :? InvalidOperationException as error ->
+                    Assert.Contains("its own VecEnv", error.Message)
+                    refused <- refused + 1
+
+            refused)
+
+    let refusals = [| attempt 0; attempt 1 |] |> Array.sumBy _.Result
+    Assert.True(refusals > 0)
+
+[<Fact>]
+let ``what is disposed says so`` () =
+    let envs = new VecEnv("Hopper-v4", 1)
+    let states = envs.Reset key
+    envs.Dispose()
+    let action = Array.zeroCreate<float> 3
+    says<ObjectDisposedException> [ "hopper" ] (fun () -> envs.Step(states, ReadOnlySpan action) |> ignore)

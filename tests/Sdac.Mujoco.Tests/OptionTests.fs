@@ -1,0 +1,183 @@
+/// Task options under Gymnasium's names.
+module Sdac.Mujoco.Tests.OptionTests
+
+open System
+open System.Collections.Generic
+open System.Text.Json
+open Xunit
+open Sdac.Kernels
+open Sdac.Mujoco
+open Sdac.Mujoco.Tests.Properties
+
+let private create task (options: (string * objnull) list) = Tasks.Create(task, Dictionary(dict options))
+
+let private json (text: string) = JsonDocument.Parse(text).RootElement
+
+[<Fact>]
+let ``options have Gymnasium's names and defaults`` () =
+    let defaults task = [ for item in Tasks.Create(task: string).Options -> item.Key, string item.Value ]
+
+    Assert.Equal<(string * string) list>(
+        [ "ctrl_cost_weight", "0.5"
+          "use_contact_forces", "False"
+          "contact_cost_weight", "0.0005"
+          "healthy_reward", "1"
+          "terminate_when_unhealthy", "True"
+          "healthy_z_range", "[0.2, 1]"
+          "contact_force_range", "[-1, 1]"
+          "reset_noise_scale", "0.1"
+          "exclude_current_positions_from_observation", "True" ],
+        defaults "Ant-v4"
+    )
+
+    Assert.Equal<(string * string) list>(
+        [ "forward_reward_weight", "1"
+          "ctrl_cost_weight", "0.001"
+          "healthy_reward", "1"
+          "terminate_when_unhealthy", "True"
+          "healthy_state_range", "[-100, 100]"
+          "healthy_z_range", "[0.7, Infinity]"
+          "healthy_angle_range", "[-0.2, 0.2]"
+          "reset_noise_scale", "0.005"
+          "exclude_current_positions_from_observation", "True" ],
+        defaults "Hopper-v4"
+    )
+
+    Assert.Equal<(string * string) list>(
+        [ "forward_reward_weight", "1.25"
+          "ctrl_cost_weight", "0.1"
+          "healthy_reward", "5"
+          "terminate_when_unhealthy", "True"
+          "healthy_z_range", "[1, 2]"
+          "reset_noise_scale", "0.01"
+          "exclude_current_positions_from_observation", "True" ],
+        defaults "Humanoid-v4"
+    )
+
+    Assert.Empty(defaults "Reacher-v4")
+
+[<Fact>]
+let ``an option may be a value, JSON or text`` () =
+    let range = Interval(0.5, 3.0)
+
+    for value: objnull in [ box range; box [| 0.5; 3.0 |]; box (json "[0.5, 3]"); box "[0.5, 3]" ] do
+        Assert.Equal(box range, (create "Walker2d-v4" [ "healthy_z_range", value ]).Options["healthy_z_range"])
+
+    for value: objnull in [ box 2.0; box 2; box 2.0f; box (json "2"); box "2.0" ] do
+        Assert.Equal(box 2.0, (create "Walker2d-v4" [ "healthy_reward", value ]).Options["healthy_reward"])
+
+    for value: objnull in [ box false; box (json "false"); box "false" ] do
+        let options = (create "Walker2d-v4" [ "terminate_when_unhealthy", value ]).Options
+        Assert.Equal(box false, options["terminate_when_unhealthy"])
+
+    let endless = (create "Hopper-v4" [ "healthy_z_range", box (json "[0.1, \"Infinity\"]") ]).Options["healthy_z_range"]
+    Assert.Equal(box (Interval(0.1, infinity)), endless)
+
+[<Fact>]
+let ``including the positions lengthens the observation by them`` () =
+    for task, more in [ "HalfCheetah-v4", 1; "Hopper-v4", 1; "Walker2d-v4", 1; "Swimmer-v4", 2; "Ant-v4", 2; "Humanoid-v4", 2 ] do
+        use short = new Env(Tasks.Create task)
+        use long = new Env(create task [ "exclude_current_positions_from_observation", box false ])
+        Assert.Equal(short.Spec.ObsDim + more, long.Spec.ObsDim)
+        let action = Array.create short.Spec.ActionDim 0.3
+
+        for _ in 1..3 do
+            short.Step(ReadOnlySpan action)
+            long.Step(ReadOnlySpan action)
+
+        same task (long.Qpos.Slice(0, more).ToArray()) (long.Obs.Slice(0, more).ToArray())
+        same task (short.Obs.ToArray()) (long.Obs.Slice(more).ToArray())
+
+/// One step from the initial state with the same action: reward and info by name.
+let private oneStep task options =
+    use env = new Env(create task options)
+    let action = Array.create env.Spec.ActionDim 0.2
+    env.Step(ReadOnlySpan action)
+    env.Reward, Map [ for i in 0 .. env.Spec.InfoNames.Count - 1 -> env.Spec.InfoNames[i], env.Info[i] ]
+
+[<Fact>]
+let ``weights scale their parts of the reward`` () =
+    for task, velocity in [ "HalfCheetah-v4", true; "Hopper-v4", true; "Walker2d-v4", true; "Swimmer-v4", true; "Humanoid-v4", true; "Ant-v4", false ] do
+        let reward, info = oneStep task []
+        let costly = Tasks.Create(task).Options["ctrl_cost_weight"] :?> float
+        let dearer, _ = oneStep task [ "ctrl_cost_weight", box (costly + 1.0) ]
+        let actions = float (let env = new Env(Tasks.Create task) in use e = env in e.Spec.ActionDim)
+        Assert.Equal(0.04 * actions, reward - dearer, 9)
+
+        if velocity then
+            let weight = Tasks.Create(task).Options["forward_reward_weight"] :?> float
+            let faster, _ = oneStep task [ "forward_reward_weight", box (weight + 2.0) ]
+            Assert.Equal(2.0 * info["x_velocity"], faster - reward, 9)
+
+    for task in [ "Hopper-v4"; "Walker2d-v4"; "Humanoid-v4"; "Ant-v4" ] do
+        let reward, _ = oneStep task []
+        let usual = Tasks.Create(task).Options["healthy_reward"] :?> float
+        let healthier, _ = oneStep task [ "healthy_reward", box (usual + 3.0) ]
+        Assert.Equal(3.0, healthier - reward, 9)
+
+[<Fact>]
+let ``ill health ends the episode only where the option says so, and is paid only then`` () =
+    // At the initial height nobody is inside [5, 6].
+    for task in [ "Hopper-v4"; "Walker2d-v4"; "Humanoid-v4"; "Ant-v4" ] do
+        let ill = "healthy_z_range", box (Interval(5.0, 6.0))
+        use ending = new Env(create task [ ill ])
+        use going = new Env(create task [ ill; "terminate_when_unhealthy", box false ])
+        let action = Array.zeroCreate<float> ending.Spec.ActionDim
+        ending.Step(ReadOnlySpan action)
+        going.Step(ReadOnlySpan action)
+        Assert.True ending.Terminated
+        Assert.False going.Terminated
+        let healthy = Tasks.Create(task).Options["healthy_reward"] :?> float
+        Assert.Equal(healthy, ending.Reward - going.Reward, 12)
+
+[<Fact>]
+let ``Hopper's angle and state ranges decide about its health`` () =
+    for option, range in [ "healthy_angle_range", Interval(0.5, 1.0); "healthy_state_range", Interval(3.0, 4.0) ] do
+        use env = new Env(create "Hopper-v4" [ option, box range ])
+        let action = Array.zeroCreate<float> 3
+        env.Step(ReadOnlySpan action)
+        Assert.True env.Terminated
+
+[<Fact>]
+let ``the noise's scale bounds the initial state`` () =
+    for task in [ "Hopper-v4"; "Swimmer-v4"; "Walker2d-v4" ] do
+        use envs = new VecEnv(create task [ "reset_noise_scale", box 0.0 ], 1)
+        let start = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u))
+        same task (envs.Model.Qpos0.ToArray()) (start.Physics.Slice(1, envs.Model.Nq).ToArray())
+
+[<Fact>]
+let ``Ant's contact forces are clipped to their range and their cost weighted`` () =
+    let run options =
+        use env = new Env(create "Ant-v4" (("use_contact_forces", box true) :: options))
+        let action = Array.create 8 0.7
+
+        for _ in 1..30 do
+            env.Step(ReadOnlySpan action)
+
+        env.Obs.Slice(27).ToArray(), env.Info[12]
+
+    let forces, cost = run []
+    Assert.True(Array.exists ((<>) 0.0) forces && Array.forall (fun x -> abs x <= 1.0) forces)
+    let tight, _ = run [ "contact_force_range", box (Interval(-0.1, 0.2)) ]
+    same "forces" (forces |> Array.map (max -0.1 >> min 0.2)) tight
+    let _, double = run [ "contact_cost_weight", box 1e-3 ]
+    Assert.Equal(2.0 * cost, double, 12)
+
+let private refused (part: string) (action: unit -> unit) =
+    let error = Assert.Throws<ArgumentException> action
+    Assert.Contains(part, error.Message)
+
+[<Fact>]
+let ``unknown tasks and options are answered with the nearest`` () =
+    refused "the nearest is HalfCheetah-v4" (fun () -> Tasks.Create "halfcheeta-v4" |> ignore)
+    refused "Walker2d-v4)" (fun () -> Tasks.Create "Cow-v1" |> ignore)
+    refused "the nearest is healthy_z_range" (fun () -> create "Hopper-v4" [ "healty_z_range", box 1.0 ] |> ignore)
+    refused "Reacher-v4 has no options" (fun () -> create "Reacher-v4" [ "weight", box 1.0 ] |> ignore)
+
+[<Fact>]
+let ``values of the wrong kind are refused by name`` () =
+    refused "healthy_z_range must be a pair" (fun () -> create "Hopper-v4" [ "healthy_z_range", box 1.0 ] |> ignore)
+    refused "healthy_z_range must be a pair" (fun () -> create "Hopper-v4" [ "healthy_z_range", box [| 2.0; 1.0 |] ] |> ignore)
+    refused "ctrl_cost_weight must be a number" (fun () -> create "Hopper-v4" [ "ctrl_cost_weight", box "dear" ] |> ignore)
+    refused "ctrl_cost_weight must be a number, not NaN" (fun () -> create "Hopper-v4" [ "ctrl_cost_weight", box nan ] |> ignore)
+    refused "terminate_when_unhealthy must be true or false" (fun () -> create "Hopper-v4" [ "terminate_when_unhealthy", box 1 ] |> ignore)

@@ -1,0 +1,301 @@
+/// Batches of environments as values: what holds for any task, key, number and thread count.
+module Sdac.Mujoco.Tests.VecEnvTests
+
+open System
+open FsCheck.FSharp
+open Xunit
+open Sdac.Kernels
+open Sdac.Mujoco
+open Sdac.Mujoco.Tests.Recorded
+open Sdac.Mujoco.Tests.Properties
+
+/// Everything a step gives, as plain arrays.
+let private contents (states: EnvStates) (result: StepResult) =
+    [ "physics", states.Physics.ToArray()
+      "obs", states.Observations.ToArray()
+      "measures", states.Measures.ToArray()
+      "returns", states.Returns.ToArray()
+      "elapsed", Array.map float (states.Elapsed.ToArray())
+      "episodes", Array.map float (states.Episodes.ToArray())
+      "next obs", result.NextObs.ToArray()
+      "rewards", result.Rewards.ToArray()
+      "terminated", Array.map (fun flag -> if flag then 1.0 else 0.0) (result.Terminated.ToArray())
+      "truncated", Array.map (fun flag -> if flag then 1.0 else 0.0) (result.Truncated.ToArray())
+      "info", result.Info.ToArray()
+      "episode returns", result.EpisodeReturns.ToArray()
+      "episode lengths", Array.map float (result.EpisodeLengths.ToArray()) ]
+
+let private sameContents expected actual =
+    List.iter2 (fun (name, x) (_, y) -> same name x y) expected actual
+
+let private run (envs: VecEnv) (start: EnvStates) (actions: float[][]) =
+    let folder (states: EnvStates, outcomes) (action: float[]) =
+        let struct (next, result) = envs.Step(states, ReadOnlySpan action)
+        next, contents next result :: outcomes
+
+    let last, outcomes = Array.fold folder (start, []) actions
+    last, List.rev outcomes
+
+let private caseOf count steps =
+    gen {
+        let! name = task
+        let! key = key
+        let! count = count
+        let! steps = steps
+        return name, key, count, steps
+    }
+
+let private sizes low high = Gen.choose (low, high)
+
+[<Fact>]
+let ``putting a state back and stepping equals never having left it`` () =
+    forAll 25 (caseOf (sizes 1 3) (sizes 2 40)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        let actions = actions envs.Spec count steps key
+        let start = envs.Reset key
+        let _, expected = run envs start actions
+        // The same again from a state in the middle, after the engine has been somewhere else.
+        let middle, _ = run envs start actions[.. steps / 2 - 1]
+        run envs (envs.Reset(Philox.Derive(key, 99UL))) actions |> ignore
+        let _, again = run envs middle actions[steps / 2 ..]
+        List.iter2 sameContents expected[steps / 2 ..] again)
+
+[<Fact>]
+let ``stepping leaves its arguments as they were`` () =
+    forAll 10 (caseOf (sizes 1 3) (sizes 1 5)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        let start = envs.Reset key
+        let actions = actions envs.Spec count steps key
+        let before = start.Physics.ToArray(), start.Observations.ToArray(), Array.map Array.copy actions
+        run envs start actions |> ignore
+        let physics, obs, given = before
+        same "physics" physics (start.Physics.ToArray())
+        same "obs" obs (start.Observations.ToArray())
+        Array.iter2 (same "actions") given actions)
+
+[<Fact>]
+let ``results do not depend on the number of threads`` () =
+    let threads = Workers.Threads
+
+    try
+        forAll 12 (caseOf (sizes 2 9) (sizes 5 30)) (fun (name, key, count, steps) ->
+            use envs = new VecEnv(name, count)
+            let actions = actions envs.Spec count steps key
+
+            let outcomes =
+                [ for n in [ 1; 2; 5 ] do
+                      Workers.Threads <- n
+                      snd (run envs (envs.Reset key) actions) ]
+
+            for other in outcomes.Tail do
+                List.iter2 sameContents outcomes.Head other)
+    finally
+        Workers.Threads <- threads
+
+[<Fact>]
+let ``a batch of N equals N single environments, resets included`` () =
+    forAll 12 (caseOf (sizes 2 6) (sizes 20 60)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        use single = new VecEnv(name, 1)
+        let actions = actions envs.Spec count steps key
+        let start = envs.Reset key
+        let _, batch = run envs start actions
+        let dim = envs.ActionDim
+
+        for i in 0 .. count - 1 do
+            let mine = actions |> Array.map (fun all -> all[i * dim .. (i + 1) * dim - 1])
+            let _, alone = run single (start.Slice(i, 1)) mine
+
+            List.iter2
+                (List.iter2 (fun (name, all: float[]) (_, one: float[]) ->
+                    let width = all.Length / count
+                    same name all[i * width .. (i + 1) * width - 1] one))
+                batch
+                alone)
+
+[<Fact>]
+let ``more environments than blocks of scratch give the same as one by one`` () =
+    let count = 150
+    use envs = new VecEnv("InvertedPendulum-v4", count)
+    use single = new VecEnv("InvertedPendulum-v4", 1)
+    let start = envs.Reset(PhiloxKey(3u, 1u, 4u, 1u))
+    let actions = actions envs.Spec count 10 (PhiloxKey(5u, 9u, 2u, 6u))
+    let last, _ = run envs start actions
+
+    for i in 0 .. count - 1 do
+        let alone, _ = run single (start.Slice(i, 1)) (actions |> Array.map (fun all -> [| all[i] |]))
+        same "physics" (last.Slice(i, 1).Physics.ToArray()) (alone.Physics.ToArray())
+
+[<Fact>]
+let ``states put together from their own numbers continue alike`` () =
+    forAll 10 (caseOf (sizes 1 4) (sizes 2 20)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        let actions = actions envs.Spec count steps key
+        let states, _ = run envs (envs.Reset key) actions
+
+        let copy =
+            EnvStates(
+                states.Task,
+                states.Keys,
+                states.Physics,
+                states.Observations,
+                states.Measures,
+                states.Returns,
+                states.Elapsed,
+                states.Episodes
+            )
+
+        use other = new VecEnv(name, count)
+        List.iter2 sameContents (snd (run envs states actions)) (snd (run other copy actions)))
+
+[<Fact>]
+let ``the same key gives the same start, other keys, environments and episodes others`` () =
+    forAll 20 (Gen.zip task key) (fun (name, key) ->
+        use envs = new VecEnv(name, 3)
+        let start = envs.Reset key
+        same "start" (start.Physics.ToArray()) (envs.Reset(key).Physics.ToArray())
+        let qpos (states: EnvStates) i = states.Physics.Slice(i * envs.Model.StateSize, envs.Model.StateSize).ToArray()
+        Assert.NotEqual<float[]>(qpos start 0, qpos start 1)
+        Assert.NotEqual<float[]>(qpos start 0, qpos (envs.Reset(Philox.Derive(key, 1UL))) 0))
+
+[<Fact>]
+let ``an episode that terminates keeps its last observation and begins anew`` () =
+    use envs = new VecEnv("InvertedPendulum-v4", 2)
+    let push = [| 3.0; 0.0 |]
+    let mutable states = envs.Reset(PhiloxKey(1u, 1u, 1u, 1u))
+    let mutable ended = None
+
+    while ended.IsNone do
+        let struct (next, result) = envs.Step(states, ReadOnlySpan push)
+
+        if result.Terminated[0] then
+            ended <- Some(states.Elapsed[0] + 1, next, result)
+        else
+            Assert.True(Double.IsNaN result.EpisodeReturns[0])
+            Assert.Equal(0, result.EpisodeLengths[0])
+            same "obs" (result.NextObs.Slice(0, 4).ToArray()) (next.Observations.Slice(0, 4).ToArray())
+
+        states <- next
+
+    let length, next, result = ended.Value
+    Assert.False result.Truncated[0]
+    Assert.True(abs result.NextObs[1] > 0.2, "the last observation is the fallen one")
+    Assert.True(abs next.Observations[1] <= 0.01, "the next one is a fresh start")
+    Assert.Equal(length, result.EpisodeLengths[0])
+    Assert.Equal(float length, result.EpisodeReturns[0])
+    Assert.Equal((0, 1L, 0.0), (next.Elapsed[0], next.Episodes[0], next.Returns[0]))
+    // The neighbour goes on undisturbed.
+    Assert.Equal((length, 0L), (next.Elapsed[1], next.Episodes[1]))
+
+[<Fact>]
+let ``a time limit truncates and does not terminate`` () =
+    use envs = new VecEnv("Reacher-v4", 2)
+    let actions = actions envs.Spec 2 50 (PhiloxKey(8u, 8u, 8u, 8u))
+    let start = envs.Reset(PhiloxKey(2u, 2u, 2u, 2u))
+    let before, _ = run envs start actions[..48]
+    Assert.Equal<int[]>([| 49; 49 |], before.Elapsed.ToArray())
+    let struct (next, result) = envs.Step(before, ReadOnlySpan actions[49])
+    Assert.Equal<bool[]>([| true; true |], result.Truncated.ToArray())
+    Assert.Equal<bool[]>([| false; false |], result.Terminated.ToArray())
+    Assert.Equal<int[]>([| 50; 50 |], result.EpisodeLengths.ToArray())
+    Assert.NotEqual<float[]>(result.NextObs.ToArray(), next.Observations.ToArray())
+    let total, _ = before.Returns[0] + result.Rewards[0], ()
+    Assert.Equal(total, result.EpisodeReturns[0])
+
+[<Fact>]
+let ``a batch steps along the same trajectory as the tracing environment`` () =
+    forAll 10 (caseOf (sizes 1 1) (sizes 1 30)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        use env = new Env(Tasks.Create name)
+        let nq, nv = envs.Model.Nq, envs.Model.Nv
+        let start = envs.Reset key
+        let qpos, qvel = start.Physics.Slice(1, nq).ToArray(), start.Physics.Slice(1 + nq, nv).ToArray()
+        env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
+        let given = actions envs.Spec count steps key
+        let mutable states = start
+        let mutable going = not (Seq.contains name [ "Ant-v4"; "Humanoid-v4" ]) // quaternions are normalised once more there
+        let mutable step = 0
+
+        while going && step < steps do
+            let struct (next, result) = envs.Step(states, ReadOnlySpan given[step])
+            env.Step(ReadOnlySpan given[step])
+            same "obs" (env.Obs.ToArray()) (result.NextObs.ToArray())
+            Assert.Equal(env.Reward, result.Rewards[0])
+            going <- not (result.Terminated[0] || result.Truncated[0])
+            states <- next
+            step <- step + 1)
+
+[<Fact>]
+let ``floats in the caller's buffers are the rounded observations, and float actions are widened`` () =
+    forAll 10 (caseOf (sizes 1 3) (sizes 1 30)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        let narrow = actions envs.Spec count steps key |> Array.map (Array.map float32)
+        let size = count * envs.ObsDim
+        let nextObs, obs = Array.zeroCreate<float32> size, Array.zeroCreate<float32> size
+        let next, result = envs.NewStates(), envs.NewResult()
+        let mutable states = envs.Reset key
+
+        for action in narrow do
+            envs.StepInto(states, ReadOnlySpan action, next, result, Span nextObs, Span obs)
+            let wide = Array.map float action
+            let struct (expected, expectedResult) = envs.Step(states, ReadOnlySpan wide)
+            sameContents (contents expected expectedResult) (contents next result)
+            Assert.Equal<float32[]>(Array.map float32 (result.NextObs.ToArray()), nextObs)
+            Assert.Equal<float32[]>(Array.map float32 (next.Observations.ToArray()), obs)
+            let copied = Array.zeroCreate<float32> size
+            next.CopyObservations(Span copied)
+            Assert.Equal<float32[]>(obs, copied)
+            states <- expected)
+
+[<Fact>]
+let ``states may be stepped in place`` () =
+    forAll 10 (caseOf (sizes 1 3) (sizes 1 30)) (fun (name, key, count, steps) ->
+        use envs = new VecEnv(name, count)
+        let actions = actions envs.Spec count steps key
+        let states, _ = run envs (envs.Reset key) actions
+        let mine, result = envs.Reset key, envs.NewResult()
+
+        for action in actions do
+            envs.StepInto(mine, ReadOnlySpan action, mine, result)
+
+        same "physics" (states.Physics.ToArray()) (mine.Physics.ToArray())
+        same "returns" (states.Returns.ToArray()) (mine.Returns.ToArray()))
+
+[<Theory; MemberData("Names", MemberType = typeof<EveryTask>)>]
+let ``stepping allocates nothing, resets included`` (task: string) =
+    let threads = Workers.Threads
+
+    try
+        Workers.Threads <- 1
+        use envs = new VecEnv(task, 4)
+        let action = Array.create (4 * envs.ActionDim) 0.9f
+        let obs = Array.zeroCreate<float32> (4 * envs.ObsDim)
+        let mutable a, b = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u)), envs.NewStates()
+        let result = envs.NewResult()
+
+        let steps n =
+            for _ in 1..n do
+                envs.StepInto(a, ReadOnlySpan action, b, result, Span.Empty, Span obs)
+                let previous = a
+                a <- b
+                b <- previous
+
+        steps 120
+        let before = GC.GetAllocatedBytesForCurrentThread()
+        steps 120
+        Assert.Equal(0L, GC.GetAllocatedBytesForCurrentThread() - before)
+    finally
+        Workers.Threads <- threads
+
+[<Fact>]
+let ``policy actions are scaled from [-1, 1] to the task's range`` () =
+    forAll 30 (Gen.zip task (between -1.2 1.2)) (fun (name, unit) ->
+        use env = new Env(Tasks.Create name)
+        let spec = env.Spec
+        let given = Array.create spec.ActionDim (float32 unit)
+        let scaled = Array.zeroCreate<float32> spec.ActionDim
+        spec.ScaleActions(ReadOnlySpan given, Span scaled)
+
+        for i in 0 .. spec.ActionDim - 1 do
+            let expected = spec.ActionLow[i] + (spec.ActionHigh[i] - spec.ActionLow[i]) * (float (float32 unit) + 1.0) / 2.0
+            Assert.True(abs (float scaled[i] - expected) < 1e-6))
