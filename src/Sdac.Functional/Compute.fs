@@ -1,0 +1,124 @@
+namespace Sdac
+
+open System
+open System.Runtime.InteropServices
+open TorchSharp
+
+type Tensor = torch.Tensor
+
+/// Where the arithmetic runs: a device, and whether the networks' passes use this project's kernels (CPU only)
+/// or libtorch alone.
+[<NoComparison; CustomEquality>]
+type Compute =
+    { Device: torch.Device
+      Kernels: bool }
+
+    override this.Equals other =
+        match other with
+        | :? Compute as o -> this.Kernels = o.Kernels && string this.Device = string o.Device
+        | _ -> false
+
+    override this.GetHashCode() = hash (this.Kernels, string this.Device)
+
+[<RequireQualifiedAccess>]
+module Compute =
+    /// The CPU with this project's kernels: the default.
+    let cpu = { Device = torch.CPU; Kernels = true }
+
+    /// The CPU with libtorch alone.
+    let libtorch = { Device = torch.CPU; Kernels = false }
+
+    /// The named device ("cpu", "cuda", "cuda:1"). Kernels are ours on the CPU only; elsewhere libtorch does all.
+    /// Raises ArgumentException when CUDA is asked for and absent.
+    let create (device: string) (kernels: bool) =
+        let wanted = torch.device device
+
+        if wanted.``type`` <> DeviceType.CPU && not (torch.cuda.is_available ()) then
+            invalidArg
+                (nameof device)
+                $"device '{device}' is not available: this libtorch sees no CUDA GPU; use --device cpu, or a CUDA build of libtorch (LIBTORCH=/path)"
+
+        { Device = wanted
+          Kernels = kernels && wanted.``type`` = DeviceType.CPU }
+
+/// Numbers as libtorch's scalars.
+[<RequireQualifiedAccess>]
+module Scalars =
+    let ofFloat (value: float) : Scalar = Scalar.op_Implicit value
+
+/// The few tensor helpers that the rest of this library is written with. All tensors are float32.
+[<RequireQualifiedAccess>]
+module Tensors =
+    let private dims (shape: int list) =
+        shape |> List.map int64 |> List.toArray
+
+    let empty (shape: int list) : Tensor = torch.empty (dims shape, torch.float32)
+
+    let zeros (compute: Compute) (shape: int list) : Tensor =
+        torch.zeros (dims shape, torch.float32, compute.Device)
+
+    /// The memory of a contiguous float32 tensor on the CPU, without a copy. The caller keeps the tensor alive.
+    let span (t: Tensor) : Span<float32> = MemoryMarshal.Cast<byte, float32> t.bytes
+
+    /// The tensor itself on the CPU, or a copy of it on the device.
+    let place (compute: Compute) (t: Tensor) : Tensor =
+        if compute.Device.``type`` = DeviceType.CPU then
+            t
+        else
+            torch.empty(t.shape, torch.float32, compute.Device).copy_ t
+
+    /// A tensor of the given shape holding a copy of the values (row-major).
+    let ofArray (compute: Compute) (shape: int list) (values: float32[]) : Tensor =
+        let expected = List.fold (*) 1 shape
+
+        if values.Length <> expected then
+            invalidArg (nameof values) $"a tensor of shape {shape} needs {expected} values, not {values.Length}"
+
+        let t = empty shape
+        values.AsSpan().CopyTo(span t)
+        place compute t
+
+    /// The values, row-major, copied out.
+    let toArray (t: Tensor) : float32[] =
+        use scope = torch.NewDisposeScope()
+        let c = t.detach().cpu().contiguous ()
+        (span c).ToArray()
+
+    let view (shape: int list) (t: Tensor) : Tensor = t.view (dims shape)
+    let reshape (shape: int list) (t: Tensor) : Tensor = t.reshape (dims shape)
+    let expand (shape: int list) (t: Tensor) : Tensor = t.expand (dims shape)
+    let size (dim: int) (t: Tensor) = int (t.size dim)
+    let shape (t: Tensor) = t.shape |> Array.map int |> Array.toList
+    let cat (dim: int) (ts: Tensor list) : Tensor = torch.cat (List.toArray ts, int64 dim)
+    let scalar (t: Tensor) : float = float (t.item<float32> ())
+
+    /// Runs `f` in a dispose scope of its own: every tensor made inside is freed, but for those that `keep` names
+    /// in the result, which become the caller's own (outside any scope).
+    let owning (keep: 'r -> Tensor list) (f: unit -> 'r) : 'r =
+        use scope = torch.NewDisposeScope()
+        let result = f ()
+
+        for t in keep result do
+            t.DetachFromDisposeScope() |> ignore
+
+        result
+
+    /// Runs `f` in a dispose scope; the tensors that `keep` names go to the caller's scope.
+    let scoped (keep: 'r -> Tensor list) (f: unit -> 'r) : 'r =
+        use scope = torch.NewDisposeScope()
+        let result = f ()
+
+        for t in keep result do
+            t.MoveToOuterDisposeScope() |> ignore
+
+        result
+
+    /// Raises ArgumentException unless `t` has the given shape; -1 stands for any size.
+    let check (name: string) (expected: int list) (t: Tensor) =
+        let actual = shape t
+
+        if
+            List.length actual <> List.length expected
+            || List.exists2 (fun a e -> e >= 0 && a <> e) actual expected
+        then
+            invalidArg name $"{name} has shape {actual}, but {expected} is needed (-1: any size)"

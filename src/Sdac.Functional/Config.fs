@@ -1,0 +1,170 @@
+namespace Sdac
+
+/// How the Monte-Carlo draws of one state are weighted.
+type RssmWeights =
+    /// softmax over the K draws: needs K ≥ 2 (with one draw the weight is 1 whatever Q says).
+    | SelfNormalised
+    /// exp(Q/λ) as in the theorem, with no normalisation; works from K = 1.
+    | Raw
+
+/// Every setting of SDAC. `Config.published` holds the values of the published experiments.
+type Config =
+    {
+        /// γ
+        Discount: float
+        BatchSize: int
+        /// Widths of the hidden layers of all networks
+        Hidden: int list
+        TimeDim: int
+        TimeHidden: int
+        /// T, diffusion timesteps
+        Timesteps: int
+        BetaSchedule: BetaSchedule
+        /// Deviation of x_T, where reverse sampling starts
+        InitialNoiseScale: float
+        /// Actions drawn per state, of which the one with the largest Q is kept
+        Particles: int
+        /// K, draws of ã_0 per state in the RSSM loss
+        MonteCarloDraws: int
+        Weights: RssmWeights
+        /// Q is multiplied by this before it is divided by λ (the inverse of RewardScale in the published settings)
+        QScale: float
+        RewardScale: float
+        /// Adam rate of the critics, and of the policy at the start
+        LearningRate: float
+        PolicyLearningRateEnd: float
+        /// Policy updates before the policy's rate begins to fall
+        PolicyDecayBegin: int64
+        /// Policy updates that the fall takes
+        PolicyDecayLength: int64
+        AdamBeta1: float
+        AdamBeta2: float
+        AdamEpsilon: float
+        /// τ of the targets' moving averages
+        Tau: float
+        /// The policy and the targets move on every such-th update
+        PolicyDelay: int
+        /// λ_0
+        InitialTemperature: float
+        TemperatureLearningRate: float
+        /// λ moves on every such-th update
+        TemperatureDelay: int
+        /// Target entropy per action dimension
+        TargetEntropyPerDim: float
+        /// Exploration noise is N(0, (λ · this)²) per component
+        NoiseScale: float
+        /// Environments stepped together
+        Environments: int
+        /// Updates per vector step of the environments
+        UpdatesPerStep: int
+        /// Uniform random transitions before the first update; not counted as environment steps
+        WarmUp: int
+        /// Transitions kept
+        BufferCapacity: int
+    }
+
+[<RequireQualifiedAccess>]
+module Config =
+    /// The published experiments' settings (ICML 2025).
+    let published =
+        { Discount = 0.99
+          BatchSize = 256
+          Hidden = [ 256; 256; 256 ]
+          TimeDim = 16
+          TimeHidden = 32
+          Timesteps = 20
+          BetaSchedule = Linear 0.8
+          InitialNoiseScale = 0.5
+          Particles = 32
+          MonteCarloDraws = 64
+          Weights = SelfNormalised
+          QScale = 5.0
+          RewardScale = 0.2
+          LearningRate = 3e-4
+          PolicyLearningRateEnd = 3e-5
+          PolicyDecayBegin = 25_000L
+          PolicyDecayLength = 50_000L
+          AdamBeta1 = 0.9
+          AdamBeta2 = 0.999
+          AdamEpsilon = 1e-8
+          Tau = 0.005
+          PolicyDelay = 2
+          InitialTemperature = 5.0
+          TemperatureLearningRate = 7e-3
+          TemperatureDelay = 250
+          TargetEntropyPerDim = -0.9
+          NoiseScale = 0.1
+          Environments = 5
+          UpdatesPerStep = 1
+          WarmUp = 30_000
+          BufferCapacity = 1_000_000 }
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: Config) : string list =
+        let atLeast name least value =
+            [ if value < least then
+                  $"{name} is {value}; it must be at least {least}" ]
+
+        let positive name value =
+            [ if not (value > 0.0 && System.Double.IsFinite value) then
+                  $"{name} is {value}; it must be a positive number" ]
+
+        let within name low high value =
+            [ if not (value >= low && value <= high) then
+                  $"{name} is {value}; it must lie between {low} and {high}" ]
+
+        [ within (nameof c.Discount) 0.0 1.0 c.Discount
+          atLeast (nameof c.BatchSize) 1 c.BatchSize
+          [ for width in c.Hidden do
+                if width < 1 then
+                    $"Hidden holds a layer of width {width}; widths must be at least 1" ]
+          [ if c.TimeDim < 2 || c.TimeDim % 2 <> 0 then
+                $"TimeDim is {c.TimeDim}; it must be even and at least 2" ]
+          atLeast (nameof c.TimeHidden) 1 c.TimeHidden
+          atLeast (nameof c.Timesteps) 1 c.Timesteps
+          [ if c.Timesteps >= 1 then
+                match
+                    (try
+                        Schedule.create c.BetaSchedule c.Timesteps |> ignore
+                        None
+                     with :? System.ArgumentException as e ->
+                         Some e.Message)
+                with
+                | Some message -> $"BetaSchedule: {message}"
+                | None -> () ]
+          within (nameof c.InitialNoiseScale) 0.0 infinity c.InitialNoiseScale
+          atLeast (nameof c.Particles) 1 c.Particles
+          atLeast (nameof c.MonteCarloDraws) 1 c.MonteCarloDraws
+          [ if c.Weights = SelfNormalised && c.MonteCarloDraws = 1 then
+                "MonteCarloDraws is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
+          positive (nameof c.QScale) c.QScale
+          positive (nameof c.RewardScale) c.RewardScale
+          positive (nameof c.LearningRate) c.LearningRate
+          positive (nameof c.PolicyLearningRateEnd) c.PolicyLearningRateEnd
+          [ if c.PolicyDecayBegin < 0L then
+                $"PolicyDecayBegin is {c.PolicyDecayBegin}; it must be at least 0" ]
+          [ if c.PolicyDecayLength < 1L then
+                $"PolicyDecayLength is {c.PolicyDecayLength}; it must be at least 1" ]
+          within (nameof c.AdamBeta1) 0.0 0.9999999 c.AdamBeta1
+          within (nameof c.AdamBeta2) 0.0 0.9999999 c.AdamBeta2
+          positive (nameof c.AdamEpsilon) c.AdamEpsilon
+          within (nameof c.Tau) 0.0 1.0 c.Tau
+          atLeast (nameof c.PolicyDelay) 1 c.PolicyDelay
+          positive (nameof c.InitialTemperature) c.InitialTemperature
+          within (nameof c.TemperatureLearningRate) 0.0 infinity c.TemperatureLearningRate
+          atLeast (nameof c.TemperatureDelay) 1 c.TemperatureDelay
+          [ if not (System.Double.IsFinite c.TargetEntropyPerDim) then
+                $"TargetEntropyPerDim is {c.TargetEntropyPerDim}; it must be a number" ]
+          within (nameof c.NoiseScale) 0.0 infinity c.NoiseScale
+          atLeast (nameof c.Environments) 1 c.Environments
+          atLeast (nameof c.UpdatesPerStep) 1 c.UpdatesPerStep
+          atLeast (nameof c.WarmUp) 1 c.WarmUp
+          [ if c.BufferCapacity < c.BatchSize then
+                $"BufferCapacity is {c.BufferCapacity}; it must hold at least one batch ({c.BatchSize})" ] ]
+        |> List.concat
+
+    /// The settings themselves, or ArgumentException with all that is impossible in them.
+    let validate (c: Config) : Config =
+        match problems c with
+        | [] -> c
+        | found -> invalidArg (nameof c) ("impossible settings: " + String.concat "; " found)

@@ -1,0 +1,84 @@
+namespace Sdac
+
+open System
+open System.Collections.Generic
+open Sdac.Mujoco
+
+/// The states of N environments of one task, an immutable value.
+type EnvStates = Sdac.Mujoco.EnvStates
+
+/// An episode that ended: its return (unscaled) and its length in steps.
+[<Struct>]
+type Episode = { Return: float; Length: int }
+
+/// What one step of N environments gave.
+[<NoComparison; NoEquality>]
+type Outcome =
+    { States: EnvStates
+      /// Unscaled, [N]
+      Reward: float32[]
+      Terminated: bool[]
+      Truncated: bool[]
+      /// What the step led to, before any reset, [N, O]
+      NextObs: float32[]
+      /// Episodes that ended, with the index of their environment
+      Ended: struct (int * Episode) list }
+
+/// N environments of one task as functions over immutable states (`EnvStates`). The engine's own buffers are scratch
+/// space: a step depends on its arguments alone.
+[<Sealed>]
+type Environment(task: TaskDefinition, count: int) =
+    let engine = new VecEnv(task, count)
+    member _.Task = task.Name
+    member _.Count = count
+    member _.Spec = engine.Spec
+    member _.ObsDim = engine.ObsDim
+    member _.ActionDim = engine.ActionDim
+    member internal _.Engine = engine
+
+    interface IDisposable with
+        member _.Dispose() = engine.Dispose()
+
+[<RequireQualifiedAccess>]
+module Environment =
+    /// `count` environments of a task of the library; options by Gymnasium's names ("reset_noise_scale", "0.2").
+    /// Raises ArgumentException for an unknown task or option, naming the nearest.
+    let create (task: string) (options: Map<string, string>) (count: int) : Environment =
+        let values = Dictionary<string, obj>()
+
+        for option in options do
+            values[option.Key] <- option.Value
+
+        new Environment(Tasks.Create(task, values), count)
+
+    /// The first states: every environment reset, all noise from `key`.
+    let reset (key: Key) (environment: Environment) : EnvStates = environment.Engine.Reset key.Philox
+
+    /// The observations to act on, [N, O] row-major.
+    let obs (states: EnvStates) : float32[] =
+        let values = Array.zeroCreate<float32> states.Observations.Length
+        states.CopyObservations values
+        values
+
+    /// One step of every environment. action: [N, A] row-major, as the policy gives it: [-1, 1] is scaled to the task's
+    /// range; what lies outside stays outside (the engine clamps, the control cost sees it).
+    /// Where an episode ends the new states are those after the reset.
+    let step (action: float32[]) (states: EnvStates) (environment: Environment) : Outcome =
+        let engine = environment.Engine
+        let scaled = Array.zeroCreate<float32> action.Length
+        engine.Spec.ScaleActions(ReadOnlySpan<float32> action, Span<float32> scaled)
+        let next, result = engine.NewStates(), engine.NewResult()
+        let nextObs = Array.zeroCreate<float32> (environment.Count * environment.ObsDim)
+        engine.StepInto(states, ReadOnlySpan<float32> scaled, next, result, Span<float32> nextObs, Span<float32>.Empty)
+
+        { States = next
+          Reward = Array.init environment.Count (fun e -> float32 result.Rewards[e])
+          Terminated = result.Terminated.ToArray()
+          Truncated = result.Truncated.ToArray()
+          NextObs = nextObs
+          Ended =
+            [ for e in 0 .. environment.Count - 1 do
+                  if result.EpisodeLengths[e] > 0 then
+                      struct (e,
+                              { Return = result.EpisodeReturns[e]
+                                Length = result.EpisodeLengths[e] }) ] }

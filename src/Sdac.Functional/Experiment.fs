@@ -1,0 +1,34 @@
+namespace Sdac
+
+/// What is to be run: a value that, with its seed, decides every bit of the result.
+type Experiment =
+    { Task: string
+      /// The task's own options by Gymnasium's names
+      TaskOptions: Map<string, string>
+      Seed: int64
+      /// Updates
+      Iterations: int64
+      Config: Config
+      /// "cpu", "cuda", "cuda:1"
+      Device: string
+      /// Our kernels (CPU), or libtorch alone
+      Kernels: bool }
+
+[<RequireQualifiedAccess>]
+module Experiment =
+    /// SDAC with the published settings on a task, seed 0, 200,000 iterations.
+    let sdac (task: string) : Experiment =
+        { Task = task
+          TaskOptions = Map.empty
+          Seed = 0L
+          Iterations = 200_000L
+          Config = Config.published
+          Device = "cpu"
+          Kernels = true }
+
+    let seed (seed: int64) (e: Experiment) = { e with Seed = seed }
+    let iterations (count: int64) (e: Experiment) = { e with Iterations = count }
+    let configure (change: Config -> Config) (e: Experiment) = { e with Config = change e.Config }
+    let option (name: string) (value: string) (e: Experiment) = { e with TaskOptions = e.TaskOptions.Add(name, value) }
+    let device (device: string) (e: Experiment) = { e with Device = device }
+    let kernels (on: bool) (e: Experiment) = { e with Kernels = on }

@@ -1,0 +1,102 @@
+namespace Sdac
+
+open Sdac.Kernels
+
+/// A learning rate as a function of the number of updates done.
+type LearningRate =
+    | Constant of float
+    /// `Start` until `Begin` updates are done, then linearly to `End` over `Length` updates, then `End`.
+    | LinearDecay of Start: float * End: float * Begin: int64 * Length: int64
+
+[<RequireQualifiedAccess>]
+module LearningRate =
+    /// The rate of the update after `count` updates.
+    let at (count: int64) (rate: LearningRate) =
+        match rate with
+        | Constant value -> value
+        | LinearDecay(start, finish, first, length) ->
+            let progress = min 1.0 (max 0.0 (float (count - first) / float length))
+            start + (finish - start) * progress
+
+/// Decay rates of Adam's moments and the guard of its denominator (Kingma & Ba 2015).
+type AdamConfig =
+    { Beta1: float
+      Beta2: float
+      Epsilon: float }
+
+/// First and second moments, flat like the parameters, and the number of steps done.
+[<NoComparison; ReferenceEquality>]
+type AdamState = { M: Tensor; V: Tensor; Count: int64 }
+
+[<RequireQualifiedAccess>]
+module Adam =
+    let init (p: Params) : AdamState =
+        { M = p.Flat.zeros_like ()
+          V = p.Flat.zeros_like ()
+          Count = 0L }
+
+    /// One step: new parameters and moments; the arguments keep their values.
+    /// gradient: flat, as long as the parameters.
+    let step
+        (compute: Compute)
+        (config: AdamConfig)
+        (rate: float)
+        (gradient: Tensor)
+        (p: Params)
+        (state: AdamState)
+        : struct (Params * AdamState) =
+        Tensors.check "gradient" [ Tensors.size 0 p.Flat ] gradient
+        let count = state.Count + 1L
+
+        if compute.Kernels then
+            let n = Tensors.size 0 p.Flat
+            let p', m, v = Tensors.empty [ n ], Tensors.empty [ n ], Tensors.empty [ n ]
+
+            Adam.Step(
+                Tensors.span p.Flat,
+                Tensors.span state.M,
+                Tensors.span state.V,
+                Tensors.span gradient,
+                Tensors.span p',
+                Tensors.span m,
+                Tensors.span v,
+                rate,
+                config.Beta1,
+                config.Beta2,
+                config.Epsilon,
+                count
+            )
+
+            struct (Params.withFlat p' p, { M = m; V = v; Count = count })
+        else
+            let scaled (beta: float) (old: Tensor) (fresh: Tensor) =
+                old.mul(Scalars.ofFloat beta).add (fresh.mul (Scalars.ofFloat (1.0 - beta)))
+
+            let m = scaled config.Beta1 state.M gradient
+            let v = scaled config.Beta2 state.V (gradient.square ())
+            let mHat = m.div (Scalars.ofFloat (1.0 - config.Beta1 ** float count))
+            let vHat = v.div (Scalars.ofFloat (1.0 - config.Beta2 ** float count))
+            let delta = mHat.div (vHat.sqrt().add (Scalars.ofFloat config.Epsilon))
+            let p' = p.Flat.sub (delta.mul (Scalars.ofFloat rate))
+            struct (Params.withFlat p' p, { M = m; V = v; Count = count })
+
+    /// The same step on one number.
+    let stepScalar (config: AdamConfig) (rate: float) (gradient: float) (value: float) (m: float, v: float, count: int64) =
+        let count = count + 1L
+        let m = config.Beta1 * m + (1.0 - config.Beta1) * gradient
+        let v = config.Beta2 * v + (1.0 - config.Beta2) * gradient * gradient
+        let mHat = m / (1.0 - config.Beta1 ** float count)
+        let vHat = v / (1.0 - config.Beta2 ** float count)
+        value - rate * mHat / (sqrt vHat + config.Epsilon), (m, v, count)
+
+[<RequireQualifiedAccess>]
+module Polyak =
+    /// target + τ·(online - target), as new parameters.
+    let step (compute: Compute) (tau: float) (target: Params) (online: Params) : Params =
+        if compute.Kernels then
+            let result = Tensors.empty [ Tensors.size 0 target.Flat ]
+            Polyak.Step(Tensors.span target.Flat, Tensors.span online.Flat, tau, Tensors.span result)
+            Params.withFlat result target
+        else
+            let flat = target.Flat.add (online.Flat.sub(target.Flat).mul (Scalars.ofFloat tau))
+            Params.withFlat flat target

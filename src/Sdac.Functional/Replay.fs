@@ -1,0 +1,235 @@
+namespace Sdac
+
+open System
+
+/// One step of N environments, as plain arrays (row-major, one row per environment).
+[<NoComparison; NoEquality>]
+type Transitions =
+    { /// What the action was chosen on, [N, O]
+      Obs: float32[]
+      /// The action as the policy gave it, in its own units (not the task's), [N, A]
+      Action: float32[]
+      /// Not scaled, [N]
+      Reward: float32[]
+      /// The episode ended by the task's rules (no bootstrap), [N]
+      Terminated: bool[]
+      /// The episode was cut by the time limit (bootstraps), [N]
+      Truncated: bool[]
+      /// What was observed after the step, before any reset, [N, O]
+      NextObs: float32[]
+      /// What the next action is chosen on, after the reset where an episode ended, [N, O]
+      Current: float32[] }
+
+/// A batch of transitions drawn for one update.
+[<NoComparison; NoEquality>]
+type Batch =
+    { /// [B, O]
+      Obs: Tensor
+      /// [B, A]
+      Action: Tensor
+      /// Not scaled, [B]
+      Reward: Tensor
+      /// [B, O]
+      NextObs: Tensor
+      /// 1 where the episode terminated, else 0; [B]
+      Terminated: Tensor }
+
+/// A run of consecutive steps of N environments. Step s of environment e is row s·N + e. Each observation is stored
+/// once: the next observation of row r is row r + N, except where an episode ended (`Final` then says where it is).
+[<Sealed>]
+type internal Chunk(steps: int, environments: int, obsDim: int, actionDim: int) =
+    member val Obs = Array.zeroCreate<float32> ((steps + 1) * environments * obsDim)
+    member val Action = Array.zeroCreate<float32> (steps * environments * actionDim)
+    member val Reward = Array.zeroCreate<float32> (steps * environments)
+    member val Terminated = Array.zeroCreate<bool> (steps * environments)
+    /// Index of the row's final observation in `Finals`, or -1
+    member val Final = Array.create (steps * environments) -1
+    member val Finals = Array.zeroCreate<float32> 0 with get, set
+    member val FinalCount = 0 with get, set
+    /// Steps written so far, by whichever snapshot is furthest
+    member val Filled = 0 with get, set
+    member _.Steps = steps
+
+/// Replay memory as a persistent value: `append` gives a new memory and leaves the old one's content as it was. Appending to
+/// the newest snapshot writes in place behind every older snapshot's count; appending to an older one copies a chunk.
+/// The oldest chunk is dropped whole when the capacity is reached.
+[<NoComparison; NoEquality>]
+type Replay =
+    internal
+        { Environments: int
+          ObsDim: int
+          ActionDim: int
+          ChunkSteps: int
+          MaxChunks: int
+          /// Chunks that are written no more, with the number of their steps that belong to this memory
+          Closed: struct (Chunk * int)[]
+          /// Transitions in all closed chunks before each one, and in all of them
+          Starts: int[]
+          Open: Chunk
+          OpenSteps: int
+          Appended: int64 }
+
+    /// Transitions held now.
+    member r.Count = r.Starts[r.Closed.Length] + r.OpenSteps * r.Environments
+    /// Transitions ever appended.
+    member r.Total = r.Appended
+
+[<RequireQualifiedAccess>]
+module Replay =
+    /// An empty memory for `capacity` transitions of `environments` environments stepped together.
+    let create (environments: int) (obsDim: int) (actionDim: int) (capacity: int) : Replay =
+        if environments < 1 || obsDim < 1 || actionDim < 1 || capacity < environments then
+            invalidArg
+                (nameof capacity)
+                $"a replay memory of {capacity} transitions for {environments} environments, {obsDim} observations and {actionDim} actions is impossible"
+
+        // Dropping whole chunks keeps at least 15/16 of the capacity.
+        let chunkSteps = max 1 ((min 8192 (capacity / 16)) / environments)
+
+        { Environments = environments
+          ObsDim = obsDim
+          ActionDim = actionDim
+          ChunkSteps = chunkSteps
+          MaxChunks = max 1 (capacity / (chunkSteps * environments))
+          Closed = [||]
+          Starts = [| 0 |]
+          Open = Chunk(chunkSteps, environments, obsDim, actionDim)
+          OpenSteps = 0
+          Appended = 0L }
+
+    let private row width index (values: 'a[]) = values.AsSpan(index * width, width)
+
+    let private checkLengths (r: Replay) (t: Transitions) =
+        let expect name wanted actual =
+            if wanted <> actual then
+                invalidArg name $"{name} holds {actual} numbers for {r.Environments} environments; {wanted} are needed"
+
+        expect (nameof t.Obs) (r.Environments * r.ObsDim) t.Obs.Length
+        expect (nameof t.Action) (r.Environments * r.ActionDim) t.Action.Length
+        expect (nameof t.Reward) r.Environments t.Reward.Length
+        expect (nameof t.Terminated) r.Environments t.Terminated.Length
+        expect (nameof t.Truncated) r.Environments t.Truncated.Length
+        expect (nameof t.NextObs) (r.Environments * r.ObsDim) t.NextObs.Length
+        expect (nameof t.Current) (r.Environments * r.ObsDim) t.Current.Length
+
+    /// A copy of the first `steps` steps, free to be written.
+    let private fork (r: Replay) =
+        let source, n = r.Open, r.OpenSteps
+        let rows = n * r.Environments
+        let chunk = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim)
+        Array.blit source.Obs 0 chunk.Obs 0 ((n + 1) * r.Environments * r.ObsDim)
+        Array.blit source.Action 0 chunk.Action 0 (rows * r.ActionDim)
+        Array.blit source.Reward 0 chunk.Reward 0 rows
+        Array.blit source.Terminated 0 chunk.Terminated 0 rows
+        Array.blit source.Final 0 chunk.Final 0 rows
+        chunk.FinalCount <- 1 + Array.fold max -1 chunk.Final
+        chunk.Finals <- Array.sub source.Finals 0 (chunk.FinalCount * r.ObsDim)
+        chunk.Filled <- n
+        { r with Open = chunk }
+
+    /// Closes the open chunk and drops the oldest where the memory is full.
+    let private roll (r: Replay) =
+        let closed = Array.append r.Closed [| struct (r.Open, r.OpenSteps) |]
+        let surplus = max 0 (closed.Length + 1 - r.MaxChunks)
+        let closed = closed[surplus..]
+
+        { r with
+            Closed = closed
+            Starts =
+                closed
+                |> Array.scan (fun sum struct (_, steps) -> sum + steps * r.Environments) 0
+            Open = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim)
+            OpenSteps = 0 }
+
+    let private addFinal (r: Replay) (chunk: Chunk) (obs: ReadOnlySpan<float32>) =
+        let needed = (chunk.FinalCount + 1) * r.ObsDim
+
+        if chunk.Finals.Length < needed then
+            let larger = Array.zeroCreate (max needed (2 * chunk.Finals.Length))
+            Array.blit chunk.Finals 0 larger 0 (chunk.FinalCount * r.ObsDim)
+            chunk.Finals <- larger
+
+        obs.CopyTo(row r.ObsDim chunk.FinalCount chunk.Finals)
+        chunk.FinalCount <- chunk.FinalCount + 1
+        chunk.FinalCount - 1
+
+    /// The memory with one more step of every environment.
+    let append (t: Transitions) (r: Replay) : Replay =
+        checkLengths r t
+        let width = r.Environments * r.ObsDim
+
+        let continues =
+            r.OpenSteps = 0
+            || (row width r.OpenSteps r.Open.Obs).SequenceEqual(ReadOnlySpan<float32> t.Obs)
+
+        let r = if r.OpenSteps = r.ChunkSteps || not continues then roll r else r
+        // Another snapshot has already written behind this one's count: leave its content alone.
+        let r = if r.Open.Filled <> r.OpenSteps then fork r else r
+        let chunk, step = r.Open, r.OpenSteps
+        t.Obs.AsSpan().CopyTo(row width step chunk.Obs)
+        t.Current.AsSpan().CopyTo(row width (step + 1) chunk.Obs)
+        t.Action.AsSpan().CopyTo(row (r.Environments * r.ActionDim) step chunk.Action)
+        t.Reward.AsSpan().CopyTo(row r.Environments step chunk.Reward)
+        t.Terminated.AsSpan().CopyTo(row r.Environments step chunk.Terminated)
+
+        for e in 0 .. r.Environments - 1 do
+            chunk.Final[step * r.Environments + e] <-
+                if t.Terminated[e] || t.Truncated[e] then
+                    addFinal r chunk (Span.op_Implicit (row r.ObsDim e t.NextObs))
+                else
+                    -1
+
+        chunk.Filled <- step + 1
+
+        { r with
+            OpenSteps = step + 1
+            Appended = r.Appended + int64 r.Environments }
+
+    /// The chunk and row of the i-th oldest transition.
+    let private locate (r: Replay) (i: int) =
+        if i >= r.Starts[r.Closed.Length] then
+            struct (r.Open, i - r.Starts[r.Closed.Length])
+        else
+            let found = Array.BinarySearch(r.Starts, i)
+            let part = if found >= 0 then found else ~~~found - 1
+            let struct (chunk, _) = r.Closed[part]
+            struct (chunk, i - r.Starts[part])
+
+    let private copyRow width from (source: float32[]) into (target: Tensor) =
+        (row width from source).CopyTo((Tensors.span target).Slice(into * width, width))
+
+    /// The transitions with the given indices, 0 the oldest.
+    let gather (compute: Compute) (indices: int[]) (r: Replay) : Batch =
+        let n = indices.Length
+        let obs, next = Tensors.empty [ n; r.ObsDim ], Tensors.empty [ n; r.ObsDim ]
+        let action, reward, terminated = Tensors.empty [ n; r.ActionDim ], Tensors.empty [ n ], Tensors.empty [ n ]
+
+        for b in 0 .. n - 1 do
+            if indices[b] < 0 || indices[b] >= r.Count then
+                invalidArg (nameof indices) $"transition {indices[b]} was asked for; the memory holds {r.Count}"
+
+            let struct (chunk, i) = locate r indices[b]
+            copyRow r.ObsDim i chunk.Obs b obs
+            copyRow r.ActionDim i chunk.Action b action
+            copyRow 1 i chunk.Reward b reward
+            (Tensors.span terminated)[b] <- if chunk.Terminated[i] then 1.0f else 0.0f
+
+            if chunk.Final[i] >= 0 then
+                copyRow r.ObsDim chunk.Final[i] chunk.Finals b next
+            else
+                copyRow r.ObsDim (i + r.Environments) chunk.Obs b next
+
+        let place = Tensors.place compute
+
+        { Obs = place obs
+          Action = place action
+          Reward = place reward
+          NextObs = place next
+          Terminated = place terminated }
+
+    /// `size` transitions drawn uniformly with replacement.
+    let sample (compute: Compute) (key: Key) (size: int) (r: Replay) : Batch =
+        if r.Count = 0 then
+            invalidArg (nameof r) "the replay memory is empty: collect transitions before drawing a batch"
+
+        gather compute (Key.integers r.Count size key) r

@@ -1,0 +1,97 @@
+namespace Sdac
+
+open System
+
+/// How β_t grows with the timestep t = 0 .. T-1.
+type BetaSchedule =
+    /// `Scale` · linspace(1e-4, 0.999, T). SDAC uses scale 0.8, DPMD 0.3.
+    | Linear of Scale: float
+    /// β from the squared-cosine ᾱ of Nichol & Dhariwal (2021), eq. 17, s = 0.008, clipped at 0.999.
+    | Cosine
+    /// The discretised variance-preserving SDE (Song et al. 2021): 1 - exp(-βmin/T - (βmax-βmin)(2t+1)/(2T²)).
+    | VariancePreserving of BetaMin: float * BetaMax: float
+
+/// Everything that the forward and reverse processes need, one entry per timestep. Computed in double: in float32
+/// 1 - ᾱ_0 = 8e-5 would lose its fourth digit.
+[<NoComparison>]
+type Schedule =
+    { Betas: float[]
+      Alphas: float[]
+      /// ᾱ_t = Π_{i≤t} α_i
+      AlphaBars: float[]
+      /// ᾱ_{t-1}, with ᾱ_{-1} = 1
+      AlphaBarsPrevious: float[]
+      SqrtAlphaBars: float[]
+      SqrtOneMinusAlphaBars: float[]
+      SqrtRecipAlphaBars: float[]
+      /// √(1/ᾱ_t - 1)
+      SqrtRecipM1AlphaBars: float[]
+      PosteriorVariance: float[]
+      /// ln(max(posterior variance, 1e-20)): the variance at t = 0 is zero
+      PosteriorLogVarianceClipped: float[]
+      /// Coefficient of x̂_0 in the posterior mean (Ho et al. 2020, eq. 7)
+      PosteriorMeanCoef1: float[]
+      /// Coefficient of x_t in the posterior mean
+      PosteriorMeanCoef2: float[] }
+
+    /// T, the number of diffusion timesteps.
+    member s.Timesteps = s.Betas.Length
+
+[<RequireQualifiedAccess>]
+module Schedule =
+    let private betas schedule timesteps =
+        let T = float timesteps
+
+        match schedule with
+        | Linear scale ->
+            let step = if timesteps = 1 then 0.0 else (0.999 - 1e-4) / (T - 1.0)
+            Array.init timesteps (fun t -> scale * (1e-4 + step * float t))
+        | Cosine ->
+            let alphaBar u =
+                Math.Pow(cos ((u + 0.008) / 1.008 * Math.PI / 2.0), 2.0)
+
+            Array.init timesteps (fun t -> min 0.999 (1.0 - alphaBar (float (t + 1) / T) / alphaBar (float t / T)))
+        | VariancePreserving(betaMin, betaMax) ->
+            Array.init timesteps (fun t ->
+                1.0 - exp (-betaMin / T - (betaMax - betaMin) * float (2 * t + 1) / (2.0 * T * T)))
+
+    /// The schedule's coefficients for T timesteps. Raises ArgumentException when T < 1 or a β leaves (0, 1).
+    let create (schedule: BetaSchedule) (timesteps: int) : Schedule =
+        if timesteps < 1 then
+            invalidArg (nameof timesteps) $"a diffusion needs at least 1 timestep, not {timesteps}"
+
+        let betas = betas schedule timesteps
+
+        for t in 0 .. timesteps - 1 do
+            if not (betas[t] > 0.0 && betas[t] < 1.0) then
+                invalidArg (nameof schedule) $"{schedule} gives β = {betas[t]} at timestep {t}; it must lie in (0, 1)"
+
+        let alphas = betas |> Array.map (fun b -> 1.0 - b)
+        let bars = Array.scan (*) 1.0 alphas
+        let alphaBars, previous = bars[1..], bars[.. timesteps - 1]
+
+        let variance =
+            Array.init timesteps (fun t -> betas[t] * (1.0 - previous[t]) / (1.0 - alphaBars[t]))
+
+        { Betas = betas
+          Alphas = alphas
+          AlphaBars = alphaBars
+          AlphaBarsPrevious = previous
+          SqrtAlphaBars = alphaBars |> Array.map sqrt
+          SqrtOneMinusAlphaBars = alphaBars |> Array.map (fun a -> sqrt (1.0 - a))
+          SqrtRecipAlphaBars = alphaBars |> Array.map (fun a -> sqrt (1.0 / a))
+          SqrtRecipM1AlphaBars = alphaBars |> Array.map (fun a -> sqrt (1.0 / a - 1.0))
+          PosteriorVariance = variance
+          PosteriorLogVarianceClipped = variance |> Array.map (fun v -> log (max v 1e-20))
+          PosteriorMeanCoef1 =
+            Array.init timesteps (fun t -> betas[t] * sqrt previous[t] / (1.0 - alphaBars[t]))
+          PosteriorMeanCoef2 =
+            Array.init timesteps (fun t -> (1.0 - previous[t]) * sqrt alphas[t] / (1.0 - alphaBars[t])) }
+
+    /// σ_t of the reverse step, exp(½ · clipped log variance); 0 at t = 0, where no noise is added.
+    let sigma (schedule: Schedule) t =
+        if t = 0 then 0.0 else exp (0.5 * schedule.PosteriorLogVarianceClipped[t])
+
+    /// One coefficient per row, shape [rows, 1], for rows at timesteps `t`.
+    let column (compute: Compute) (coefficients: float[]) (t: int[]) : Tensor =
+        Tensors.ofArray compute [ t.Length; 1 ] (t |> Array.map (fun t -> float32 coefficients[t]))

@@ -1,0 +1,374 @@
+namespace Sdac
+
+open System
+open System.Collections.Generic
+open TorchSharp
+
+/// The networks and coefficients that settings and sizes fix once and for all.
+[<NoComparison; NoEquality>]
+type Model =
+    { Config: Config
+      Compute: Compute
+      ObsDim: int
+      ActionDim: int
+      Schedule: Schedule
+      Noise: NoiseNetwork
+      Q: QNetwork }
+
+/// Everything that training changes. Immutable: an update makes a new one. The tensors belong to whoever holds the
+/// state; `TrainState.dispose` frees them.
+[<NoComparison; NoEquality>]
+type TrainState =
+    { Policy: Params
+      /// Moving average of the policy: it acts in the environment and is evaluated
+      TargetPolicy: Params
+      Q1: Params
+      Q2: Params
+      TargetQ1: Params
+      TargetQ2: Params
+      PolicyAdam: AdamState
+      Q1Adam: AdamState
+      Q2Adam: AdamState
+      Temperature: Temperature
+      /// Updates done
+      Updates: int64 }
+
+/// What an update tells about itself.
+type Metrics =
+    { Q1Loss: float
+      Q2Loss: float
+      Q1Mean: float
+      /// None where the policy was not moved
+      PolicyLoss: float option
+      /// The largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same.
+      /// None where the policy was not moved
+      WeightConcentration: float option
+      Lambda: float
+      Entropy: float }
+
+/// All random numbers of one update.
+[<NoComparison; NoEquality>]
+type UpdateNoise =
+    { /// For a' on next_obs
+      Next: SamplerNoise
+      /// For the new action on obs
+      New: SamplerNoise
+      /// Timesteps of the RSSM rows, [B]
+      Timesteps: int[]
+      /// Forward noise z of a_t, [B, A]
+      Forward: Tensor
+      /// Reverse noise ε_k, [B, K, A]
+      Reverse: Tensor }
+
+/// An update under way: what it started from and what it has made so far. All losses and gradients use `State`, the
+/// parameters before the step; what they change goes into `Next`.
+[<NoComparison; NoEquality>]
+type Update =
+    { Model: Model
+      Batch: Batch
+      Noise: UpdateNoise
+      State: TrainState
+      Next: TrainState
+      /// The new action on obs, [B, A]; None until `reverseSample`, and on updates that do not move the policy
+      Action: Tensor option
+      Metrics: Metrics }
+
+[<RequireQualifiedAccess>]
+module Model =
+    /// Raises ArgumentException naming all impossible settings.
+    let create (compute: Compute) (obsDim: int) (actionDim: int) (config: Config) : Model =
+        let config = Config.validate config
+
+        { Config = config
+          Compute = compute
+          ObsDim = obsDim
+          ActionDim = actionDim
+          Schedule = Schedule.create config.BetaSchedule config.Timesteps
+          Noise = NoiseNetwork.create obsDim actionDim config.TimeDim config.TimeHidden config.Hidden
+          Q = QNetwork.create obsDim actionDim config.Hidden }
+
+    let adam (model: Model) : AdamConfig =
+        { Beta1 = model.Config.AdamBeta1
+          Beta2 = model.Config.AdamBeta2
+          Epsilon = model.Config.AdamEpsilon }
+
+[<RequireQualifiedAccess>]
+module TrainState =
+    /// Every tensor of the state.
+    let tensors (s: TrainState) : Tensor list =
+        [ for p in [ s.Policy; s.TargetPolicy; s.Q1; s.Q2; s.TargetQ1; s.TargetQ2 ] -> p.Flat
+          for a in [ s.PolicyAdam; s.Q1Adam; s.Q2Adam ] do
+              yield a.M
+              yield a.V ]
+
+    /// Fresh networks; the targets start as copies. The caller owns the tensors.
+    let init (model: Model) (key: Key) : TrainState =
+        let keys = Key.splitMany 3 key
+
+        Tensors.owning
+            tensors
+            (fun () ->
+                let policy = NoiseNetwork.init model.Compute model.Noise keys[0]
+                let q1 = QNetwork.init model.Compute model.Q keys[1]
+                let q2 = QNetwork.init model.Compute model.Q keys[2]
+
+                { Policy = policy
+                  TargetPolicy = Params.copy policy
+                  Q1 = q1
+                  Q2 = q2
+                  TargetQ1 = Params.copy q1
+                  TargetQ2 = Params.copy q2
+                  PolicyAdam = Adam.init policy
+                  Q1Adam = Adam.init q1
+                  Q2Adam = Adam.init q2
+                  Temperature = Temperature.init model.Config.InitialTemperature
+                  Updates = 0L })
+
+    /// The tensors of `s` that `other` does not hold. Parts that an update leaves alone are shared by both states.
+    let tensorsNotIn (other: TrainState) (s: TrainState) : Tensor list =
+        let shared = HashSet<Tensor>(tensors other, HashIdentity.Reference)
+        tensors s |> List.filter (fun t -> not (shared.Contains t))
+
+    /// Frees what `old` holds and `current` does not.
+    let disposeReplaced (current: TrainState) (old: TrainState) =
+        for t in tensorsNotIn current old do
+            t.Dispose()
+
+    let dispose (s: TrainState) =
+        for t in tensors s do
+            t.Dispose()
+
+[<RequireQualifiedAccess>]
+module UpdateNoise =
+    let draw (model: Model) (batchSize: int) (key: Key) : UpdateNoise =
+        let c = model.Config
+        let keys = Key.splitMany 5 key
+
+        { Next = Drawn keys[0]
+          New = Drawn keys[1]
+          Timesteps = Key.integers c.Timesteps batchSize keys[2]
+          Forward = Key.normal model.Compute [ batchSize; model.ActionDim ] keys[3]
+          Reverse = Key.normal model.Compute [ batchSize; c.MonteCarloDraws; model.ActionDim ] keys[4] }
+
+/// SDAC (Soft Diffusion Actor-Critic): the three parts of an update, each usable alone, and their composition.
+[<RequireQualifiedAccess>]
+module Sdac =
+    /// Does the `step`-th update (from 0) move the policy and the targets?
+    let movesPolicy (config: Config) (step: int64) = step % int64 config.PolicyDelay = 0L
+
+    let movesTemperature (config: Config) (step: int64) =
+        step % int64 config.TemperatureDelay = 0L
+
+    /// The policy's learning rate after `updates` policy updates.
+    let policyRate (c: Config) =
+        LinearDecay(c.LearningRate, c.PolicyLearningRateEnd, c.PolicyDecayBegin, c.PolicyDecayLength)
+
+    /// Best-of-N reverse sampling with exploration (design of `reverseSample`): `particles` actions per state by the
+    /// given policy, the one with the largest min(Q1, Q2) kept, N(0, (scale)²) added. obs: [B, O] -> [B, A].
+    let act
+        (model: Model)
+        (policy: Params)
+        (state: TrainState)
+        (particles: int)
+        (explorationScale: float)
+        (noise: SamplerNoise)
+        (obs: Tensor)
+        : Tensor =
+        let sampleNoise, exploreNoise =
+            match noise with
+            | Drawn key ->
+                let struct (a, b) = Key.split key
+                Drawn a, Drawn b
+            | given -> given, given
+
+        Tensors.scoped List.singleton (fun () ->
+            let actions =
+                Diffusion.sample
+                    model.Compute
+                    model.Schedule
+                    model.Noise
+                    policy
+                    model.Config.InitialNoiseScale
+                    particles
+                    sampleNoise
+                    obs
+
+            let best =
+                if particles = 1 then
+                    actions.squeeze (Nullable 1L)
+                else
+                    let values = Critic.minQ model.Compute model.Q state.Q1 state.Q2 obs actions
+                    (Diffusion.bestOf actions values).Action
+
+            if explorationScale = 0.0 then
+                best.clone ()
+            else
+                Diffusion.explore model.Compute explorationScale exploreNoise best)
+
+    let private explorationScale (model: Model) (state: TrainState) =
+        model.Config.NoiseScale * state.Temperature.Lambda
+
+    /// The action sample of an update: the online policy, best of N, with exploration noise. obs: [B, O] -> [B, A].
+    let sampleAction (model: Model) (state: TrainState) (noise: SamplerNoise) (obs: Tensor) : Tensor =
+        act model state.Policy state model.Config.Particles (explorationScale model state) noise obs
+
+    /// The critics' targets y = r·scale + γ(1 - terminated)·min(Q1', Q2')(s', a'). [B].
+    let criticTarget (model: Model) (state: TrainState) (batch: Batch) (nextAction: Tensor) : Tensor =
+        let value net =
+            QNetwork.forward model.Compute model.Q net batch.NextObs nextAction
+
+        let next = (value state.TargetQ1).minimum (value state.TargetQ2)
+        Critic.target model.Config.Discount model.Config.RewardScale batch.Reward batch.Terminated next
+
+    /// Loss, mean value and parameter gradient of one critic for given targets [B].
+    let criticGradient (model: Model) (q: Params) (batch: Batch) (target: Tensor) : struct (Tensor * Tensor * Tensor) =
+        use vjp = QNetwork.vjp model.Compute model.Q q batch.Obs batch.Action
+        let struct (gradient, _) = vjp.Pullback(Critic.gradient vjp.Output target)
+        struct (Critic.loss vjp.Output target, vjp.Output.mean (), gradient)
+
+    /// The RSSM loss of actions a ~ policy, its weights [B, K] and the policy's parameter gradient. The forward noising
+    /// of `action` is the sampling distribution p̃_t of the theorem.
+    let rssmGradient (model: Model) (state: TrainState) (noise: UpdateNoise) (obs: Tensor) (action: Tensor) =
+        let compute, schedule, t = model.Compute, model.Schedule, noise.Timesteps
+        let noisy = Diffusion.noised compute schedule t action noise.Forward
+        let draws = Rssm.draws compute schedule t noisy noise.Reverse
+        let q = Critic.minQ compute model.Q state.Q1 state.Q2 obs draws
+        let energy = q.mul (Scalars.ofFloat (model.Config.QScale / state.Temperature.Lambda))
+        let weights = Rssm.weights model.Config.Weights energy
+        use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
+        let loss = Rssm.loss vjp.Output noise.Reverse weights
+        let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output noise.Reverse weights)
+        struct (loss, weights, gradient)
+
+    /// An update that has done nothing yet.
+    let start (model: Model) (noise: UpdateNoise) (batch: Batch) (state: TrainState) : Update =
+        { Model = model
+          Batch = batch
+          Noise = noise
+          State = state
+          Next = state
+          Action = None
+          Metrics =
+            { Q1Loss = nan
+              Q2Loss = nan
+              Q1Mean = nan
+              PolicyLoss = None
+              WeightConcentration = None
+              Lambda = state.Temperature.Lambda
+              Entropy = Temperature.entropy model.ActionDim state.Temperature } }
+
+    /// Samples a' on next_obs and takes one Adam step of both critics towards the targets.
+    let evaluateQ (u: Update) : Update =
+        let model = u.Model
+        let nextAction = sampleAction model u.State u.Noise.Next u.Batch.NextObs
+        let target = criticTarget model u.State u.Batch nextAction
+
+        let learn q optimiser =
+            let struct (loss, mean, gradient) = criticGradient model q u.Batch target
+
+            let struct (q, optimiser) =
+                Adam.step model.Compute (Model.adam model) model.Config.LearningRate gradient q optimiser
+
+            struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean)
+
+        let struct (q1, q1Adam, loss1, mean1) = learn u.State.Q1 u.State.Q1Adam
+        let struct (q2, q2Adam, loss2, _) = learn u.State.Q2 u.State.Q2Adam
+
+        { u with
+            Next =
+                { u.Next with
+                    Q1 = q1
+                    Q1Adam = q1Adam
+                    Q2 = q2
+                    Q2Adam = q2Adam }
+            Metrics =
+                { u.Metrics with
+                    Q1Loss = loss1
+                    Q2Loss = loss2
+                    Q1Mean = mean1 } }
+
+    /// Samples the new action on obs, on the updates that move the policy.
+    let reverseSample (u: Update) : Update =
+        if movesPolicy u.Model.Config u.State.Updates then
+            { u with
+                Action = Some(sampleAction u.Model u.State u.Noise.New u.Batch.Obs) }
+        else
+            u
+
+    /// The moving averages follow the (already updated) networks.
+    let private moveTargets (model: Model) (state: TrainState) : TrainState =
+        let follow = Polyak.step model.Compute model.Config.Tau
+
+        { state with
+            TargetPolicy = follow state.TargetPolicy state.Policy
+            TargetQ1 = follow state.TargetQ1 state.Q1
+            TargetQ2 = follow state.TargetQ2 state.Q2 }
+
+    let private movePolicy (action: Tensor) (u: Update) : Update =
+        let model = u.Model
+        let struct (loss, weights, gradient) = rssmGradient model u.State u.Noise u.Batch.Obs action
+        let rate = LearningRate.at u.State.PolicyAdam.Count (policyRate model.Config)
+
+        let struct (policy, optimiser) =
+            Adam.step model.Compute (Model.adam model) rate gradient u.State.Policy u.State.PolicyAdam
+
+        let concentration = weights.amax([| 1L |]).div (weights.mean [| 1L |])
+
+        { u with
+            Next =
+                moveTargets
+                    model
+                    { u.Next with
+                        Policy = policy
+                        PolicyAdam = optimiser }
+            Metrics =
+                { u.Metrics with
+                    PolicyLoss = Some(Tensors.scalar loss)
+                    WeightConcentration = Some(Tensors.scalar (concentration.mean ())) } }
+
+    let private moveTemperature (u: Update) : Update =
+        let c = u.Model.Config
+
+        { u with
+            Next =
+                { u.Next with
+                    Temperature =
+                        Temperature.step
+                            (Model.adam u.Model)
+                            c.TemperatureLearningRate
+                            c.TargetEntropyPerDim
+                            u.Model.ActionDim
+                            u.State.Temperature } }
+
+    /// The RSSM step of the policy and the targets' moving averages, where an action was sampled; the temperature's step
+    /// when it is due.
+    let rssmUpdate (u: Update) : Update =
+        let u =
+            match u.Action with
+            | Some action -> movePolicy action u
+            | None -> u
+
+        if movesTemperature u.Model.Config u.State.Updates then
+            moveTemperature u
+        else
+            u
+
+    /// The state after the update. The tensors that it does not share with the state before belong to the caller.
+    let finish (u: Update) : TrainState =
+        { u.Next with
+            Updates = u.State.Updates + 1L }
+
+    /// One update with given random numbers.
+    let updateWith (model: Model) (noise: UpdateNoise) (batch: Batch) (state: TrainState) : struct (TrainState * Metrics) =
+        Tensors.owning
+            (fun struct (next, _) -> TrainState.tensorsNotIn state next)
+            (fun () ->
+                let u = start model noise batch state |> evaluateQ |> reverseSample |> rssmUpdate
+                struct (finish u, u.Metrics))
+
+    /// One update. The same arguments give the same bits; no argument is changed. The new state owns the tensors that
+    /// it does not share with the old one.
+    let update (model: Model) (key: Key) (batch: Batch) (state: TrainState) : struct (TrainState * Metrics) =
+        use scope = torch.NewDisposeScope()
+        let noise = UpdateNoise.draw model (Tensors.size 0 batch.Obs) key
+        updateWith model noise batch state

@@ -1,0 +1,107 @@
+module Sdac.Tests.ReplayTests
+
+open System
+open Xunit
+open FsCheck.FSharp
+open Sdac
+open TorchSharp
+open Sdac.Tests.Properties
+open Sdac.Tests.Figures
+
+/// One remembered transition of the naive model: everything is told apart by distinct numbers.
+type private Row = { Obs: float32; Action: float32; Reward: float32; Terminated: bool; Next: float32 }
+
+/// A stream of vector steps whose observations continue from one to the next, with random episode ends.
+let private stream (environments: int) (steps: int) (seed: int) : Transitions list =
+    let random = Random seed
+    let fresh = let mutable n = 0.0f in fun () -> n <- n + 1.0f; n
+    let mutable current = Array.init environments (fun _ -> fresh ())
+
+    [ for _ in 1..steps do
+          let ends = Array.init environments (fun _ -> random.Next 6)
+          let next = Array.init environments (fun _ -> fresh ())
+          let after = Array.init environments (fun e -> if ends[e] <= 1 then fresh () else next[e])
+
+          { Obs = current
+            Action = Array.init environments (fun _ -> fresh ())
+            Reward = Array.init environments (fun _ -> fresh ())
+            Terminated = Array.map ((=) 0) ends
+            Truncated = Array.map ((=) 1) ends
+            NextObs = next
+            Current = after }
+
+          current <- after ]
+
+let private rows (t: Transitions) =
+    [ for e in 0 .. t.Reward.Length - 1 ->
+          { Obs = t.Obs[e]; Action = t.Action[e]; Reward = t.Reward[e]; Terminated = t.Terminated[e]; Next = t.NextObs[e] } ]
+
+let private content (r: Replay) =
+    use _ = torch.NewDisposeScope()
+    let b = Replay.gather Compute.cpu [| 0 .. r.Count - 1 |] r
+    let column t = Tensors.toArray t
+    let obs, action, reward, next, ended = column b.Obs, column b.Action, column b.Reward, column b.NextObs, column b.Terminated
+
+    [ for i in 0 .. r.Count - 1 ->
+          { Obs = obs[i]; Action = action[i]; Reward = reward[i]; Terminated = ended[i] = 1.0f; Next = next[i] } ]
+
+let private cases = Gen.zip (Gen.zip (sizes 1 4) (sizes 1 120)) (Gen.zip (sizes 20 300) (sizes 0 100_000))
+
+[<Fact>]
+let ``the memory holds the newest transitions, in order, each with its own next observation`` () =
+    forAll 150 cases (fun ((environments, steps), (capacity, seed)) ->
+        let all = stream environments steps seed
+        let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create environments 1 1 capacity)
+        let expected = all |> List.collect rows
+        Assert.Equal(int64 (environments * steps), memory.Total)
+        Assert.True(memory.Count <= max capacity environments)
+        // never less than 7/8 of the capacity once that many have come, as whole chunks are dropped
+        Assert.True(memory.Count >= min expected.Length (capacity * 7 / 8 - environments))
+        Assert.Equal<Row list>(List.skip (expected.Length - memory.Count) expected, content memory))
+
+[<Fact>]
+let ``a snapshot keeps its content whatever is appended later, past wrap-around and in several branches`` () =
+    forAll 100 cases (fun ((environments, steps), (capacity, seed)) ->
+        let before, after = stream environments (2 * steps) seed |> List.splitAt steps
+        let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
+        let snapshot = grow (Replay.create environments 1 1 capacity) before
+        let expected = content snapshot
+        let first = grow snapshot after
+        let firstContent = content first
+        // a second branch from the same snapshot, with other transitions that follow the same observation
+        let other =
+            after |> List.map (fun t -> { t with Reward = Array.map (fun r -> -r) t.Reward })
+
+        let second = grow snapshot other
+        Assert.Equal<Row list>(expected, content snapshot)
+        Assert.Equal<Row list>(firstContent, content first)
+        let expectedSecond = List.collect rows (before @ other)
+        Assert.Equal<Row list>(List.skip (expectedSecond.Length - second.Count) expectedSecond, content second))
+
+[<Fact>]
+let ``steps that do not continue the last observation start afresh and spoil nothing`` () =
+    let a, b = stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
+    let memory = a @ b |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 1 1 1000)
+    Assert.Equal<Row list>(List.collect rows (a @ b), content memory)
+
+[<Fact>]
+let ``batches are drawn evenly from all that is held`` () =
+    let all = stream 2 50 3
+    let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 1 1 1000)
+    let n = 100_000
+    let batch = Replay.sample Compute.cpu (Key.ofSeed 1L) n memory
+    let counts = Tensors.toArray batch.Reward |> Array.countBy id
+    Assert.Equal(100, counts.Length)
+    let chi2 = counts |> Seq.sumBy (fun (_, c) -> (float c - 1000.0) ** 2.0 / 1000.0)
+    // the 0.9999 quantile of χ² with 99 degrees of freedom
+    Assert.True(chi2 < 161.3, $"χ² = {chi2}")
+
+[<Fact>]
+let ``an empty memory, a missing transition and a step of the wrong width are refused by name`` () =
+    let empty = Replay.create 2 3 1 100
+    let e = Assert.Throws<ArgumentException>(fun () -> Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
+    Assert.Contains("empty", e.Message)
+    let e = Assert.Throws<ArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
+    Assert.Contains("holds 0", e.Message)
+    let e = Assert.Throws<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+    Assert.Contains("Obs holds 2 numbers for 2 environments; 6 are needed", e.Message)

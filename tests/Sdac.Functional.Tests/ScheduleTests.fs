@@ -1,0 +1,58 @@
+module Sdac.Tests.ScheduleTests
+
+open Xunit
+open FsCheck.FSharp
+open Sdac
+open Sdac.Tests.Properties
+
+let private near tolerance (a: float) (b: float) what =
+    Assert.True(abs (a - b) <= tolerance * (1.0 + abs b), $"{what}: {a} and {b} differ")
+
+let private cases = Gen.zip schedules (sizes 1 60)
+
+[<Fact>]
+let ``alpha bar is the running product of the alphas`` () =
+    forAll 200 cases (fun (kind, T) ->
+        let s = Schedule.create kind T
+
+        for t in 0 .. T - 1 do
+            let product = Seq.fold (fun p i -> p * (1.0 - s.Betas[i])) 1.0 (seq { 0..t })
+            near 1e-12 s.AlphaBars[t] product $"ᾱ_{t}")
+
+[<Fact>]
+let ``noise levels rise with the timestep and stay inside (0, 1)`` () =
+    forAll 200 cases (fun (kind, T) ->
+        let s = Schedule.create kind T
+        Assert.All(s.AlphaBars, fun a -> Assert.True(a > 0.0 && a < 1.0))
+        Assert.All(Seq.pairwise s.AlphaBars, fun (a, b) -> Assert.True(b < a)))
+
+// x_{t-1} = c1·x_0 + c2·x_t + σ·z with x_t from the forward process must be distributed as the forward process at t-1.
+[<Fact>]
+let ``posterior coefficients reproduce the forward marginals`` () =
+    forAll 200 cases (fun (kind, T) ->
+        let s = Schedule.create kind T
+
+        for t in 0 .. T - 1 do
+            let c1, c2 = s.PosteriorMeanCoef1[t], s.PosteriorMeanCoef2[t]
+            near 1e-9 (c1 + c2 * s.SqrtAlphaBars[t]) (sqrt s.AlphaBarsPrevious[t]) $"mean at {t}"
+
+            near
+                1e-9
+                (c2 * c2 * (1.0 - s.AlphaBars[t]) + s.PosteriorVariance[t])
+                (1.0 - s.AlphaBarsPrevious[t])
+                $"variance at {t}")
+
+[<Fact>]
+let ``the first timestep adds no noise and returns the clean estimate`` () =
+    forAll 100 cases (fun (kind, T) ->
+        let s = Schedule.create kind T
+        Assert.Equal(0.0, Schedule.sigma s 0)
+        near 1e-9 s.PosteriorMeanCoef1[0] 1.0 "c1"
+        near 1e-9 s.PosteriorMeanCoef2[0] 0.0 "c2")
+
+[<Fact>]
+let ``an impossible schedule is refused with the value that is wrong`` () =
+    let none = Assert.Throws<System.ArgumentException>(fun () -> Schedule.create Cosine 0 |> ignore)
+    Assert.Contains("at least 1 timestep, not 0", none.Message)
+    let beta = Assert.Throws<System.ArgumentException>(fun () -> Schedule.create (Linear 1.5) 20 |> ignore)
+    Assert.Contains("timestep 13", beta.Message)
