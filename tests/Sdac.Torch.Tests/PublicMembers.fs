@@ -13,19 +13,18 @@ let private withoutPrefix (name: string) =
     |> List.fold (fun (n: string) prefix -> if n.StartsWith prefix then n.Substring prefix.Length else n) name
 
 let rec private typeName (t: Type) =
-    let nullable = Nullable.GetUnderlyingType t
-
-    if t.IsByRef then "ref " + typeName (t.GetElementType())
-    elif t.IsArray then typeName (t.GetElementType()) + "[" + String(',', t.GetArrayRank() - 1) + "]"
-    elif not (isNull nullable) then typeName nullable + "?"
-    elif t.IsGenericParameter then t.Name
-    else
+    match Nullable.GetUnderlyingType t, t.GetElementType() with
+    | NonNull value, _ -> typeName value + "?"
+    | _, NonNull element when t.IsByRef -> "ref " + typeName element
+    | _, NonNull element -> typeName element + "[" + String(',', t.GetArrayRank() - 1) + "]"
+    | _ when t.IsGenericParameter -> t.Name
+    | _ ->
         let definition = if t.IsGenericType then t.GetGenericTypeDefinition() else t
-        let bare = definition.FullName.Replace('+', '.').Split('`')[0] |> withoutPrefix
+        let bare = (string definition.FullName).Replace('+', '.').Split('`')[0] |> withoutPrefix
 
         if t.IsGenericType then
-            let arguments = t.GetGenericArguments() |> Array.map typeName
-            $"""{bare}<{String.Join(",", arguments)}>"""
+            let arguments = t.GetGenericArguments() |> Array.map typeName |> String.concat ","
+            $"{bare}<{arguments}>"
         else
             bare
 

@@ -35,9 +35,10 @@ internal static class DoorLoader
                 $"The tensor library's native part is missing at {path}: run `./build.sh build`, or name it in SDAC_TORCH.");
         SetEnvironment();
         PreferOpenMpBlas();
+        nint door;
         try
         {
-            return NativeLibrary.Load(path);
+            door = NativeLibrary.Load(path);
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
@@ -45,6 +46,8 @@ internal static class DoorLoader
                 $"libtorch cannot be loaded for {path} ({Reason(e.Message)}): run `./build.sh setup` to install it, "
                 + "or set LIBTORCH to your libtorch and run `./build.sh build`.", e);
         }
+        UseProcessors(door);
+        return door;
     }
 
     // The runtime's message wraps the loader's own line ("libtorch_cpu.so: cannot open shared object file ...").
@@ -65,6 +68,18 @@ internal static class DoorLoader
         // Idle OpenMP workers spin by default, and take the processor from the kernels' own threads.
         if (Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is null)
             SetUnlessSet("OMP_WAIT_POLICY", "passive");
+    }
+
+    // libtorch counts the machine's cores, blind to a container's share of them, and takes 1 where it cannot count.
+    private static unsafe void UseProcessors(nint door)
+    {
+        if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is not null
+            || Environment.GetEnvironmentVariable("MKL_NUM_THREADS") is not null) return;
+        var get = (delegate* unmanaged<int>)NativeLibrary.GetExport(door, nameof(Door.sdac_threads));
+        var set = (delegate* unmanaged<int, int>)NativeLibrary.GetExport(door, nameof(Door.sdac_set_threads));
+        var counted = get();
+        var threads = counted <= 1 ? Environment.ProcessorCount : Math.Min(counted, Environment.ProcessorCount);
+        if (threads != counted) _ = set(threads);
     }
 
     private static void SetUnlessSet(string name, string value)

@@ -44,11 +44,14 @@ public static partial class torch
         }
 
         /// <summary>The value of a tensor of one element.</summary>
-        /// <exception cref="ArgumentException">T is not the tensor's element type.</exception>
-        /// <exception cref="System.Runtime.InteropServices.ExternalException">More elements than one, or none.</exception>
+        /// <exception cref="ArgumentException">
+        /// T is not the tensor's element type, or there are more elements than one, or none.
+        /// </exception>
         public T item<T>() where T : unmanaged
         {
             RequireElementType<T>();
+            if (NumberOfElements != 1)
+                throw new ArgumentException($"A tensor of {NumberOfElements} elements has no single value.");
             var value = ToScalar();
             if (typeof(T) == typeof(float)) return As<float, T>(value.ToSingle());
             if (typeof(T) == typeof(double)) return As<double, T>(value.ToDouble());

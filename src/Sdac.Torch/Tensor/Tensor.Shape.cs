@@ -106,9 +106,9 @@ public static partial class torch
         public Tensor roll(long shifts, long? dims = null) =>
             dims is { } d ? roll([shifts], [d]) : roll([shifts], default(ReadOnlySpan<long>));
 
-        public Tensor roll(params long[] shifts) => roll((ReadOnlySpan<long>)shifts);
+        public Tensor roll(long[] shifts) => roll((ReadOnlySpan<long>)shifts);
 
-        public Tensor roll(long[] shifts, params long[] dims) => roll((ReadOnlySpan<long>)shifts, dims);
+        public Tensor roll(long[] shifts, long[] dims) => roll((ReadOnlySpan<long>)shifts, dims);
 
         public Tensor[] split(long size, int dim = 0) => Ops.split_Tensor.Many(this, size, dim);
 

@@ -11,6 +11,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/DefaultDtype.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
@@ -19,6 +20,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -165,6 +167,11 @@ __attribute__((constructor)) void keep_memory() {
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, INT32_MAX);
     mallopt(M_TOP_PAD, 64 << 20);
+}
+
+// Nobody sees the C++ stack of an error, and resolving its symbols costs milliseconds.
+__attribute__((constructor)) void skip_stack_traces() {
+    c10::SetStackTraceFetcher(std::function<std::string()>([] { return std::string(); }));
 }
 
 } // namespace

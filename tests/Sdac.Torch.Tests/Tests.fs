@@ -1,6 +1,0 @@
-module Sdac.Torch.Tests
-
-open Xunit
-
-[<Fact>]
-let ``placeholder`` () = Assert.True true
