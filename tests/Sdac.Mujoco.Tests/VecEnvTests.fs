@@ -159,6 +159,33 @@ let ``the same key gives the same start, other keys, environments and episodes o
         Assert.NotEqual<float[]>(qpos start 0, qpos (envs.Reset(Philox.Derive(key, 1UL))) 0))
 
 [<Fact>]
+let ``every episode starts with noise of its own, also on used scratch`` () =
+    use envs = new VecEnv("Humanoid-v4", 1)
+    let starts = ResizeArray()
+    let mutable states = envs.Reset(PhiloxKey(7u, 7u, 7u, 7u))
+
+    for action in actions envs.Spec 1 100 (PhiloxKey(1u, 2u, 3u, 5u)) do
+        if states.Elapsed[0] = 0 then
+            starts.Add(states.Physics.ToArray())
+            // The contact forces at the end of the observation are those of no step yet.
+            Assert.True(states.Observations.Slice(292).ToArray() |> Array.forall ((=) 0.0))
+            // The same start on scratch that has never been used.
+            use fresh = new Env(Tasks.Create "Humanoid-v4")
+            let qpos, qvel = states.Physics.Slice(1, 24).ToArray(), states.Physics.Slice(25, 23).ToArray()
+            fresh.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
+
+            Array.iter2
+                (fun (x: float) y -> Assert.True(abs (x - y) <= 1e-12 * (1.0 + abs x)))
+                (fresh.Obs.ToArray())
+                (states.Observations.ToArray())
+
+        let struct (next, _) = envs.Step(states, ReadOnlySpan action)
+        states <- next
+
+    Assert.True(starts.Count > 2)
+    Assert.Equal(starts.Count, starts |> Seq.distinctBy (fun start -> start[5]) |> Seq.length)
+
+[<Fact>]
 let ``an episode that terminates keeps its last observation and begins anew`` () =
     use envs = new VecEnv("InvertedPendulum-v4", 2)
     let push = [| 3.0; 0.0 |]
@@ -199,8 +226,7 @@ let ``a time limit truncates and does not terminate`` () =
     Assert.Equal<bool[]>([| false; false |], result.Terminated.ToArray())
     Assert.Equal<int[]>([| 50; 50 |], result.EpisodeLengths.ToArray())
     Assert.NotEqual<float[]>(result.NextObs.ToArray(), next.Observations.ToArray())
-    let total, _ = before.Returns[0] + result.Rewards[0], ()
-    Assert.Equal(total, result.EpisodeReturns[0])
+    Assert.Equal(before.Returns[0] + result.Rewards[0], result.EpisodeReturns[0])
 
 [<Fact>]
 let ``a batch steps along the same trajectory as the tracing environment`` () =

@@ -284,9 +284,29 @@ static void recover(const mjModel *m, mjData *d)
     p_mj_resetData(m, d);
 }
 
+static void zero(mjtNum *numbers, int n) { memset(numbers, 0, n * sizeof(mjtNum)); }
+
+// As mj_resetData leaves the data, for all that can differ: nothing here ever writes the other inputs (mocap, applied
+// forces, user data), and mj_forward computes the rest anew, but for the forces of mj_rnePostConstraint. mj_resetData
+// itself clears megabytes of constraint buffers, which takes longer than several steps of a small model.
+static void clear(const mjModel *m, mjData *d)
+{
+    forget_warnings(d);
+    d->time = 0;
+    zero(d->act, m->na);
+    zero(d->qacc_warmstart, m->nv);
+    zero(d->ctrl, m->nu);
+    zero(d->cacc, 6 * m->nbody);
+    zero(d->cfrc_int, 6 * m->nbody);
+    zero(d->cfrc_ext, 6 * m->nbody);
+}
+
 static int reset(const mjModel *m, mjData *d, const double *qpos, const double *qvel)
 {
-    GUARDED(-1, p_mj_resetData(m, d); take(d->qpos, qpos, m->nq); take(d->qvel, qvel, m->nv); p_mj_forward(m, d));
+    clear(m, d);
+    take(d->qpos, qpos, m->nq);
+    take(d->qvel, qvel, m->nv);
+    GUARDED(-1, p_mj_forward(m, d));
     return warned(d);
 }
 
@@ -305,7 +325,7 @@ static int step(const mjModel *m, mjData *d, int frame_skip, int contact_forces)
     return warned(d);
 }
 
-// mj_resetData, the given positions and velocities, one mj_forward. 0 fine, 1 warning, -1 error (text in sdac_message()).
+// A reset, the given positions and velocities, one mj_forward. 0 fine, 1 warning, -1 error (text in sdac_message()).
 EXPORT int sdac_reset(const mjModel *m, mjData *d, const double *qpos, const double *qvel, double *state)
 {
     int status = reset(m, d, qpos, qvel);
