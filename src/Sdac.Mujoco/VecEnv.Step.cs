@@ -100,8 +100,7 @@ public sealed unsafe partial class VecEnv
         }
 
         (from, into, result) = (null, null, null);
-        if (divergence == Divergence.Stop)
-            ThrowFirstComplaint(next, outcome);
+        ThrowFirstComplaint(next, outcome);
     }
 
     // Block b always has the same environments, so that threads never matter.
@@ -117,6 +116,7 @@ public sealed unsafe partial class VecEnv
     {
         var (source, target, outcome) = (from!, into!, result!);
         var finalObs = outcome.FinalObs.AsSpan(i * task.ObsDim, task.ObsDim);
+        badStarts[i] = false;
         target.EpisodeNumbers[i] = source.EpisodeNumbers[i];
         target.ElapsedSteps[i] = source.ElapsedSteps[i] + 1;
         var complaint = Advance(simulation, i, finalObs);
@@ -133,7 +133,11 @@ public sealed unsafe partial class VecEnv
             if (complaint is null || divergence == Divergence.Reset)
             {
                 target.EpisodeNumbers[i]++;
-                outcome.Complaints[i] ??= Begin(simulation, block, i, target);
+                if (Begin(simulation, block, i, target) is { } badStart)
+                {
+                    outcome.Complaints[i] = badStart;
+                    badStarts[i] = true;
+                }
             }
         }
         else
@@ -183,7 +187,7 @@ public sealed unsafe partial class VecEnv
     {
         for (var i = 0; i < Count; i++)
         {
-            if (outcome.Complaints[i] is { } complaint)
+            if (outcome.Complaints[i] is { } complaint && (divergence == Divergence.Stop || badStarts[i]))
                 throw new SimulationException(task.Name, i, next.ElapsedSteps[i], complaint);
         }
     }

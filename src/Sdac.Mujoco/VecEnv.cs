@@ -22,6 +22,7 @@ public sealed partial class VecEnv : IDisposable
     private readonly double[] controls;
     private readonly double[] scratchQpos;
     private readonly double[] scratchQvel;
+    private readonly bool[] badStarts; // which no further reset can mend
     private readonly Action<int> stepBlock;
     private int busy;
 
@@ -42,6 +43,7 @@ public sealed partial class VecEnv : IDisposable
         controls = new double[count * model.Nu];
         scratchQpos = new double[simulations.Length * model.Nq];
         scratchQvel = new double[simulations.Length * model.Nv];
+        badStarts = new bool[count];
         stepBlock = StepBlock;
     }
 

@@ -8,7 +8,7 @@ open Sdac.Mujoco
 
 /// Checks `property` on `count` values of `gen`.
 let forAll (count: int) (gen: Gen<'a>) (property: 'a -> unit) =
-    let config = Config.QuickThrowOnFailure.WithReplay(Replay(Rnd(20251122UL, 7UL) |> Some |> Option.get, None)).WithMaxTest(count)
+    let config = Config.QuickThrowOnFailure.WithReplay(20251122UL, 7UL).WithMaxTest(count)
     Check.One(config, Prop.forAll (Arb.fromGen gen) (fun value -> property value; true))
 
 let between (low: float) (high: float) : Gen<float> =

@@ -27,7 +27,7 @@ let private sameDistribution (what: string) (mean, std, low, high) (mine: float[
         Assert.True(abs (myStd - std) < 4.0 * std / sqrt n, $"{what}: deviation {myStd}, recorded {std}")
         // A bounded distribution shows its ends in 2,000 draws; a normal one is wider.
         if (high - low) / std < 4.0 then
-            let slack = 0.01 * (high - low)
+            let slack = 0.05 * (high - low)
             Assert.True(Array.min mine > low - slack && Array.max mine < high + slack, $"{what} exceeds its bounds")
             Assert.True(Array.min mine < low + slack && Array.max mine > high - slack, $"{what} misses its bounds")
 
@@ -85,7 +85,8 @@ let private pValue (a: float[]) (b: float[]) =
     let distance = Array.append a b |> Array.map (fun x -> abs (share a x - share b x)) |> Array.max
     let n = float a.Length * float b.Length / float (a.Length + b.Length)
     let z = (sqrt n + 0.12 + 0.11 / sqrt n) * distance
-    2.0 * Seq.sumBy (fun k -> (if k % 2 = 1 then 1.0 else -1.0) * exp (-2.0 * float (k * k) * z * z)) (seq { 1..100 }) |> min 1.0
+    // The series converges to 1 at 0, but slowly.
+    if z < 0.2 then 1.0 else 2.0 * Seq.sumBy (fun k -> (if k % 2 = 1 then 1.0 else -1.0) * exp (-2.0 * float (k * k) * z * z)) (seq { 1..100 }) |> min 1.0
 
 [<Fact>]
 let ``the two-sample test tells samples apart`` () =
@@ -97,7 +98,7 @@ let ``the two-sample test tells samples apart`` () =
 let ``random policies return what the recorded ones return`` (task: string) =
     let policy = get "random_policy" (List.head (environments task))
     let recordedLengths = numbers (get "lengths" policy)
-    let returns, lengths = randomEpisodes task (if Array.average recordedLengths > 500.0 then 20 else 60)
+    let returns, lengths = randomEpisodes task (if Array.max recordedLengths > 500.0 then 20 else 60)
     let pReturns, pLengths = pValue returns (numbers (get "returns" policy)), pValue lengths recordedLengths
     Assert.True(pReturns > 0.001, $"{task}: returns p = {pReturns}")
     Assert.True(pLengths > 0.001, $"{task}: lengths p = {pLengths}")
