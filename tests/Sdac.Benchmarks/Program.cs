@@ -1,1 +1,63 @@
-System.Console.WriteLine("bench");
+using System;
+using System.Globalization;
+using System.IO;
+using BenchmarkDotNet.Running;
+using Sdac.Benchmarks;
+using Sdac.Kernels;
+
+const string Usage = """
+    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE]
+           ./build.sh bench kernels [BenchmarkDotNet's arguments]
+
+    Without arguments: every kernel at the published sizes, in turn with OpenBLAS's sgemm.
+      --only NAME    cases whose name starts so (layer, train, sampler, latency, critic, optimiser, normals)
+      --threads N    threads of both (default: processors)
+      --seconds S    time per case (default 2)
+      --json FILE    append one JSON object per case
+    """;
+
+if (args is ["kernels", ..])
+{
+    BenchmarkRunner.Run<KernelBenchmarks>(args: args[1..]);
+    return 0;
+}
+
+string only = "", json = "";
+var seconds = 2.0;
+for (var i = 0; i < args.Length; i += 2)
+{
+    var value = i + 1 < args.Length ? args[i + 1] : null;
+    switch (args[i], value)
+    {
+        case ("--only", not null):
+            only = value;
+            break;
+        case ("--json", not null):
+            json = value;
+            break;
+        case ("--threads", not null) when int.TryParse(value, out var threads) && threads is > 0 and <= Workers.MaximumThreads:
+            Workers.Threads = threads;
+            break;
+        case ("--seconds", not null)
+            when double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out seconds) && seconds > 0:
+            break;
+        case ("--help" or "-h", _):
+            Console.WriteLine(Usage);
+            return 0;
+        default:
+            Console.Error.WriteLine($"'{args[i]} {value}' is no argument of the benchmarks.\n{Usage}");
+            return 2;
+    }
+}
+
+OpenBlas.SetThreads(Workers.Threads);
+using var file = json == "" ? null : new StreamWriter(json, append: true);
+var harness = new Harness(Console.Out, file, seconds);
+harness.Header(Workers.Threads);
+foreach (var one in KernelCases.All())
+{
+    if (one.Name.StartsWith(only, StringComparison.Ordinal))
+        harness.Measure(one);
+}
+
+return 0;

@@ -5,6 +5,7 @@ open System
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Kernels
+open Sdac.Kernels.Linear
 open Sdac.Kernels.Simd
 open Xunit
 
@@ -35,8 +36,10 @@ let private setting get set value action =
 let onPath path action =
     setting (fun () -> KernelPaths.Current) (fun value -> KernelPaths.Current <- value) path action
 
+/// With so many threads, which share even the smallest work.
 let onThreads count action =
-    setting (fun () -> Workers.Threads) (fun value -> Workers.Threads <- value) count action
+    setting (fun () -> Workers.Threads) (fun value -> Workers.Threads <- value) count (fun () ->
+        setting (fun () -> Cutting.WorthSharing) (fun value -> Cutting.WorthSharing <- value) 0L action)
 
 let bits (values: float32[]) = values |> Array.map BitConverter.SingleToInt32Bits
 

@@ -31,6 +31,6 @@ internal static unsafe class Weights
     {
         var first = tile * height;
         var rows = Math.Min(height, inputs - first);
-        Panel.Transpose(w + ((nint)first * outputs), outputs, rows, outputs, packed + ((nint)first * outputs), rows);
+        Transposition.Run(w + ((nint)first * outputs), outputs, rows, outputs, packed + ((nint)first * outputs), rows);
     }
 }

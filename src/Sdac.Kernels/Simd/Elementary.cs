@@ -47,14 +47,14 @@ internal static class Elementary<TSimd, V>
 
     /// <summary>
     /// mish(x) = x·tanh(softplus(x)) = x·n/(n+2), n = e² + 2e, e = exp(min(x, 20)), and its derivative
-    /// (n(n+2) + 4x·e(1+e)) / (n+2)².
+    /// n/(n+2) + 4x·e(1+e)/(n+2)². Both forms of the function give the same value, bit for bit.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Mish(V x)
     {
         var e = Exp(Clamp(x));
         var n = TSimd.Mul(e, TSimd.Add(e, TSimd.Splat(2f)));
-        return TSimd.Mul(x, TSimd.Div(n, TSimd.Add(n, TSimd.Splat(2f))));
+        return TSimd.Mul(x, TSimd.Mul(n, TSimd.Div(TSimd.Splat(1f), TSimd.Add(n, TSimd.Splat(2f)))));
     }
 
     /// <inheritdoc cref="Mish(V)"/>
@@ -64,10 +64,11 @@ internal static class Elementary<TSimd, V>
         var clamped = Clamp(x);
         var e = Exp(clamped);
         var n = TSimd.Mul(e, TSimd.Add(e, TSimd.Splat(2f)));
-        var m = TSimd.Add(n, TSimd.Splat(2f));
-        var numerator = TSimd.Mul(TSimd.Mul(TSimd.Splat(4f), e), TSimd.Fma(clamped, e, clamped));
-        derivative = TSimd.Div(TSimd.Fma(n, m, numerator), TSimd.Mul(m, m));
-        return TSimd.Mul(x, TSimd.Div(n, m));
+        var inverse = TSimd.Div(TSimd.Splat(1f), TSimd.Add(n, TSimd.Splat(2f)));
+        var ratio = TSimd.Mul(n, inverse);
+        var rest = TSimd.Mul(TSimd.Mul(TSimd.Splat(4f), e), TSimd.Fma(clamped, e, clamped));
+        derivative = TSimd.Fma(rest, TSimd.Mul(inverse, inverse), ratio);
+        return TSimd.Mul(x, ratio);
     }
 
     /// <summary>tanh(x) = (e^2x - 1)/(e^2x + 1), relative error 1e-6 (small x included).</summary>

@@ -178,7 +178,7 @@ public static unsafe partial class Mlp
             {
                 var columns = Math.Min(Panel.Rows, width - first);
                 var to = deltas + ((nint)first * Rows) + ((nint)slab.First * Panel.Rows);
-                Panel.Transpose(dy + (first * Panel.Rows), Panel.Rows, columns, slab.Lanes, to, Panel.Rows);
+                Transposition.Run(dy + (first * Panel.Rows), Panel.Rows, columns, slab.Lanes, to, Panel.Rows);
                 for (var row = 0; columns < Panel.Rows && row < slab.Lanes; row++)
                     new Span<float>(to + (row * Panel.Rows) + columns, Panel.Rows - columns).Clear();
             }
@@ -285,12 +285,12 @@ public static unsafe partial class Mlp
         private readonly void SumRows(float* delta, int present, float* gradient)
         {
             var sums = stackalloc float[Panel.Rows];
-            for (var lane = 0; lane < Panel.Rows; lane += TSimd.Width)
+            new Span<float>(sums, Panel.Rows).Clear();
+            for (var row = 0; row < Rows; row++)
             {
-                var sum = TSimd.Splat(0f);
-                for (var row = 0; row < Rows; row++)
-                    sum = TSimd.Add(sum, TSimd.Load(delta + ((nint)row * Panel.Rows) + lane));
-                TSimd.Store(sums + lane, sum);
+                for (var lane = 0; lane < Panel.Rows; lane += TSimd.Width)
+                    TSimd.Store(sums + lane, TSimd.Add(TSimd.Load(sums + lane), TSimd.Load(delta + lane)));
+                delta += Panel.Rows;
             }
 
             new Span<float>(sums, present).CopyTo(new Span<float>(gradient, present));

@@ -111,7 +111,7 @@ public static unsafe partial class ReverseSampler
 
             var offset = (((long)draw * Kernel.Rows) + slab.First) * columns;
             Philox.Fill<TSimd, V>(key, offset, rows, slab.Lanes * columns, normal: true);
-            Panel.Transpose(rows, columns, slab.Lanes, columns, panel, Panel.Rows);
+            Transposition.Run(rows, columns, slab.Lanes, columns, panel, Panel.Rows);
         }
 
         /// <summary>The posterior step from x_t to x_(t-1).</summary>

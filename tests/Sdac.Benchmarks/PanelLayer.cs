@@ -1,0 +1,43 @@
+using System.Runtime.InteropServices;
+using Sdac.Kernels;
+using Sdac.Kernels.Linear;
+using Sdac.Kernels.Simd;
+
+namespace Sdac.Benchmarks;
+
+/// <summary>One fused layer on activations that already lie in panels.</summary>
+internal sealed unsafe class PanelLayer(MlpShape shape, nint parameters, int rows, nint x)
+{
+    private readonly nint packed = (nint)NativeMemory.AlignedAlloc((nuint)shape.ParameterCount * sizeof(float), 64);
+    private readonly nint y = (nint)NativeMemory.AlignedAlloc((nuint)rows * (nuint)shape.OutputWidth * sizeof(float), 64);
+
+    public void Run()
+    {
+        var kernel = new Kernel(shape, (float*)parameters, rows, (float*)x, (float*)packed, (float*)y);
+        KernelPaths.Run(ref kernel);
+    }
+
+    private readonly struct Kernel(MlpShape shape, float* parameters, int rows, float* x, float* packed, float* y) : IKernel
+    {
+        public void Run<TSimd, V>()
+            where TSimd : struct, ISimd<V>
+            where V : struct
+        {
+            var pack = new PackWork<TSimd, V>(shape, parameters, 0, 0, packed, backward: false);
+            Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, backward: false), ref pack);
+            var work = new Work<TSimd, V>(shape, parameters, x, packed, y);
+            Workers.For(Panel.Count(rows), ref work);
+        }
+    }
+
+    private readonly struct Work<TSimd, V>(MlpShape shape, float* parameters, float* x, float* packed, float* y) : IBlockWork
+        where TSimd : struct, ISimd<V>
+        where V : struct
+    {
+        public void Run(int block, int worker) =>
+            Layer<TSimd, V>.Forward(
+                packed, shape.InputWidth, shape.OutputWidth, parameters + shape.BiasOffset(0), null,
+                x + ((nint)block * Panel.Rows * shape.InputWidth), y + ((nint)block * Panel.Rows * shape.OutputWidth), null,
+                shape.Output, Panel.Rows);
+    }
+}
