@@ -1,6 +1,8 @@
 namespace Sdac.Mujoco;
 
-/// <summary>What to do when MuJoCo warns (bad acceleration, full buffers) or an observation or reward is not finite.</summary>
+/// <summary>
+/// What to do when MuJoCo warns (bad acceleration, full buffers) or an observation or reward is not finite.
+/// </summary>
 public enum Divergence
 {
     /// <summary>Throw a SimulationException.</summary>

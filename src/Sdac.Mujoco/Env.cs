@@ -107,7 +107,8 @@ public sealed class Env : IDisposable
         for (var i = 0; i < length; i++)
         {
             if (!double.IsFinite(numbers[i]))
-                throw new ArgumentException($"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number.");
+                throw new ArgumentException(
+                    $"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number.");
         }
     }
 

@@ -28,7 +28,9 @@ public sealed record EnvSpec
     /// <summary>Length of an action.</summary>
     public int ActionDim { get; }
 
-    /// <summary>The actuators' lower bounds, [ActionDim]: MuJoCo clamps what lies outside; -Infinity where unbounded.</summary>
+    /// <summary>
+    /// The actuators' lower bounds, [ActionDim]: MuJoCo clamps what lies outside; -Infinity where unbounded.
+    /// </summary>
     public IReadOnlyList<double> ActionLow { get; }
 
     /// <summary>The actuators' upper bounds, [ActionDim].</summary>
@@ -50,14 +52,16 @@ public sealed record EnvSpec
     public IReadOnlyDictionary<string, object> Options { get; }
 
     /// <summary>
-    /// Policy actions to the task's units: [-1, 1] to [low, high], linearly; what lies outside stays outside (MuJoCo clamps it).
+    /// Policy actions to the task's units: [-1, 1] to [low, high], linearly; what lies outside stays outside (MuJoCo
+    /// clamps it).
     /// </summary>
     /// <param name="unit">[rows, ActionDim].</param>
     /// <param name="scaled">[rows, ActionDim]; may be <paramref name="unit"/> itself.</param>
     public void ScaleActions(ReadOnlySpan<float> unit, Span<float> scaled)
     {
         if (unit.Length % ActionDim != 0 || scaled.Length != unit.Length)
-            throw new ArgumentException($"{Task}: actions come in rows of {ActionDim}, not {unit.Length} into {scaled.Length}.");
+            throw new ArgumentException(
+                $"{Task}: actions come in rows of {ActionDim}, not {unit.Length} into {scaled.Length}.");
         for (var i = 0; i < unit.Length; i++)
         {
             var (low, high) = (ActionLow[i % ActionDim], ActionHigh[i % ActionDim]);

@@ -5,8 +5,8 @@ namespace Sdac.Mujoco;
 
 /// <summary>The states of N environments of one task, a value: nothing changes it once it is made.</summary>
 /// <remarks>
-/// Only <see cref="VecEnv.StepInto(EnvStates, ReadOnlySpan{float}, EnvStates, StepResult, Span{float}, Span{float})"/> writes
-/// into one, given by a caller who owns it.
+/// Only <see cref="VecEnv.StepInto(EnvStates, ReadOnlySpan{float}, EnvStates, StepResult, Span{float}, Span{float})"/>
+/// writes into one, given by a caller who owns it.
 /// </remarks>
 public sealed class EnvStates
 {
@@ -84,7 +84,8 @@ public sealed class EnvStates
     public void CopyObservations(Span<float> to)
     {
         if (to.Length != Obs.Length)
-            throw new ArgumentException($"{Task}: the observations are {Obs.Length} numbers, the buffer holds {to.Length}.");
+            throw new ArgumentException(
+                $"{Task}: the observations are {Obs.Length} numbers, the buffer holds {to.Length}.");
         for (var i = 0; i < to.Length; i++)
             to[i] = (float)Obs[i];
     }
@@ -93,7 +94,8 @@ public sealed class EnvStates
     public EnvStates Slice(int first, int count)
     {
         if (first < 0 || count < 1 || first + count > Count)
-            throw new ArgumentException($"{Task}: environments {first} to {first + count - 1} are not among the {Count} there are.");
+            throw new ArgumentException(
+                $"{Task}: environments {first} to {first + count - 1} are not among the {Count} there are.");
         return new EnvStates(
             Task,
             EnvKeys.AsSpan(first, count),

@@ -4,7 +4,9 @@ using System.Runtime.InteropServices;
 
 namespace Sdac.Mujoco;
 
-/// <summary>A field of mjModel or mjData: its name, element type and shape [Rows, Columns], and where its numbers lie.</summary>
+/// <summary>
+/// A field of mjModel or mjData: its name, element type and shape [Rows, Columns], and where its numbers lie.
+/// </summary>
 public sealed unsafe class Field
 {
     private readonly object owner; // keeps the native memory alive
@@ -41,13 +43,19 @@ public sealed unsafe class Field
 
     internal double* Pointer => (double*)data;
 
-    /// <summary>The numbers of a <see cref="FieldType.Double"/> field, row-major; anything else is an InvalidOperationException.</summary>
+    /// <summary>
+    /// The numbers of a <see cref="FieldType.Double"/> field, row-major; anything else is an InvalidOperationException.
+    /// </summary>
     public ReadOnlySpan<double> Doubles => View<double>(FieldType.Double);
 
-    /// <summary>The numbers of a <see cref="FieldType.Int"/> field, row-major; anything else is an InvalidOperationException.</summary>
+    /// <summary>
+    /// The numbers of a <see cref="FieldType.Int"/> field, row-major; anything else is an InvalidOperationException.
+    /// </summary>
     public ReadOnlySpan<int> Ints => View<int>(FieldType.Int);
 
-    /// <summary>All numbers widened to 64-bit floats, row-major: exact for every type but <see cref="FieldType.Struct"/>.</summary>
+    /// <summary>
+    /// All numbers widened to 64-bit floats, row-major: exact for every type but <see cref="FieldType.Struct"/>.
+    /// </summary>
     public double[] ToArray()
     {
         var numbers = new double[Length];

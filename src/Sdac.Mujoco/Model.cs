@@ -73,11 +73,14 @@ public sealed unsafe class Model : IDisposable
 
     internal nint Handle => handle != 0 ? handle : throw new ObjectDisposedException($"Model {Name}");
 
-    /// <summary>A field by MuJoCo's name ("body_mass", "opt.timestep", "nq"); ArgumentException if there is none.</summary>
+    /// <summary>
+    /// A field by MuJoCo's name ("body_mass", "opt.timestep", "nq"); ArgumentException if there is none.
+    /// </summary>
     public Field this[string field] =>
         fields.TryGetValue(field, out var found)
             ? found
-            : throw new ArgumentException($"mjModel has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
+            : throw new ArgumentException(
+                $"mjModel has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
 
     /// <summary>Compiles MJCF text. Throws MujocoException with MuJoCo's own message.</summary>
     /// <param name="name">What errors call the model.</param>
@@ -93,7 +96,9 @@ public sealed unsafe class Model : IDisposable
         }
     }
 
-    /// <summary>Compiles an MJCF or URDF file, with the files it refers to. Throws MujocoException with MuJoCo's own message.</summary>
+    /// <summary>
+    /// Compiles an MJCF or URDF file, with the files it refers to. Throws MujocoException with MuJoCo's own message.
+    /// </summary>
     public static Model FromFile(string path)
     {
         MujocoLibrary.Load();
@@ -110,9 +115,13 @@ public sealed unsafe class Model : IDisposable
     public int Body(string name) =>
         bodies.TryGetValue(name, out var id)
             ? id
-            : throw new ArgumentException($"{Name} has no body {name}; the nearest is {Nearest.To(name, bodies.Keys)}.");
+            : throw new ArgumentException(
+                $"{Name} has no body {name}; the nearest is {Nearest.To(name, bodies.Keys)}.");
 
-    /// <summary>The id of an object of a kind as MJCF calls it ("body", "joint", "geom", "site", "actuator", "sensor", …), or -1.</summary>
+    /// <summary>
+    /// The id of an object of a kind as MJCF calls it ("body", "joint", "geom", "site", "actuator", "sensor", …), or
+    /// -1.
+    /// </summary>
     public int Id(string kind, string name)
     {
         fixed (byte* k = Encoding.UTF8.GetBytes(kind + "\0"), n = Encoding.UTF8.GetBytes(name + "\0"))

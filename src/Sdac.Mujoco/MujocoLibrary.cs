@@ -66,7 +66,8 @@ public static unsafe class MujocoLibrary
 
     private static string Missing(string path, bool named, string reason) =>
         named
-            ? $"MuJoCo could not be opened from SDAC_MUJOCO={path} ({reason}): correct the path, or unset it and run `./build.sh setup`."
+            ? $"MuJoCo could not be opened from SDAC_MUJOCO={path} ({reason}): correct the path, or unset it and run "
+                + "`./build.sh setup`."
             : $"MuJoCo is missing ({reason}): run `./build.sh setup`, or set SDAC_MUJOCO to the path of libmujoco.so.";
 
     private static string Mismatch(string path, string version, string header) =>

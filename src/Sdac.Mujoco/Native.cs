@@ -80,6 +80,6 @@ internal static unsafe class Native
         }
 
         throw new MujocoException(
-            $"libsdac_mujoco.so is not beside {assembly.GetName().Name}.dll: build the project with `./build.sh build`.");
+            $"libsdac_mujoco.so is not beside {assembly.GetName().Name}.dll: run `./build.sh build`.");
     }
 }

@@ -4,8 +4,8 @@ namespace Sdac.Mujoco;
 
 /// <summary>What a task's functions see of the engine: read-only spans over mjData, under MuJoCo's names.</summary>
 /// <remarks>
-/// qpos and qvel are those after the step. Everything derived from them (xpos, cvel, cfrc_ext, …) is as mj_step left it:
-/// of the last forward pass inside it, not of the new qpos. The published environments read them so.
+/// qpos and qvel are those after the step. Everything derived from them (xpos, cvel, cfrc_ext, …) is as mj_step left
+/// it: of the last forward pass inside it, not of the new qpos. The published environments read them so.
 /// </remarks>
 public readonly unsafe ref struct Physics
 {
@@ -52,7 +52,9 @@ public readonly unsafe ref struct Physics
     /// <summary>Body velocities (rotation, translation), [NBody, 6].</summary>
     public ReadOnlySpan<double> Cvel => new(simulation.Cvel, 6 * Model.NBody);
 
-    /// <summary>External forces on bodies, [NBody, 6]: real only where the task asks for contact forces, otherwise 0.</summary>
+    /// <summary>
+    /// External forces on bodies, [NBody, 6]: real only where the task asks for contact forces, otherwise 0.
+    /// </summary>
     public ReadOnlySpan<double> CfrcExt => new(simulation.CfrcExt, 6 * Model.NBody);
 
     /// <summary>Actuator forces in joint space, [Nv].</summary>

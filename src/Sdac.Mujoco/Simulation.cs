@@ -6,8 +6,8 @@ namespace Sdac.Mujoco;
 
 /// <summary>Scratch for one simulation of a model (mjData). One thread at a time.</summary>
 /// <remarks>
-/// A physics state is <see cref="Model.StateSize"/> numbers: time, qpos, qvel, act, qacc_warmstart. Putting one back and
-/// stepping gives the same bits as never having left it, so one scratch serves any number of environments.
+/// A physics state is <see cref="Model.StateSize"/> numbers: time, qpos, qvel, act, qacc_warmstart. Putting one back
+/// and stepping gives the same bits as never having left it, so one scratch serves any number of environments.
 /// </remarks>
 public sealed unsafe class Simulation : IDisposable
 {
@@ -55,7 +55,8 @@ public sealed unsafe class Simulation : IDisposable
     public Field this[string field] =>
         fields.TryGetValue(field, out var found)
             ? found
-            : throw new ArgumentException($"mjData has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
+            : throw new ArgumentException(
+                $"mjData has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
 
     internal double* Time { get; }
 
@@ -100,7 +101,9 @@ public sealed unsafe class Simulation : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>mj_resetData, the given positions and velocities, one mj_forward. Returns null, or what MuJoCo complained about.</summary>
+    /// <summary>
+    /// mj_resetData, the given positions and velocities, one mj_forward. Returns null, or what MuJoCo complained about.
+    /// </summary>
     internal string? Reset(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel, Span<double> state)
     {
         int status;
@@ -109,7 +112,9 @@ public sealed unsafe class Simulation : IDisposable
         return status == 0 ? null : Native.Message();
     }
 
-    /// <summary>Puts a state back, applies ctrl, calls mj_step frameSkip times. Returns null, or what MuJoCo complained about.</summary>
+    /// <summary>
+    /// Puts a state back, applies ctrl, calls mj_step frameSkip times. Returns null, or what MuJoCo complained about.
+    /// </summary>
     internal string? Step(
         ReadOnlySpan<double> state, ReadOnlySpan<double> ctrl, int frameSkip, bool contactForces, Span<double> next)
     {

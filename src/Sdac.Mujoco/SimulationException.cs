@@ -1,9 +1,13 @@
 namespace Sdac.Mujoco;
 
-/// <summary>A simulation left the numbers' range, or MuJoCo warned about it: which task, environment and step.</summary>
+/// <summary>
+/// A simulation left the numbers' range, or MuJoCo warned about it: which task, environment and step.
+/// </summary>
 public sealed class SimulationException : MujocoException
 {
-    /// <summary>Names the task, the environment (from 0), the step of its episode (from 1; 0 is the reset) and the cause.</summary>
+    /// <summary>
+    /// Names the task, the environment (from 0), the step of its episode (from 1; 0 is the reset) and the cause.
+    /// </summary>
     public SimulationException(string task, int environment, int step, string cause)
         : base($"{task}, environment {environment}, step {step} of its episode: {cause}")
     {

@@ -3,7 +3,9 @@ using Sdac.Kernels;
 
 namespace Sdac.Mujoco;
 
-/// <summary>The usual noises of initial states. Positions and velocities draw from two streams of the episode's key.</summary>
+/// <summary>
+/// The usual noises of initial states. Positions and velocities draw from two streams of the episode's key.
+/// </summary>
 public static class StartNoise
 {
     /// <summary>Every qpos and qvel + U(-scale, scale).</summary>

@@ -35,8 +35,8 @@ public sealed class StepResult
     public int InfoDim { get; }
 
     /// <summary>
-    /// The observations that the step led to, [Count, ObsDim]: where an episode ended its last one, not the next one's first
-    /// (that one is in the new states).
+    /// The observations that the step led to, [Count, ObsDim]: where an episode ended its last one, not the next one's
+    /// first (that one is in the new states).
     /// </summary>
     public ReadOnlySpan<double> NextObs => FinalObs;
 

@@ -7,7 +7,11 @@ public readonly ref struct StepView
 {
     /// <summary>Makes the view; the environments do.</summary>
     public StepView(
-        Physics physics, ReadOnlySpan<double> action, ReadOnlySpan<double> before, ReadOnlySpan<double> after, double dt)
+        Physics physics,
+        ReadOnlySpan<double> action,
+        ReadOnlySpan<double> before,
+        ReadOnlySpan<double> after,
+        double dt)
     {
         Physics = physics;
         Action = action;

@@ -4,8 +4,8 @@ using System.Collections.Generic;
 namespace Sdac.Mujoco;
 
 /// <summary>
-/// A task as a value: a model, sizes, and pure functions over a read-only view of the engine. A task of one's own is one
-/// such value; the ones that come with the library are in <see cref="Tasks"/>.
+/// A task as a value: a model, sizes, and pure functions over a read-only view of the engine. A task of one's own is
+/// one such value; the ones that come with the library are in <see cref="Tasks"/>.
 /// </summary>
 public sealed record TaskDefinition
 {

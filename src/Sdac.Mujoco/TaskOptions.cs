@@ -24,7 +24,9 @@ public static class TaskOptions
     /// bool, any number, Interval, a pair of numbers (sequence), or one of these as JSON, be it a JsonElement or text
     /// (infinities as "Infinity", "-Infinity").
     /// </param>
-    /// <exception cref="ArgumentException">An unknown name (the nearest is named), or a value of the wrong kind.</exception>
+    /// <exception cref="ArgumentException">
+    /// An unknown name (the nearest is named), or a value of the wrong kind.
+    /// </exception>
     public static T Parse<T>(string task, IReadOnlyDictionary<string, object?> values)
         where T : new()
     {
@@ -43,7 +45,8 @@ public static class TaskOptions
     private static string Unknown(string task, string name, IReadOnlyCollection<string> known) =>
         known.Count == 0
             ? $"{task} has no options, so {name} cannot be set."
-            : $"{task} has no option {name}; the nearest is {Nearest.To(name, known)} (all: {string.Join(", ", known)}).";
+            : $"{task} has no option {name}; the nearest is {Nearest.To(name, known)} "
+                + $"(all: {string.Join(", ", known)}).";
 
     private static object Convert(string task, string name, Type type, object? value)
     {
@@ -59,7 +62,9 @@ public static class TaskOptions
             return number;
         if (type == typeof(Interval) && Pair(plain) is { } interval)
             return interval;
-        var wanted = type == typeof(bool) ? "true or false" : type == typeof(double) ? "a number" : "a pair [low, high], low <= high";
+        var wanted = type == typeof(bool) ? "true or false"
+            : type == typeof(double) ? "a number"
+            : "a pair [low, high], low <= high";
         throw new ArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
     }
 

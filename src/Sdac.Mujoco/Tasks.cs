@@ -10,7 +10,8 @@ public static class Tasks
     private static readonly Dictionary<string, Func<IReadOnlyDictionary<string, object?>, TaskDefinition>> Known = new()
     {
         [Ant.Name] = options => Ant.Task(TaskOptions.Parse<AntOptions>(Ant.Name, options)),
-        [HalfCheetah.Name] = options => HalfCheetah.Task(TaskOptions.Parse<HalfCheetahOptions>(HalfCheetah.Name, options)),
+        [HalfCheetah.Name] = options =>
+            HalfCheetah.Task(TaskOptions.Parse<HalfCheetahOptions>(HalfCheetah.Name, options)),
         [Hopper.Name] = options => Hopper.Task(TaskOptions.Parse<HopperOptions>(Hopper.Name, options)),
         [Humanoid.Name] = options => Humanoid.Task(TaskOptions.Parse<HumanoidOptions>(Humanoid.Name, options)),
         [InvertedDoublePendulum.Name] = options =>
@@ -27,7 +28,9 @@ public static class Tasks
     /// <summary>All names.</summary>
     public static IReadOnlyList<string> Names { get; } = Known.Keys.ToArray();
 
-    /// <summary>A task with its default options; ArgumentException naming the nearest and all names where there is none.</summary>
+    /// <summary>
+    /// A task with its default options; ArgumentException naming the nearest and all names where there is none.
+    /// </summary>
     public static TaskDefinition Create(string name) => Create(name, new Dictionary<string, object?>());
 
     /// <summary>A task with options by Gymnasium's names, as <see cref="TaskOptions.Parse"/> takes them.</summary>
@@ -35,5 +38,6 @@ public static class Tasks
         Known.TryGetValue(name, out var make)
             ? make(options)
             : throw new ArgumentException(
-                $"There is no task {name}; the nearest is {Nearest.To(name, Names)} (all: {string.Join(", ", Names)}).");
+                $"There is no task {name}; the nearest is {Nearest.To(name, Names)} "
+                + $"(all: {string.Join(", ", Names)}).");
 }

@@ -15,8 +15,12 @@ public sealed unsafe partial class VecEnv
 
     /// <summary>Steps every environment once; where an episode ends, the next one begins in the new states.</summary>
     /// <param name="states">Where the environments are; unchanged.</param>
-    /// <param name="actions">[Count, ActionDim] in the task's units (widened to 64 bits as they are; MuJoCo clamps).</param>
-    /// <exception cref="ArgumentException">Actions of the wrong length or not finite, states of another task.</exception>
+    /// <param name="actions">
+    /// [Count, ActionDim] in the task's units (widened to 64 bits as they are; MuJoCo clamps).
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// Actions of the wrong length or not finite, states of another task.
+    /// </exception>
     /// <exception cref="SimulationException">The simulation diverged and the option says stop.</exception>
     public (EnvStates Next, StepResult Result) Step(EnvStates states, ReadOnlySpan<float> actions)
     {
@@ -38,7 +42,9 @@ public sealed unsafe partial class VecEnv
     /// <param name="actions">[Count, ActionDim] in the task's units.</param>
     /// <param name="next">Becomes the new states; may be <paramref name="states"/> itself.</param>
     /// <param name="outcome">Becomes the result.</param>
-    /// <param name="nextObs">Where to write the observations stepped to (final ones included) as floats, [Count, ObsDim]; or empty.</param>
+    /// <param name="nextObs">
+    /// Where to write the observations stepped to (final ones included) as floats, [Count, ObsDim]; or empty.
+    /// </param>
     /// <param name="obs">Where to write the observations to act on next as floats, [Count, ObsDim]; or empty.</param>
     public void StepInto(
         EnvStates states,

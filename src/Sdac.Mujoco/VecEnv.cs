@@ -7,8 +7,8 @@ using Sdac.Kernels;
 namespace Sdac.Mujoco;
 
 /// <summary>
-/// N environments of one task, stepped on the machine's cores. A step is a function of its arguments alone: the engine's
-/// data are scratch, and neither the number of threads nor what was stepped before changes a bit.
+/// N environments of one task, stepped on the machine's cores. A step is a function of its arguments alone: the
+/// engine's data are scratch, and neither the number of threads nor what was stepped before changes a bit.
 /// </summary>
 /// <remarks>One call at a time; a second one at the same time is refused with InvalidOperationException.</remarks>
 public sealed partial class VecEnv : IDisposable
@@ -49,7 +49,11 @@ public sealed partial class VecEnv : IDisposable
 
     /// <summary>N environments of a task of the library, options by Gymnasium's names.</summary>
     /// <exception cref="ArgumentException">An unknown task or option; the nearest is named.</exception>
-    public VecEnv(string task, IEnumerable<KeyValuePair<string, string>> options, int count, Divergence divergence = Divergence.Stop)
+    public VecEnv(
+        string task,
+        IEnumerable<KeyValuePair<string, string>> options,
+        int count,
+        Divergence divergence = Divergence.Stop)
         : this(Tasks.Create(task, options.ToDictionary(o => o.Key, o => (object?)o.Value)), count, divergence)
     {
     }
@@ -76,7 +80,9 @@ public sealed partial class VecEnv : IDisposable
     public int ActionDim => model.Nu;
 
     /// <summary>Begins episode 0 of every environment.</summary>
-    /// <param name="key">The source of all noise: environment i's episode e draws from Derive(Derive(key, i), e).</param>
+    /// <param name="key">
+    /// The source of all noise: environment i's episode e draws from Derive(Derive(key, i), e).
+    /// </param>
     /// <exception cref="SimulationException">MuJoCo warned about an initial state.</exception>
     public EnvStates Reset(PhiloxKey key)
     {
@@ -162,14 +168,15 @@ public sealed partial class VecEnv : IDisposable
             || states.ReturnSums.Length != Count || states.ElapsedSteps.Length != Count
             || states.EpisodeNumbers.Length != Count)
             throw new ArgumentException(
-                $"{what} holds {states.Count} environments of {states.Task}, not {Count} of {task.Name} with its present options.");
+                $"{what} holds {states.Count} environments of {states.Task}, not {Count} of {task.Name} "
+                + "with its present options.");
     }
 
     private void Enter()
     {
         if (Interlocked.Exchange(ref busy, 1) != 0)
             throw new InvalidOperationException(
-                $"{task.Name}: these environments are being stepped on another thread; give each thread its own VecEnv.");
+                $"{task.Name}: these environments are being stepped already; give each thread its own VecEnv.");
     }
 
     private void Leave() => Volatile.Write(ref busy, 0);

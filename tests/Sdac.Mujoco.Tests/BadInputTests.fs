@@ -22,9 +22,10 @@ let ``actions that are not finite never reach the engine`` (text: string) =
     let states = envs.Reset key
     let actions = Array.zeroCreate<float> 18
     actions[6 + 4] <- bad
-    says<ArgumentException> [ "component 4 of environment 1"; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
+    let where = "component 4 of environment 1"
+    says<ArgumentException> [ where; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
     let narrow = Array.map float32 actions
-    says<ArgumentException> [ "component 4 of environment 1" ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
+    says<ArgumentException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
     use env = new Env(Tasks.Create "HalfCheetah-v4")
     let single = actions[6..11]
     says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single))
@@ -37,7 +38,8 @@ let ``wrong lengths, foreign states and foreign buffers are refused`` () =
     let actions = Array.zeroCreate<float> 12
     let short = Array.zeroCreate<float> 11
     says<ArgumentException> [ "2 x 6"; "not 11" ] (fun () -> envs.Step(states, ReadOnlySpan short) |> ignore)
-    says<ArgumentException> [ "Hopper-v4"; "HalfCheetah-v4" ] (fun () -> envs.Step(hopper.Reset key, ReadOnlySpan actions) |> ignore)
+    let foreign = hopper.Reset key
+    says<ArgumentException> [ "Hopper-v4"; "Cheetah" ] (fun () -> envs.Step(foreign, ReadOnlySpan actions) |> ignore)
     let small = Array.zeroCreate<float32> 33
 
     says<ArgumentException> [ "2 x 17"; "33" ] (fun () ->
@@ -50,7 +52,9 @@ let ``wrong lengths, foreign states and foreign buffers are refused`` () =
     says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv("Hopper-v4", 0) |> ignore)
     says<ArgumentException> [ "rows of 6" ] (fun () -> envs.Spec.ScaleActions(ReadOnlySpan small, Span small))
     use env = new Env(Tasks.Create "Hopper-v4")
-    says<ArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () -> env.SetState(ReadOnlySpan short, ReadOnlySpan short))
+
+    says<ArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () ->
+        env.SetState(ReadOnlySpan short, ReadOnlySpan short))
 
 /// Two environments of which the second flies apart.
 let private diverging (envs: VecEnv) =
@@ -155,9 +159,10 @@ let ``observations and rewards that are not finite stop the run by name`` () =
             Reward = RewardFunction(fun _ _ -> reward)
         )
 
-    says<SimulationException> [ "Odd, environment 0, step 0"; "entry 0 of the observation is NaN" ] (fun () -> run (task (fun _ -> nan) 0.0))
-    says<SimulationException> [ "step 1"; "observation" ] (fun () -> run (task (fun time -> if time > 0 then infinity else 0.0) 0.0))
-    says<SimulationException> [ "step 1"; "the reward is" ] (fun () -> run (task (fun _ -> 0.0) nan))
+    let never, later = (fun _ -> nan), (fun time -> if time > 0.0 then infinity else 0.0)
+    says<SimulationException> [ "step 0"; "entry 0 of the observation is NaN" ] (fun () -> run (task never 0.0))
+    says<SimulationException> [ "Odd, environment 0, step 1"; "observation" ] (fun () -> run (task later 0.0))
+    says<SimulationException> [ "step 1"; "the reward is NaN" ] (fun () -> run (task (fun _ -> 0.0) nan))
 
 [<Fact>]
 let ``an MJCF error shows MuJoCo's own message with the model's name`` () =
@@ -170,7 +175,8 @@ let ``an MJCF error shows MuJoCo's own message with the model's name`` () =
         File.Delete path
 
     says<MujocoException> [ "mine"; "XML" ] (fun () -> Model.FromXml("mine", "<mujoco><oops") |> ignore)
-    says<MujocoException> [ "mine"; "wheel" ] (fun () -> Model.FromXml("mine", "<mujoco><worldbody><wheel/></worldbody></mujoco>") |> ignore)
+    let wheel = "<mujoco><worldbody><wheel/></worldbody></mujoco>"
+    says<MujocoException> [ "mine"; "wheel" ] (fun () -> Model.FromXml("mine", wheel) |> ignore)
     says<MujocoException> [ "nowhere.xml does not exist" ] (fun () -> Model.FromFile "nowhere.xml" |> ignore)
 
 [<Fact>]
@@ -178,7 +184,8 @@ let ``unknown fields and bodies are answered with the nearest`` () =
     use model = Tasks.Create("Hopper-v4").LoadModel.Invoke()
     says<ArgumentException> [ "the nearest is body_mass" ] (fun () -> model["body_mas"] |> ignore)
     says<ArgumentException> [ "no body feet; the nearest is foot" ] (fun () -> model.Body "feet" |> ignore)
-    says<InvalidOperationException> [ "body_mass is a Double field" ] (fun () -> model["body_mass"].Ints.Length |> ignore)
+    let masses = model["body_mass"]
+    says<InvalidOperationException> [ "body_mass is a Double field" ] (fun () -> masses.Ints.Length |> ignore)
     use simulation = new Simulation(model)
     says<ArgumentException> [ "the nearest is xpos" ] (fun () -> simulation["xposs"] |> ignore)
 

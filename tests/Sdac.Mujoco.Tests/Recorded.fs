@@ -44,7 +44,8 @@ let private shared =
         | folder when File.Exists(Path.Combine(folder.FullName, "Sdac.Functional.sln")) -> Some folder.FullName
         | folder -> upward folder.Parent
 
-    let beside = upward (DirectoryInfo AppContext.BaseDirectory) |> Option.map (fun root -> Path.Combine(root, "..", "shared"))
+    let root = upward (DirectoryInfo AppContext.BaseDirectory)
+    let beside = root |> Option.map (fun root -> Path.Combine(root, "..", "shared"))
 
     [ Environment.GetEnvironmentVariable "SDAC_SHARED" |> Option.ofObj; beside ]
     |> List.choose id

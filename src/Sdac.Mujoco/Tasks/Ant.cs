@@ -43,8 +43,8 @@ public static class Ant
 
     /// <summary>The task.</summary>
     /// <remarks>
-    /// The torso's x and y are xpos as mj_step left it, not qpos. info's reward_ctrl is the contact cost, negated, where
-    /// contact forces are used: so it is in Gymnasium; ctrl_cost and contact_cost are what their names say.
+    /// The torso's x and y are xpos as mj_step left it, not qpos. info's reward_ctrl is the contact cost, negated,
+    /// where contact forces are used: so it is in Gymnasium; ctrl_cost and contact_cost are what their names say.
     /// </remarks>
     public static TaskDefinition Task(AntOptions options)
     {

@@ -53,7 +53,8 @@ public static class Humanoid
             Reward = (step, info) =>
             {
                 var forward = TaskMath.Travel(step, options.ForwardRewardWeight, info[3..]);
-                var healthy = options.TerminateWhenUnhealthy || IsHealthy(step.Physics, options) ? options.HealthyReward : 0;
+                var paid = options.TerminateWhenUnhealthy || IsHealthy(step.Physics, options);
+                var healthy = paid ? options.HealthyReward : 0;
                 var cost = options.CtrlCostWeight * TaskMath.SumOfSquares(step.Physics.Ctrl);
                 info[0] = forward;
                 info[1] = -cost;

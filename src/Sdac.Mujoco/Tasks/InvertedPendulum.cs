@@ -24,7 +24,9 @@ public static class InvertedPendulum
             Observe = static (physics, obs) => TaskMath.CopyState(physics, 0, obs),
             Reward = static (_, _) => 1.0,
             Terminated = static physics =>
-                !TaskMath.AllFinite(physics.Qpos) || !TaskMath.AllFinite(physics.Qvel) || Math.Abs(physics.Qpos[1]) > 0.2,
+                !TaskMath.AllFinite(physics.Qpos)
+                || !TaskMath.AllFinite(physics.Qvel)
+                || Math.Abs(physics.Qpos[1]) > 0.2,
             Start = StartNoise.Uniform(0.01),
         };
 }

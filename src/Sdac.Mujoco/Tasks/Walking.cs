@@ -2,7 +2,9 @@ using System;
 
 namespace Sdac.Mujoco;
 
-/// <summary>What Hopper-v4 and Walker2d-v4 have in common: velocities clipped in the observation, and the reward's form.</summary>
+/// <summary>
+/// What Hopper-v4 and Walker2d-v4 have in common: velocities clipped in the observation, and the reward's form.
+/// </summary>
 internal static class Walking
 {
     public static readonly string[] InfoNames = ["x_position", "x_velocity", "forward", "healthy", "ctrl_cost"];
