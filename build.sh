@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 configuration=Release
+plots=src/Sdac.Experiments/plots
 packages=(libtorch-dev libmujoco-dev libopenblas0-openmp nodejs npm)
 
 usage() {
@@ -68,6 +69,11 @@ setup() {
         dotnet tool restore >/dev/null
         dotnet paket restore >/dev/null
         touch .paket/Paket.Restore.targets
+    fi
+    if [ ! -f $plots/node_modules/.package-lock.json ] || [ $plots/package-lock.json -nt $plots/node_modules/.package-lock.json ]; then
+        say "installing the plotting library"
+        npm ci --prefix $plots --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null
+        touch $plots/node_modules/.package-lock.json
     fi
 }
 

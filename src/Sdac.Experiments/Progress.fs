@@ -1,0 +1,99 @@
+namespace Sdac.Experiments
+
+open System
+open System.Diagnostics
+open System.Globalization
+open Spectre.Console
+
+/// What a training run shows of itself.
+type Standing =
+    { Iteration: int64
+      EnvSteps: int64
+      StepsPerSecond: float
+      /// Mean return of the last episodes; NaN before the first one has ended.
+      RecentReturn: float
+      CriticLoss: float
+      PolicyLoss: float
+      Lambda: float }
+
+/// Progress on the console: a bar on a terminal, a plain line now and then elsewhere.
+[<RequireQualifiedAccess>]
+module Progress =
+    /// Seconds between plain lines.
+    [<Literal>]
+    let private PlainInterval = 5.0
+
+    let private thousands (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
+
+    let private duration (seconds: float) =
+        if Double.IsFinite seconds then
+            let span = TimeSpan.FromSeconds(Math.Min(seconds, 359_999.0))
+            if span.TotalHours >= 1.0 then $"{int span.TotalHours}h{span.Minutes:D2}m" else $"{span.Minutes}m{span.Seconds:D2}s"
+        else
+            "?"
+
+    let private figures (standing: Standing) =
+        let show (value: float) = if Double.IsNaN value then "-" else Number.display value
+
+        $"{thousands standing.EnvSteps} env steps, {standing.StepsPerSecond:F0}/s, return {show standing.RecentReturn}, "
+        + $"critic {show standing.CriticLoss}, policy {show standing.PolicyLoss}, λ {show standing.Lambda}"
+
+    /// One plain line.
+    let line (total: int64) (remaining: float) (standing: Standing) =
+        $"iteration {thousands standing.Iteration}/{thousands total}, {figures standing}, {duration remaining} left"
+
+    /// Seconds left, from the share done since `first` in `elapsed` seconds.
+    let private remaining (total: int64) (first: int64) (elapsed: float) (standing: Standing) =
+        let finished = standing.Iteration - first
+        if finished <= 0L then nan else elapsed / float finished * float (total - standing.Iteration)
+
+    let private plain (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) =
+        let clock = Stopwatch.StartNew()
+        let mutable next = PlainInterval
+
+        body (fun standing ->
+            let elapsed = clock.Elapsed.TotalSeconds
+
+            if elapsed >= next || standing.Iteration = total then
+                next <- elapsed + PlainInterval
+                Console.Out.WriteLine(line total (remaining total first elapsed standing) standing))
+
+    let private bar (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) =
+        let columns: ProgressColumn[] =
+            [| ProgressBarColumn(); PercentageColumn(); RemainingTimeColumn(); TaskDescriptionColumn(Alignment = Justify.Left) |]
+
+        AnsiConsole
+            .Progress()
+            .Columns(columns)
+            .Start(fun context ->
+                let task = context.AddTask("starting", true, float total)
+                task.Value <- float first
+                let clock = Stopwatch.StartNew()
+                let mutable next = 0.0
+
+                body (fun standing ->
+                    let elapsed = clock.Elapsed.TotalSeconds
+
+                    if elapsed >= next || standing.Iteration = total then
+                        next <- elapsed + 0.1
+                        task.Value <- float standing.Iteration
+                        task.Description <- Markup.Escape $"{thousands standing.Iteration}/{thousands total}, {figures standing}"))
+
+    /// True when standard output is a terminal that can move its cursor.
+    let interactive () = not Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
+
+    /// Runs `body`, which reports its standing as often as it likes; iterations go from `first` to `total`.
+    let run (quiet: bool) (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) : 'a =
+        if quiet then body ignore
+        elif interactive () then bar total first body
+        else plain total first body
+
+    /// Prints a table of names and values.
+    let summaryTable (title: string) (rows: (string * string) list) =
+        let table = Table(Border = TableBorder.Rounded, ShowHeaders = false, Title = TableTitle(Markup.Escape title))
+        table.AddColumn("").AddColumn("") |> ignore
+
+        for name, value in rows do
+            table.AddRow(Markup.Escape name, Markup.Escape value) |> ignore
+
+        AnsiConsole.Write table
