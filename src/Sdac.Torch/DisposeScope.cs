@@ -21,7 +21,9 @@ public sealed class DisposeScope : IDisposable
 
     public bool Contains(IDisposable disposable) => owned.Contains(disposable);
 
-    /// <summary>Takes the object out of this scope and gives it to the scope around it; without one, to nobody.</summary>
+    /// <summary>
+    /// Takes the object out of this scope and gives it to the scope around it; without one, to nobody.
+    /// </summary>
     public T MoveToOuter<T>(T disposable) where T : IDisposable
     {
         Move(disposable, manager.Outer(this));

@@ -44,11 +44,14 @@ public sealed class Scalar : IDisposable
 
     public static implicit operator Scalar(float value) => (double)value;
 
-    public static implicit operator Scalar(double value) => new(ValueKind.Double, BitConverter.DoubleToInt64Bits(value));
+    public static implicit operator Scalar(double value) =>
+        new(ValueKind.Double, BitConverter.DoubleToInt64Bits(value));
 
     public static implicit operator Scalar(bool value) => new(ValueKind.Bool, value ? 1 : 0);
 
-    /// <summary>Nothing is held here; TorchSharp's scalars are native, so programs written for it dispose them.</summary>
+    /// <summary>
+    /// Nothing is held here; TorchSharp's scalars are native, so programs written for it dispose them.
+    /// </summary>
     public void Dispose() { }
 
     internal string Text => Kind switch

@@ -23,7 +23,8 @@ let ``ranges step from their start to before their end`` () =
     use _ = torch.NewDisposeScope()
     Assert.Equal<int64[]>([| 2L; 5L; 8L |], torch.arange(2, 9, 3).data<int64>().ToArray())
     Assert.Equal(torch.float32, torch.arange(0.5f, 3.0f).dtype)
-    Assert.Equal<float[]>([| 0.0; 0.25; 0.5; 0.75; 1.0 |], torch.linspace(0.0, 1.0, 5L, torch.float64).data<float>().ToArray())
+    let even = torch.linspace(0.0, 1.0, 5L, torch.float64)
+    Assert.Equal<float[]>([| 0.0; 0.25; 0.5; 0.75; 1.0 |], even.data<float>().ToArray())
     Assert.Equal<float32[]>([| 1.0f; 0.0f; 0.0f; 0.0f; 1.0f; 0.0f |], torch.eye(2L, 3L).data<float32>().ToArray())
 
 [<Fact>]

@@ -50,7 +50,7 @@ let ``repeating, expanding and interleaving copy along a dimension`` () =
         assertEqual 0.0 rows (t.expand(3L, -1L))
         assertEqual 0.0 rows (t.repeat(3L, 1L))
         assertEqual 0.0 rows (t.expand_as(torch.zeros(3L, n)))
-        assertEqual 0.0 (init [| 2L * n |] (fun p -> a.Data[int (p[0] % n)])) (t.tile 2L)
+        assertEqual 0.0 (init [| 2L * n |] (fun p -> a.Data[int (p[0] % n)])) (t.tile [| 2L |])
         assertEqual 0.0 (init [| 2L * n |] (fun p -> a.Data[int (p[0] / 2L)])) (t.repeat_interleave 2L))
 
 [<Fact>]

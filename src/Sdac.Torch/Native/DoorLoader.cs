@@ -27,12 +27,15 @@ internal static class DoorLoader
     }
 
     /// <summary>Loads the door from a path.</summary>
-    /// <exception cref="DllNotFoundException">The file, or libtorch behind it, is missing; the text says what to do.</exception>
+    /// <exception cref="DllNotFoundException">
+    /// The file, or libtorch behind it, is missing; the text says what to do.
+    /// </exception>
     internal static nint Load(string path)
     {
         if (!File.Exists(path))
             throw new DllNotFoundException(
-                $"The tensor library's native part is missing at {path}: run `./build.sh build`, or name it in SDAC_TORCH.");
+                $"The tensor library's native part is missing at {path}: "
+                + "run `./build.sh build`, or name it in SDAC_TORCH.");
         SetEnvironment();
         PreferOpenMpBlas();
         nint door;
@@ -63,7 +66,8 @@ internal static class DoorLoader
     private static void SetEnvironment()
     {
         // libtorch uses its AVX-512 kernels only when asked to.
-        if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported && Fma.IsSupported)
+        if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported
+            && Fma.IsSupported)
             SetUnlessSet("ATEN_CPU_CAPABILITY", "avx512");
         // Idle OpenMP workers spin by default, and take the processor from the kernels' own threads.
         if (Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is null)

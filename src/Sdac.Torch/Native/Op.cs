@@ -88,7 +88,8 @@ internal sealed unsafe class Op(string name, string overload = "")
     {
         var args = stackalloc NativeValue[MaxArguments];
         int status;
-        fixed (long* la = a.List, lb = b.List, lc = c.List, ld = d.List, le = e.List, lf = f.List, lg = g.List, lh = h.List)
+        fixed (long* la = a.List, lb = b.List, lc = c.List, ld = d.List,
+               le = e.List, lf = f.List, lg = g.List, lh = h.List)
         {
             a.Write(args, la);
             b.Write(args + 1, lb);

@@ -50,8 +50,8 @@ public static partial class torch
             bool requires_grad = false) =>
             new_empty([dim0, dim1, dim2], dtype, device, requires_grad);
 
-        public Tensor new_empty(long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null, Device? device = null,
-            bool requires_grad = false) =>
+        public Tensor new_empty(long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null,
+            Device? device = null, bool requires_grad = false) =>
             new_empty([dim0, dim1, dim2, dim3], dtype, device, requires_grad);
 
         public Tensor new_zeros(ReadOnlySpan<long> size, ScalarType? dtype = null, Device? device = null,
@@ -74,8 +74,8 @@ public static partial class torch
             bool requires_grad = false) =>
             new_zeros([dim0, dim1, dim2], dtype, device, requires_grad);
 
-        public Tensor new_zeros(long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null, Device? device = null,
-            bool requires_grad = false) =>
+        public Tensor new_zeros(long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null,
+            Device? device = null, bool requires_grad = false) =>
             new_zeros([dim0, dim1, dim2, dim3], dtype, device, requires_grad);
 
         private Tensor NewOnes(ReadOnlySpan<long> size, ScalarType? dtype = null, Device? device = null,
@@ -94,8 +94,8 @@ public static partial class torch
             bool requires_grad = false) =>
             NewOnes([dim0, dim1, dim2], dtype, device, requires_grad);
 
-        public Tensor new_ones(long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null, Device? device = null,
-            bool requires_grad = false) =>
+        public Tensor new_ones(long dim0, long dim1, long dim2, long dim3, ScalarType? dtype = null,
+            Device? device = null, bool requires_grad = false) =>
             NewOnes([dim0, dim1, dim2, dim3], dtype, device, requires_grad);
 
         public Tensor new_full(ReadOnlySpan<long> size, Scalar value, ScalarType? dtype = null, Device? device = null,
@@ -114,12 +114,12 @@ public static partial class torch
             bool requires_grad = false) =>
             new_full([rows, columns], value, dtype, device, requires_grad);
 
-        public Tensor new_full(long dim0, long dim1, long dim2, Scalar value, ScalarType? dtype = null, Device? device = null,
-            bool requires_grad = false) =>
+        public Tensor new_full(long dim0, long dim1, long dim2, Scalar value, ScalarType? dtype = null,
+            Device? device = null, bool requires_grad = false) =>
             new_full([dim0, dim1, dim2], value, dtype, device, requires_grad);
 
-        public Tensor new_full(long dim0, long dim1, long dim2, long dim3, Scalar value, ScalarType? dtype = null, Device? device = null,
-            bool requires_grad = false) =>
+        public Tensor new_full(long dim0, long dim1, long dim2, long dim3, Scalar value, ScalarType? dtype = null,
+            Device? device = null, bool requires_grad = false) =>
             new_full([dim0, dim1, dim2, dim3], value, dtype, device, requires_grad);
     }
 }

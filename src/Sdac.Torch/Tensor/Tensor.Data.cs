@@ -21,7 +21,7 @@ public static partial class torch
                 RequireCpu("bytes");
                 if (description.IsContiguous == 0)
                     throw new InvalidOperationException(
-                        "The bytes of a tensor that is not contiguous do not lie side by side: call contiguous() first.");
+                        "The bytes of this tensor do not lie side by side: call contiguous() first.");
                 return new(DataPointer(), checked((int)(description.NumberOfElements * ElementSize)));
             }
             set
@@ -65,7 +65,9 @@ public static partial class torch
 
         private static TTo As<TFrom, TTo>(TFrom value) => Unsafe.As<TFrom, TTo>(ref value);
 
-        /// <exception cref="System.Runtime.InteropServices.ExternalException">More elements than one, or none.</exception>
+        /// <exception cref="System.Runtime.InteropServices.ExternalException">
+        /// More elements than one, or none.
+        /// </exception>
         public Scalar ToScalar() => Ops.item.Value(this);
 
         internal void* DataPointer()
@@ -79,7 +81,8 @@ public static partial class torch
         private void RequireCpu(string what)
         {
             if (device_type != DeviceType.CPU)
-                throw new InvalidOperationException($"{what} reads memory of the CPU; the tensor is on {device}: call cpu() first.");
+                throw new InvalidOperationException(
+                    $"{what} reads memory of the CPU; the tensor is on {device}: call cpu() first.");
         }
 
         private void RequireElementType<T>() where T : unmanaged

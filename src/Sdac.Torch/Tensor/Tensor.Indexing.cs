@@ -10,7 +10,9 @@ public static partial class torch
     {
         /// <summary>What the indices name: a view where no tensor is among them, a copy else.</summary>
         /// <exception cref="IndexOutOfRangeException">More indices than dimensions.</exception>
-        /// <exception cref="System.Runtime.InteropServices.ExternalException">An index out of range, in libtorch's words.</exception>
+        /// <exception cref="System.Runtime.InteropServices.ExternalException">
+        /// An index out of range, in libtorch's words.
+        /// </exception>
         [IndexerName("TensorItems")]
         public Tensor this[params TensorIndex[] indices]
         {

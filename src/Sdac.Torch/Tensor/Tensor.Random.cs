@@ -21,7 +21,8 @@ public static partial class torch
 
         public Tensor bernoulli(Generator? generator = null) => Ops.bernoulli.Call(this, generator);
 
-        public Tensor bernoulli_(double p = 0.5, Generator? generator = null) => Self(Ops.bernoulli__float, p, generator);
+        public Tensor bernoulli_(double p = 0.5, Generator? generator = null) =>
+            Self(Ops.bernoulli__float, p, generator);
 
         public Tensor bernoulli_(Tensor p, Generator? generator = null) => Self(Ops.bernoulli__Tensor, p, generator);
 

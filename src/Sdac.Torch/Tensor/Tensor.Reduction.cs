@@ -71,8 +71,8 @@ public static partial class torch
 
         public (Tensor std, Tensor mean) std_mean(bool unbiased = true) => Ops.std_mean.Pair(this, unbiased);
 
-        public (Tensor std, Tensor mean) std_mean(ReadOnlySpan<long> dimensions, bool unbiased = true, bool keepdim = false,
-            ScalarType? type = null)
+        public (Tensor std, Tensor mean) std_mean(ReadOnlySpan<long> dimensions, bool unbiased = true,
+            bool keepdim = false, ScalarType? type = null)
         {
             if (type is null) return Ops.std_mean_dim.Pair(this, dimensions, unbiased, keepdim);
             using var converted = this.type(type.Value);
@@ -83,13 +83,14 @@ public static partial class torch
             ScalarType? type = null) =>
             std_mean((ReadOnlySpan<long>)dimensions, unbiased, keepdim, type);
 
-        public (Tensor std, Tensor mean) std_mean(long dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null) =>
+        public (Tensor std, Tensor mean) std_mean(long dim, bool unbiased = true, bool keepdim = false,
+            ScalarType? type = null) =>
             std_mean([dim], unbiased, keepdim, type);
 
         public (Tensor @var, Tensor mean) var_mean(bool unbiased = true) => Ops.var_mean.Pair(this, unbiased);
 
-        public (Tensor @var, Tensor mean) var_mean(ReadOnlySpan<long> dimensions, bool unbiased = true, bool keepdim = false,
-            ScalarType? type = null)
+        public (Tensor @var, Tensor mean) var_mean(ReadOnlySpan<long> dimensions, bool unbiased = true,
+            bool keepdim = false, ScalarType? type = null)
         {
             if (type is null) return Ops.var_mean_dim.Pair(this, dimensions, unbiased, keepdim);
             using var converted = this.type(type.Value);
@@ -100,7 +101,8 @@ public static partial class torch
             ScalarType? type = null) =>
             var_mean((ReadOnlySpan<long>)dimensions, unbiased, keepdim, type);
 
-        public (Tensor @var, Tensor mean) var_mean(long dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null) =>
+        public (Tensor @var, Tensor mean) var_mean(long dim, bool unbiased = true, bool keepdim = false,
+            ScalarType? type = null) =>
             var_mean([dim], unbiased, keepdim, type);
 
         public Tensor norm(float p = 2) => Ops.norm_Scalar.Call(this, (Scalar)p);

@@ -22,7 +22,8 @@ public static partial class torch
         public Tensor index_add_(long dim, Tensor index, Tensor source, Scalar alpha) =>
             Self(Ops.index_add_, dim, index, source, alpha);
 
-        public Tensor index_copy(long dim, Tensor index, Tensor source) => Ops.index_copy.Call(this, dim, index, source);
+        public Tensor index_copy(long dim, Tensor index, Tensor source) =>
+            Ops.index_copy.Call(this, dim, index, source);
 
         public Tensor index_copy_(long dim, Tensor index, Tensor source) => Self(Ops.index_copy_, dim, index, source);
 

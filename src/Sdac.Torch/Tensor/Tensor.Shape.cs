@@ -21,7 +21,8 @@ public static partial class torch
             var from = shape;
             if (dim < 0) dim += from.Length;
             if (dim < 0 || dim >= from.Length)
-                throw new ArgumentOutOfRangeException(nameof(dim), $"A tensor of rank {from.Length} has no dimension {dim}.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(dim), $"A tensor of rank {from.Length} has no dimension {dim}.");
             return view([.. from.AsSpan(0, (int)dim), .. sizes, .. from.AsSpan((int)dim + 1)]);
         }
 
@@ -64,7 +65,8 @@ public static partial class torch
         public Tensor atleast_3d() => Ops.atleast_3d.Call(this);
 
         /// <summary>A view repeated along dimensions of size 1, and along new leading ones; -1 keeps a size.</summary>
-        public Tensor expand(ReadOnlySpan<long> sizes, bool isImplicit = false) => Ops.expand.Call(this, sizes, isImplicit);
+        public Tensor expand(ReadOnlySpan<long> sizes, bool isImplicit = false) =>
+            Ops.expand.Call(this, sizes, isImplicit);
 
         public Tensor expand(params long[] sizes) => expand((ReadOnlySpan<long>)sizes);
 
@@ -76,7 +78,7 @@ public static partial class torch
 
         public Tensor repeat(params long[] sizes) => Ops.repeat.Call(this, sizes);
 
-        public Tensor tile(params long[] reps) => Ops.tile.Call(this, reps);
+        public Tensor tile(long[] reps) => Ops.tile.Call(this, reps);
 
         public Tensor repeat_interleave(long repeats, long? dim = null, long? output_size = null) =>
             Ops.repeat_interleave_self_int.Call(this, repeats, dim, output_size);
@@ -101,7 +103,8 @@ public static partial class torch
 
         public Tensor flipud() => Ops.flipud.Call(this);
 
-        public Tensor roll(ReadOnlySpan<long> shifts, ReadOnlySpan<long> dims = default) => Ops.roll.Call(this, shifts, dims);
+        public Tensor roll(ReadOnlySpan<long> shifts, ReadOnlySpan<long> dims = default) =>
+            Ops.roll.Call(this, shifts, dims);
 
         public Tensor roll(long shifts, long? dims = null) =>
             dims is { } d ? roll([shifts], [d]) : roll([shifts], default(ReadOnlySpan<long>));

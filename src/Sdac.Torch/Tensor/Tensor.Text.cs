@@ -17,7 +17,9 @@ public static partial class torch
             if (IsInvalid) return "a disposed tensor";
             var sizes = shape;
             var text = new StringBuilder()
-                .Append('[').AppendJoin('x', sizes).Append("], type = ").Append(dtype).Append(", device = ").Append(device);
+                .Append('[').AppendJoin('x', sizes)
+                .Append("], type = ").Append(dtype)
+                .Append(", device = ").Append(device);
             if (is_cpu() && NumberOfElements is > 0 and <= ShownElements && !is_complex())
             {
                 using var scope = NewDisposeScope();

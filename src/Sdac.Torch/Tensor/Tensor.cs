@@ -54,7 +54,9 @@ public static partial class torch
 
         public static Tensor UnsafeCreateTensor(IntPtr handle) => Own(handle);
 
-        /// <summary>Gives the native tensor away: this object is as if disposed, and the caller owns the pointer.</summary>
+        /// <summary>
+        /// Gives the native tensor away: this object is as if disposed, and the caller owns the pointer.
+        /// </summary>
         public IntPtr DecoupleFromNativeHandle()
         {
             var given = Handle;

@@ -62,6 +62,7 @@ public sealed unsafe class TensorAccessor<T> : IEnumerable<T>, IDisposable where
 
     public void CopyTo(T[] array, int arrayIndex = 0, long tensorIndex = 0)
     {
+        RequireAlive();
         var count = checked((int)Math.Min(Count - tensorIndex, array.Length - arrayIndex));
         if (contiguous) new ReadOnlySpan<T>(data + tensorIndex, count).CopyTo(array.AsSpan(arrayIndex));
         else
@@ -71,6 +72,7 @@ public sealed unsafe class TensorAccessor<T> : IEnumerable<T>, IDisposable where
 
     public void CopyFrom(T[] array, int arrayIndex = 0, long tensorIndex = 0)
     {
+        RequireAlive();
         var count = checked((int)Math.Min(Count - tensorIndex, array.Length - arrayIndex));
         if (contiguous) array.AsSpan(arrayIndex, count).CopyTo(new(data + tensorIndex, count));
         else
@@ -97,7 +99,13 @@ public sealed unsafe class TensorAccessor<T> : IEnumerable<T>, IDisposable where
 
     public static bool operator !=(TensorAccessor<T> left, TensorAccessor<T> right) => !left.Equals(right);
 
-    private T At(long position) => data[OffsetOf(position)];
+    private T At(long position)
+    {
+        RequireAlive();
+        return data[OffsetOf(position)];
+    }
+
+    private void RequireAlive() => ObjectDisposedException.ThrowIf(tensor.IsInvalid, tensor);
 
     private long OffsetOf(long position)
     {
@@ -113,7 +121,7 @@ public sealed unsafe class TensorAccessor<T> : IEnumerable<T>, IDisposable where
 
     private long Offset(long[] indices)
     {
-        ObjectDisposedException.ThrowIf(tensor.IsInvalid, tensor);
+        RequireAlive();
         if (indices.Length == 1 && sizes.Length != 1)
         {
             if ((ulong)indices[0] >= (ulong)Count) throw Outside(indices);

@@ -15,10 +15,9 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
-#include <malloc.h>
-
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -131,7 +130,8 @@ c10::IValue to_ivalue(const Value &v, const c10::FunctionSchema &schema, size_t 
         c10::List<c10::optional<at::Tensor>> list;
         list.reserve(v.count);
         for (int64_t i = 0; i < v.count; i++)
-            list.push_back(handles[i] == 0 ? c10::optional<at::Tensor>() : c10::optional<at::Tensor>(borrow(handles[i])));
+            list.push_back(handles[i] == 0 ? c10::optional<at::Tensor>()
+                                           : c10::optional<at::Tensor>(borrow(handles[i])));
         return c10::IValue(std::move(list));
     }
     case kDevice:
@@ -160,13 +160,6 @@ Value from_ivalue(c10::IValue &&value) {
 
 c10::Device device_of(int64_t type, int64_t index) {
     return c10::Device(static_cast<c10::DeviceType>(type), static_cast<c10::DeviceIndex>(index));
-}
-
-// Freed memory stays in the process: a fresh mapping for every large tensor costs one page fault per 4 KiB.
-__attribute__((constructor)) void keep_memory() {
-    mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, INT32_MAX);
-    mallopt(M_TOP_PAD, 64 << 20);
 }
 
 // Nobody sees the C++ stack of an error, and resolving its symbols costs milliseconds.
@@ -226,8 +219,8 @@ SDAC_EXPORT int64_t sdac_from_memory(void *data, const int64_t *sizes, int64_t r
                                      void (*deleter)(void *), void *context) {
     return guarded([&] {
         auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(dtype));
-        return give(at::from_blob(data, c10::IntArrayRef(sizes, rank),
-                                  [deleter, context](void *) { deleter(context); }, options));
+        return give(at::from_blob(
+            data, c10::IntArrayRef(sizes, rank), [deleter, context](void *) { deleter(context); }, options));
     });
 }
 

@@ -9,7 +9,8 @@ public static partial class torch
 
     public static Tensor moveaxis(Tensor input, long source, long destination) => movedim(input, source, destination);
 
-    public static Tensor moveaxis(Tensor input, long[] source, long[] destination) => movedim(input, source, destination);
+    public static Tensor moveaxis(Tensor input, long[] source, long[] destination) =>
+        movedim(input, source, destination);
 
     public static Tensor unflatten(Tensor input, long dim, params long[] sizes) => input.unflatten(dim, sizes);
 
@@ -24,7 +25,8 @@ public static partial class torch
 
     public static Tensor gather(Tensor input, long dim, Tensor index) => input.gather(dim, index);
 
-    public static Tensor take_along_dim(Tensor input, Tensor indices, long dim = 0) => input.take_along_dim(indices, dim);
+    public static Tensor take_along_dim(Tensor input, Tensor indices, long dim = 0) =>
+        input.take_along_dim(indices, dim);
 
     public static Tensor multiply_(Tensor left, Tensor right) => left.mul_(right);
 

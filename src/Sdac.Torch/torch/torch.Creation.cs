@@ -23,7 +23,9 @@ public static partial class torch
 
     public static Tensor logspace(double start, double end, long steps, double @base = 10, ScalarType? dtype = null,
         Device? device = null, bool requires_grad = false) =>
-        Finish(Ops.logspace.Call((Scalar)start, (Scalar)end, steps, @base, dtype, Arg.None, Ready(device)), requires_grad);
+        Finish(
+            Ops.logspace.Call((Scalar)start, (Scalar)end, steps, @base, dtype, Arg.None, Ready(device)),
+            requires_grad);
 
     /// <param name="rows">How many rows.</param>
     /// <param name="columns">How many columns; -1: as many as rows.</param>
@@ -31,12 +33,15 @@ public static partial class torch
         bool requires_grad = false, string[]? names = null)
     {
         RefuseNames(names);
-        return Finish(Ops.eye_m.Call(rows, columns < 0 ? rows : columns, dtype, Arg.None, Ready(device)), requires_grad);
+        var width = columns < 0 ? rows : columns;
+        return Finish(Ops.eye_m.Call(rows, width, dtype, Arg.None, Ready(device)), requires_grad);
     }
 
     public static Tensor randperm(long n, ScalarType? dtype = null, Device? device = null, bool requires_grad = false,
         Generator? generator = null) =>
-        Finish(Ops.randperm_generator.Call(n, generator, dtype ?? ScalarType.Int64, Arg.None, Ready(device)), requires_grad);
+        Finish(
+            Ops.randperm_generator.Call(n, generator, dtype ?? ScalarType.Int64, Arg.None, Ready(device)),
+            requires_grad);
 
     /// <summary>Whole numbers from 0 to below <paramref name="high"/>.</summary>
     public static Tensor randint(long high, long[] size, ScalarType? dtype = null, Device? device = null,
@@ -49,7 +54,8 @@ public static partial class torch
     {
         RefuseNames(names);
         return Finish(
-            Ops.randint_low_generator.Call(low, high, size, generator, dtype ?? ScalarType.Int64, Arg.None, Ready(device)),
+            Ops.randint_low_generator.Call(
+                low, high, size, generator, dtype ?? ScalarType.Int64, Arg.None, Ready(device)),
             requires_grad);
     }
 

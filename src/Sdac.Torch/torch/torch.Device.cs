@@ -35,7 +35,8 @@ public static partial class torch
             type = ParseType(colon < 0 ? description : description[..colon], description);
             index = -1;
             if (colon < 0) return;
-            if (!int.TryParse(description.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var i))
+            var number = description.AsSpan(colon + 1);
+            if (!int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var i))
                 throw NotADevice(description);
             index = i;
         }
@@ -108,7 +109,9 @@ public static partial class torch
 
         public static bool is_cudnn_available() => is_available() && Door.sdac_has_cudnn() == 1;
 
-        /// <summary>Seeds the current CUDA device's generator; as in PyTorch, nothing happens where there is no CUDA.</summary>
+        /// <summary>
+        /// Seeds the current CUDA device's generator; as in PyTorch, nothing happens where there is no CUDA.
+        /// </summary>
         public static void manual_seed(long seed)
         {
             if (is_available()) new Generator(new Device(DeviceType.CUDA, -1)).manual_seed(seed);

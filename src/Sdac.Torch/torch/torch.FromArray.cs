@@ -25,7 +25,8 @@ public static unsafe partial class torch
         string[]? names) where T : unmanaged =>
         Copy(data, [data.Length], dtype, device, requires_grad, names);
 
-    private static Tensor CopyOne<T>(T value, ScalarType? dtype, Device? device, bool requires_grad) where T : unmanaged =>
+    private static Tensor CopyOne<T>(T value, ScalarType? dtype, Device? device, bool requires_grad)
+        where T : unmanaged =>
         Copy(new ReadOnlySpan<T>(in value), [], dtype, device, requires_grad);
 
     private static ReadOnlySpan<T> Elements<T>(IList<T> data) => data switch
@@ -53,7 +54,8 @@ public static unsafe partial class torch
         var start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(data)) + bytesBefore;
         nint made;
         fixed (long* s = sizes)
-            made = Door.sdac_from_memory(start, s, sizes.Length, (int)type, &Unpin, PinnedGCHandle<Array>.ToIntPtr(pin));
+            made = Door.sdac_from_memory(
+                start, s, sizes.Length, (int)type, &Unpin, PinnedGCHandle<Array>.ToIntPtr(pin));
         if (made != -1) return Tensor.Own(made);
         pin.Dispose();
         throw Door.Error();
@@ -106,10 +108,12 @@ public static unsafe partial class torch
     {
         var bytes = rawArray.LongLength * Tensor.SizeOf(TypeOf(rawArray));
         if (offset < 0 || offset >= bytes)
-            throw new ArgumentException($"The offset of {offset} bytes lies outside of the buffer's {bytes}.", nameof(offset));
+            throw new ArgumentException(
+                $"The offset of {offset} bytes lies outside of the buffer's {bytes}.", nameof(offset));
         var available = (bytes - offset) / Tensor.SizeOf(dtype);
         if (count > available)
-            throw new ArgumentException($"The buffer holds {available} elements of {dtype}, not {count}.", nameof(count));
+            throw new ArgumentException(
+                $"The buffer holds {available} elements of {dtype}, not {count}.", nameof(count));
         return Finish(Share(rawArray, dtype, offset, [count < 0 ? available : count]), requires_grad);
     }
 

@@ -8,20 +8,18 @@ public static partial class torch
     /// <summary>A source of random numbers with a state of its own.</summary>
     public sealed unsafe class Generator : IDisposable
     {
+        private static Generator? shared;
         private nint handle;
 
-        /// <param name="seed">0 stands for libtorch's own default seed, as in TorchSharp.</param>
         /// <param name="device">null: the CPU.</param>
         /// <exception cref="System.Runtime.InteropServices.ExternalException">The device is not there.</exception>
         public Generator(ulong seed = 0, Device? device = null) : this(InitializeDevice(device), fresh: true)
         {
-            manual_seed(seed == 0 ? DefaultSeed : (long)seed);
+            manual_seed((long)seed);
         }
 
         /// <summary>The generator that operators use on a device when none is given.</summary>
         internal Generator(Device device) : this(device, fresh: false) { }
-
-        private const long DefaultSeed = 67280421310721; // c10::detail's default_rng_seed_val
 
         private Generator(Device device, bool fresh)
         {
@@ -30,7 +28,8 @@ public static partial class torch
             if (handle == 0) throw Door.Error();
         }
 
-        public static Generator Default { get; } = new(torch.CPU);
+        /// <summary>The CPU's own generator, which operators use when they are given none.</summary>
+        public static Generator Default => shared ??= new(torch.CPU);
 
         public Device device { get; private set; }
 

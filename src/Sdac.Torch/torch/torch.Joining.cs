@@ -50,7 +50,9 @@ public static partial class torch
     /// <summary>Sums of products in Einstein's notation, as in "bi,ij->bj".</summary>
     public static Tensor einsum(string equation, params Tensor[] tensors) => Ops.einsum.Call(equation, tensors);
 
-    /// <summary>Elements of <paramref name="x"/> where the condition holds, of <paramref name="y"/> elsewhere.</summary>
+    /// <summary>
+    /// Elements of <paramref name="x"/> where the condition holds, of <paramref name="y"/> elsewhere.
+    /// </summary>
     public static Tensor where(Tensor condition, Tensor x, Tensor y) => Ops.where_self.Call(condition, x, y);
 
     /// <summary>The positions where the condition holds: one tensor of indices per dimension.</summary>

@@ -8,7 +8,7 @@ public static partial class torch
 
     public static Tensor all(Tensor input, long dim, bool keepdim = false) => input.all(dim, keepdim);
 
-    public static Tensor amax(Tensor input, params long[] dims) => input.amax(dims);
+    public static Tensor amax(Tensor input, long[] dims) => input.amax(dims);
 
     public static Tensor amax(Tensor input, long[] dims, bool keepdim = false, Tensor? @out = null) =>
         input.amax(dims, keepdim, @out);

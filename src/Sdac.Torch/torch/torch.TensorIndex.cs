@@ -68,7 +68,9 @@ public static partial class torch
         private static long? From(Index index) =>
             !index.IsFromEnd ? index.Value : index.Value == 0 ? null : -index.Value;
 
-        /// <summary>Follows an index: the views at once (numbers, slices, new dimensions), tensors noted for later.</summary>
+        /// <summary>
+        /// Follows an index: the views at once (numbers, slices, new dimensions), tensors noted for later.
+        /// </summary>
         /// <returns>
         /// A new view, and what selects in its dimensions, null for "all of it"; no list when no tensor selects.
         /// </returns>

@@ -9,12 +9,16 @@ public static partial class torch
 {
     public static unsafe class autograd
     {
-        /// <summary>The gradients of the summed outputs with respect to each input, without touching any tensor.</summary>
+        /// <summary>
+        /// The gradients of the summed outputs with respect to each input, without touching any tensor.
+        /// </summary>
         /// <param name="outputs">What is differentiated; tensors of more than one element need grad_outputs.</param>
         /// <param name="inputs">With respect to what.</param>
         /// <param name="grad_outputs">The vector in the vector-Jacobian product, one per output.</param>
         /// <param name="retain_graph">Keep the graph for another differentiation.</param>
-        /// <param name="create_graph">Record the differentiation itself, for higher derivatives.</param>
+        /// <param name="create_graph">
+        /// Record the differentiation itself, for higher derivatives; these need the retained graph too.
+        /// </param>
         /// <param name="allow_unused">
         /// Accept inputs that no output depends on; their place in the result is null.
         /// </param>
@@ -26,9 +30,8 @@ public static partial class torch
             var gradients = new long[inputs.Count];
             fixed (long* o = Handles(outputs), i = Handles(inputs), g = Handles(grad_outputs), into = gradients)
             {
-                // Recording needs the graph that is being walked, as in PyTorch's default.
                 Door.Check(Door.sdac_grad(o, outputs.Count, i, inputs.Count, g, grad_outputs?.Count ?? 0,
-                    retain_graph || create_graph ? 1 : 0, create_graph ? 1 : 0, allow_unused ? 1 : 0, into));
+                    retain_graph ? 1 : 0, create_graph ? 1 : 0, allow_unused ? 1 : 0, into));
             }
             KeepAlive(outputs, inputs, grad_outputs);
             return gradients.Select(handle => handle == 0 ? null! : Tensor.Own((nint)handle)).ToArray();
