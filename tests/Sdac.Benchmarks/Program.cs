@@ -9,8 +9,9 @@ const string Usage = """
     usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE]
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
-    Without arguments: every kernel at the published sizes, in turn with OpenBLAS's sgemm.
-      --only NAME    cases whose name starts so (layer, train, sampler, latency, critic, optimiser, normals)
+    Without arguments: every kernel at the published sizes, in turn with OpenBLAS's sgemm, then every environment, in
+    turn with a bare loop of mj_step in C.
+      --only NAME    cases whose name starts so (layer, train, sampler, latency, critic, optimiser, normals, environments)
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -59,5 +60,8 @@ foreach (var one in KernelCases.All())
     if (one.Name.StartsWith(only, StringComparison.Ordinal))
         harness.Measure(one);
 }
+
+if ("environments".StartsWith(only, StringComparison.Ordinal))
+    new EnvironmentBenchmarks(Console.Out, file, seconds).Run();
 
 return 0;

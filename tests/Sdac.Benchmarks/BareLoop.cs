@@ -1,0 +1,52 @@
+using System;
+using System.IO;
+using System.Runtime.InteropServices;
+using Sdac.Mujoco;
+
+namespace Sdac.Benchmarks;
+
+/// <summary>mj_step in a loop, in C, over the same episodes as an environment.</summary>
+internal sealed class BareLoop : IDisposable
+{
+    public BareLoop(string modelText)
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, modelText);
+            if (bare_open(path) != 0)
+                throw new MujocoException($"The bare loop cannot load {path}.");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    public void Run(Episodes episodes) =>
+        bare_run(
+            episodes.Steps, episodes.FrameSkip, episodes.Actions, episodes.Starts, episodes.States, episodes.StateSize);
+
+    /// <summary>Where the loop has come to: the environment must be there too.</summary>
+    public double[] Qpos(int nq)
+    {
+        var qpos = new double[nq];
+        bare_state(qpos);
+        return qpos;
+    }
+
+    public void Dispose() => bare_close();
+
+    [DllImport("libbare_loop.so")]
+    private static extern int bare_open(string path);
+
+    [DllImport("libbare_loop.so")]
+    private static extern void bare_close();
+
+    [DllImport("libbare_loop.so")]
+    private static extern void bare_run(
+        int steps, int frameSkip, double[] ctrl, byte[] starts, double[] states, int size);
+
+    [DllImport("libbare_loop.so")]
+    private static extern void bare_state(double[] qpos);
+}
