@@ -1,0 +1,82 @@
+// Lists the environments: sizes, bounds, options, and steps per second on this machine (after `./build.sh build`):
+//   dotnet fsi scripts/envs.fsx                    (-- --help lists the arguments)
+#load "sdac.fsx"
+
+open System
+open System.Diagnostics
+open Argu
+open Sdac.Kernels
+open Sdac.Mujoco
+
+type Arguments =
+    | [<AltCommandLine "-t">] Task of string
+    | Seconds of float
+    | Environments of int
+
+    interface IArgParserTemplate with
+        member argument.Usage =
+            match argument with
+            | Task _ -> "only this task, with its options and what its info holds"
+            | Seconds _ -> "how long to measure each task's speed (default 0.5; 0 leaves it out)"
+            | Environments _ -> "environments in the measured batch (default 8)"
+
+/// Environment steps per second of a batch under random actions, on all threads.
+let speed (task: TaskDefinition) (count: int) (seconds: float) =
+    use envs = new VecEnv(task, count)
+    let actions = Array.zeroCreate<float32> (count * envs.ActionDim)
+    Philox.Uniform(PhiloxKey(1u, 2u, 3u, 4u), 0L, Span actions)
+    let unit = actions |> Array.map (fun u -> 2.0f * u - 1.0f)
+    envs.Spec.ScaleActions(ReadOnlySpan unit, Span actions)
+    let states, result = envs.Reset(PhiloxKey(5u, 6u, 7u, 8u)), envs.NewResult()
+    let clock = Stopwatch.StartNew()
+    let mutable steps = 0
+
+    while clock.Elapsed.TotalSeconds < seconds do
+        envs.StepInto(states, ReadOnlySpan actions, states, result)
+        steps <- steps + count
+
+    float steps / clock.Elapsed.TotalSeconds
+
+let bounds (spec: EnvSpec) =
+    let low, high = Seq.min spec.ActionLow, Seq.max spec.ActionHigh
+    $"[{low}, {high}]"
+
+let list (seconds: float) (count: int) (tasks: TaskDefinition list) =
+    printfn "%-26s %4s %7s %-11s %6s %6s %10s" "task" "obs" "actions" "bounds" "limit" "dt" "steps/s"
+
+    for task in tasks do
+        use env = new Env(task)
+        let spec = env.Spec
+        let rate = if seconds > 0.0 then (speed task count seconds).ToString "F0" else ""
+        printf "%-26s %4d %7d %-11s " spec.Task spec.ObsDim spec.ActionDim (bounds spec)
+        printfn "%6d %6g %10s" spec.MaxEpisodeSteps spec.Dt rate
+
+let describe (task: TaskDefinition) =
+    printfn ""
+
+    for option in task.Options do
+        printfn "  %-45s %O" option.Key option.Value
+
+    printfn "  info: %s" (String.Join(", ", task.InfoNames))
+
+let parser = ArgumentParser.Create<Arguments>(programName = "dotnet fsi scripts/envs.fsx --")
+
+try
+    let arguments = parser.ParseCommandLine(Array.tail fsi.CommandLineArgs)
+    let seconds = arguments.GetResult(Seconds, 0.5)
+    let count = arguments.GetResult(Environments, 8)
+
+    match arguments.TryGetResult Task with
+    | None -> list seconds count [ for name in Tasks.Names -> Tasks.Create name ]
+    | Some name ->
+        let task = Tasks.Create name
+        list seconds count [ task ]
+        describe task
+with
+| :? ArguParseException as stop ->
+    printfn "%s" stop.Message
+    exit (if stop.ErrorCode = ErrorCode.HelpText then 0 else 2)
+| :? ArgumentException
+| :? MujocoException as error ->
+    eprintfn "%s" error.Message
+    exit 2
