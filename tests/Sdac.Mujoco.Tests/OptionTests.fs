@@ -54,7 +54,29 @@ let ``options have Gymnasium's names and defaults`` () =
         defaults "Humanoid-v4"
     )
 
-    Assert.Empty(defaults "Reacher-v4")
+    Assert.Equal<(string * string) list>(
+        [ "forward_reward_weight", "1"
+          "ctrl_cost_weight", "0.001"
+          "healthy_reward", "1"
+          "terminate_when_unhealthy", "True"
+          "healthy_z_range", "[0.8, 2]"
+          "healthy_angle_range", "[-1, 1]"
+          "reset_noise_scale", "0.005"
+          "exclude_current_positions_from_observation", "True" ],
+        defaults "Walker2d-v4"
+    )
+
+    for task, cost in [ "HalfCheetah-v4", "0.1"; "Swimmer-v4", "0.0001" ] do
+        Assert.Equal<(string * string) list>(
+            [ "forward_reward_weight", "1"
+              "ctrl_cost_weight", cost
+              "reset_noise_scale", "0.1"
+              "exclude_current_positions_from_observation", "True" ],
+            defaults task
+        )
+
+    for task in [ "Reacher-v4"; "Pusher-v4"; "InvertedPendulum-v4"; "InvertedDoublePendulum-v4" ] do
+        Assert.Empty(defaults task)
 
 [<Fact>]
 let ``an option may be a value, JSON or text`` () =
