@@ -6,8 +6,8 @@ using System.Threading;
 namespace Sdac.Kernels;
 
 /// <summary>
-/// Blocks of native memory, 64-byte aligned, kept for reuse by size class (powers of two), so that a kernel called again
-/// with the same sizes allocates nothing. Contents are undefined when rented.
+/// Blocks of native memory, 64-byte aligned, kept for reuse by size class (powers of two), so that a kernel called
+/// again with the same sizes allocates nothing. Contents are undefined when rented.
 /// </summary>
 internal static unsafe class NativePool
 {

@@ -9,8 +9,8 @@ using Sdac.Kernels;
 namespace Sdac.Benchmarks;
 
 /// <summary>
-/// Runs each case in turn with its sgemm peer, round after round, so that a bad spell of a shared machine hits both, and
-/// reports medians. The fraction of peak is the median over rounds of (case's rate / sgemm's rate).
+/// Runs each case in turn with its sgemm peer, round after round, so that a bad spell of a shared machine hits both,
+/// and reports medians. The fraction of peak is the median over rounds of (case's rate / sgemm's rate).
 /// </summary>
 internal sealed class Harness(TextWriter table, TextWriter? json, double seconds)
 {
@@ -19,7 +19,7 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
     public void Header(int threads)
     {
         table.WriteLine($"threads {threads}, medians, {seconds} s per case");
-        table.WriteLine($"{"bench",-18} {"config",-40} {"ms",9} {"p10",9} {"p90",9} {"GFLOP/s",9} {"of sgemm",9}");
+        table.WriteLine($"{"bench",-14} {"config",-48} {"ms",9} {"p10",9} {"p90",9} {"GFLOP/s",9} {"of sgemm",9}");
     }
 
     public void Measure(Case wanted)
@@ -50,11 +50,13 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
         var p90 = 1e3 * Quantile(times, 0.9);
         var gflops = wanted.Gflop > 0 ? rate.ToString("F1", CultureInfo.InvariantCulture) : "";
         var peak = ofPeak?.ToString("P1", CultureInfo.InvariantCulture) ?? "";
-        table.WriteLine($"{wanted.Name,-18} {wanted.Config,-40} {median,9:F4} {p10,9:F4} {p90,9:F4} {gflops,9} {peak,9}");
+        table.WriteLine(
+            $"{wanted.Name,-14} {wanted.Config,-48} {median,9:F4} {p10,9:F4} {p90,9:F4} {gflops,9} {peak,9}");
         json?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{{\"bench\":\"{wanted.Name}\",\"config\":\"{wanted.Config}, threads {Workers.Threads}\",\"median_ms\":{median:G6}," +
-            $"\"p10\":{p10:G6},\"p90\":{p90:G6},\"gflop\":{wanted.Gflop:G6},\"gflops\":{rate:G6}," +
+            $"{{\"bench\":\"{wanted.Name}\",\"config\":\"{wanted.Config}, threads {Workers.Threads}\"," +
+            $"\"median_ms\":{median:G6},\"p10\":{p10:G6},\"p90\":{p90:G6},\"gflop\":{wanted.Gflop:G6}," +
+            $"\"gflops\":{rate:G6}," +
             $"\"of_peak\":{ofPeak?.ToString("G4", CultureInfo.InvariantCulture) ?? "null"}}}"));
     }
 

@@ -13,7 +13,8 @@ internal static unsafe class KernelCases
     private const int Particles = 32;
     private const int Timesteps = 20;
 
-    private static readonly (string Task, int Obs, int Action)[] Tasks = [("HalfCheetah", 17, 6), ("Humanoid", 376, 17)];
+    private static readonly (string Task, int Obs, int Action)[] Tasks =
+        [("HalfCheetah", 17, 6), ("Humanoid", 376, 17)];
 
     public static IEnumerable<Case> All()
     {
@@ -50,10 +51,11 @@ internal static unsafe class KernelCases
     {
         const int Rows = 8192, Width = 256;
         var shape = new MlpShape([Width, Width], Activation.Identity, Activation.Mish);
-        var panels = new PanelLayer(shape, Native(Numbers(shape.ParameterCount, 0.1f)), Rows, Native(Numbers(Rows * Width, 1)));
+        var parameters = Native(Numbers(shape.ParameterCount, 0.1f));
+        var panels = new PanelLayer(shape, parameters, Rows, Native(Numbers(Rows * Width, 1)));
         return new Case(
-            "layer-panels", $"{Rows}x{Width}x{Width} mish, inside a network", Products((Rows, Width, Width)), panels.Run,
-            Sgemm((Rows, Width, Width)));
+            "layer-panels", $"{Rows}x{Width}x{Width} mish, inside a network", Products((Rows, Width, Width)),
+            panels.Run, Sgemm((Rows, Width, Width)));
     }
 
     private static Case Training(string task, int inputs)
@@ -128,8 +130,8 @@ internal static unsafe class KernelCases
     {
         const int Count = Batch * Particles * 6 * Timesteps;
         var values = new float[Count];
-        return new Case(
-            "normals", $"{Count} Philox normals", 0, () => Philox.Normal(new PhiloxKey(1, 2, 3, 4), 0, values.AsSpan()));
+        var key = new PhiloxKey(1, 2, 3, 4);
+        return new Case("normals", $"{Count} Philox normals", 0, () => Philox.Normal(key, 0, values.AsSpan()));
     }
 
     private static Peer Sgemm(params (int Rows, int Columns, int Depth)[] products)

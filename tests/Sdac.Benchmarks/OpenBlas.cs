@@ -31,6 +31,6 @@ internal static unsafe partial class OpenBlas
 
     [LibraryImport("libopenblas.so.0", EntryPoint = "cblas_sgemm")]
     private static partial void Sgemm(
-        int order, int transposeA, int transposeB, int m, int n, int k, float alpha, float* a, int lda, float* b, int ldb,
-        float beta, float* c, int ldc);
+        int order, int transposeA, int transposeB, int m, int n, int k, float alpha, float* a, int lda, float* b,
+        int ldb, float beta, float* c, int ldc);
 }

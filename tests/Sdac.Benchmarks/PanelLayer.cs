@@ -8,8 +8,8 @@ namespace Sdac.Benchmarks;
 /// <summary>One fused layer on activations that already lie in panels.</summary>
 internal sealed unsafe class PanelLayer(MlpShape shape, nint parameters, int rows, nint x)
 {
-    private readonly nint packed = (nint)NativeMemory.AlignedAlloc((nuint)shape.ParameterCount * sizeof(float), 64);
-    private readonly nint y = (nint)NativeMemory.AlignedAlloc((nuint)rows * (nuint)shape.OutputWidth * sizeof(float), 64);
+    private readonly nint packed = Allocate(shape.ParameterCount);
+    private readonly nint y = Allocate(rows * shape.OutputWidth);
 
     public void Run()
     {
@@ -17,7 +17,10 @@ internal sealed unsafe class PanelLayer(MlpShape shape, nint parameters, int row
         KernelPaths.Run(ref kernel);
     }
 
-    private readonly struct Kernel(MlpShape shape, float* parameters, int rows, float* x, float* packed, float* y) : IKernel
+    private static nint Allocate(int floats) => (nint)NativeMemory.AlignedAlloc((nuint)floats * sizeof(float), 64);
+
+    private readonly struct Kernel(MlpShape shape, float* parameters, int rows, float* x, float* packed, float* y)
+        : IKernel
     {
         public void Run<TSimd, V>()
             where TSimd : struct, ISimd<V>
@@ -30,14 +33,15 @@ internal sealed unsafe class PanelLayer(MlpShape shape, nint parameters, int row
         }
     }
 
-    private readonly struct Work<TSimd, V>(MlpShape shape, float* parameters, float* x, float* packed, float* y) : IBlockWork
+    private readonly struct Work<TSimd, V>(MlpShape shape, float* parameters, float* x, float* packed, float* y)
+        : IBlockWork
         where TSimd : struct, ISimd<V>
         where V : struct
     {
         public void Run(int block, int worker) =>
             Layer<TSimd, V>.Forward(
                 packed, shape.InputWidth, shape.OutputWidth, parameters + shape.BiasOffset(0), null,
-                x + ((nint)block * Panel.Rows * shape.InputWidth), y + ((nint)block * Panel.Rows * shape.OutputWidth), null,
-                shape.Output, Panel.Rows);
+                x + ((nint)block * Panel.Rows * shape.InputWidth), y + ((nint)block * Panel.Rows * shape.OutputWidth),
+                null, shape.Output, Panel.Rows);
     }
 }

@@ -36,7 +36,8 @@ for (var i = 0; i < args.Length; i += 2)
         case ("--json", not null):
             json = value;
             break;
-        case ("--threads", not null) when int.TryParse(value, out var threads) && threads is > 0 and <= Workers.MaximumThreads:
+        case ("--threads", not null)
+            when int.TryParse(value, out var threads) && threads is > 0 and <= Workers.MaximumThreads:
             Workers.Threads = threads;
             break;
         case ("--seconds", not null)

@@ -49,7 +49,10 @@ let ``backward passes refuse wrong lengths, foreign tapes and disposed ones`` ()
     refused "parameterGradient" "33" "34" (backward tape (zeros 6) (zeros 33) (zeros 15))
     refused "inputGradient" "16" "15" (backward tape (zeros 6) (zeros 34) (zeros 16))
     let other = shapeOf [ 5; 4; 2 ] Activation.Tanh Activation.Identity
-    refused "tape" "another shape" "ForwardTape" (fun () -> Mlp.Backward(other, parameters, tape, zeros 6, zeros 34, zeros 15))
+
+    refused "tape" "another shape" "ForwardTape" (fun () ->
+        Mlp.Backward(other, parameters, tape, zeros 6, zeros 34, zeros 15))
+
     let gone = record ()
     gone.Dispose()
     gone.Dispose()

@@ -14,7 +14,8 @@ let private everywhere context (action: unit -> float32[]) =
 
     for path in paths do
         for threads in 1..3 do
-            equalBits $"{context} on {path} with {threads} threads" want (onPath path (fun () -> onThreads threads action))
+            let got = onPath path (fun () -> onThreads threads action)
+            equalBits $"{context} on {path} with {threads} threads" want got
 
 [<Fact>]
 let ``random streams`` () =
@@ -34,9 +35,16 @@ let ``random streams`` () =
 
 [<Fact>]
 let ``forward and backward passes`` () =
-    let genCase = Gen.zip (Gen.zip (Gen.listOfLength 3 genWidth) (Gen.choose (1, 150))) (Gen.zip genActivation (Gen.elements [ 1; 3; 32 ]))
+    let genCase =
+        gen {
+            let! widths = Gen.listOfLength 3 genWidth
+            let! rows = Gen.choose (1, 150)
+            let! activation = genActivation
+            let! repeat = Gen.elements [ 1; 3; 32 ]
+            return widths, rows, activation, repeat
+        }
 
-    forAll genCase (fun ((widths, rows), (activation, repeat)) ->
+    forAll genCase (fun (widths, rows, activation, repeat) ->
         let widths = 1 + widths.Head :: widths.Tail
         let shape = shapeOf widths activation activation
         let random = random rows
@@ -71,12 +79,20 @@ let ``optimiser steps`` () =
 
 [<Fact>]
 let ``reverse sampling`` () =
-    for obs, action, hidden, states, particles in [ 17, 6, [| 64; 64 |], 7, 32; 3, 2, [| 13 |], 40, 1; 5, 17, [| 33; 20; 8 |], 5, 10; 11, 3, [| 256 |], 1, 32 ] do
+    let sizes =
+        [ 17, 6, [| 64; 64 |], 7, 32
+          3, 2, [| 13 |], 40, 1
+          5, 17, [| 33; 20; 8 |], 5, 10
+          11, 3, [| 256 |], 1, 32 ]
+
+    for obs, action, hidden, states, particles in sizes do
         let shape = NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan hidden)
         let random = random states
         let parameters = SamplerTests.parametersOf random shape
         let observations = numbers random (states * obs) 1.0
-        everywhere $"{states} states x {particles}" (fun () -> SamplerTests.sample shape parameters (SamplerTests.coefficients 4) observations states particles)
+
+        everywhere $"{states} states x {particles}" (fun () ->
+            SamplerTests.sample shape parameters (SamplerTests.coefficients 4) observations states particles)
 
 [<Fact>]
 let ``the path can be chosen by name and wrong names are refused with the choices`` () =

@@ -37,8 +37,10 @@ let ``mish and its derivative have the recorded values`` () =
           20.0, 20.0, 1.0 ]
 
     let x = recorded |> List.map (fun (x, _, _) -> float32 x) |> List.toArray
-    close "mish" 2e-6 (recorded |> List.map (fun (_, y, _) -> y) |> List.toArray) (apply Activation.Mish x)
-    close "its derivative" 2e-6 (recorded |> List.map (fun (_, _, d) -> d) |> List.toArray) (derivative Activation.Mish x)
+    let values = recorded |> List.map (fun (_, y, _) -> y) |> List.toArray
+    let derivatives = recorded |> List.map (fun (_, _, d) -> d) |> List.toArray
+    close "mish" 2e-6 values (apply Activation.Mish x)
+    close "its derivative" 2e-6 derivatives (derivative Activation.Mish x)
 
 [<Fact>]
 let ``mish and its derivative agree with the figures beside the checkout`` () =
@@ -64,7 +66,8 @@ let ``activations follow double precision to a few millionths, relatively`` () =
 let ``derivatives of activations follow central differences`` () =
     for activation in [ Activation.Identity; Activation.Tanh; Activation.Mish ] do
         let got = derivative activation grid
-        let want = grid |> Array.map (fun x -> Reference.slope (fun v -> Reference.activate activation v[0]) [| float x |] 0)
+        let slope x = Reference.slope (fun v -> Reference.activate activation v[0]) [| float x |] 0
+        let want = Array.map slope grid
         close $"derivative of {activation}" 3e-6 want got
 
     let relu = derivative Activation.Relu [| -2.0f; -1e-30f; 0.0f; 1e-30f; 2.0f |]
@@ -85,8 +88,9 @@ let ``the time encoding has the recorded values`` () =
     let encoded = zeros 32
     let timesteps = [| 0.0f; 1.0f |]
     TimeEncoding.Encode(timesteps, 16, encoded)
-    let want = [ for _ in 1..8 -> 0.0 ] @ [ for _ in 1..8 -> 0.25 ] @ [ 0.2103677462; 0.07774589823; 0.02495835416; 0.007904376601 ]
-    close "encoding" 1e-7 (List.toArray want) (Array.take 20 encoded)
+    let sines = [| 0.2103677462; 0.07774589823; 0.02495835416; 0.007904376601 |]
+    let want = Array.concat [ Array.create 8 0.0; Array.create 8 0.25; sines ]
+    close "encoding" 1e-7 want (Array.take 20 encoded)
 
 [<Fact>]
 let ``the time encoding agrees with the figures beside the checkout`` () =

@@ -25,7 +25,11 @@ let ``Adam follows its formula in double precision for any length and step`` () 
         let v = numbers random length 0.1 |> Array.map abs
         let before = Array.map Array.copy [| p; m; v; g |]
         let p2, m2, v2 = adam p m v g 3e-4 (int64 step)
-        let want = Array.init length (fun i -> adamInDouble (float p[i]) (float m[i]) (float v[i]) (float g[i]) 3e-4 (int64 step))
+
+        let want =
+            Array.init length (fun i ->
+                adamInDouble (float p[i]) (float m[i]) (float v[i]) (float g[i]) 3e-4 (int64 step))
+
         close "p" 1e-6 (want |> Array.map (fun (p, _, _) -> p)) p2
         close "m" 1e-6 (want |> Array.map (fun (_, m, _) -> m)) m2
         close "v" 1e-6 (want |> Array.map (fun (_, _, v) -> v)) v2

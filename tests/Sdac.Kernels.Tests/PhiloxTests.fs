@@ -28,7 +28,11 @@ let private integers bound = fill (fun key offset (dest: int[]) -> Philox.Intege
 [<Fact>]
 let ``ten rounds give the vectors published with Random123`` () =
     let ones = UInt32.MaxValue
-    Assert.Equal<uint32 list>([ 0x6627e8d5u; 0xe169c58du; 0xbc57ac4cu; 0x9b00dbd8u ], block [ 0u; 0u; 0u; 0u ] [ 0u; 0u ])
+
+    Assert.Equal<uint32 list>(
+        [ 0x6627e8d5u; 0xe169c58du; 0xbc57ac4cu; 0x9b00dbd8u ],
+        block [ 0u; 0u; 0u; 0u ] [ 0u; 0u ]
+    )
 
     Assert.Equal<uint32 list>(
         [ 0x408f276du; 0x41c83b0eu; 0xa20bc7c6u; 0x6d5451fdu ],

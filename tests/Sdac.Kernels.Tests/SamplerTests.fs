@@ -17,14 +17,25 @@ let coefficients timesteps =
         each (fun _ bar _ -> sqrt (1.0 / bar - 1.0)),
         each (fun t bar before -> beta t * sqrt before / (1.0 - bar)),
         each (fun t bar before -> (1.0 - before) * sqrt (1.0 - beta t) / (1.0 - bar)),
-        each (fun t bar before -> sqrt (max 1e-20 (beta t * (1.0 - before) / (1.0 - bar))))
+        // The last step adds no noise: a deviation that would show.
+        each (fun t bar before -> if t = 0 then 7.0 else sqrt (beta t * (1.0 - before) / (1.0 - bar)))
     )
 
 let parametersOf random (shape: NoiseNetworkShape) =
     Array.append (parametersFor random shape.Time) (parametersFor random shape.Main)
 
 /// The sampler as the design states it: the whole network on whole rows, one timestep after the other.
-let private straightforward (shape: NoiseNetworkShape) (parameters: float32[]) (c: ReverseCoefficients) (obs: float32[]) states particles scale (initial: float32[]) (noise: float32[]) =
+let private straightforward
+    (shape: NoiseNetworkShape)
+    (parameters: float32[])
+    (c: ReverseCoefficients)
+    (obs: float32[])
+    states
+    particles
+    scale
+    (initial: float32[])
+    (noise: float32[])
+    =
     let rows, A = states * particles, shape.ActionDim
     let timeParameters = Array.take shape.Time.ParameterCount parameters
     let mainParameters = Array.skip shape.Time.ParameterCount parameters
@@ -62,8 +73,9 @@ let sample (shape: NoiseNetworkShape) (parameters: float32[]) c (obs: float32[])
     ReverseSampler.Sample(shape, parameters, c, obs, states, particles, 0.5f, initialKey, stepKey, actions)
     actions
 
-let private sampleWithNoise (shape: NoiseNetworkShape) (parameters: float32[]) c (obs: float32[]) states particles (initial: float32[]) (noise: float32[]) =
+let private sampleWithNoise (shape: NoiseNetworkShape) (parameters: float32[]) c obs states particles initial noise =
     let actions = zeros (states * particles * shape.ActionDim)
+    let obs, initial, noise = (obs: float32[]), (initial: float32[]), (noise: float32[])
     ReverseSampler.SampleWithNoise(shape, parameters, c, obs, states, particles, 0.5f, initial, noise, actions)
     actions
 
@@ -162,9 +174,13 @@ let ``sampling agrees with the figures beside the checkout`` () =
         let P, B, A, T = 3, 5, 2, 20
         let obs = Array.init (B * 3) (fun k -> float32 (cos (0.4 * float k + 0.1)))
         // Recorded as [particles, batch, action]; here states come first.
-        let permuted (at: int -> int -> int -> 'a) = [| for b in 0 .. B - 1 do for p in 0 .. P - 1 do for a in 0 .. A - 1 -> at p b a |]
-        let initial = permuted (fun p b a -> Golden.noise 0.1 ((p * B + b) * A + a))
-        let noise = Array.concat [ for i in 0 .. T - 1 -> permuted (fun p b a -> Golden.noise 0.2 (((i * P + p) * B + b) * A + a)) ]
-        let particles = Golden.floats [ "sampling"; "particles" ] golden
-        let want = permuted (fun p b a -> particles[(p * B + b) * A + a])
+        let permuted (at: int -> 'a) =
+            [| for b in 0 .. B - 1 do
+                   for p in 0 .. P - 1 do
+                       for a in 0 .. A - 1 do
+                           at ((p * B + b) * A + a) |]
+
+        let initial = permuted (Golden.noise 0.1)
+        let noise = Array.concat [ for i in 0 .. T - 1 -> permuted (fun k -> Golden.noise 0.2 (i * P * B * A + k)) ]
+        let want = permuted (Array.get (Golden.floats [ "sampling"; "particles" ] golden))
         close "particles" 1e-5 want (sampleWithNoise shape (Golden.policyParameters 0.0) c obs B P initial noise)

@@ -46,9 +46,9 @@ let bits (values: float32[]) = values |> Array.map BitConverter.SingleToInt32Bit
 let equalBits (context: string) (expected: float32[]) (actual: float32[]) =
     Assert.Equal(expected.Length, actual.Length)
 
-    let differs = Seq.tryFind (fun i -> BitConverter.SingleToInt32Bits expected[i] <> BitConverter.SingleToInt32Bits actual[i]) (seq { 0 .. expected.Length - 1 })
+    let expectedBits, actualBits = bits expected, bits actual
 
-    match differs with
+    match Seq.tryFind (fun i -> expectedBits[i] <> actualBits[i]) (seq { 0 .. expected.Length - 1 }) with
     | Some i -> Assert.Fail $"{context}: element {i} of {expected.Length} is {actual[i]:R}, expected {expected[i]:R}"
     | None -> ()
 
@@ -58,7 +58,7 @@ let close (context: string) (tolerance: float) (want: float[]) (got: float32[]) 
 
     for i in 0 .. want.Length - 1 do
         if not (abs (float got[i] - want[i]) <= tolerance * (1.0 + abs want[i])) then
-            Assert.Fail $"{context}: element {i} of {want.Length} is {got[i]:R}, expected {want[i]:R} within {tolerance}"
+            Assert.Fail $"{context}: element {i} is {got[i]:R}, expected {want[i]:R} within {tolerance}"
 
 /// That many zeros: fresh memory for a result.
 let zeros count : float32[] = Array.zeroCreate count
@@ -67,7 +67,8 @@ let random (seed: int) = Random(seed)
 
 /// Standard normals, roughly: enough spread to reach all parts of an activation.
 let numbers (random: Random) count scale =
-    Array.init count (fun _ -> float32 (scale * (random.NextDouble() + random.NextDouble() + random.NextDouble() - 1.5)))
+    let centred _ = random.NextDouble() - 0.5
+    Array.init count (fun _ -> float32 (scale * Seq.sum (Seq.init 3 centred)))
 
 let parametersFor (random: Random) (shape: MlpShape) =
     let parameters = zeros shape.ParameterCount
@@ -87,5 +88,10 @@ let shapeOf (widths: int list) hidden output =
 
 let activations = [ Activation.Identity; Activation.Relu; Activation.Tanh; Activation.Mish ]
 
-let genWidth = Gen.frequency [ 4, Gen.choose (1, 40); 2, Gen.elements [ 1; 16; 17; 23; 32; 48; 64 ]; 1, Gen.elements [ 256; 376 ] ]
+let genWidth =
+    Gen.frequency
+        [ 4, Gen.choose (1, 40)
+          2, Gen.elements [ 1; 16; 17; 23; 32; 48; 64 ]
+          1, Gen.elements [ 256; 376 ] ]
+
 let genActivation = Gen.elements activations

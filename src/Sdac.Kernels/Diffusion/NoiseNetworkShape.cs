@@ -3,8 +3,8 @@ using System;
 namespace Sdac.Kernels;
 
 /// <summary>
-/// The noise network ε_θ(s, a_t, t): the sinusoidal encoding of t passes through <see cref="Time"/>, and [s | a_t | that]
-/// through <see cref="Main"/>. Parameters: first Time's, then Main's, in one flat vector.
+/// The noise network ε_θ(s, a_t, t): the sinusoidal encoding of t passes through <see cref="Time"/>, and [s | a_t |
+/// that] through <see cref="Main"/>. Parameters: first Time's, then Main's, in one flat vector.
 /// </summary>
 public sealed class NoiseNetworkShape
 {

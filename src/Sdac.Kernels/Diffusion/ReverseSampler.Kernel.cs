@@ -11,8 +11,8 @@ public static unsafe partial class ReverseSampler
     private const int FewStates = 8;
 
     private struct SampleKernel(
-        NoiseNetworkShape shape, float* parameters, ReverseCoefficients coefficients, float* obs, int states, int particles,
-        float* actions) : IKernel
+        NoiseNetworkShape shape, float* parameters, ReverseCoefficients coefficients, float* obs, int states,
+        int particles, float* actions) : IKernel
     {
         public readonly NoiseNetworkShape Shape = shape;
         public readonly float* Parameters = parameters;
@@ -83,9 +83,8 @@ public static unsafe partial class ReverseSampler
                 numbers[t] = t;
             var encoded = new Span<float>(times, timesteps * Shape.TimeDim);
             TimeEncoding.Encode(new ReadOnlySpan<float>(numbers, timesteps), Shape.TimeDim, encoded);
-            Mlp.Forward(
-                Shape.Time, new ReadOnlySpan<float>(Parameters, Shape.Time.ParameterCount), default, 1, encoded, timesteps,
-                encoded);
+            var parameters = new ReadOnlySpan<float>(Parameters, Shape.Time.ParameterCount);
+            Mlp.Forward(Shape.Time, parameters, default, 1, encoded, timesteps, encoded);
             var weights = Main + ((nint)(Shape.ObsDim + Shape.ActionDim) * first);
             for (var t = 0; t < timesteps; t++)
                 RowProduct<TSimd, V>.Run(
@@ -102,8 +101,12 @@ public static unsafe partial class ReverseSampler
             if (States < FewStates && !SharedStart.WantsPanels(Particles))
             {
                 for (var state = 0; state < States; state++)
-                    RowProduct<TSimd, V>.Run(
-                        Obs + ((nint)state * Shape.ObsDim), Shape.ObsDim, Main, first, bias, work.Product + ((nint)state * first));
+                {
+                    var obs = Obs + ((nint)state * Shape.ObsDim);
+                    var product = work.Product + ((nint)state * first);
+                    RowProduct<TSimd, V>.Run(obs, Shape.ObsDim, Main, first, bias, product);
+                }
+
                 return;
             }
 

@@ -57,8 +57,9 @@ public static unsafe partial class ReverseSampler
                 }
 
                 var epsilon = Network(x, bias, start, hidden, spare, slab.Lanes);
+                var draw = Kernel.Coefficients.Timesteps - 1 - t;
                 if (t > 0)
-                    Noise(Kernel.StepNoise, Kernel.StepKey, Kernel.Coefficients.Timesteps - 1 - t, slab, noiseRows, noise);
+                    Noise(Kernel.StepNoise, Kernel.StepKey, draw, slab, noiseRows, noise);
                 Step(t, x, epsilon, noise, slab.Lanes);
             }
 

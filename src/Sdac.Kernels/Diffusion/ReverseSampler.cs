@@ -5,12 +5,13 @@ namespace Sdac.Kernels;
 
 /// <summary>
 /// Reverse diffusion sampling of actions (design §7.1): x_T = scale·N(0, I); for t = T-1 .. 0: ε = ε_θ(s, x, t),
-/// x̂_0 = clip(x·√(1/ᾱ_t) - ε·√(1/ᾱ_t - 1), -1, 1), x ← x̂_0·Mean1 + x·Mean2 + [t > 0]·σ_t·N(0, I); at last clip to [-1, 1].
+/// x̂_0 = clip(x·√(1/ᾱ_t) - ε·√(1/ᾱ_t - 1), -1, 1), x ← x̂_0·Mean1 + x·Mean2 + [t > 0]·σ_t·N(0, I); at last clip to
+/// [-1, 1].
 /// </summary>
 /// <remarks>
-/// Works on a block of rows through all timesteps, so that its activations stay in the nearest caches; the observation's
-/// share of the first layer is computed once per state and the time's share once per timestep. Equals the network
-/// evaluated step by step up to rounding: the first layer's sum runs (bias + obs) + time, then the action.
+/// Works on a block of rows through all timesteps, so that its activations stay in the nearest caches; the
+/// observation's share of the first layer is computed once per state and the time's share once per timestep. Equals the
+/// network evaluated step by step up to rounding: the first layer's sum runs (bias + obs) + time, then the action.
 /// </remarks>
 public static unsafe partial class ReverseSampler
 {
@@ -27,8 +28,9 @@ public static unsafe partial class ReverseSampler
     /// <param name="actions">[S, P, A].</param>
     /// <exception cref="ArgumentException">A length that does not fit.</exception>
     public static void Sample(
-        NoiseNetworkShape shape, ReadOnlySpan<float> parameters, ReverseCoefficients coefficients, ReadOnlySpan<float> obs,
-        int states, int particles, float initialScale, PhiloxKey initialKey, PhiloxKey stepKey, Span<float> actions)
+        NoiseNetworkShape shape, ReadOnlySpan<float> parameters, ReverseCoefficients coefficients,
+        ReadOnlySpan<float> obs, int states, int particles, float initialScale, PhiloxKey initialKey,
+        PhiloxKey stepKey, Span<float> actions)
     {
         CheckArguments(shape, parameters, coefficients, obs, states, particles, actions);
         fixed (float* p = parameters, o = obs, a = actions)
@@ -56,12 +58,13 @@ public static unsafe partial class ReverseSampler
     /// <param name="actions">[S, P, A].</param>
     /// <exception cref="ArgumentException">A length that does not fit.</exception>
     public static void SampleWithNoise(
-        NoiseNetworkShape shape, ReadOnlySpan<float> parameters, ReverseCoefficients coefficients, ReadOnlySpan<float> obs,
-        int states, int particles, float initialScale, ReadOnlySpan<float> initialNoise, ReadOnlySpan<float> stepNoise,
-        Span<float> actions)
+        NoiseNetworkShape shape, ReadOnlySpan<float> parameters, ReverseCoefficients coefficients,
+        ReadOnlySpan<float> obs, int states, int particles, float initialScale, ReadOnlySpan<float> initialNoise,
+        ReadOnlySpan<float> stepNoise, Span<float> actions)
     {
         CheckArguments(shape, parameters, coefficients, obs, states, particles, actions);
-        Check.Length(nameof(initialNoise), initialNoise.Length, actions.Length, "states x particles x action dimension");
+        Check.Length(
+            nameof(initialNoise), initialNoise.Length, actions.Length, "states x particles x action dimension");
         Check.Length(
             nameof(stepNoise), stepNoise.Length, (long)actions.Length * coefficients.Timesteps,
             "timesteps x states x particles x action dimension");
@@ -78,8 +81,8 @@ public static unsafe partial class ReverseSampler
     }
 
     private static void CheckArguments(
-        NoiseNetworkShape shape, ReadOnlySpan<float> parameters, ReverseCoefficients coefficients, ReadOnlySpan<float> obs,
-        int states, int particles, Span<float> actions)
+        NoiseNetworkShape shape, ReadOnlySpan<float> parameters, ReverseCoefficients coefficients,
+        ReadOnlySpan<float> obs, int states, int particles, Span<float> actions)
     {
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(coefficients);
@@ -87,7 +90,8 @@ public static unsafe partial class ReverseSampler
         Check.Length(nameof(parameters), parameters.Length, shape.ParameterCount, "the shape's ParameterCount");
         if (states < 0 || (long)states * particles > int.MaxValue)
             throw new ArgumentException(
-                $"states is {states} and particles {particles}: their product must be from 0 to {int.MaxValue}.", nameof(states));
+                $"states is {states} and particles {particles}: their product must be from 0 to {int.MaxValue}.",
+                nameof(states));
         Check.Positive(nameof(particles), particles);
         Check.Length(nameof(obs), obs.Length, (long)states * shape.ObsDim, "states x obs dimension");
         Check.Length(

@@ -6,8 +6,8 @@ namespace Sdac.Kernels;
 public static class TimeEncoding
 {
     /// <summary>
-    /// Row r of <paramref name="dest"/> [timesteps, dim] is (1/√dim)·[sin(t·f_i) | cos(t·f_i)] with t = timesteps[r] and
-    /// f_i = 10000^(-i/(dim/2)), i = 0 .. dim/2 - 1, computed in double.
+    /// Row r of <paramref name="dest"/> [timesteps, dim] is (1/√dim)·[sin(t·f_i) | cos(t·f_i)] with t = timesteps[r]
+    /// and f_i = 10000^(-i/(dim/2)), i = 0 .. dim/2 - 1, computed in double.
     /// </summary>
     /// <exception cref="ArgumentException">An odd <paramref name="dim"/> or a wrong length.</exception>
     public static void Encode(ReadOnlySpan<float> timesteps, int dim, Span<float> dest)
@@ -31,6 +31,7 @@ public static class TimeEncoding
     internal static void CheckDim(string name, int dim)
     {
         if (dim < 2 || dim % 2 != 0)
-            throw new ArgumentException($"{name} is {dim}, but a time encoding needs an even width of at least 2.", name);
+            throw new ArgumentException(
+                $"{name} is {dim}, but a time encoding needs an even width of at least 2.", name);
     }
 }

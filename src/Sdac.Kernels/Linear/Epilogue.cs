@@ -8,7 +8,9 @@ internal static unsafe class Epilogue<TSimd, V>
     where TSimd : struct, ISimd<V>
     where V : struct
 {
-    /// <summary>Applies an activation in place; its derivative goes to <paramref name="slope"/> unless that is null.</summary>
+    /// <summary>
+    /// Applies an activation in place; its derivative goes to <paramref name="slope"/> unless that is null.
+    /// </summary>
     public static void Activate(Activation activation, float* y, float* slope, int rows, int lanes)
     {
         switch (activation)

@@ -3,8 +3,8 @@ using Sdac.Kernels.Simd;
 namespace Sdac.Kernels.Linear;
 
 /// <summary>
-/// Packs the weights of all layers, one block per tile, each where it lies among the parameters. With a split, the first
-/// layer's rows [0, split) and [split, split + own) are packed apart and rows after these are left out.
+/// Packs the weights of all layers, one block per tile, each where it lies among the parameters. With a split, the
+/// first layer's rows [0, split) and [split, split + own) are packed apart and rows after these are left out.
 /// </summary>
 internal readonly unsafe struct PackWork<TSimd, V>(
     MlpShape shape, float* parameters, int split, int own, float* packed, bool backward) : IBlockWork

@@ -12,7 +12,9 @@ internal static unsafe class Panel
 
     public static int Count(int rows) => (rows + Rows - 1) / Rows;
 
-    /// <summary>Rows [first, first + lanes) of a row-major matrix into their lanes of a panel, zeros past the end.</summary>
+    /// <summary>
+    /// Rows [first, first + lanes) of a row-major matrix into their lanes of a panel, zeros past the end.
+    /// </summary>
     public static void Gather(float* matrix, int rows, int columns, int first, int lanes, float* panel)
     {
         var present = Math.Clamp(rows - first, 0, lanes);
@@ -24,6 +26,9 @@ internal static unsafe class Panel
     }
 
     /// <summary>The reverse of <see cref="Gather"/>: lanes past the end are dropped.</summary>
-    public static void Scatter(float* panel, int rows, int columns, int first, int lanes, float* matrix) =>
-        Transposition.Run(panel, Rows, columns, Math.Clamp(rows - first, 0, lanes), matrix + ((nint)first * columns), columns);
+    public static void Scatter(float* panel, int rows, int columns, int first, int lanes, float* matrix)
+    {
+        var present = Math.Clamp(rows - first, 0, lanes);
+        Transposition.Run(panel, Rows, columns, present, matrix + ((nint)first * columns), columns);
+    }
 }

@@ -2,7 +2,9 @@ using Sdac.Kernels.Simd;
 
 namespace Sdac.Kernels.Linear;
 
-/// <summary>One row times a matrix, straight from unpacked weights: for the few rows that do not fill a panel.</summary>
+/// <summary>
+/// One row times a matrix, straight from unpacked weights: for the few rows that do not fill a panel.
+/// </summary>
 internal static unsafe class RowProduct<TSimd, V>
     where TSimd : struct, ISimd<V>
     where V : struct

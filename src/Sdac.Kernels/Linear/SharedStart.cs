@@ -20,7 +20,9 @@ internal readonly unsafe struct SharedStart(float* product, int repeat, int rows
         return slab.First / repeat == last / repeat ? product + ((nint)(slab.First / repeat) * outputs) : null;
     }
 
-    /// <summary>The panel to start from, at the slab's first lane; <paramref name="scratch"/> may be used for it.</summary>
+    /// <summary>
+    /// The panel to start from, at the slab's first lane; <paramref name="scratch"/> may be used for it.
+    /// </summary>
     public float* StartPanel(Slab slab, float* scratch)
     {
         if (WantsPanels(repeat))

@@ -21,8 +21,8 @@ internal static unsafe class Tile<TSimd, V>
     where V : struct
 {
     /// <summary>
-    /// c[i, lanes] = start + Σ_block Σ_k left(block, i, k)·right[block·depth + k, lanes] for as many rows i and vectors of
-    /// lanes as the type arguments say; every sum runs in the order of its index, one fused multiply-add each.
+    /// c[i, lanes] = start + Σ_block Σ_k left(block, i, k)·right[block·depth + k, lanes] for as many rows i and vectors
+    /// of lanes as the type arguments say; every sum runs in the order of its index, one fused multiply-add each.
     /// start is bias[i] where a bias is given, else what c holds.
     /// </summary>
     /// <param name="blocks">Blocks of the sum.</param>
@@ -453,7 +453,9 @@ internal static unsafe class Tile<TSimd, V>
     }
 }
 
-/// <summary>Weights packed for <see cref="Tile{TSimd, V}"/>: the rows of a tile side by side for each index of the sum.</summary>
+/// <summary>
+/// Weights packed for <see cref="Tile{TSimd, V}"/>: the rows of a tile side by side for each index of the sum.
+/// </summary>
 internal readonly struct Packed : ILeft
 {
     public static int RowStep<TRows>()

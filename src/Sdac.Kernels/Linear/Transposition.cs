@@ -7,7 +7,9 @@ namespace Sdac.Kernels.Linear;
 /// <summary>Turns rows into columns, in blocks of 8x8 or 4x4 held in registers.</summary>
 internal static unsafe class Transposition
 {
-    /// <summary>destination[j·destinationStride + i] = source[i·sourceStride + j] for i &lt; rows, j &lt; columns.</summary>
+    /// <summary>
+    /// destination[j·destinationStride + i] = source[i·sourceStride + j] for i &lt; rows, j &lt; columns.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(
         float* source, nint sourceStride, int rows, int columns, float* destination, nint destinationStride)
@@ -16,8 +18,9 @@ internal static unsafe class Transposition
         var wholeColumns = Avx.IsSupported ? columns & ~7 : 0;
         for (var j = 0; j < wholeColumns; j += 8)
         {
+            var to = destination + (j * destinationStride);
             for (var i = 0; i < wholeRows; i += 8)
-                Eight(source + (i * sourceStride) + j, sourceStride, destination + (j * destinationStride) + i, destinationStride);
+                Eight(source + (i * sourceStride) + j, sourceStride, to + i, destinationStride);
         }
 
         if (wholeColumns < columns && wholeRows > 0)
@@ -97,12 +100,13 @@ internal static unsafe class Transposition
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Quarter(float* upper, float* lower, nint sourceStride, float* destination, nint destinationStride)
+    private static void Quarter(
+        float* upper, float* lower, nint sourceStride, float* destination, nint destinationStride)
     {
-        var r0 = Vector256.Create(Vector128.Load(upper), Vector128.Load(lower));
-        var r1 = Vector256.Create(Vector128.Load(upper + sourceStride), Vector128.Load(lower + sourceStride));
-        var r2 = Vector256.Create(Vector128.Load(upper + (2 * sourceStride)), Vector128.Load(lower + (2 * sourceStride)));
-        var r3 = Vector256.Create(Vector128.Load(upper + (3 * sourceStride)), Vector128.Load(lower + (3 * sourceStride)));
+        var r0 = Halves(upper, lower);
+        var r1 = Halves(upper + sourceStride, lower + sourceStride);
+        var r2 = Halves(upper + (2 * sourceStride), lower + (2 * sourceStride));
+        var r3 = Halves(upper + (3 * sourceStride), lower + (3 * sourceStride));
         var a0 = Avx.UnpackLow(r0, r2);
         var a1 = Avx.UnpackHigh(r0, r2);
         var b0 = Avx.UnpackLow(r1, r3);
@@ -112,4 +116,8 @@ internal static unsafe class Transposition
         Avx.UnpackLow(a1, b1).Store(destination + (2 * destinationStride));
         Avx.UnpackHigh(a1, b1).Store(destination + (3 * destinationStride));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Halves(float* first, float* second) =>
+        Vector256.Create(Vector128.Load(first), Vector128.Load(second));
 }

@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Sdac.Kernels.Linear;
 
 /// <summary>
-/// Packing of weights W [inputs, outputs] for the tile: tile after tile of <c>height</c> rows (the last one lower), each
-/// [index of the sum, row of the tile] without gaps, so a packed matrix has W's size.
+/// Packing of weights W [inputs, outputs] for the tile: tile after tile of <c>height</c> rows (the last one lower),
+/// each [index of the sum, row of the tile] without gaps, so a packed matrix has W's size.
 /// </summary>
 internal static unsafe class Weights
 {

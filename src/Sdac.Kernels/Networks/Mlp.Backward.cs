@@ -16,7 +16,8 @@ public static unsafe partial class Mlp
     /// <param name="tape">What the forward pass left.</param>
     /// <param name="outputGradient">[rows, output width].</param>
     /// <param name="parameterGradient">[ParameterCount], overwritten; empty if not wanted.</param>
-    /// <param name="inputGradient">[rows, input width], overwritten, one row per row (shared or not); empty if not wanted.</param>
+    /// <param name="inputGradient">[rows, input width], overwritten, one row per row (shared or not); empty if not
+    /// wanted.</param>
     /// <exception cref="ArgumentException">A length that does not fit, or a tape of another shape.</exception>
     /// <exception cref="ObjectDisposedException">The tape was disposed.</exception>
     public static void Backward(
@@ -27,7 +28,8 @@ public static unsafe partial class Mlp
         ArgumentNullException.ThrowIfNull(tape);
         ObjectDisposedException.ThrowIf(tape.IsDisposed, tape);
         if (tape.Shape != shape && !tape.Shape.IsSameAs(shape))
-            throw new ArgumentException("tape was recorded with another shape: pass the one given to ForwardTape.", nameof(tape));
+            throw new ArgumentException(
+                "tape was recorded with another shape: pass the one given to ForwardTape.", nameof(tape));
         var rows = tape.Rows;
         Check.Length(nameof(parameters), parameters.Length, shape.ParameterCount, "the shape's ParameterCount");
         Check.Length(
@@ -35,7 +37,8 @@ public static unsafe partial class Mlp
             "rows of the tape x output width");
         if (!parameterGradient.IsEmpty)
             Check.Length(
-                nameof(parameterGradient), parameterGradient.Length, shape.ParameterCount, "the shape's ParameterCount");
+                nameof(parameterGradient), parameterGradient.Length, shape.ParameterCount,
+                "the shape's ParameterCount");
         if (!inputGradient.IsEmpty)
             Check.Length(
                 nameof(inputGradient), inputGradient.Length, (long)rows * shape.InputWidth,
@@ -252,7 +255,10 @@ public static unsafe partial class Mlp
 
                 Product(height, x + (input * Panel.Rows), inputs, delta, zeros, tile, Panel.Rows, present);
                 for (var row = 0; row < height; row++)
-                    new Span<float>(tile + (row * Panel.Rows), present).CopyTo(new Span<float>(to + ((nint)row * outputs), present));
+                {
+                    var from = new Span<float>(tile + (row * Panel.Rows), present);
+                    from.CopyTo(new Span<float>(to + ((nint)row * outputs), present));
+                }
             }
 
             if (firstInput == 0)

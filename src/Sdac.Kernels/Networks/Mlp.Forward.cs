@@ -28,7 +28,15 @@ public static unsafe partial class Mlp
             return;
         fixed (float* p = parameters, s = shared, o = own, y = output)
         {
-            var kernel = new ForwardKernel { Shape = shape, Sizes = sizes, Parameters = p, Shared = s, Own = o, Output = y };
+            var kernel = new ForwardKernel
+            {
+                Shape = shape,
+                Sizes = sizes,
+                Parameters = p,
+                Shared = s,
+                Own = o,
+                Output = y,
+            };
             KernelPaths.Run(ref kernel);
         }
     }
@@ -68,7 +76,8 @@ public static unsafe partial class Mlp
                     PanelSize = panel,
                     Lanes = Cutting.Lanes(Sizes.Rows, threads),
                 };
-                var pack = new PackWork<TSimd, V>(Shape, Parameters, Sizes.SharedWidth, Sizes.OwnWidth, memory, backward: false);
+                var pack = new PackWork<TSimd, V>(
+                    Shape, Parameters, Sizes.SharedWidth, Sizes.OwnWidth, memory, backward: false);
                 Workers.For(PackWork<TSimd, V>.Blocks(Shape, Sizes.SharedWidth, backward: false), ref pack, threads);
                 if (Sizes.SharedWidth > 0)
                 {

@@ -7,7 +7,9 @@ namespace Sdac.Kernels;
 /// <content>Forward passes that keep what the backward pass needs.</content>
 public static unsafe partial class Mlp
 {
-    /// <summary>As <see cref="Forward"/>, with the same bits; the tape returned is what <see cref="Backward"/> needs.</summary>
+    /// <summary>
+    /// As <see cref="Forward"/>, with the same bits; the tape returned is what <see cref="Backward"/> needs.
+    /// </summary>
     /// <inheritdoc cref="Forward"/>
     public static MlpTape ForwardTape(
         MlpShape shape, ReadOnlySpan<float> parameters, ReadOnlySpan<float> shared, int repeat, ReadOnlySpan<float> own,
@@ -96,8 +98,8 @@ public static unsafe partial class Mlp
                 if (slope != null)
                     slope = At(slope, outputs, slab);
                 Layer<TSimd, V>.Forward(
-                    Packed + shape.WeightOffset(layer), inputs, outputs, Kernel.Parameters + shape.BiasOffset(layer), null,
-                    x, y, slope, shape.ActivationOf(layer), slab.Lanes);
+                    Packed + shape.WeightOffset(layer), inputs, outputs, Kernel.Parameters + shape.BiasOffset(layer),
+                    null, x, y, slope, shape.ActivationOf(layer), slab.Lanes);
                 x = y;
             }
 

@@ -29,8 +29,8 @@ public static unsafe partial class Mlp
         var sharedWidth = sharedRows == 0 ? 0 : shared.Length / sharedRows;
         if (sharedWidth > shape.InputWidth || (long)sharedWidth * sharedRows != shared.Length)
             throw new ArgumentException(
-                $"shared has {shared.Length} elements, but {rows} rows with repeat {repeat} need a multiple of {sharedRows} " +
-                $"up to input width {shape.InputWidth} times that.",
+                $"shared has {shared.Length} elements, but {rows} rows with repeat {repeat} need a multiple of " +
+                $"{sharedRows} up to input width {shape.InputWidth} times that.",
                 nameof(shared));
         var ownWidth = shape.InputWidth - sharedWidth;
         Check.Length(

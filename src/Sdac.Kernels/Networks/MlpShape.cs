@@ -20,7 +20,8 @@ public sealed class MlpShape
     {
         if (widths.Length < 2)
             throw new ArgumentException(
-                $"widths has {widths.Length} entries, but a network needs an input and an output width.", nameof(widths));
+                $"widths has {widths.Length} entries, but a network needs an input and an output width.",
+                nameof(widths));
         foreach (var width in widths)
             Check.Positive(nameof(widths), width);
         this.widths = widths.ToArray();
@@ -34,7 +35,8 @@ public sealed class MlpShape
             offset += (widths[layer] + 1L) * widths[layer + 1];
             if (offset > int.MaxValue)
                 throw new ArgumentException(
-                    $"widths ask for more than {int.MaxValue:N0} parameters, which one vector cannot hold.", nameof(widths));
+                    $"widths ask for more than {int.MaxValue:N0} parameters, which one vector cannot hold.",
+                    nameof(widths));
             MaximumWidth = Math.Max(MaximumWidth, Math.Max(widths[layer], widths[layer + 1]));
         }
 

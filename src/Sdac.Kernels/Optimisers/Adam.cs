@@ -9,8 +9,8 @@ public static unsafe class Adam
     private const int Piece = 16384;
 
     /// <summary>
-    /// m' = β₁m + (1-β₁)g, v' = β₂v + (1-β₂)g², p' = p - lr·m̂/(√v̂ + ε), with m̂ = m'/(1-β₁^step) and v̂ = v'/(1-β₂^step).
-    /// All spans have p's length. A result may be the span it replaces.
+    /// m' = β₁m + (1-β₁)g, v' = β₂v + (1-β₂)g², p' = p - lr·m̂/(√v̂ + ε), with m̂ = m'/(1-β₁^step) and v̂ =
+    /// v'/(1-β₂^step). All spans have p's length. A result may be the span it replaces.
     /// </summary>
     /// <param name="p">Parameters.</param>
     /// <param name="m">First moments.</param>

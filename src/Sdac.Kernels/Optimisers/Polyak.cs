@@ -9,7 +9,8 @@ public static unsafe class Polyak
     private const int Piece = 32768;
 
     /// <summary>
-    /// <paramref name="result"/> = (1 - tau)·target + tau·online. All spans have one length; the result may be a source.
+    /// <paramref name="result"/> = (1 - tau)·target + tau·online. All spans have one length; the result may be a
+    /// source.
     /// </summary>
     /// <exception cref="ArgumentException">Unequal lengths.</exception>
     public static void Step(ReadOnlySpan<float> target, ReadOnlySpan<float> online, double tau, Span<float> result)

@@ -17,7 +17,9 @@ public static partial class Philox
             dest[i] = (Bits64(key, offset + i) >> 11) * Unit53;
     }
 
-    /// <summary>Elements offset, offset + 1, .. of the stream's standard normals (Box-Muller within one block).</summary>
+    /// <summary>
+    /// Elements offset, offset + 1, .. of the stream's standard normals (Box-Muller within one block).
+    /// </summary>
     /// <exception cref="ArgumentException">A negative offset.</exception>
     public static void Normal(PhiloxKey key, long offset, Span<double> dest)
     {

@@ -85,7 +85,8 @@ public static unsafe partial class Philox
 
     // The processor multiplies every second lane into 64 bits: once for the even lanes, once for the odd ones.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Multiply(Vector512<uint> a, Vector512<uint> m, out Vector512<uint> high, out Vector512<uint> low)
+    private static void Multiply(
+        Vector512<uint> a, Vector512<uint> m, out Vector512<uint> high, out Vector512<uint> low)
     {
         var even = Avx512F.Multiply(a, m);
         var odd = Avx512F.Multiply((a.AsUInt64() >> 32).AsUInt32(), m);
@@ -95,7 +96,8 @@ public static unsafe partial class Philox
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Multiply(Vector256<uint> a, Vector256<uint> m, out Vector256<uint> high, out Vector256<uint> low)
+    private static void Multiply(
+        Vector256<uint> a, Vector256<uint> m, out Vector256<uint> high, out Vector256<uint> low)
     {
         var even = Avx2.Multiply(a, m);
         var odd = Avx2.Multiply((a.AsUInt64() >> 32).AsUInt32(), m);

@@ -44,8 +44,9 @@ public static partial class Philox
     }
 
     /// <summary>
-    /// Child <paramref name="index"/> of a key: the block at counter (index low, index high with its top bit set). No data
-    /// block has that bit set, so children are independent of the parent's numbers; children of one parent are distinct.
+    /// Child <paramref name="index"/> of a key: the block at counter (index low, index high with its top bit set). No
+    /// data block has that bit set, so children are independent of the parent's numbers; children of one parent are
+    /// distinct.
     /// </summary>
     /// <exception cref="ArgumentException">An index of 2^63 or more.</exception>
     public static PhiloxKey Derive(PhiloxKey parent, ulong index)

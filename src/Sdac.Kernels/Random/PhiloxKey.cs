@@ -1,6 +1,8 @@
 namespace Sdac.Kernels;
 
-/// <summary>Names one stream of random numbers: Philox's two key words and the upper two words of its counter.</summary>
+/// <summary>
+/// Names one stream of random numbers: Philox's two key words and the upper two words of its counter.
+/// </summary>
 /// <param name="K0">First key word.</param>
 /// <param name="K1">Second key word.</param>
 /// <param name="S0">Third counter word.</param>

@@ -88,7 +88,9 @@ internal static class Elementary<TSimd, V>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Clamp(V x) => TSimd.Min(TSimd.Splat(20f), TSimd.Max(TSimd.Splat(-87f), x));
 
-    /// <summary>ln of a positive normal number, absolute error 2e-7 where the result is below 1, else relative.</summary>
+    /// <summary>
+    /// ln of a positive normal number, absolute error 2e-7 where the result is below 1, else relative.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Log(V x)
     {

@@ -41,7 +41,8 @@ internal static class KernelPaths
                 : KernelPath.Portable;
         if (!Enum.TryParse(wanted, ignoreCase: true, out KernelPath path) || !Enum.IsDefined(path))
             throw new InvalidOperationException(
-                $"SDAC_KERNELS is '{wanted}', which is no kernel path: use avx512, avx2, portable or scalar, or unset it.");
+                $"SDAC_KERNELS is '{wanted}', which is no kernel path: " +
+                "use avx512, avx2, portable or scalar, or unset it.");
         if (!IsSupported(path))
             throw new InvalidOperationException(
                 $"SDAC_KERNELS asks for {wanted}, which this processor lacks: unset it or use portable.");

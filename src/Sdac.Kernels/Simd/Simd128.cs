@@ -62,10 +62,12 @@ internal unsafe struct Simd128 : ISimd<Vector128<float>>
     public static Vector128<float> AndNot(Vector128<float> a, Vector128<float> mask) => Vector128.AndNot(a, mask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> AddBits(Vector128<float> a, Vector128<float> b) => (a.AsInt32() + b.AsInt32()).AsSingle();
+    public static Vector128<float> AddBits(Vector128<float> a, Vector128<float> b) =>
+        (a.AsInt32() + b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> SubBits(Vector128<float> a, Vector128<float> b) => (a.AsInt32() - b.AsInt32()).AsSingle();
+    public static Vector128<float> SubBits(Vector128<float> a, Vector128<float> b) =>
+        (a.AsInt32() - b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> ShiftLeft(Vector128<float> a, int count) => (a.AsInt32() << count).AsSingle();
@@ -74,7 +76,8 @@ internal unsafe struct Simd128 : ISimd<Vector128<float>>
     public static Vector128<float> ShiftRight(Vector128<float> a, int count) => (a.AsInt32() >> count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> ShiftRightUnsigned(Vector128<float> a, int count) => (a.AsInt32() >>> count).AsSingle();
+    public static Vector128<float> ShiftRightUnsigned(Vector128<float> a, int count) =>
+        (a.AsInt32() >>> count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Greater(Vector128<float> a, Vector128<float> b) => Vector128.GreaterThan(a, b);

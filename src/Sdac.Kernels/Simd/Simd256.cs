@@ -63,10 +63,12 @@ internal unsafe struct Simd256 : ISimd<Vector256<float>>
     public static Vector256<float> AndNot(Vector256<float> a, Vector256<float> mask) => Vector256.AndNot(a, mask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> AddBits(Vector256<float> a, Vector256<float> b) => (a.AsInt32() + b.AsInt32()).AsSingle();
+    public static Vector256<float> AddBits(Vector256<float> a, Vector256<float> b) =>
+        (a.AsInt32() + b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> SubBits(Vector256<float> a, Vector256<float> b) => (a.AsInt32() - b.AsInt32()).AsSingle();
+    public static Vector256<float> SubBits(Vector256<float> a, Vector256<float> b) =>
+        (a.AsInt32() - b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> ShiftLeft(Vector256<float> a, int count) => (a.AsInt32() << count).AsSingle();
@@ -75,7 +77,8 @@ internal unsafe struct Simd256 : ISimd<Vector256<float>>
     public static Vector256<float> ShiftRight(Vector256<float> a, int count) => (a.AsInt32() >> count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> ShiftRightUnsigned(Vector256<float> a, int count) => (a.AsInt32() >>> count).AsSingle();
+    public static Vector256<float> ShiftRightUnsigned(Vector256<float> a, int count) =>
+        (a.AsInt32() >>> count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Greater(Vector256<float> a, Vector256<float> b) => Vector256.GreaterThan(a, b);

@@ -63,10 +63,12 @@ internal unsafe struct Simd512 : ISimd<Vector512<float>>
     public static Vector512<float> AndNot(Vector512<float> a, Vector512<float> mask) => Vector512.AndNot(a, mask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> AddBits(Vector512<float> a, Vector512<float> b) => (a.AsInt32() + b.AsInt32()).AsSingle();
+    public static Vector512<float> AddBits(Vector512<float> a, Vector512<float> b) =>
+        (a.AsInt32() + b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> SubBits(Vector512<float> a, Vector512<float> b) => (a.AsInt32() - b.AsInt32()).AsSingle();
+    public static Vector512<float> SubBits(Vector512<float> a, Vector512<float> b) =>
+        (a.AsInt32() - b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> ShiftLeft(Vector512<float> a, int count) => (a.AsInt32() << count).AsSingle();
@@ -75,7 +77,8 @@ internal unsafe struct Simd512 : ISimd<Vector512<float>>
     public static Vector512<float> ShiftRight(Vector512<float> a, int count) => (a.AsInt32() >> count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> ShiftRightUnsigned(Vector512<float> a, int count) => (a.AsInt32() >>> count).AsSingle();
+    public static Vector512<float> ShiftRightUnsigned(Vector512<float> a, int count) =>
+        (a.AsInt32() >>> count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Greater(Vector512<float> a, Vector512<float> b) => Vector512.GreaterThan(a, b);

@@ -46,12 +46,15 @@ public static unsafe class Workers
         set
         {
             if (value is < 1 or > MaximumThreads)
-                throw new ArgumentException($"Threads is {value}, but must be from 1 to {MaximumThreads}.", nameof(value));
+                throw new ArgumentException(
+                    $"Threads is {value}, but must be from 1 to {MaximumThreads}.", nameof(value));
             Volatile.Write(ref threads, value);
         }
     }
 
-    /// <summary>Runs <paramref name="body"/> for every block from 0 to <paramref name="blocks"/> - 1 and waits.</summary>
+    /// <summary>
+    /// Runs <paramref name="body"/> for every block from 0 to <paramref name="blocks"/> - 1 and waits.
+    /// </summary>
     public static void For(int blocks, Action<int> body)
     {
         ArgumentNullException.ThrowIfNull(body);
@@ -59,11 +62,15 @@ public static unsafe class Workers
         For(blocks, ref wrapped);
     }
 
-    /// <summary>Runs every block of <paramref name="work"/> and waits. An exception in a block is thrown here.</summary>
+    /// <summary>
+    /// Runs every block of <paramref name="work"/> and waits. An exception in a block is thrown here.
+    /// </summary>
     public static void For<TWork>(int blocks, ref TWork work)
         where TWork : struct, IBlockWork => For(blocks, ref work, Threads);
 
-    /// <summary>The same with at most <paramref name="most"/> threads, for callers who hold scratch memory for so many.</summary>
+    /// <summary>
+    /// The same with at most <paramref name="most"/> threads, for callers who hold scratch memory for so many.
+    /// </summary>
     internal static void For<TWork>(int blocks, ref TWork work, int most)
         where TWork : struct, IBlockWork
     {
@@ -129,7 +136,8 @@ public static unsafe class Workers
     {
         try
         {
-            for (var block = Interlocked.Increment(ref next) - 1; block < blocks; block = Interlocked.Increment(ref next) - 1)
+            int block;
+            while ((block = Interlocked.Increment(ref next) - 1) < blocks)
                 run(work, block, worker);
         }
         catch (Exception exception)
@@ -171,7 +179,8 @@ public static unsafe class Workers
             var now = AwaitJob(seen);
             seen = now;
 
-            // The full fences here and in Share decide: either this thread sees the job closed, or Share sees it active.
+            // The full fences here and in Share decide: either this thread sees the job closed, or Share sees it
+            // active.
             Interlocked.Increment(ref active);
             if (Volatile.Read(ref generation) == now)
             {
@@ -209,7 +218,9 @@ public static unsafe class Workers
         return (now & 1) != 0 && now != seen;
     }
 
-    /// <summary>Takes back this thread's entry among the sleepers, unless somebody has already paid to wake it.</summary>
+    /// <summary>
+    /// Takes back this thread's entry among the sleepers, unless somebody has already paid to wake it.
+    /// </summary>
     private static bool TryUnpark()
     {
         var asleep = Volatile.Read(ref parked);
