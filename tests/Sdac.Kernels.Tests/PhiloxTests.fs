@@ -57,6 +57,28 @@ let ``a float stream takes its words from the blocks as documented`` () =
         Assert.Equal(float32 (words[word] >>> 8) / float32 (1 <<< 24), values[i])
 
 [<Fact>]
+let ``double and integer streams take their words from the blocks as documented`` () =
+    let offset, count = 3_000_000_000_001L, 50
+    let uniform, normal = uniforms64 key offset count, normals64 key offset count
+    let integer = integers 1_000_003 key offset count
+
+    let unit53 (low: uint32, high: uint32) =
+        float (((uint64 high <<< 32) ||| uint64 low) >>> 11) / float (1L <<< 53)
+
+    for i in 0 .. count - 1 do
+        let element = offset + int64 i
+        let index = element / 2L
+        let w = block [ uint32 index; uint32 (index >>> 32); key.S0; key.S1 ] [ key.K0; key.K1 ]
+        let first, second = (w[0], w[1]), (w[2], w[3])
+        let own = if element % 2L = 0L then first else second
+        Assert.Equal(unit53 own, uniform[i])
+        let low, high = own
+        Assert.Equal(int ((bigint high * 4294967296I + bigint low) * 1_000_003I >>> 64), integer[i])
+        let radius = sqrt (-2.0 * log (unit53 first + 1.0 / float (1L <<< 53)))
+        let wave = if element % 2L = 0L then cos else sin
+        Assert.Equal(radius * wave (2.0 * Math.PI * unit53 second), normal[i], 12)
+
+[<Fact>]
 let ``float normals are Box-Muller transforms of the paired words`` () =
     let raw = uniforms key 0L 6400
     let got = normals key 0L 6400

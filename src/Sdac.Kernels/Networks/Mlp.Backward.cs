@@ -124,7 +124,10 @@ public static unsafe partial class Mlp
         public float* Packed;
         public float* Zeros;
 
-        /// <summary>Layer after layer, panels of 32 columns: [column panel, row, 32].</summary>
+        /// <summary>
+        /// Layer after layer, panels of 32 columns: [column panel, row, 32]. Columns past the layer's width are left as
+        /// they are: their sums are computed and dropped.
+        /// </summary>
         public float* Deltas;
         public int Rows;
         public float* Scratch;
@@ -182,8 +185,6 @@ public static unsafe partial class Mlp
                 var columns = Math.Min(Panel.Rows, width - first);
                 var to = deltas + ((nint)first * Rows) + ((nint)slab.First * Panel.Rows);
                 Transposition.Run(dy + (first * Panel.Rows), Panel.Rows, columns, slab.Lanes, to, Panel.Rows);
-                for (var row = 0; columns < Panel.Rows && row < slab.Lanes; row++)
-                    new Span<float>(to + (row * Panel.Rows) + columns, Panel.Rows - columns).Clear();
             }
         }
     }
