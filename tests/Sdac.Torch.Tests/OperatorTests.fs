@@ -22,5 +22,5 @@ let ``libtorch knows every operator that the API calls`` () =
 
 [<Fact>]
 let ``an unknown operator is reported by its name`` () =
-    let message = Support.messageOf (fun () -> Op("no_such_operator", "").Find() |> ignore)
+    let message = Support.messageOf (fun () -> Op("no_such_operator", "", false).Find() |> ignore)
     Assert.Contains("aten::no_such_operator", message)

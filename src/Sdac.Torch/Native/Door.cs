@@ -30,7 +30,8 @@ internal static unsafe partial class Door
 
     [DllImport(Library)]
     internal static extern nint sdac_operator(
-        [MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string overload);
+        [MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string overload,
+        int inOrder);
 
     [DllImport(Library)]
     internal static extern int sdac_call(nint op, NativeValue* args, int count, NativeValue* results, int capacity);

@@ -6,7 +6,12 @@ namespace TorchSharp.Native;
 /// One operator of libtorch, found by name and overload on first use and called through the dispatcher.
 /// Trailing arguments left out take the defaults of the operator's schema.
 /// </summary>
-internal sealed unsafe class Op(string name, string overload = "")
+/// <param name="name">As in libtorch's schema, without the namespace.</param>
+/// <param name="overload">As in libtorch's schema, after the dot.</param>
+/// <param name="inOrder">
+/// Run on one thread: the parallel form adds up in an order, and so to bits, that depend on the number of threads.
+/// </param>
+internal sealed unsafe class Op(string name, string overload = "", bool inOrder = false)
 {
     private const int MaxArguments = 8;
 
@@ -22,7 +27,7 @@ internal sealed unsafe class Op(string name, string overload = "")
     {
         if (handle == 0)
         {
-            var found = Door.sdac_operator("aten::" + name, overload);
+            var found = Door.sdac_operator("aten::" + name, overload, inOrder ? 1 : 0);
             if (found == 0) throw Door.Error();
             handle = found;
         }

@@ -9,7 +9,7 @@ internal static partial class Ops
     internal static readonly Op cat = new("cat");
     internal static readonly Op column_stack = new("column_stack");
     internal static readonly Op dstack = new("dstack");
-    internal static readonly Op einsum = new("einsum");
+    internal static readonly Op einsum = new("einsum", inOrder: true);
     internal static readonly Op hstack = new("hstack");
     internal static readonly Op meshgrid_indexing = new("meshgrid", "indexing");
     internal static readonly Op promote_types = new("promote_types");

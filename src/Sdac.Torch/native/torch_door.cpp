@@ -24,6 +24,14 @@
 #include <string>
 #include <vector>
 
+// Of whichever OpenMP runtime and BLAS libtorch brings along; null where there is none of that name.
+extern "C" {
+int omp_get_max_threads() __attribute__((weak));
+void omp_set_num_threads(int) __attribute__((weak));
+int openblas_get_parallel() __attribute__((weak));
+void openblas_set_num_threads(int) __attribute__((weak));
+}
+
 #define SDAC_EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {
@@ -158,6 +166,40 @@ Value from_ivalue(c10::IValue &&value) {
     TORCH_CHECK(false, "a result of kind ", value.tagKind(), " cannot be handed over");
 }
 
+// One operator, and whether its parallel form adds up in an order that depends on the number of threads.
+struct Operator {
+    c10::OperatorHandle handle;
+    bool in_order;
+};
+
+// Runs libtorch's own loops and its BLAS on the calling thread alone, so that sums have the same bits whatever the
+// number of threads.
+class InOrder {
+  public:
+    explicit InOrder(bool wanted) {
+        if (!wanted || omp_set_num_threads == nullptr || omp_get_max_threads == nullptr) return;
+        at::get_num_threads(); // the first call on a thread sets what is set here
+        before_ = omp_get_max_threads();
+        omp_set_num_threads(1);
+    }
+    ~InOrder() {
+        if (before_ != 0) omp_set_num_threads(before_);
+    }
+    InOrder(const InOrder &) = delete;
+    InOrder &operator=(const InOrder &) = delete;
+
+  private:
+    int before_ = 0;
+};
+
+// OpenBLAS's pthread build has threads of its own, which fight with OpenMP's and heed no one else's settings.
+__attribute__((constructor)) void one_thread_pool() {
+    constexpr int with_pthreads = 1;
+    if (openblas_get_parallel != nullptr && openblas_set_num_threads != nullptr &&
+        openblas_get_parallel() == with_pthreads)
+        openblas_set_num_threads(1);
+}
+
 c10::Device device_of(int64_t type, int64_t index) {
     return c10::Device(static_cast<c10::DeviceType>(type), static_cast<c10::DeviceIndex>(index));
 }
@@ -176,29 +218,31 @@ SDAC_EXPORT void sdac_free(void *memory) { std::free(memory); }
 
 // ---- operators
 
-SDAC_EXPORT const void *sdac_operator(const char *name, const char *overload) {
+SDAC_EXPORT const void *sdac_operator(const char *name, const char *overload, int32_t in_order) {
     const void *found = nullptr;
     guarded([&] {
-        found = new c10::OperatorHandle(c10::Dispatcher::singleton().findSchemaOrThrow(name, overload));
+        found = new Operator{c10::Dispatcher::singleton().findSchemaOrThrow(name, overload), in_order != 0};
         return 0;
     });
     return found;
 }
 
 // Returns the number of results, of which the first `capacity` were written; -1 on failure.
-SDAC_EXPORT int32_t sdac_call(const c10::OperatorHandle *op, const Value *args, int32_t count, Value *results,
-                              int32_t capacity) {
+SDAC_EXPORT int32_t sdac_call(const Operator *op, const Value *args, int32_t count, Value *results, int32_t capacity) {
     thread_local torch::jit::Stack stack; // reused: a call allocates nothing of its own
     auto status = guarded([&] {
         stack.clear();
-        const auto &schema = op->schema();
+        const auto &schema = op->handle.schema();
         const auto expected = schema.arguments().size();
         for (auto i = static_cast<int32_t>(expected); i < count; i++)
             TORCH_CHECK(args[i].tag == kDefault, schema.name(), " takes no more than ", expected, " arguments");
         constexpr Value absent{kDefault, 0, 0};
         for (size_t i = 0; i < expected; i++)
             stack.push_back(to_ivalue(i < static_cast<size_t>(count) ? args[i] : absent, schema, i));
-        op->callBoxed(stack);
+        {
+            const InOrder guard(op->in_order);
+            op->handle.callBoxed(stack);
+        }
         const auto produced = static_cast<int32_t>(stack.size());
         for (int32_t i = 0; i < produced && i < capacity; i++) results[i] = from_ivalue(std::move(stack[i]));
         return produced;
@@ -290,6 +334,7 @@ SDAC_EXPORT int32_t sdac_grad(const int64_t *outputs, int64_t output_count, cons
                               const int64_t *output_gradients, int64_t gradient_count, int32_t retain_graph,
                               int32_t create_graph, int32_t allow_unused, int64_t *gradients) {
     return guarded([&] {
+        const InOrder guard(true);
         auto result = torch::autograd::grad(borrow_all(outputs, output_count), borrow_all(inputs, input_count),
                                             borrow_all(output_gradients, gradient_count), retain_graph != 0,
                                             create_graph != 0, allow_unused != 0);
@@ -302,6 +347,7 @@ SDAC_EXPORT int32_t sdac_backward(const int64_t *tensors, int64_t tensor_count, 
                                   int64_t gradient_count, const int64_t *inputs, int64_t input_count,
                                   int32_t retain_graph, int32_t create_graph) {
     return guarded([&] {
+        const InOrder guard(true);
         torch::autograd::backward(borrow_all(tensors, tensor_count), borrow_all(gradients, gradient_count),
                                   retain_graph != 0, create_graph != 0, borrow_all(inputs, input_count));
         return 0;
