@@ -104,6 +104,10 @@ module Main =
         | :? DllNotFoundException ->
             let text = error.Message.Split('\n')[0]
             $"a native library is missing ({text}): run `./build.sh setup`", (Missing "").ExitCode
+        | :? ArgumentException as error ->
+            // .NET appends the name of a parameter, which means nothing to a user
+            let added = $" (Parameter '{error.ParamName}')"
+            error.Message.Replace(added, "").Replace("\n", " ").Trim(), (Settings "").ExitCode
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
         | _ -> error.Message.Replace("\r", "").Replace("\n", " ").Trim(), 1
 

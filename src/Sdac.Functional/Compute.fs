@@ -92,6 +92,11 @@ module Tensors =
     let cat (dim: int) (ts: Tensor list) : Tensor = torch.cat (List.toArray ts, int64 dim)
     let scalar (t: Tensor) : float = float (t.item<float32> ())
 
+    /// The Euclidean norm of all entries.
+    let norm (t: Tensor) : float =
+        use scope = torch.NewDisposeScope()
+        sqrt (scalar (t.square().sum ()))
+
     /// Runs `f` in a dispose scope of its own: every tensor made inside is freed, but for those that `keep` names
     /// in the result, which become the caller's own (outside any scope).
     let owning (keep: 'r -> Tensor list) (f: unit -> 'r) : 'r =

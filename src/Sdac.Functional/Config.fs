@@ -167,4 +167,4 @@ module Config =
     let validate (c: Config) : Config =
         match problems c with
         | [] -> c
-        | found -> invalidArg (nameof c) ("impossible settings: " + String.concat "; " found)
+        | found -> raise (System.ArgumentException("impossible settings: " + String.concat "; " found))

@@ -38,8 +38,12 @@ type Metrics =
     { Q1Loss: float
       Q2Loss: float
       Q1Mean: float
+      /// Euclidean norms of the parameter gradients
+      Q1GradientNorm: float
+      Q2GradientNorm: float
       /// None where the policy was not moved
       PolicyLoss: float option
+      PolicyGradientNorm: float option
       /// The largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same.
       /// None where the policy was not moved
       WeightConcentration: float option
@@ -252,7 +256,10 @@ module Sdac =
             { Q1Loss = nan
               Q2Loss = nan
               Q1Mean = nan
+              Q1GradientNorm = nan
+              Q2GradientNorm = nan
               PolicyLoss = None
+              PolicyGradientNorm = None
               WeightConcentration = None
               Lambda = state.Temperature.Lambda
               Entropy = Temperature.entropy model.ActionDim state.Temperature } }
@@ -269,10 +276,10 @@ module Sdac =
             let struct (q, optimiser) =
                 Adam.step model.Compute (Model.adam model) model.Config.LearningRate gradient q optimiser
 
-            struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean)
+            struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean, Tensors.norm gradient)
 
-        let struct (q1, q1Adam, loss1, mean1) = learn u.State.Q1 u.State.Q1Adam
-        let struct (q2, q2Adam, loss2, _) = learn u.State.Q2 u.State.Q2Adam
+        let struct (q1, q1Adam, loss1, mean1, norm1) = learn u.State.Q1 u.State.Q1Adam
+        let struct (q2, q2Adam, loss2, _, norm2) = learn u.State.Q2 u.State.Q2Adam
 
         { u with
             Next =
@@ -285,7 +292,9 @@ module Sdac =
                 { u.Metrics with
                     Q1Loss = loss1
                     Q2Loss = loss2
-                    Q1Mean = mean1 } }
+                    Q1Mean = mean1
+                    Q1GradientNorm = norm1
+                    Q2GradientNorm = norm2 } }
 
     /// Samples the new action on obs, on the updates that move the policy.
     let reverseSample (u: Update) : Update =
@@ -324,6 +333,7 @@ module Sdac =
             Metrics =
                 { u.Metrics with
                     PolicyLoss = Some(Tensors.scalar loss)
+                    PolicyGradientNorm = Some(Tensors.norm gradient)
                     WeightConcentration = Some(Tensors.scalar (concentration.mean ())) } }
 
     let private moveTemperature (u: Update) : Update =

@@ -1,0 +1,100 @@
+// Trains a policy:  ./build.sh train        or        dotnet fsi --exec scripts/train.fsx --help
+#load "sdac.fsx"
+
+open System
+open Argu
+open Sdac
+open Sdac.Experiments
+
+type Arguments =
+    | [<AltCommandLine("-p")>] Preset of NAME: string
+    | Task of NAME: string
+    | [<AltCommandLine("-s")>] Seed of INTEGER: int64
+    | [<AltCommandLine("-o")>] Out of FOLDER: string
+    | Iterations of COUNT: int64
+    | Envs of COUNT: int
+    | Config of FILE: string
+    | Set of NAME_EQUALS_VALUE: string
+    | Option of NAME_EQUALS_VALUE: string
+    | Device of NAME: string
+    | Kernels of ON_OR_OFF: string
+    | Threads of COUNT: int
+    | Overwrite
+    | Quiet
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Preset _ -> "where to start: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), paper (the published settings); default quick"
+            | Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
+            | Seed _ -> "the seed of all randomness, default 0"
+            | Out _ -> "the run folder to make; default runs/TASK-PRESET-seedSEED"
+            | Iterations _ -> "updates; default the preset's"
+            | Envs _ -> "environments stepped together; default the preset's"
+            | Config _ -> "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
+            | Set _ -> "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
+            | Option _ -> "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
+            | Device _ -> "cpu (default), cuda or cuda:N"
+            | Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
+            | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
+            | Overwrite -> "replace the run that the folder holds"
+            | Quiet -> "no progress, only the summary"
+
+let split (option: string) (text: string) =
+    match text.IndexOf '=' with
+    | -1 -> Errors.fail (Usage $"{option} {text} lacks a value: write {option} NAME=VALUE")
+    | at -> text.Substring(0, at), text.Substring(at + 1)
+
+let specification (results: ParseResults<Arguments>) (preset: Spec) =
+    let spec =
+        match results.TryGetResult Config with
+        | Some file -> Spec.parse file preset (Files.readText file)
+        | None -> preset
+
+    let kernels (text: string) =
+        match text with
+        | "on" -> true
+        | "off" -> false
+        | other -> Errors.fail (Usage $"--kernels is '{other}': write on or off")
+
+    let change value f (e: Experiment) = Option.fold f e value
+
+    let experiment =
+        spec.Experiment
+        |> change (results.TryGetResult Task) (fun e task -> { e with Task = task })
+        |> change (results.TryGetResult Seed) (fun e seed -> Experiment.seed seed e)
+        |> change (results.TryGetResult Iterations) (fun e count -> Experiment.iterations count e)
+        |> change (results.TryGetResult Envs) (fun e count -> Experiment.configure (fun c -> { c with Environments = count }) e)
+        |> change (results.TryGetResult Device) (fun e device -> Experiment.device device e)
+        |> change (results.TryGetResult Kernels) (fun e text -> Experiment.kernels (kernels text) e)
+
+    let experiment =
+        results.GetResults Option
+        |> List.map (split "--option")
+        |> List.fold (fun e (name, value) -> Experiment.option name value e) experiment
+
+    results.GetResults Set
+    |> List.map (split "--set")
+    |> List.fold (fun spec (name, value) -> Json.set spec name value) { spec with Experiment = experiment }
+
+let main () =
+    let parser = ArgumentParser.Create<Arguments>(programName = "train.fsx")
+    let results = parser.ParseCommandLine fsi.CommandLineArgs[1..]
+    let preset = results.GetResult(Preset, "quick")
+    let spec = specification results (Presets.find preset)
+    let e = spec.Experiment
+    let out = results.GetResult(Out, $"runs/{e.Task}-{preset}-seed{e.Seed}")
+    let threads = results.GetResult(Threads, Environment.ProcessorCount)
+
+    Runner.run
+        spec
+        (Pipeline.collect >> Pipeline.evaluateQ >> Pipeline.reverseSample >> Pipeline.rssmUpdate)
+        out
+        (results.Contains Overwrite)
+        threads
+        (results.Contains Quiet)
+    |> ignore
+
+    0
+
+exit (Main.run "train.fsx" main)

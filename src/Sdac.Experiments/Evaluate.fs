@@ -1,0 +1,41 @@
+namespace Sdac.Experiments
+
+open Sdac
+
+/// Playing the checkpoint of a run again.
+[<RequireQualifiedAccess>]
+module Evaluate =
+    let private restore (model: Model) (task: string) (folder: RunFolder) (checkpoint: string option) =
+        match checkpoint with
+        | Some path -> struct (path, Checkpoint.load model task path, [])
+        | None -> Checkpoint.newest model task folder
+
+    /// Plays episodes with a checkpoint of the run in `path` and prints each, their mean and deviation. With the run's own
+    /// seed and number of episodes this repeats the run's final evaluation.
+    let run (path: string) (checkpoint: string option) (episodes: int) (seed: int64 option) (threads: int) : unit =
+        if episodes < 1 then
+            Errors.fail (Usage $"--episodes is {episodes}; it must be at least 1")
+
+        let folder = RunFolder.openExisting path
+        let complete = snd (List.head Presets.all)
+        let spec = Files.readText folder.Spec |> Spec.parse folder.Spec complete |> Spec.validate
+        let e = spec.Experiment
+        let model = Runner.model e
+        Machine.useThreads model.Compute threads
+        let struct (file, state, complaints) = restore model e.Task folder checkpoint
+
+        for complaint in complaints do
+            eprintfn $"warning: {complaint}; an older checkpoint is used"
+
+        try
+            let played = Runner.evaluate e model state episodes (defaultArg seed e.Seed)
+            let score = Score.ofEpisodes played
+            printfn $"{e.Task}, {file}, update {state.Updates}"
+
+            for i, episode in Array.indexed played do
+                printfn $"  episode {i + 1, 3}: return {episode.Return, 10:F2}, {episode.Length} steps"
+
+            printfn
+                $"mean {score.Mean:F2}, deviation {score.Deviation:F2}, lowest {score.Lowest:F2}, highest {score.Highest:F2} over {episodes} episodes"
+        finally
+            TrainState.dispose state

@@ -1,0 +1,311 @@
+namespace Sdac.Experiments
+
+open System
+open System.Collections.Generic
+open System.Diagnostics
+open Sdac
+
+/// Returns of an evaluation.
+type Score =
+    { Mean: float
+      /// Over the episodes (population)
+      Deviation: float
+      Lowest: float
+      Highest: float
+      Episodes: int }
+
+/// The end of a run, as written to summary.json.
+type Summary =
+    { Task: string
+      Seed: int64
+      Iterations: int64
+      EnvSteps: int64
+      Final: Score
+      BestMean: float
+      BestAtEnvSteps: int64
+      /// Mean return of the last training episodes, exploration noise included
+      RecentTrainingReturn: float
+      Lambda: float
+      Checkpoint: string
+      WallClockSeconds: float
+      PeakMemoryMiB: float }
+
+[<RequireQualifiedAccess>]
+module Score =
+    let ofEpisodes (episodes: Episode[]) =
+        let returns = episodes |> Array.map _.Return
+        let mean = Array.average returns
+
+        { Mean = mean
+          Deviation = sqrt (returns |> Array.averageBy (fun r -> (r - mean) * (r - mean)))
+          Lowest = Array.min returns
+          Highest = Array.max returns
+          Episodes = returns.Length }
+
+/// The effects around the pure pipeline: logs, evaluations, checkpoints, the summary.
+[<RequireQualifiedAccess>]
+module Runner =
+    /// Training episodes that "recent return" averages.
+    [<Literal>]
+    let private Recent = 20
+
+    // Beside the streams that the pipeline takes from the root key (small numbers).
+    let private evaluationStream = 1_000_000L
+
+    let private compute (e: Experiment) = Compute.create e.Device e.Kernels
+
+    let private arena (e: Experiment) episodes =
+        Environment.create e.Task e.TaskOptions episodes
+
+    /// The networks and coefficients of an experiment.
+    let model (e: Experiment) : Model =
+        use environment = arena e 1
+        Model.create (compute e) environment.ObsDim environment.ActionDim e.Config
+
+    /// Plays `episodes` episodes without exploration noise; the starts depend on the seed alone.
+    let evaluate (e: Experiment) (model: Model) (state: TrainState) (episodes: int) (seed: int64) : Episode[] =
+        use environment = arena e episodes
+        Evaluation.run model environment (Key.ofSeed seed |> Key.foldIn evaluationStream) state
+
+    let private notFinite (step: Step) =
+        let m = step.Metrics
+
+        [ match m with
+          | Some m ->
+              "the loss of critic 1", m.Q1Loss
+              "the loss of critic 2", m.Q2Loss
+              "the gradient of critic 1", m.Q1GradientNorm
+              "the gradient of critic 2", m.Q2GradientNorm
+
+              match m.PolicyLoss, m.PolicyGradientNorm with
+              | Some loss, Some norm ->
+                  "the policy loss", loss
+                  "the gradient of the policy", norm
+              | _ -> ()
+          | None -> () ]
+        |> List.tryFind (fun (_, value) -> not (Double.IsFinite value))
+
+    /// The last good checkpoint, for messages.
+    let private lastGood (folder: RunFolder) =
+        match Checkpoint.list folder with
+        | newest :: _ -> $"the last good checkpoint is {newest}"
+        | [] -> "no checkpoint had been written"
+
+    let private checkFinite (folder: RunFolder) (step: Step) =
+        match notFinite step with
+        | Some(name, value) ->
+            Errors.fail (
+                Diverged
+                    $"{name} is {value} at iteration {step.Iteration} on {step.Environment.Task}; {lastGood folder}; lower learningRate or qScale"
+            )
+        | None -> ()
+
+    /// What the environments refuse (a diverging simulation, an action that is not finite) stops the run with its place.
+    let private stepping (folder: RunFolder) (iteration: int64) (advance: unit -> Step) =
+        try
+            advance ()
+        with
+        | :? Sdac.Mujoco.SimulationException as error ->
+            Errors.fail (Diverged $"{error.Message.TrimEnd('.')} (iteration {iteration}); {lastGood folder}")
+
+    let private updateFigures (step: Step) (m: Metrics) =
+        let optional name value =
+            value |> Option.map (fun v -> name, Value v) |> Option.toList
+
+        [ "kind", Label "update"
+          "iteration", Count step.Iteration
+          "envSteps", Count step.EnvSteps
+          "q1Loss", Value m.Q1Loss
+          "q2Loss", Value m.Q2Loss
+          "q1Mean", Value m.Q1Mean
+          "q1GradientNorm", Value m.Q1GradientNorm
+          "q2GradientNorm", Value m.Q2GradientNorm
+          yield! optional "policyLoss" m.PolicyLoss
+          yield! optional "policyGradientNorm" m.PolicyGradientNorm
+          yield! optional "weightConcentration" m.WeightConcentration
+          "lambda", Value m.Lambda
+          "entropy", Value m.Entropy ]
+
+    let private episodeFigures (step: Step) (e: Episode) =
+        [ "kind", Label "episode"
+          "iteration", Count step.Iteration
+          "envSteps", Count step.EnvSteps
+          "return", Value e.Return
+          "length", Count(int64 e.Length) ]
+
+    let private evaluationFigures (step: Step) (score: Score) (episodes: Episode[]) =
+        [ "kind", Label "evaluation"
+          "iteration", Count step.Iteration
+          "envSteps", Count step.EnvSteps
+          "mean", Value score.Mean
+          "deviation", Value score.Deviation
+          "returns", Values [ for e in episodes -> e.Return ] ]
+
+    let private due every (iteration: int64) = every > 0L && iteration % every = 0L
+
+    /// Draws the learning curve of a run folder from its metrics; a sentence where there is no picture.
+    let drawCurve (folder: RunFolder) (e: Experiment) : Result<unit, string> =
+        let lines = Metrics.read folder.Metrics
+        let ofKind kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.toArray
+        let figure name (line: Map<string, Figure>) = Metrics.number line[name] |> Option.defaultValue nan
+        let steps line = int64 (figure "envSteps" line)
+        let episodes = ofKind "episode" |> Array.map (fun l -> steps l, figure "return" l)
+        let evaluations = ofKind "evaluation" |> Array.map (fun l -> steps l, figure "mean" l, figure "deviation" l)
+        let c = e.Config
+
+        let subtitle =
+            $"SDAC, seed {e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
+
+        Plot.learningCurve e.Task subtitle episodes evaluations
+        |> Plot.save folder.CurveSpec folder.Curve
+
+    let private peakMemory () =
+        use self = Process.GetCurrentProcess()
+        float self.PeakWorkingSet64 / 1048576.0
+
+    let private memory () = float Environment.WorkingSet / 1048576.0
+
+    let private warmUp (quiet: bool) (step: Step) =
+        if not quiet then
+            printfn $"{step.Environment.Task}: {step.Model.Config.WarmUp:N0} random transitions first"
+
+        Pipeline.warm step
+
+    /// Trains as `spec` says, in `folder`: metrics, timings, checkpoints, summary, learning curve. The caller has set the threads
+    /// (`Machine.useThreads`) and locked the folder.
+    let train (spec: Spec) (stages: Stage) (folder: RunFolder) (quiet: bool) : Summary =
+        let e = spec.Experiment
+        let clock = Stopwatch.StartNew()
+        let first = Pipeline.start e
+        use environment = first.Environment
+        use arena = arena e spec.EvaluationEpisodes
+        use metrics = LineWriter.Create folder.Metrics
+        use timings = LineWriter.Create folder.Timings
+        let recent = Queue<float>()
+        let evaluations = ResizeArray<int64 * Score>()
+        let mutable step = first
+        let mutable evaluating = 0.0
+
+        let recentReturn () =
+            if recent.Count = 0 then nan else Seq.average recent
+
+        let evaluate () =
+            let began = clock.Elapsed.TotalSeconds
+            let key = Key.ofSeed e.Seed |> Key.foldIn evaluationStream
+            let episodes = Evaluation.run step.Model arena key step.State
+            let score = Score.ofEpisodes episodes
+            metrics.Write(evaluationFigures step score episodes)
+            evaluations.Add(step.EnvSteps, score)
+            evaluating <- evaluating + clock.Elapsed.TotalSeconds - began
+            score
+
+        let writeTimings stepsPerSecond =
+            timings.Write
+                [ "iteration", Count step.Iteration
+                  "seconds", Value clock.Elapsed.TotalSeconds
+                  "envStepsPerSecond", Value stepsPerSecond
+                  "evaluationSeconds", Value evaluating
+                  "memoryMiB", Value(memory ()) ]
+
+        try
+            step <- stepping folder 0L (fun () -> warmUp quiet step)
+            let warm = clock.Elapsed.TotalSeconds
+            let mutable policyLoss = nan
+
+            Progress.run quiet e.Iterations 0L (fun report ->
+                while step.Iteration < e.Iterations do
+                    step <- stepping folder step.Iteration (fun () -> Pipeline.consume stages step)
+                    checkFinite folder step
+
+                    for episode in step.Episodes do
+                        metrics.Write(episodeFigures step episode)
+                        recent.Enqueue episode.Return
+
+                        if recent.Count > Recent then
+                            recent.Dequeue() |> ignore
+
+                    match step.Metrics with
+                    | None -> ()
+                    | Some m ->
+                        policyLoss <- Option.defaultValue policyLoss m.PolicyLoss
+                        let training = clock.Elapsed.TotalSeconds - warm - evaluating
+                        let rate = float step.EnvSteps / training
+
+                        if due spec.LogEvery step.Iteration then
+                            metrics.Write(updateFigures step m)
+                            writeTimings rate
+
+                        report
+                            { Iteration = step.Iteration
+                              EnvSteps = step.EnvSteps
+                              StepsPerSecond = rate
+                              RecentReturn = recentReturn ()
+                              CriticLoss = m.Q1Loss
+                              PolicyLoss = policyLoss
+                              Lambda = m.Lambda }
+
+                    if due spec.EvaluateEvery step.Iteration && step.Iteration < e.Iterations then
+                        evaluate () |> ignore
+
+                    if due spec.CheckpointEvery step.Iteration && step.Iteration < e.Iterations then
+                        metrics.Flush true
+                        Checkpoint.save folder spec.CheckpointsKept step |> ignore)
+
+            let final = evaluate ()
+            let checkpoint = Checkpoint.save folder spec.CheckpointsKept step
+            let bestAt, best = evaluations |> Seq.maxBy (fun (_, score) -> score.Mean)
+
+            let summary =
+                { Task = e.Task
+                  Seed = e.Seed
+                  Iterations = step.Iteration
+                  EnvSteps = step.EnvSteps
+                  Final = final
+                  BestMean = best.Mean
+                  BestAtEnvSteps = bestAt
+                  RecentTrainingReturn = recentReturn ()
+                  Lambda = step.State.Temperature.Lambda
+                  Checkpoint = IO.Path.GetRelativePath(folder.Path, checkpoint)
+                  WallClockSeconds = clock.Elapsed.TotalSeconds
+                  PeakMemoryMiB = peakMemory () }
+
+            metrics.Flush true
+            timings.Flush true
+            Files.writeText folder.Summary (Json.print summary + "\n")
+            summary
+        finally
+            TrainState.dispose step.State
+
+    /// A whole run from nothing: folder, specification, training, curve, summary table.
+    let run (spec: Spec) (stages: Stage) (out: string) (overwrite: bool) (threads: int) (quiet: bool) : Summary =
+        let spec = Spec.validate spec
+        Machine.useThreads (compute spec.Experiment) threads
+        // before a folder is made or emptied: settings that the task refuses
+        model spec.Experiment |> ignore
+        let folder = RunFolder.create out overwrite
+        use _ = RunFolder.lock folder
+        Files.writeText folder.Spec (Spec.print spec)
+        Files.writeText folder.Machine (Json.print (Machine.describe ()) + "\n")
+        let summary = train spec stages folder quiet
+
+        let picture =
+            match drawCurve folder spec.Experiment with
+            | Ok() -> folder.Curve
+            | Error sentence -> $"no picture: {sentence}"
+
+        let show (value: float) = Number.display value
+
+        Progress.summaryTable
+            $"{summary.Task}, seed {summary.Seed}"
+            [ "final evaluation", $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
+              "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
+              "best evaluation", $"{show summary.BestMean} at {summary.BestAtEnvSteps:N0} environment steps"
+              "training, last episodes", show summary.RecentTrainingReturn
+              "iterations, environment steps", $"{summary.Iterations:N0}, {summary.EnvSteps:N0}"
+              "λ", show summary.Lambda
+              "wall-clock", $"{summary.WallClockSeconds:F0} s"
+              "peak memory", $"{summary.PeakMemoryMiB:F0} MiB"
+              "run folder", out
+              "learning curve", picture ]
+
+        summary

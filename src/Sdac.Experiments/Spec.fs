@@ -1,0 +1,128 @@
+namespace Sdac.Experiments
+
+open Sdac
+
+/// Everything that decides the results of a run, with its seed. Printed into the run folder, parsed from --config.
+type Spec =
+    {
+        /// Version of this record's layout
+        Schema: int
+        Experiment: Experiment
+        /// Iterations between evaluations; 0 evaluates at the end only
+        EvaluateEvery: int64
+        /// Episodes of an evaluation, played without exploration noise
+        EvaluationEpisodes: int
+        /// Iterations between checkpoints; 0 writes one at the end only
+        CheckpointEvery: int64
+        /// Checkpoints that stay on disk, the newest
+        CheckpointsKept: int
+        /// Iterations between lines of update metrics
+        LogEvery: int64
+    }
+
+[<RequireQualifiedAccess>]
+module Spec =
+    /// The layout that this program writes and reads.
+    [<Literal>]
+    let Schema = 1
+
+    /// A specification around an experiment, with the usual schedules.
+    let create (experiment: Experiment) =
+        { Schema = Schema
+          Experiment = experiment
+          EvaluateEvery = max 1L (experiment.Iterations / 20L)
+          EvaluationEpisodes = 20
+          CheckpointEvery = max 1L (experiment.Iterations / 10L)
+          CheckpointsKept = 3
+          LogEvery = max 1L (experiment.Iterations / 500L) }
+
+    /// The specification itself, or a Settings failure that names all that is impossible in it.
+    let validate (spec: Spec) =
+        let e = spec.Experiment
+
+        let problems =
+            [ if spec.Schema <> Schema then
+                  $"schema is {spec.Schema}; this version reads {Schema}"
+              if e.Iterations < 1L then
+                  $"iterations is {e.Iterations}; it must be at least 1"
+              if spec.EvaluateEvery < 0L then
+                  $"evaluateEvery is {spec.EvaluateEvery}; it must be at least 0"
+              if spec.EvaluationEpisodes < 1 then
+                  $"evaluationEpisodes is {spec.EvaluationEpisodes}; it must be at least 1"
+              if spec.CheckpointEvery < 0L then
+                  $"checkpointEvery is {spec.CheckpointEvery}; it must be at least 0"
+              if spec.CheckpointsKept < 1 then
+                  $"checkpointsKept is {spec.CheckpointsKept}; it must be at least 1"
+              if spec.LogEvery < 1L then
+                  $"logEvery is {spec.LogEvery}; it must be at least 1"
+              yield! Config.problems e.Config ]
+
+        match problems with
+        | [] -> spec
+        | problems -> Errors.fail (Settings("impossible settings: " + String.concat "; " problems))
+
+    /// Reads a specification; what the text leaves out is taken from `complete`. `place` names the text in messages.
+    let parse (place: string) (complete: Spec) (text: string) : Spec = Json.parseOver place complete text
+
+    let print (spec: Spec) = Json.print spec + "\n"
+
+/// Named starting points.
+[<RequireQualifiedAccess>]
+module Presets =
+    /// InvertedPendulum-v4 in a minute or two: small networks, few particles, sharper weights (QScale 20 at λ ≈ 1), faster targets.
+    let private quick =
+        let experiment =
+            Experiment.sdac "InvertedPendulum-v4"
+            |> Experiment.iterations 15_000L
+            |> Experiment.configure (fun published ->
+                { published with
+                    Hidden = [ 64; 64 ]
+                    BatchSize = 128
+                    Timesteps = 10
+                    Particles = 8
+                    MonteCarloDraws = 16
+                    QScale = 20.0
+                    InitialTemperature = 1.0
+                    LearningRate = 1e-3
+                    PolicyLearningRateEnd = 1e-4
+                    PolicyDecayBegin = 5_000L
+                    PolicyDecayLength = 5_000L
+                    Tau = 0.02
+                    PolicyDelay = 1
+                    Environments = 2
+                    WarmUp = 1_000
+                    BufferCapacity = 100_000 })
+
+        { Spec.create experiment with EvaluateEvery = 1_000L }
+
+    /// HalfCheetah-v4 on two cores: 100,000 environment steps.
+    let private laptop =
+        let experiment =
+            Experiment.sdac "HalfCheetah-v4"
+            |> Experiment.iterations 50_000L
+            |> Experiment.configure (fun published ->
+                { published with
+                    Hidden = [ 128; 128 ]
+                    Timesteps = 10
+                    Particles = 4
+                    MonteCarloDraws = 16
+                    InitialTemperature = 1.0
+                    LearningRate = 1e-3
+                    PolicyLearningRateEnd = 3e-4
+                    Tau = 0.01
+                    Environments = 4
+                    UpdatesPerStep = 2
+                    WarmUp = 10_000 })
+
+        { Spec.create experiment with EvaluateEvery = 2_500L; EvaluationEpisodes = 5 }
+
+    /// The published configuration, 200,000 updates = 1,000,000 environment steps.
+    let private paper = Spec.create (Experiment.sdac "HalfCheetah-v4")
+
+    let all = [ "quick", quick; "laptop", laptop; "paper", paper ]
+
+    /// The preset of that name; an unknown one is a Settings failure that names the nearest.
+    let find (name: string) =
+        match List.tryFind (fst >> (=) name) all with
+        | Some(_, spec) -> spec
+        | None -> Errors.fail (Settings(Errors.unknown "preset" name "--preset" (List.map fst all)))
