@@ -96,4 +96,5 @@ module Progress =
         for name, value in rows do
             table.AddRow(Markup.Escape name, Markup.Escape value) |> ignore
 
-        AnsiConsole.Write table
+        let ansi = if interactive () then AnsiSupport.Yes else AnsiSupport.No
+        AnsiConsole.Create(AnsiConsoleSettings(Ansi = ansi, Out = AnsiConsoleOutput Console.Out)).Write table

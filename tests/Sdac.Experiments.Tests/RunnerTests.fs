@@ -1,0 +1,206 @@
+module Sdac.Experiments.Tests.RunnerTests
+
+open System
+open System.IO
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+open TorchSharp
+open Xunit
+
+/// A run of a second or two.
+let private tiny =
+    let change (c: Config) =
+        { c with
+            Hidden = [ 16; 16 ]
+            BatchSize = 16
+            Particles = 3
+            MonteCarloDraws = 4
+            Timesteps = 5
+            WarmUp = 60
+            Environments = 2 }
+
+    { Presets.find "quick" with
+        Experiment =
+            (Presets.find "quick").Experiment
+            |> Experiment.iterations 40L
+            |> Experiment.configure change
+        EvaluateEvery = 15L
+        EvaluationEpisodes = 3
+        CheckpointEvery = 8L
+        CheckpointsKept = 3
+        LogEvery = 1L }
+
+let private runIn folder name spec threads =
+    let out = Path.Combine(folder, name)
+    let summary, _ = captureOutput (fun () -> Runner.run spec Pipeline.sdac out false threads true)
+    out, summary
+
+let private withTask task (spec: Spec) =
+    { spec with Experiment = { spec.Experiment with Task = task } }
+
+[<Fact>]
+let ``two runs of one specification write the same metrics and checkpoints, on one thread and on two`` () =
+    inFolder (fun folder ->
+        for task in [ "InvertedPendulum-v4"; "Hopper-v4" ] do
+            let spec = withTask task tiny
+            let one, _ = runIn folder $"{task}-1" spec 1
+            let again, _ = runIn folder $"{task}-again" spec 1
+            let two, _ = runIn folder $"{task}-2" spec 2
+            let bytes run (file: string) = File.ReadAllBytes(Path.Combine(run, file))
+
+            for file in [ "metrics.jsonl"; "spec.json"; "checkpoints/000000040.safetensors" ] do
+                Assert.Equal<byte[]>(bytes one file, bytes again file)
+                Assert.Equal<byte[]>(bytes one file, bytes two file))
+
+[<Fact>]
+let ``another seed gives other metrics`` () =
+    inFolder (fun folder ->
+        let other = { tiny with Experiment = Experiment.seed 1L tiny.Experiment }
+        let a, _ = runIn folder "a" tiny 1
+        let b, _ = runIn folder "b" other 1
+        let metrics run = File.ReadAllText(Path.Combine(run, "metrics.jsonl"))
+        Assert.NotEqual<string>(metrics a, metrics b))
+
+[<Fact>]
+let ``a run folder holds what it promises`` () =
+    inFolder (fun folder ->
+        let out, summary = runIn folder "run" tiny 1
+        let there = RunFolder.openExisting out
+        Assert.Equal(tiny, Spec.parse "spec.json" (Presets.find "paper") (File.ReadAllText there.Spec))
+        let lines = Metrics.read there.Metrics
+        let count kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.length
+        Assert.Equal(40, count "update")
+        // after 15 and 30 iterations and at the end
+        Assert.Equal(3, count "evaluation")
+        Assert.Equal(summary.Final.Mean, (lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"] |> Metrics.number |> Option.get)
+        Assert.Equal(80L, summary.EnvSteps)
+        Assert.Equal(40, (Metrics.read there.Timings).Length)
+        // after 8, 16, 24, 32 iterations and at the end, the newest three kept
+        Assert.Equal<string list>([ "000000040"; "000000032"; "000000024" ], Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string)
+        Assert.True(File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine))
+
+[<Fact>]
+let ``evaluating the newest checkpoint repeats the run's final evaluation`` () =
+    inFolder (fun folder ->
+        let out, summary = runIn folder "run" tiny 1
+        let _, text = captureOutput (fun () -> Evaluate.run out None 3 None 2)
+        Assert.Contains($"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}", text)
+        Assert.Contains("over 3 episodes", text)
+        Assert.Contains("episode   3:", text))
+
+[<Fact>]
+let ``a checkpoint restores every number of the training state`` () =
+    inFolder (fun folder ->
+        let mutable step = Pipeline.warm (Pipeline.start tiny.Experiment)
+        use _ = step.Environment :> IDisposable
+
+        for _ in 1..5 do
+            step <- Pipeline.consume Pipeline.sdac step
+
+        let run = RunFolder.create (Path.Combine(folder, "run")) false
+        let path = Checkpoint.save run 1 step
+        let restored = Checkpoint.load step.Model step.Environment.Task path
+        let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+        Assert.Equal<float32[] list>(numbers step.State, numbers restored)
+        Assert.Equal(step.State.Temperature, restored.Temperature)
+        Assert.Equal(step.State.Updates, restored.Updates)
+        Assert.Equal((step.State.PolicyAdam.Count, step.State.Q1Adam.Count), (restored.PolicyAdam.Count, restored.Q1Adam.Count))
+        TrainState.dispose step.State
+        TrainState.dispose restored)
+
+[<Fact>]
+let ``a damaged newest checkpoint is refused by name and the one before it is used`` () =
+    inFolder (fun folder ->
+        let out, _ = runIn folder "run" tiny 1
+        let there = RunFolder.openExisting out
+        let newest = List.head (Checkpoint.list there)
+        let bytes = File.ReadAllBytes newest
+        bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
+        File.WriteAllBytes(newest, bytes)
+        let model = Runner.model tiny.Experiment
+        failureOf (fun () -> Checkpoint.load model tiny.Experiment.Task newest) |> says [ newest ]
+        let struct (used, state, complaints) = Checkpoint.newest model tiny.Experiment.Task there
+        Assert.EndsWith("000000032.safetensors", used)
+        Assert.Contains(newest, Assert.Single complaints)
+        Assert.Equal(32L, state.Updates)
+        TrainState.dispose state
+
+        // cut off, all of them: nothing is left to use
+        for path in Checkpoint.list there do
+            File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
+
+        failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there) |> says [ "no checkpoint that can be used"; "000000024" ])
+
+[<Fact>]
+let ``a checkpoint of another task or of other sizes is refused`` () =
+    inFolder (fun folder ->
+        let out, _ = runIn folder "run" tiny 1
+        let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
+        let model = Runner.model tiny.Experiment
+        failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest) |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
+        let wider = Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
+        failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest) |> says [ "policy.layer0.weight"; newest ])
+
+[<Fact>]
+let ``a loss that is not a number stops the run with its name, the iteration and the last good checkpoint`` () =
+    inFolder (fun folder ->
+        let poison: Stage =
+            fun step ->
+                if step.Iteration < 10L then
+                    step
+                else
+                    let spoil (u: Update) = { u with Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
+                    { step with Update = Option.map spoil step.Update }
+
+        let stages = Pipeline.collect >> poison >> Pipeline.evaluateQ >> Pipeline.reverseSample >> Pipeline.rssmUpdate
+        let out = Path.Combine(folder, "run")
+
+        failureOf (fun () -> Runner.run tiny stages out false 1 true)
+        |> says [ "the loss of critic 1 is NaN"; "iteration 11"; "000000008.safetensors" ]
+
+        // what had been written is still there and good
+        let model = Runner.model tiny.Experiment
+        let struct (used, state, _) = Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
+        Assert.EndsWith("000000008.safetensors", used)
+        Assert.Equal(0.0, (TrainState.tensors state |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64> ()))))
+        TrainState.dispose state)
+
+[<Fact>]
+let ``an existing run is not touched unless it may be replaced`` () =
+    inFolder (fun folder ->
+        let out, _ = runIn folder "run" tiny 1
+        let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
+        failureOf (fun () -> Runner.run tiny Pipeline.sdac out false 1 true) |> says [ out; "--overwrite" ]
+        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
+        // settings that are refused leave the old run alone even with --overwrite
+        let unknown = withTask "Hoper-v4" tiny
+        let error = Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Pipeline.sdac out true 1 true |> ignore)
+        Assert.Contains("Hopper-v4", error.Message)
+        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
+        captureOutput (fun () -> Runner.run tiny Pipeline.sdac out true 1 true) |> ignore
+        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))))
+
+[<Fact>]
+let ``what the layers below refuse reaches the user as one sentence and an exit code`` () =
+    inFolder (fun folder ->
+        let out = Path.Combine(folder, "run")
+
+        let complaint spec =
+            let code, text = captureError (fun () -> Main.run "train.fsx" (fun () -> Runner.run spec Pipeline.sdac out false 1 true |> ignore; 0))
+            Assert.NotEqual(0, code)
+            Assert.Equal(1, text.Trim().Split('\n').Length)
+            Assert.False(Directory.Exists out, "a folder was made")
+            text
+
+        Assert.Contains("Hopper-v4", complaint (withTask "Hoper-v4" tiny))
+        let hopper = withTask "Hopper-v4" tiny
+        let option = { hopper with Experiment = Experiment.option "reset_noise_scal" "0.1" hopper.Experiment }
+        Assert.Contains("reset_noise_scale", complaint option)
+
+        if not (torch.cuda.is_available ()) then
+            let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
+            Assert.Contains("--device cpu", complaint cuda)
+
+        let settings = { tiny with Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
+        Assert.Contains("BatchSize is 0", complaint settings))

@@ -1,0 +1,59 @@
+module Sdac.Experiments.Tests.SpecTests
+
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+open Xunit
+
+let private quick = Presets.find "quick"
+
+[<Fact>]
+let ``every preset is valid and survives printing and parsing`` () =
+    for _, spec in Presets.all do
+        Assert.Equal(spec, Spec.validate spec)
+        // parsed over another preset: nothing may be taken from it
+        let other = if spec = quick then Presets.find "paper" else quick
+        Assert.Equal(spec, Spec.parse "spec.json" other (Spec.print spec))
+
+[<Fact>]
+let ``the paper preset is the published configuration`` () =
+    let e = (Presets.find "paper").Experiment
+    Assert.Equal(Config.published, e.Config)
+    Assert.Equal(200_000L, e.Iterations)
+
+[<Fact>]
+let ``all schedules and weights survive printing and parsing`` () =
+    for schedule in [ Linear 0.3; Cosine; VariancePreserving(0.1, 10.0) ] do
+        for weights in [ Raw; SelfNormalised ] do
+            let change (c: Config) = { c with BetaSchedule = schedule; Weights = weights }
+            let spec = { quick with Experiment = Experiment.configure change quick.Experiment }
+            Assert.Equal(spec, Spec.parse "spec.json" quick (Spec.print spec))
+
+[<Fact>]
+let ``a misspelt setting is refused with the nearest valid one, in a file and on the command line`` () =
+    failureOf (fun () -> Spec.parse "my.json" quick """{"experiment":{"config":{"partciles":4}}}""")
+    |> says [ "partciles"; "my.json"; "did you mean 'particles'?" ]
+
+    failureOf (fun () -> Json.set quick "bathcSize" "4") |> says [ "bathcSize"; "batchSize" ]
+    failureOf (fun () -> Presets.find "quikc") |> says [ "quikc"; "'quick'" ]
+
+[<Fact>]
+let ``settings are changed by their short names`` () =
+    let spec = Json.set (Json.set quick "particles" "3") "hidden" "[8,9]"
+    Assert.Equal(3, spec.Experiment.Config.Particles)
+    Assert.Equal<int list>([ 8; 9 ], spec.Experiment.Config.Hidden)
+
+[<Fact>]
+let ``all impossible settings are named in one sentence`` () =
+    let wrong =
+        { quick with
+            LogEvery = 0L
+            CheckpointsKept = 0
+            Experiment = quick.Experiment |> Experiment.iterations 0L |> Experiment.configure (fun c -> { c with Tau = 2.0 }) }
+
+    failureOf (fun () -> Spec.validate wrong)
+    |> says [ "logEvery is 0"; "checkpointsKept is 0"; "iterations is 0"; "Tau is 2" ]
+
+[<Fact>]
+let ``a specification of another version is refused`` () =
+    failureOf (fun () -> Spec.validate { quick with Schema = 2 }) |> says [ "schema is 2"; "reads 1" ]
