@@ -110,7 +110,7 @@ case $command in
     setup) setup ;;
     build) build ;;
     test) run_tests "$@" ;;
-    train) build && exec dotnet fsi --exec scripts/train.fsx "$@" ;;
+    train) build && exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
     bench) build && exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;
 esac
