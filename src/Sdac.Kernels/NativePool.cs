@@ -7,7 +7,8 @@ namespace Sdac.Kernels;
 
 /// <summary>
 /// Blocks of native memory, 64-byte aligned, kept for reuse by size class (powers of two), so that a kernel called
-/// again with the same sizes allocates nothing. Contents are undefined when rented.
+/// again with the same sizes allocates nothing. Contents are undefined when
+/// rented; blocks stay with the process.
 /// </summary>
 internal static unsafe class NativePool
 {

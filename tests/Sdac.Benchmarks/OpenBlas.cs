@@ -16,7 +16,19 @@ internal static unsafe partial class OpenBlas
             SetEnvironment("OMP_WAIT_POLICY", "passive", 0);
     }
 
-    public static void SetThreads(int threads) => NativeSetThreads(threads);
+    /// <exception cref="InvalidOperationException">OpenBLAS is not installed.</exception>
+    public static void SetThreads(int threads)
+    {
+        try
+        {
+            NativeSetThreads(threads);
+        }
+        catch (DllNotFoundException exception)
+        {
+            throw new InvalidOperationException(
+                "libopenblas.so.0 is missing, which the benchmarks compare with: run ./build.sh setup.", exception);
+        }
+    }
 
     /// <summary>c [rows, columns] = a [rows, depth] · b [depth, columns].</summary>
     public static void Multiply(int rows, int columns, int depth, float* a, float* b, float* c) =>

@@ -1,7 +1,10 @@
 using System;
 using System.Globalization;
 using System.IO;
+using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
+using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Sdac.Benchmarks;
 using Sdac.Kernels;
 
@@ -19,7 +22,10 @@ const string Usage = """
 
 if (args is ["kernels", ..])
 {
-    BenchmarkRunner.Run<KernelBenchmarks>(args: args[1..]);
+    // In this process: a generated project would need the package feed again.
+    var job = Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance);
+    var config = DefaultConfig.Instance.AddJob(job).WithArtifactsPath(Path.Combine("artifacts", "benchmarks"));
+    BenchmarkRunner.Run<KernelBenchmarks>(config, args[1..]);
     return 0;
 }
 

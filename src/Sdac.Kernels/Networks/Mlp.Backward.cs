@@ -61,6 +61,9 @@ public static unsafe partial class Mlp
             };
             KernelPaths.Run(ref kernel);
         }
+
+        // The kernel works with pointers into the tape: its finalizer must not run before.
+        GC.KeepAlive(tape);
     }
 
     private struct BackwardKernel : IKernel
