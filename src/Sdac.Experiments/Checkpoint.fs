@@ -65,8 +65,10 @@ module Checkpoint =
 
         Safetensors.write target metadata tensors
 
-        for old in list folder |> List.skip (min kept (list folder).Length) do
-            Files.guarded "delete" old (fun () -> File.Delete old)
+        list folder
+        |> List.indexed
+        |> List.filter (fun (i, _) -> i >= kept)
+        |> List.iter (fun (_, old) -> Files.guarded "delete" old (fun () -> File.Delete old))
 
         target
 

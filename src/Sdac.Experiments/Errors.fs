@@ -101,9 +101,8 @@ module Main =
     let private describe (error: exn) =
         match error with
         | :? UserError as error -> error.Failure.Sentence, error.Failure.ExitCode
-        | :? DllNotFoundException ->
-            let text = error.Message.Split('\n')[0]
-            $"a native library is missing ({text}): run `./build.sh setup`", (Missing "").ExitCode
+        | :? DllNotFoundException
+        | :? Sdac.Mujoco.MujocoException -> error.Message.Split('\n')[0], (Missing "").ExitCode
         | :? ArgumentException as error ->
             // .NET appends the name of a parameter, which means nothing to a user
             let added = $" (Parameter '{error.ParamName}')"
