@@ -3,20 +3,11 @@ using Sdac.Kernels.Simd;
 
 namespace Sdac.Kernels.Linear;
 
-/// <summary>How the left factor of a tile product lies in memory: element (i, k) of a block.</summary>
-internal interface ILeft
-{
-    /// <summary>From row to row of the left factor.</summary>
-    static abstract int RowStep<TRows>()
-        where TRows : struct, ICount;
-
-    /// <summary>From one index of the sum to the next.</summary>
-    static abstract int DepthStep<TRows>()
-        where TRows : struct, ICount;
-}
-
-/// <summary>The inner loop of every matrix product: a register tile.</summary>
-internal static unsafe class Tile<TSimd, V>
+/// <summary>
+/// The inner loop of every matrix product: a register tile. Each accumulator is a local of its own, written out, because
+/// only then does it stay in a register; rows beyond the tile's height vanish when the compiler specialises the method.
+/// </summary>
+internal static unsafe partial class Tile<TSimd, V>
     where TSimd : struct, ISimd<V>
     where V : struct
 {
@@ -40,182 +31,183 @@ internal static unsafe class Tile<TSimd, V>
         where TVectors : struct, ICount
         where TLeft : struct, ILeft
     {
-        V r00, r10, r20, r30, r40, r50, r60, r70, r80, r90, r100, r110;
-        V r01, r11, r21, r31, r41, r51, r61, r71, r81, r91, r101, r111;
-        Unsafe.SkipInit(out r00);
-        Unsafe.SkipInit(out r01);
-        Unsafe.SkipInit(out r10);
-        Unsafe.SkipInit(out r11);
-        Unsafe.SkipInit(out r20);
-        Unsafe.SkipInit(out r21);
-        Unsafe.SkipInit(out r30);
-        Unsafe.SkipInit(out r31);
-        Unsafe.SkipInit(out r40);
-        Unsafe.SkipInit(out r41);
-        Unsafe.SkipInit(out r50);
-        Unsafe.SkipInit(out r51);
-        Unsafe.SkipInit(out r60);
-        Unsafe.SkipInit(out r61);
-        Unsafe.SkipInit(out r70);
-        Unsafe.SkipInit(out r71);
-        Unsafe.SkipInit(out r80);
-        Unsafe.SkipInit(out r81);
-        Unsafe.SkipInit(out r90);
-        Unsafe.SkipInit(out r91);
-        Unsafe.SkipInit(out r100);
-        Unsafe.SkipInit(out r101);
-        Unsafe.SkipInit(out r110);
-        Unsafe.SkipInit(out r111);
+        // Row i accumulates its first vector of lanes in p_i and its second in q_i.
+        V p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11;
+        V q0, q1, q2, q3, q4, q5, q6, q7, q8, q9, q10, q11;
+        Unsafe.SkipInit(out p0);
+        Unsafe.SkipInit(out q0);
+        Unsafe.SkipInit(out p1);
+        Unsafe.SkipInit(out q1);
+        Unsafe.SkipInit(out p2);
+        Unsafe.SkipInit(out q2);
+        Unsafe.SkipInit(out p3);
+        Unsafe.SkipInit(out q3);
+        Unsafe.SkipInit(out p4);
+        Unsafe.SkipInit(out q4);
+        Unsafe.SkipInit(out p5);
+        Unsafe.SkipInit(out q5);
+        Unsafe.SkipInit(out p6);
+        Unsafe.SkipInit(out q6);
+        Unsafe.SkipInit(out p7);
+        Unsafe.SkipInit(out q7);
+        Unsafe.SkipInit(out p8);
+        Unsafe.SkipInit(out q8);
+        Unsafe.SkipInit(out p9);
+        Unsafe.SkipInit(out q9);
+        Unsafe.SkipInit(out p10);
+        Unsafe.SkipInit(out q10);
+        Unsafe.SkipInit(out p11);
+        Unsafe.SkipInit(out q11);
         if (bias != null)
         {
-            r00 = TSimd.Splat(bias[0]);
-            r01 = r00;
+            p0 = TSimd.Splat(bias[0]);
+            q0 = p0;
             if (TRows.Value > 1)
             {
-                r10 = TSimd.Splat(bias[1]);
-                r11 = r10;
+                p1 = TSimd.Splat(bias[1]);
+                q1 = p1;
             }
 
             if (TRows.Value > 2)
             {
-                r20 = TSimd.Splat(bias[2]);
-                r21 = r20;
+                p2 = TSimd.Splat(bias[2]);
+                q2 = p2;
             }
 
             if (TRows.Value > 3)
             {
-                r30 = TSimd.Splat(bias[3]);
-                r31 = r30;
+                p3 = TSimd.Splat(bias[3]);
+                q3 = p3;
             }
 
             if (TRows.Value > 4)
             {
-                r40 = TSimd.Splat(bias[4]);
-                r41 = r40;
+                p4 = TSimd.Splat(bias[4]);
+                q4 = p4;
             }
 
             if (TRows.Value > 5)
             {
-                r50 = TSimd.Splat(bias[5]);
-                r51 = r50;
+                p5 = TSimd.Splat(bias[5]);
+                q5 = p5;
             }
 
             if (TRows.Value > 6)
             {
-                r60 = TSimd.Splat(bias[6]);
-                r61 = r60;
+                p6 = TSimd.Splat(bias[6]);
+                q6 = p6;
             }
 
             if (TRows.Value > 7)
             {
-                r70 = TSimd.Splat(bias[7]);
-                r71 = r70;
+                p7 = TSimd.Splat(bias[7]);
+                q7 = p7;
             }
 
             if (TRows.Value > 8)
             {
-                r80 = TSimd.Splat(bias[8]);
-                r81 = r80;
+                p8 = TSimd.Splat(bias[8]);
+                q8 = p8;
             }
 
             if (TRows.Value > 9)
             {
-                r90 = TSimd.Splat(bias[9]);
-                r91 = r90;
+                p9 = TSimd.Splat(bias[9]);
+                q9 = p9;
             }
 
             if (TRows.Value > 10)
             {
-                r100 = TSimd.Splat(bias[10]);
-                r101 = r100;
+                p10 = TSimd.Splat(bias[10]);
+                q10 = p10;
             }
 
             if (TRows.Value > 11)
             {
-                r110 = TSimd.Splat(bias[11]);
-                r111 = r110;
+                p11 = TSimd.Splat(bias[11]);
+                q11 = p11;
             }
         }
         else
         {
-            r00 = TSimd.Load(c);
+            p0 = TSimd.Load(c);
             if (TVectors.Value > 1)
-                r01 = TSimd.Load(c + TSimd.Width);
+                q0 = TSimd.Load(c + TSimd.Width);
             if (TRows.Value > 1)
             {
-                r10 = TSimd.Load(c + (1 * stride));
+                p1 = TSimd.Load(c + (1 * stride));
                 if (TVectors.Value > 1)
-                    r11 = TSimd.Load(c + (1 * stride) + TSimd.Width);
+                    q1 = TSimd.Load(c + (1 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 2)
             {
-                r20 = TSimd.Load(c + (2 * stride));
+                p2 = TSimd.Load(c + (2 * stride));
                 if (TVectors.Value > 1)
-                    r21 = TSimd.Load(c + (2 * stride) + TSimd.Width);
+                    q2 = TSimd.Load(c + (2 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 3)
             {
-                r30 = TSimd.Load(c + (3 * stride));
+                p3 = TSimd.Load(c + (3 * stride));
                 if (TVectors.Value > 1)
-                    r31 = TSimd.Load(c + (3 * stride) + TSimd.Width);
+                    q3 = TSimd.Load(c + (3 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 4)
             {
-                r40 = TSimd.Load(c + (4 * stride));
+                p4 = TSimd.Load(c + (4 * stride));
                 if (TVectors.Value > 1)
-                    r41 = TSimd.Load(c + (4 * stride) + TSimd.Width);
+                    q4 = TSimd.Load(c + (4 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 5)
             {
-                r50 = TSimd.Load(c + (5 * stride));
+                p5 = TSimd.Load(c + (5 * stride));
                 if (TVectors.Value > 1)
-                    r51 = TSimd.Load(c + (5 * stride) + TSimd.Width);
+                    q5 = TSimd.Load(c + (5 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 6)
             {
-                r60 = TSimd.Load(c + (6 * stride));
+                p6 = TSimd.Load(c + (6 * stride));
                 if (TVectors.Value > 1)
-                    r61 = TSimd.Load(c + (6 * stride) + TSimd.Width);
+                    q6 = TSimd.Load(c + (6 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 7)
             {
-                r70 = TSimd.Load(c + (7 * stride));
+                p7 = TSimd.Load(c + (7 * stride));
                 if (TVectors.Value > 1)
-                    r71 = TSimd.Load(c + (7 * stride) + TSimd.Width);
+                    q7 = TSimd.Load(c + (7 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 8)
             {
-                r80 = TSimd.Load(c + (8 * stride));
+                p8 = TSimd.Load(c + (8 * stride));
                 if (TVectors.Value > 1)
-                    r81 = TSimd.Load(c + (8 * stride) + TSimd.Width);
+                    q8 = TSimd.Load(c + (8 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 9)
             {
-                r90 = TSimd.Load(c + (9 * stride));
+                p9 = TSimd.Load(c + (9 * stride));
                 if (TVectors.Value > 1)
-                    r91 = TSimd.Load(c + (9 * stride) + TSimd.Width);
+                    q9 = TSimd.Load(c + (9 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 10)
             {
-                r100 = TSimd.Load(c + (10 * stride));
+                p10 = TSimd.Load(c + (10 * stride));
                 if (TVectors.Value > 1)
-                    r101 = TSimd.Load(c + (10 * stride) + TSimd.Width);
+                    q10 = TSimd.Load(c + (10 * stride) + TSimd.Width);
             }
 
             if (TRows.Value > 11)
             {
-                r110 = TSimd.Load(c + (11 * stride));
+                p11 = TSimd.Load(c + (11 * stride));
                 if (TVectors.Value > 1)
-                    r111 = TSimd.Load(c + (11 * stride) + TSimd.Width);
+                    q11 = TSimd.Load(c + (11 * stride) + TSimd.Width);
             }
         }
 
@@ -228,95 +220,95 @@ internal static unsafe class Tile<TSimd, V>
                 var x1 = TVectors.Value > 1 ? TSimd.Load(right + TSimd.Width) : x0;
                 V w;
                 w = TSimd.Splat(a[0]);
-                r00 = TSimd.Fma(w, x0, r00);
+                p0 = TSimd.Fma(w, x0, p0);
                 if (TVectors.Value > 1)
-                    r01 = TSimd.Fma(w, x1, r01);
+                    q0 = TSimd.Fma(w, x1, q0);
                 if (TRows.Value > 1)
                 {
                     w = TSimd.Splat(a[1 * TLeft.RowStep<TRows>()]);
-                    r10 = TSimd.Fma(w, x0, r10);
+                    p1 = TSimd.Fma(w, x0, p1);
                     if (TVectors.Value > 1)
-                        r11 = TSimd.Fma(w, x1, r11);
+                        q1 = TSimd.Fma(w, x1, q1);
                 }
 
                 if (TRows.Value > 2)
                 {
                     w = TSimd.Splat(a[2 * TLeft.RowStep<TRows>()]);
-                    r20 = TSimd.Fma(w, x0, r20);
+                    p2 = TSimd.Fma(w, x0, p2);
                     if (TVectors.Value > 1)
-                        r21 = TSimd.Fma(w, x1, r21);
+                        q2 = TSimd.Fma(w, x1, q2);
                 }
 
                 if (TRows.Value > 3)
                 {
                     w = TSimd.Splat(a[3 * TLeft.RowStep<TRows>()]);
-                    r30 = TSimd.Fma(w, x0, r30);
+                    p3 = TSimd.Fma(w, x0, p3);
                     if (TVectors.Value > 1)
-                        r31 = TSimd.Fma(w, x1, r31);
+                        q3 = TSimd.Fma(w, x1, q3);
                 }
 
                 if (TRows.Value > 4)
                 {
                     w = TSimd.Splat(a[4 * TLeft.RowStep<TRows>()]);
-                    r40 = TSimd.Fma(w, x0, r40);
+                    p4 = TSimd.Fma(w, x0, p4);
                     if (TVectors.Value > 1)
-                        r41 = TSimd.Fma(w, x1, r41);
+                        q4 = TSimd.Fma(w, x1, q4);
                 }
 
                 if (TRows.Value > 5)
                 {
                     w = TSimd.Splat(a[5 * TLeft.RowStep<TRows>()]);
-                    r50 = TSimd.Fma(w, x0, r50);
+                    p5 = TSimd.Fma(w, x0, p5);
                     if (TVectors.Value > 1)
-                        r51 = TSimd.Fma(w, x1, r51);
+                        q5 = TSimd.Fma(w, x1, q5);
                 }
 
                 if (TRows.Value > 6)
                 {
                     w = TSimd.Splat(a[6 * TLeft.RowStep<TRows>()]);
-                    r60 = TSimd.Fma(w, x0, r60);
+                    p6 = TSimd.Fma(w, x0, p6);
                     if (TVectors.Value > 1)
-                        r61 = TSimd.Fma(w, x1, r61);
+                        q6 = TSimd.Fma(w, x1, q6);
                 }
 
                 if (TRows.Value > 7)
                 {
                     w = TSimd.Splat(a[7 * TLeft.RowStep<TRows>()]);
-                    r70 = TSimd.Fma(w, x0, r70);
+                    p7 = TSimd.Fma(w, x0, p7);
                     if (TVectors.Value > 1)
-                        r71 = TSimd.Fma(w, x1, r71);
+                        q7 = TSimd.Fma(w, x1, q7);
                 }
 
                 if (TRows.Value > 8)
                 {
                     w = TSimd.Splat(a[8 * TLeft.RowStep<TRows>()]);
-                    r80 = TSimd.Fma(w, x0, r80);
+                    p8 = TSimd.Fma(w, x0, p8);
                     if (TVectors.Value > 1)
-                        r81 = TSimd.Fma(w, x1, r81);
+                        q8 = TSimd.Fma(w, x1, q8);
                 }
 
                 if (TRows.Value > 9)
                 {
                     w = TSimd.Splat(a[9 * TLeft.RowStep<TRows>()]);
-                    r90 = TSimd.Fma(w, x0, r90);
+                    p9 = TSimd.Fma(w, x0, p9);
                     if (TVectors.Value > 1)
-                        r91 = TSimd.Fma(w, x1, r91);
+                        q9 = TSimd.Fma(w, x1, q9);
                 }
 
                 if (TRows.Value > 10)
                 {
                     w = TSimd.Splat(a[10 * TLeft.RowStep<TRows>()]);
-                    r100 = TSimd.Fma(w, x0, r100);
+                    p10 = TSimd.Fma(w, x0, p10);
                     if (TVectors.Value > 1)
-                        r101 = TSimd.Fma(w, x1, r101);
+                        q10 = TSimd.Fma(w, x1, q10);
                 }
 
                 if (TRows.Value > 11)
                 {
                     w = TSimd.Splat(a[11 * TLeft.RowStep<TRows>()]);
-                    r110 = TSimd.Fma(w, x0, r110);
+                    p11 = TSimd.Fma(w, x0, p11);
                     if (TVectors.Value > 1)
-                        r111 = TSimd.Fma(w, x1, r111);
+                        q11 = TSimd.Fma(w, x1, q11);
                 }
 
                 a += TLeft.DepthStep<TRows>();
@@ -324,153 +316,84 @@ internal static unsafe class Tile<TSimd, V>
             }
         }
 
-        TSimd.Store(c, r00);
+        TSimd.Store(c, p0);
         if (TVectors.Value > 1)
-            TSimd.Store(c + TSimd.Width, r01);
+            TSimd.Store(c + TSimd.Width, q0);
         if (TRows.Value > 1)
         {
-            TSimd.Store(c + (1 * stride), r10);
+            TSimd.Store(c + (1 * stride), p1);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (1 * stride) + TSimd.Width, r11);
+                TSimd.Store(c + (1 * stride) + TSimd.Width, q1);
         }
 
         if (TRows.Value > 2)
         {
-            TSimd.Store(c + (2 * stride), r20);
+            TSimd.Store(c + (2 * stride), p2);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (2 * stride) + TSimd.Width, r21);
+                TSimd.Store(c + (2 * stride) + TSimd.Width, q2);
         }
 
         if (TRows.Value > 3)
         {
-            TSimd.Store(c + (3 * stride), r30);
+            TSimd.Store(c + (3 * stride), p3);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (3 * stride) + TSimd.Width, r31);
+                TSimd.Store(c + (3 * stride) + TSimd.Width, q3);
         }
 
         if (TRows.Value > 4)
         {
-            TSimd.Store(c + (4 * stride), r40);
+            TSimd.Store(c + (4 * stride), p4);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (4 * stride) + TSimd.Width, r41);
+                TSimd.Store(c + (4 * stride) + TSimd.Width, q4);
         }
 
         if (TRows.Value > 5)
         {
-            TSimd.Store(c + (5 * stride), r50);
+            TSimd.Store(c + (5 * stride), p5);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (5 * stride) + TSimd.Width, r51);
+                TSimd.Store(c + (5 * stride) + TSimd.Width, q5);
         }
 
         if (TRows.Value > 6)
         {
-            TSimd.Store(c + (6 * stride), r60);
+            TSimd.Store(c + (6 * stride), p6);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (6 * stride) + TSimd.Width, r61);
+                TSimd.Store(c + (6 * stride) + TSimd.Width, q6);
         }
 
         if (TRows.Value > 7)
         {
-            TSimd.Store(c + (7 * stride), r70);
+            TSimd.Store(c + (7 * stride), p7);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (7 * stride) + TSimd.Width, r71);
+                TSimd.Store(c + (7 * stride) + TSimd.Width, q7);
         }
 
         if (TRows.Value > 8)
         {
-            TSimd.Store(c + (8 * stride), r80);
+            TSimd.Store(c + (8 * stride), p8);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (8 * stride) + TSimd.Width, r81);
+                TSimd.Store(c + (8 * stride) + TSimd.Width, q8);
         }
 
         if (TRows.Value > 9)
         {
-            TSimd.Store(c + (9 * stride), r90);
+            TSimd.Store(c + (9 * stride), p9);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (9 * stride) + TSimd.Width, r91);
+                TSimd.Store(c + (9 * stride) + TSimd.Width, q9);
         }
 
         if (TRows.Value > 10)
         {
-            TSimd.Store(c + (10 * stride), r100);
+            TSimd.Store(c + (10 * stride), p10);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (10 * stride) + TSimd.Width, r101);
+                TSimd.Store(c + (10 * stride) + TSimd.Width, q10);
         }
 
         if (TRows.Value > 11)
         {
-            TSimd.Store(c + (11 * stride), r110);
+            TSimd.Store(c + (11 * stride), p11);
             if (TVectors.Value > 1)
-                TSimd.Store(c + (11 * stride) + TSimd.Width, r111);
+                TSimd.Store(c + (11 * stride) + TSimd.Width, q11);
         }
     }
-
-    /// <summary>The same for any number of rows up to <see cref="ISimd{V}.TileRows"/>.</summary>
-    public static void Multiply<TVectors, TLeft>(
-        int rows, int blocks, int depth, float* left, nint leftBlock, float* right, float* bias, float* c, nint stride)
-        where TVectors : struct, ICount
-        where TLeft : struct, ILeft
-    {
-        switch (rows)
-        {
-            case 1:
-                Multiply<Count.One, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 2:
-                Multiply<Count.Two, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 3:
-                Multiply<Count.Three, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 4:
-                Multiply<Count.Four, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 5:
-                Multiply<Count.Five, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 6:
-                Multiply<Count.Six, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 7:
-                Multiply<Count.Seven, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 8:
-                Multiply<Count.Eight, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 9:
-                Multiply<Count.Nine, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 10:
-                Multiply<Count.Ten, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 11:
-                Multiply<Count.Eleven, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-            case 12:
-                Multiply<Count.Twelve, TVectors, TLeft>(blocks, depth, left, leftBlock, right, bias, c, stride);
-                break;
-        }
-    }
-}
-
-/// <summary>
-/// Weights packed for <see cref="Tile{TSimd, V}"/>: the rows of a tile side by side for each index of the sum.
-/// </summary>
-internal readonly struct Packed : ILeft
-{
-    public static int RowStep<TRows>()
-        where TRows : struct, ICount => 1;
-
-    public static int DepthStep<TRows>()
-        where TRows : struct, ICount => TRows.Value;
-}
-
-/// <summary>A panel of activations as the left factor: the sum runs over its rows.</summary>
-internal readonly struct Activations : ILeft
-{
-    public static int RowStep<TRows>()
-        where TRows : struct, ICount => Panel.Rows;
-
-    public static int DepthStep<TRows>()
-        where TRows : struct, ICount => 1;
 }
