@@ -12,6 +12,7 @@ type Arguments =
     | [<AltCommandLine("-s")>] Seed of INTEGER: int64
     | [<AltCommandLine("-o")>] Out of FOLDER: string
     | Iterations of COUNT: int64
+    | Steps of COUNT: int64
     | Envs of COUNT: int
     | Config of FILE: string
     | Set of NAME_EQUALS_VALUE: string
@@ -30,6 +31,7 @@ type Arguments =
             | Seed _ -> "the seed of all randomness, default 0"
             | Out _ -> "the run folder to make; default runs/TASK-PRESET-seedSEED"
             | Iterations _ -> "updates; default the preset's"
+            | Steps _ -> "environment steps, instead of --iterations; default the preset's"
             | Envs _ -> "environments stepped together; default the preset's"
             | Config _ -> "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
             | Set _ -> "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
@@ -73,9 +75,16 @@ let specification (results: ParseResults<Arguments>) (preset: Spec) =
         |> List.map (split "--option")
         |> List.fold (fun e (name, value) -> Experiment.option name value e) experiment
 
-    results.GetResults Set
-    |> List.map (split "--set")
-    |> List.fold (fun spec (name, value) -> Json.set spec name value) { spec with Experiment = experiment }
+    let spec =
+        results.GetResults Set
+        |> List.map (split "--set")
+        |> List.fold (fun spec (name, value) -> Json.set spec name value) { spec with Experiment = experiment }
+
+    match results.TryGetResult Steps with
+    | Some _ when results.Contains Iterations ->
+        Errors.fail (Usage "--steps and --iterations say the same thing twice: give one of them")
+    | Some steps -> { spec with Experiment = Experiment.envSteps steps spec.Experiment }
+    | None -> spec
 
 let main () =
     let parser = ArgumentParser.Create<Arguments>(programName = "train.fsx")
@@ -86,13 +95,7 @@ let main () =
     let out = results.GetResult(Out, $"runs/{e.Task}-{preset}-seed{e.Seed}")
     let threads = results.GetResult(Threads, Environment.ProcessorCount)
 
-    Runner.run
-        spec
-        (Pipeline.collect >> Pipeline.evaluateQ >> Pipeline.reverseSample >> Pipeline.rssmUpdate)
-        out
-        (results.Contains Overwrite)
-        threads
-        (results.Contains Quiet)
+    Runner.run spec Runner.sdac out (results.Contains Overwrite) threads (results.Contains Quiet)
     |> ignore
 
     0

@@ -1,7 +1,8 @@
 namespace Sdac.Experiments
 
 open System
-open System.IO
+open System.Text.RegularExpressions
+open Sdac.Mujoco
 
 /// What a user can do something about. The text of each case is one sentence: the thing, the place, the mend.
 type Failure =
@@ -98,17 +99,23 @@ module Main =
             cause inner
         | _ -> error
 
+    /// A message on one line, without the name of a parameter that .NET appends: it means nothing to a user.
+    let private oneLine (error: exn) =
+        let text = Regex.Replace(error.Message, @"\s*\(Parameter '[^']*'\)", "")
+        Regex.Replace(text, @"\s+", " ").Trim()
+
     let private describe (error: exn) =
         match error with
         | :? UserError as error -> error.Failure.Sentence, error.Failure.ExitCode
-        | :? DllNotFoundException
-        | :? Sdac.Mujoco.MujocoException -> error.Message.Split('\n')[0], (Missing "").ExitCode
-        | :? ArgumentException as error ->
-            // .NET appends the name of a parameter, which means nothing to a user
-            let added = $" (Parameter '{error.ParamName}')"
-            error.Message.Replace(added, "").Replace("\n", " ").Trim(), (Settings "").ExitCode
+        | :? DllNotFoundException when error.Message.Contains "build.sh" -> oneLine error, (Missing "").ExitCode
+        | :? DllNotFoundException ->
+            let text = error.Message.Split('\n')[0]
+            $"a native library is missing ({text}): run `./build.sh setup`", (Missing "").ExitCode
+        | :? SimulationException -> oneLine error, (Diverged "").ExitCode
+        | :? MujocoException -> oneLine error, (Missing "").ExitCode
+        | :? ArgumentException -> oneLine error, (Settings "").ExitCode
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
-        | _ -> error.Message.Replace("\r", "").Replace("\n", " ").Trim(), 1
+        | _ -> oneLine error, 1
 
     /// Runs a script's body; a failure becomes one sentence on standard error and an exit code other than 0.
     /// SDAC_DEBUG=1 adds the stack trace.
@@ -121,7 +128,7 @@ module Main =
             0
         | :? Argu.ArguParseException as error ->
             let sentence = error.Message.Replace("ERROR: ", "").Split('\n')[0]
-            eprintfn $"{name}: {sentence.Trim()} (see --help)"
+            eprintfn $"{name}: {sentence.Trim()} (all options: dotnet fsi --exec scripts/{name} -- --help)"
             (Usage "").ExitCode
         | error ->
             let inner = cause error

@@ -58,6 +58,19 @@ module Json =
 
     let private at path = if path = "" then "" else $"'{path}' in "
 
+    /// A map to texts; values of other kinds stand for their JSON text: {"reset_noise_scale": 0.2}.
+    let private texts (given: JsonObject) : JsonObject =
+        let result = JsonObject()
+
+        for pair in given do
+            result[pair.Key] <-
+                match pair.Value with
+                | null -> JsonValue.Create "null" :> JsonNode | null
+                | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> value.DeepClone()
+                | value -> JsonValue.Create(value.ToJsonString())
+
+        result
+
     /// Lays `given` over `complete` along the type, refusing names that the type does not have.
     let rec private overlay (place: string) (path: string) (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) : JsonNode | null =
         match given with
@@ -65,6 +78,7 @@ module Json =
         | null -> null
         | given when FSharpType.IsRecord ty ->
             settings $"{at path}{place} must be an object with named fields, not {given.ToJsonString()}"
+        | :? JsonObject as given when ty = typeof<Map<string, string>> -> texts given
         | given when isOption ty -> overlay place path (ty.GetGenericArguments()[0]) null given
         | given when isUnion ty ->
             checkCase place path ty given

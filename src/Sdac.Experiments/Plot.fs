@@ -48,7 +48,7 @@ module Plot =
 
     /// An axis or channel that shows a number.
     let quantitative field title =
-        Fields [ "field", Text field; "type", Text "quantitative"; "title", Text title; "axis", Fields [ "format", Text "~s" ] ]
+        Fields [ "field", Text field; "type", Text "quantitative"; "title", Text title; "axis", Fields [ "format", Text ",~f"; "tickCount", Number 8.0 ] ]
 
     /// Small translucent points.
     let points opacity size =
@@ -87,12 +87,13 @@ module Plot =
                           "offset", Number 14.0 ]
                  "legend",
                  Fields [ "labelFontSize", Number 12.0
+                          "labelLimit", Number 400.0
+                          "columnPadding", Number 12.0
                           "orient", Text "bottom"
                           "direction", Text "horizontal"
                           "symbolOpacity", Number 1.0
                           "symbolType", Text "stroke"
-                          "symbolStrokeWidth", Number 3.0
-                          "title", Fields [] ] ]
+                          "symbolStrokeWidth", Number 3.0 ] ]
 
     let private colours (layers: Layer list) =
         let distinct = layers |> List.distinctBy _.Name

@@ -42,6 +42,30 @@ module Score =
           Highest = Array.max returns
           Episodes = returns.Length }
 
+/// Seconds spent per phase since they were last asked for.
+[<Sealed>]
+type internal Phases() =
+    let seconds = SortedDictionary<string, float>()
+
+    /// Runs a piece of work on the account of a phase.
+    member _.Time (name: string) (work: 'a -> 'b) (argument: 'a) : 'b =
+        let began = Stopwatch.GetTimestamp()
+        let result = work argument
+
+        let before =
+            match seconds.TryGetValue name with
+            | true, value -> value
+            | _ -> 0.0
+
+        seconds[name] <- before + Stopwatch.GetElapsedTime(began).TotalSeconds
+        result
+
+    /// The seconds of every phase, by name; begins anew.
+    member _.Drain() : (string * Figure) list =
+        let figures = [ for pair in seconds -> pair.Key, Value pair.Value ]
+        seconds.Clear()
+        figures
+
 /// The effects around the pure pipeline: logs, evaluations, checkpoints, the summary.
 [<RequireQualifiedAccess>]
 module Runner =
@@ -171,11 +195,20 @@ module Runner =
 
         Pipeline.warm step
 
+    /// SDAC's stages by the names that timings.jsonl gives them.
+    let sdac: (string * Stage) list =
+        [ "collect", Pipeline.collect
+          "evaluateQ", Pipeline.evaluateQ
+          "reverseSample", Pipeline.reverseSample
+          "rssmUpdate", Pipeline.rssmUpdate ]
+
     /// Trains as `spec` says, in `folder`: metrics, timings, checkpoints, summary, learning curve. The caller has set the threads
     /// (`Machine.useThreads`) and locked the folder.
-    let train (spec: Spec) (stages: Stage) (folder: RunFolder) (quiet: bool) : Summary =
+    let train (spec: Spec) (stages: (string * Stage) list) (folder: RunFolder) (quiet: bool) : Summary =
         let e = spec.Experiment
         let clock = Stopwatch.StartNew()
+        let phases = Phases()
+        let iteration: Stage = stages |> List.map (fun (name, stage) -> phases.Time name stage) |> List.reduce (>>)
         let first = Pipeline.start e
         use environment = first.Environment
         use arena = arena e spec.EvaluationEpisodes
@@ -200,12 +233,18 @@ module Runner =
             score
 
         let writeTimings stepsPerSecond =
-            timings.Write
+            timings.Write(
                 [ "iteration", Count step.Iteration
                   "seconds", Value clock.Elapsed.TotalSeconds
                   "envStepsPerSecond", Value stepsPerSecond
-                  "evaluationSeconds", Value evaluating
                   "memoryMiB", Value(memory ()) ]
+                @ phases.Drain()
+            )
+
+        let checkpoint () =
+            // A later resume goes on behind these lines: they must be on the disk before the checkpoint is.
+            metrics.Flush true
+            Checkpoint.save folder spec.CheckpointsKept step
 
         try
             step <- stepping folder 0L (fun () -> warmUp quiet step)
@@ -214,7 +253,7 @@ module Runner =
 
             Progress.run quiet e.Iterations 0L (fun report ->
                 while step.Iteration < e.Iterations do
-                    step <- stepping folder step.Iteration (fun () -> Pipeline.consume stages step)
+                    step <- stepping folder step.Iteration (fun () -> Pipeline.consume iteration step)
                     checkFinite folder step
 
                     for episode in step.Episodes do
@@ -245,14 +284,13 @@ module Runner =
                               Lambda = m.Lambda }
 
                     if due spec.EvaluateEvery step.Iteration && step.Iteration < e.Iterations then
-                        evaluate () |> ignore
+                        phases.Time "evaluation" evaluate () |> ignore
 
                     if due spec.CheckpointEvery step.Iteration && step.Iteration < e.Iterations then
-                        metrics.Flush true
-                        Checkpoint.save folder spec.CheckpointsKept step |> ignore)
+                        phases.Time "checkpoint" checkpoint () |> ignore)
 
             let final = evaluate ()
-            let checkpoint = Checkpoint.save folder spec.CheckpointsKept step
+            let checkpoint = checkpoint ()
             let bestAt, best = evaluations |> Seq.maxBy (fun (_, score) -> score.Mean)
 
             let summary =
@@ -277,7 +315,7 @@ module Runner =
             TrainState.dispose step.State
 
     /// A whole run from nothing: folder, specification, training, curve, summary table.
-    let run (spec: Spec) (stages: Stage) (out: string) (overwrite: bool) (threads: int) (quiet: bool) : Summary =
+    let run (spec: Spec) (stages: (string * Stage) list) (out: string) (overwrite: bool) (threads: int) (quiet: bool) : Summary =
         let spec = Spec.validate spec
         Machine.useThreads (compute spec.Experiment) threads
         // before a folder is made or emptied: settings that the task refuses

@@ -28,6 +28,12 @@ module Experiment =
 
     let seed (seed: int64) (e: Experiment) = { e with Seed = seed }
     let iterations (count: int64) (e: Experiment) = { e with Iterations = count }
+
+    /// The iterations that take at least `count` environment steps.
+    let envSteps (count: int64) (e: Experiment) =
+        let vectorSteps = (count + int64 e.Config.Environments - 1L) / int64 e.Config.Environments
+        { e with Iterations = vectorSteps * int64 e.Config.UpdatesPerStep }
+
     let configure (change: Config -> Config) (e: Experiment) = { e with Config = change e.Config }
     let option (name: string) (value: string) (e: Experiment) = { e with TaskOptions = e.TaskOptions.Add(name, value) }
     let device (device: string) (e: Experiment) = { e with Device = device }
