@@ -3,6 +3,7 @@ module Sdac.Experiments.Tests.ErrorsTests
 open System
 open FsCheck
 open Sdac.Experiments
+open Sdac.Mujoco
 open Sdac.Experiments.Tests.Support
 open Xunit
 
@@ -44,3 +45,10 @@ let ``exit codes tell the failures apart`` () =
     let codes = failures |> List.map _.ExitCode
     Assert.Equal<int list>(List.distinct codes, codes)
     Assert.DoesNotContain(0, codes)
+
+[<Fact>]
+let ``what environments and arguments refuse keeps its sentence and gets its own exit code`` () =
+    let ends error = captureError (fun () -> Main.run "train" (fun () -> raise error))
+    Assert.Equal((7, "train: Hopper-v4, environment 2, step 7 of its episode: NaN\n"), ends (SimulationException("Hopper-v4", 2, 7, "NaN")))
+    Assert.Equal((8, "train: MuJoCo is missing\n"), ends (MujocoException "MuJoCo is missing"))
+    Assert.Equal((3, "train: no such task\n"), ends (ArgumentException("no such task", "name")))

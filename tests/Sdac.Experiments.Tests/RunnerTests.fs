@@ -33,7 +33,7 @@ let private tiny =
 
 let private runIn folder name spec threads =
     let out = Path.Combine(folder, name)
-    let summary, _ = captureOutput (fun () -> Runner.run spec Pipeline.sdac out false threads true)
+    let summary, _ = captureOutput (fun () -> Runner.run spec Runner.sdac out false threads true)
     out, summary
 
 let private withTask task (spec: Spec) =
@@ -75,7 +75,13 @@ let ``a run folder holds what it promises`` () =
         Assert.Equal(3, count "evaluation")
         Assert.Equal(summary.Final.Mean, (lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"] |> Metrics.number |> Option.get)
         Assert.Equal(80L, summary.EnvSteps)
-        Assert.Equal(40, (Metrics.read there.Timings).Length)
+        let timings = Metrics.read there.Timings
+        Assert.Equal(40, timings.Length)
+        let seconds phase = timings |> List.sumBy (fun line -> Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
+        let phases = [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ] |> List.map seconds
+        Assert.All(phases, fun spent -> Assert.True(spent > 0.0))
+        let whole = timings |> List.last |> Map.find "seconds" |> Metrics.number |> Option.get
+        Assert.True(List.sum phases <= whole, $"the phases take {phases} of {whole} s")
         // after 8, 16, 24, 32 iterations and at the end, the newest three kept
         Assert.Equal<string list>([ "000000040"; "000000032"; "000000024" ], Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string)
         Assert.True(File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine))
@@ -153,7 +159,7 @@ let ``a loss that is not a number stops the run with its name, the iteration and
                     let spoil (u: Update) = { u with Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
                     { step with Update = Option.map spoil step.Update }
 
-        let stages = Pipeline.collect >> poison >> Pipeline.evaluateQ >> Pipeline.reverseSample >> Pipeline.rssmUpdate
+        let stages = List.insertAt 1 ("poison", poison) Runner.sdac
         let out = Path.Combine(folder, "run")
 
         failureOf (fun () -> Runner.run tiny stages out false 1 true)
@@ -171,14 +177,14 @@ let ``an existing run is not touched unless it may be replaced`` () =
     inFolder (fun folder ->
         let out, _ = runIn folder "run" tiny 1
         let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
-        failureOf (fun () -> Runner.run tiny Pipeline.sdac out false 1 true) |> says [ out; "--overwrite" ]
+        failureOf (fun () -> Runner.run tiny Runner.sdac out false 1 true) |> says [ out; "--overwrite" ]
         Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
         // settings that are refused leave the old run alone even with --overwrite
         let unknown = withTask "Hoper-v4" tiny
-        let error = Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Pipeline.sdac out true 1 true |> ignore)
+        let error = Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Runner.sdac out true 1 true |> ignore)
         Assert.Contains("Hopper-v4", error.Message)
         Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
-        captureOutput (fun () -> Runner.run tiny Pipeline.sdac out true 1 true) |> ignore
+        captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
         Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))))
 
 [<Fact>]
@@ -187,7 +193,7 @@ let ``what the layers below refuse reaches the user as one sentence and an exit 
         let out = Path.Combine(folder, "run")
 
         let complaint spec =
-            let code, text = captureError (fun () -> Main.run "train.fsx" (fun () -> Runner.run spec Pipeline.sdac out false 1 true |> ignore; 0))
+            let code, text = captureError (fun () -> Main.run "train.fsx" (fun () -> Runner.run spec Runner.sdac out false 1 true |> ignore; 0))
             Assert.NotEqual(0, code)
             Assert.Equal(1, text.Trim().Split('\n').Length)
             Assert.False(Directory.Exists out, "a folder was made")

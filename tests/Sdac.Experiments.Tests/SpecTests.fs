@@ -57,3 +57,24 @@ let ``all impossible settings are named in one sentence`` () =
 [<Fact>]
 let ``a specification of another version is refused`` () =
     failureOf (fun () -> Spec.validate { quick with Schema = 2 }) |> says [ "schema is 2"; "reads 1" ]
+
+[<Fact>]
+let ``options of the task may be plain JSON`` () =
+    let options text = (Spec.parse "my.json" quick text).Experiment.TaskOptions
+    let given = options """{"experiment":{"taskOptions":{"reset_noise_scale":0.2,"healthy_z_range":[0.7,"Infinity"],"on":true,"text":"0.3"}}}"""
+
+    let expected =
+        Map [ "reset_noise_scale", "0.2"; "healthy_z_range", "[0.7,\"Infinity\"]"; "on", "true"; "text", "0.3" ]
+
+    Assert.Equal<Map<string, string>>(expected, given)
+
+[<Fact>]
+let ``iterations for a number of environment steps are the fewest that take them`` () =
+    let iterations environments updates steps =
+        let change (c: Config) = { c with Environments = environments; UpdatesPerStep = updates }
+        (quick.Experiment |> Experiment.configure change |> Experiment.envSteps steps).Iterations
+
+    Assert.Equal(200_000L, iterations 5 1 1_000_000L)
+    Assert.Equal(1L, iterations 5 1 1L)
+    Assert.Equal(2L, iterations 5 1 6L)
+    Assert.Equal(50_000L, iterations 4 2 100_000L)
