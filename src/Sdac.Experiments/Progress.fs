@@ -27,7 +27,7 @@ module Progress =
 
     let private duration (seconds: float) =
         if Double.IsFinite seconds then
-            let span = TimeSpan.FromSeconds(Math.Min(seconds, 359_999.0))
+            let span = TimeSpan.FromSeconds(Math.Clamp(seconds, 0.0, 359_999.0))
             if span.TotalHours >= 1.0 then $"{int span.TotalHours}h{span.Minutes:D2}m" else $"{span.Minutes}m{span.Seconds:D2}s"
         else
             "?"
