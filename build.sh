@@ -43,7 +43,7 @@ install_packages() {
     command -v apt-get >/dev/null || fail "apt-get not found: install the equivalents of ${wanted[*]} by hand"
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null && sudo -n true 2>/dev/null ||
+        command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; } ||
             fail "packages are missing and neither root nor sudo is at hand; run: apt-get install ${wanted[*]}"
         as_root=(sudo)
     fi
@@ -80,14 +80,15 @@ setup() {
 # Compiles unless nothing has changed since the last time (a no-op `dotnet build` takes seconds).
 build() {
     setup
-    local stamp=artifacts/built
-    if [ -f $stamp ] && [ -z "$(find src tests Directory.Build.* paket.lock Sdac.Functional.sln -newer $stamp -type f \
+    local stamp=artifacts/built choice="LIBTORCH=${LIBTORCH:-} CXX=${CXX:-} SDAC_MUJOCO_INCLUDE=${SDAC_MUJOCO_INCLUDE:-}"
+    if [ "$(cat $stamp 2>/dev/null)" = "$choice" ] && [ -z "$(find src tests Directory.Build.* paket.lock Sdac.Functional.sln -newer $stamp -type f \
         -not -path '*/bin/*' -not -path '*/obj/*' -not -path '*/node_modules/*' -print -quit)" ]; then
         return
     fi
-    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary
     mkdir -p artifacts
-    touch $stamp
+    printf '%s\n' "$choice" >$stamp.new # its time is that of the build's beginning
+    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary
+    mv $stamp.new $stamp
 }
 
 # One project after the other: each may use all cores, and each leaves its own result file.
@@ -110,7 +111,7 @@ case $command in
     setup) setup ;;
     build) build ;;
     test) run_tests "$@" ;;
-    train) build && exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
-    bench) build && exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
+    train) build; exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
+    bench) build; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;
 esac

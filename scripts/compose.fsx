@@ -39,3 +39,4 @@ for part in tenth do
     printfn "%6d steps: mean return %6.1f" steps (part |> List.averageBy (fun (_, e) -> e.Return))
 
 printfn "λ = %.3f after %d updates" last.State.Temperature.Lambda last.State.Updates
+Pipeline.dispose last

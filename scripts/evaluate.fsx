@@ -17,8 +17,8 @@ type Arguments =
             match this with
             | Run _ -> "the run folder that train.fsx made"
             | Checkpoint _ -> "one checkpoint file; default the newest of the run"
-            | Episodes _ -> "episodes to play, default 20"
-            | Seed _ -> "the seed of the starts and of the sampler; default the run's, which repeats its final evaluation"
+            | Episodes _ -> "episodes to play, default as many as the run's own evaluations"
+            | Seed _ -> "the seed of the starts and of the sampler; default the run's: with the default number of episodes this repeats the final evaluation"
             | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
 
 let main () =
@@ -28,7 +28,7 @@ let main () =
     Evaluate.run
         (results.GetResult Run)
         (results.TryGetResult Checkpoint)
-        (results.GetResult(Episodes, 20))
+        (results.TryGetResult Episodes)
         (results.TryGetResult Seed)
         (results.GetResult(Threads, Environment.ProcessorCount))
 

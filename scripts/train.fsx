@@ -78,12 +78,12 @@ let specification (results: ParseResults<Arguments>) (preset: Spec) =
     let spec =
         results.GetResults Set
         |> List.map (split "--set")
-        |> List.fold (fun spec (name, value) -> Json.set spec name value) { spec with Experiment = experiment }
+        |> List.fold (fun spec (name, value) -> Json.set spec name value) (Spec.withExperiment experiment spec)
 
     match results.TryGetResult Steps with
     | Some _ when results.Contains Iterations ->
         Errors.fail (Usage "--steps and --iterations say the same thing twice: give one of them")
-    | Some steps -> { spec with Experiment = Experiment.envSteps steps spec.Experiment }
+    | Some steps -> Spec.withExperiment (Experiment.envSteps steps spec.Experiment) spec
     | None -> spec
 
 let main () =

@@ -12,14 +12,16 @@ module Evaluate =
 
     /// Plays episodes with a checkpoint of the run in `path` and prints each, their mean and deviation. With the run's own
     /// seed and number of episodes this repeats the run's final evaluation.
-    let run (path: string) (checkpoint: string option) (episodes: int) (seed: int64 option) (threads: int) : unit =
-        if episodes < 1 then
-            Errors.fail (Usage $"--episodes is {episodes}; it must be at least 1")
-
+    let run (path: string) (checkpoint: string option) (episodes: int option) (seed: int64 option) (threads: int) : unit =
         let folder = RunFolder.openExisting path
         let complete = snd (List.head Presets.all)
         let spec = Files.readText folder.Spec |> Spec.parse folder.Spec complete |> Spec.validate
         let e = spec.Experiment
+        let episodes = defaultArg episodes spec.EvaluationEpisodes
+
+        if episodes < 1 then
+            Errors.fail (Usage $"--episodes is {episodes}; it must be at least 1")
+
         let model = Runner.model e
         Machine.useThreads model.Compute threads
         let struct (file, state, complaints) = restore model e.Task folder checkpoint

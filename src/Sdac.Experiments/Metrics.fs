@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System.Buffers
 open System.IO
 open System.Text.Json
 
@@ -14,7 +15,8 @@ type Figure =
 /// Lines of JSON appended to a file. Two runs with the same results write the same bytes: wall-clock figures therefore have a
 /// file of their own.
 type LineWriter private (path: string, stream: FileStream) =
-    let writer = new Utf8JsonWriter(stream, JsonWriterOptions(SkipValidation = true))
+    let line = ArrayBufferWriter<byte>()
+    let writer = new Utf8JsonWriter(line, JsonWriterOptions(SkipValidation = true))
     let newline = [| byte '\n' |]
 
     /// Opens (or creates) a file and continues it at byte `position`; what lay behind is dropped.
@@ -56,7 +58,10 @@ type LineWriter private (path: string, stream: FileStream) =
 
             writer.WriteEndObject()
             writer.Flush()
-            stream.Write(ReadOnlySpan newline)
+            line.Write(ReadOnlySpan newline)
+            // one piece: what a killed process leaves ends with a whole line
+            stream.Write line.WrittenSpan
+            line.Clear()
             writer.Reset())
 
     /// Hands what was written to the system; `toDisk` waits until it is on the disk.

@@ -9,7 +9,7 @@ type RunFolder =
 
     /// The whole specification, as given and completed (JSON).
     member folder.Spec = Path.Combine(folder.Path, "spec.json")
-    /// Program, libraries, processor and threads of the run (JSON).
+    /// Program, runtime, processor and threads of the run (JSON).
     member folder.Machine = Path.Combine(folder.Path, "machine.json")
     /// Deterministic results, one JSON object a line.
     member folder.Metrics = Path.Combine(folder.Path, "metrics.jsonl")

@@ -91,24 +91,6 @@ module Runner =
         use environment = arena e episodes
         Evaluation.run model environment (Key.ofSeed seed |> Key.foldIn evaluationStream) state
 
-    let private notFinite (step: Step) =
-        let m = step.Metrics
-
-        [ match m with
-          | Some m ->
-              "the loss of critic 1", m.Q1Loss
-              "the loss of critic 2", m.Q2Loss
-              "the gradient of critic 1", m.Q1GradientNorm
-              "the gradient of critic 2", m.Q2GradientNorm
-
-              match m.PolicyLoss, m.PolicyGradientNorm with
-              | Some loss, Some norm ->
-                  "the policy loss", loss
-                  "the gradient of the policy", norm
-              | _ -> ()
-          | None -> () ]
-        |> List.tryFind (fun (_, value) -> not (Double.IsFinite value))
-
     /// The last good checkpoint, for messages.
     let private lastGood (folder: RunFolder) =
         match Checkpoint.list folder with
@@ -116,7 +98,7 @@ module Runner =
         | [] -> "no checkpoint had been written"
 
     let private checkFinite (folder: RunFolder) (step: Step) =
-        match notFinite step with
+        match step.Metrics |> Option.bind Metrics.firstNotFinite with
         | Some(name, value) ->
             Errors.fail (
                 Diverged
@@ -125,12 +107,25 @@ module Runner =
         | None -> ()
 
     /// What the environments refuse (a diverging simulation, an action that is not finite) stops the run with its place.
-    let private stepping (folder: RunFolder) (iteration: int64) (advance: unit -> Step) =
+    let private stepping (folder: RunFolder) (iteration: int64) (advance: unit -> 'a) : 'a =
+        let stop (error: exn) =
+            Errors.fail (Diverged $"{error.Message.TrimEnd('.')} (iteration {iteration}); {lastGood folder}")
+
         try
             advance ()
         with
-        | :? Sdac.Mujoco.SimulationException as error ->
-            Errors.fail (Diverged $"{error.Message.TrimEnd('.')} (iteration {iteration}); {lastGood folder}")
+        | :? Sdac.Mujoco.SimulationException as error -> stop error
+        | :? ArgumentException as error when error.Message.Contains "finite" -> stop error
+
+    /// Most updates may leave the policy alone: its last figures stand in for those of an update that did.
+    let private withPolicyOf (earlier: Metrics option) (m: Metrics) =
+        match earlier with
+        | Some e when m.PolicyLoss.IsNone ->
+            { m with
+                PolicyLoss = e.PolicyLoss
+                PolicyGradientNorm = e.PolicyGradientNorm
+                WeightConcentration = e.WeightConcentration }
+        | _ -> m
 
     let private updateFigures (step: Step) (m: Metrics) =
         let optional name value =
@@ -225,7 +220,7 @@ module Runner =
         let evaluate () =
             let began = clock.Elapsed.TotalSeconds
             let key = Key.ofSeed e.Seed |> Key.foldIn evaluationStream
-            let episodes = Evaluation.run step.Model arena key step.State
+            let episodes = stepping folder step.Iteration (fun () -> Evaluation.run step.Model arena key step.State)
             let score = Score.ofEpisodes episodes
             metrics.Write(evaluationFigures step score episodes)
             evaluations.Add(step.EnvSteps, score)
@@ -249,7 +244,7 @@ module Runner =
         try
             step <- stepping folder 0L (fun () -> warmUp quiet step)
             let warm = clock.Elapsed.TotalSeconds
-            let mutable policyLoss = nan
+            let mutable last: Metrics option = None
 
             Progress.run quiet e.Iterations 0L (fun report ->
                 while step.Iteration < e.Iterations do
@@ -266,7 +261,8 @@ module Runner =
                     match step.Metrics with
                     | None -> ()
                     | Some m ->
-                        policyLoss <- Option.defaultValue policyLoss m.PolicyLoss
+                        let m = withPolicyOf last m
+                        last <- Some m
                         let training = clock.Elapsed.TotalSeconds - warm - evaluating
                         let rate = float step.EnvSteps / training
 
@@ -280,17 +276,18 @@ module Runner =
                               StepsPerSecond = rate
                               RecentReturn = recentReturn ()
                               CriticLoss = m.Q1Loss
-                              PolicyLoss = policyLoss
+                              PolicyLoss = Option.defaultValue nan m.PolicyLoss
                               Lambda = m.Lambda }
 
-                    if due spec.EvaluateEvery step.Iteration && step.Iteration < e.Iterations then
-                        phases.Time "evaluation" evaluate () |> ignore
-
+                    // first the checkpoint: an evaluation that fails loses nothing
                     if due spec.CheckpointEvery step.Iteration && step.Iteration < e.Iterations then
-                        phases.Time "checkpoint" checkpoint () |> ignore)
+                        phases.Time "checkpoint" checkpoint () |> ignore
 
-            let final = evaluate ()
+                    if due spec.EvaluateEvery step.Iteration && step.Iteration < e.Iterations then
+                        phases.Time "evaluation" evaluate () |> ignore)
+
             let checkpoint = checkpoint ()
+            let final = evaluate ()
             let bestAt, best = evaluations |> Seq.maxBy (fun (_, score) -> score.Mean)
 
             let summary =

@@ -36,6 +36,23 @@ module Spec =
           CheckpointsKept = 3
           LogEvery = max 1L (experiment.Iterations / 500L) }
 
+    /// The specification around another experiment; with another number of iterations the schedules keep their share of it.
+    let withExperiment (experiment: Experiment) (spec: Spec) =
+        let share (every: int64) =
+            if every = 0L then
+                0L
+            else
+                max 1L (int64 (float every * float experiment.Iterations / float (max 1L spec.Experiment.Iterations)))
+
+        if experiment.Iterations = spec.Experiment.Iterations then
+            { spec with Experiment = experiment }
+        else
+            { spec with
+                Experiment = experiment
+                EvaluateEvery = share spec.EvaluateEvery
+                CheckpointEvery = share spec.CheckpointEvery
+                LogEvery = share spec.LogEvery }
+
     /// The specification itself, or a Settings failure that names all that is impossible in it.
     let validate (spec: Spec) =
         let e = spec.Experiment

@@ -57,6 +57,10 @@ module Tensors =
     let zeros (compute: Compute) (shape: int list) : Tensor =
         torch.zeros (dims shape, torch.float32, compute.Device)
 
+    /// Ends the use of spans over these tensors: without a dispose scope the collector could free one whose last use is
+    /// the call that took its span.
+    let keepAlive (ts: Tensor list) = GC.KeepAlive ts
+
     /// The memory of a contiguous float32 tensor on the CPU, without a copy. The caller keeps the tensor alive.
     let span (t: Tensor) : Span<float32> = MemoryMarshal.Cast<byte, float32> t.bytes
 

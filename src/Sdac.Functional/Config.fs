@@ -132,7 +132,7 @@ module Config =
                 with
                 | Some message -> $"BetaSchedule: {message}"
                 | None -> () ]
-          within (nameof c.InitialNoiseScale) 0.0 infinity c.InitialNoiseScale
+          within (nameof c.InitialNoiseScale) 0.0 1e6 c.InitialNoiseScale
           atLeast (nameof c.Particles) 1 c.Particles
           atLeast (nameof c.MonteCarloDraws) 1 c.MonteCarloDraws
           [ if c.Weights = SelfNormalised && c.MonteCarloDraws = 1 then
@@ -151,16 +151,18 @@ module Config =
           within (nameof c.Tau) 0.0 1.0 c.Tau
           atLeast (nameof c.PolicyDelay) 1 c.PolicyDelay
           positive (nameof c.InitialTemperature) c.InitialTemperature
-          within (nameof c.TemperatureLearningRate) 0.0 infinity c.TemperatureLearningRate
+          within (nameof c.TemperatureLearningRate) 0.0 1e6 c.TemperatureLearningRate
           atLeast (nameof c.TemperatureDelay) 1 c.TemperatureDelay
           [ if not (System.Double.IsFinite c.TargetEntropyPerDim) then
                 $"TargetEntropyPerDim is {c.TargetEntropyPerDim}; it must be a number" ]
-          within (nameof c.NoiseScale) 0.0 infinity c.NoiseScale
+          within (nameof c.NoiseScale) 0.0 1e6 c.NoiseScale
           atLeast (nameof c.Environments) 1 c.Environments
           atLeast (nameof c.UpdatesPerStep) 1 c.UpdatesPerStep
           atLeast (nameof c.WarmUp) 1 c.WarmUp
-          [ if c.BufferCapacity < c.BatchSize then
-                $"BufferCapacity is {c.BufferCapacity}; it must hold at least one batch ({c.BatchSize})" ] ]
+          [ let least = max c.BatchSize c.Environments
+
+            if c.BufferCapacity < least then
+                $"BufferCapacity is {c.BufferCapacity}; it must hold a batch and a step of all environments ({least})" ] ]
         |> List.concat
 
     /// The settings themselves, or ArgumentException with all that is impossible in them.

@@ -134,6 +134,7 @@ module Diffusion =
                     Tensors.span actions
                 )
 
+                Tensors.keepAlive [ policy.Flat; obs ]
                 actions
             | Given(initial, steps, _), true ->
                 let actions = Tensors.empty shape
@@ -152,6 +153,7 @@ module Diffusion =
                     Tensors.span actions
                 )
 
+                Tensors.keepAlive [ policy.Flat; obs; initial; steps ]
                 actions
             | Drawn key, false ->
                 let struct (initialKey, stepKey) = Key.split key

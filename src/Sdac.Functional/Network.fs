@@ -120,6 +120,7 @@ module Mlp =
                 Tensors.span output
             )
 
+            Tensors.keepAlive [ flat; shared; own ]
             output
         else
             let shared = if repeat = 1 then shared else shared.repeat_interleave (int64 repeat, 0L)
@@ -136,6 +137,7 @@ module Mlp =
 
             Mlp.Forward(shape, Tensors.span flat, ReadOnlySpan<float32>.Empty, 1, Tensors.span x, rows, Tensors.span output)
 
+            Tensors.keepAlive [ flat; x ]
             output
         else
             libtorchForward shape flat x
@@ -148,11 +150,14 @@ module Mlp =
         let tape =
             Mlp.ForwardTape(shape, Tensors.span flat, ReadOnlySpan<float32>.Empty, 1, Tensors.span x, rows, Tensors.span output)
 
+        Tensors.keepAlive [ x ]
+
         let pullback (outputGradient: Tensor) =
             let dy = outputGradient.contiguous ()
             let gradient = Tensors.empty [ shape.ParameterCount ]
             let dx = Tensors.empty [ rows; shape.InputWidth ]
             Mlp.Backward(shape, Tensors.span flat, tape, Tensors.span dy, Tensors.span gradient, Tensors.span dx)
+            Tensors.keepAlive [ flat; dy ]
             struct (gradient, dx)
 
         new Vjp<Tensor>(output, pullback, tape.Dispose)

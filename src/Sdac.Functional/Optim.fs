@@ -67,6 +67,7 @@ module Adam =
                 count
             )
 
+            Tensors.keepAlive [ p.Flat; state.M; state.V; gradient ]
             struct (Params.withFlat p' p, { M = m; V = v; Count = count })
         else
             let scaled (beta: float) (old: Tensor) (fresh: Tensor) =
@@ -96,6 +97,7 @@ module Polyak =
         if compute.Kernels then
             let result = Tensors.empty [ Tensors.size 0 target.Flat ]
             Polyak.Step(Tensors.span target.Flat, Tensors.span online.Flat, tau, Tensors.span result)
+            Tensors.keepAlive [ target.Flat; online.Flat ]
             Params.withFlat result target
         else
             let flat = target.Flat.add (online.Flat.sub(target.Flat).mul (Scalars.ofFloat tau))

@@ -177,14 +177,31 @@ module Pipeline =
     let rec warm (step: Step) : Step =
         if isWarm step then step else warm (warmUp step)
 
-    /// A whole experiment: warm-up, then all iterations; the last step and the episodes with the environment steps after
-    /// which they ended. No files, no output: the Experiments layer adds those around `iterate`.
+    /// Frees the state's tensors and the environments.
+    let dispose (step: Step) =
+        TrainState.dispose step.State
+        (step.Environment :> System.IDisposable).Dispose()
+
+    /// A whole experiment: warm-up, then all iterations; the last step (the caller disposes it) and the episodes with the
+    /// environment steps after which they ended. No files, no output: the Experiments layer adds those around `iterate`.
+    /// Raises ArithmeticException when a loss or a gradient is no longer finite.
     let run (stages: Stage) (e: Experiment) : struct (Step * (int64 * Episode) list) =
-        let mutable step = warm (start e)
+        let mutable step = start e
         let episodes = ResizeArray()
 
-        while step.Iteration < e.Iterations do
-            step <- consume stages step
-            episodes.AddRange(step.Episodes |> Seq.map (fun episode -> step.EnvSteps, episode))
+        try
+            step <- warm step
 
-        struct (step, List.ofSeq episodes)
+            while step.Iteration < e.Iterations do
+                step <- consume stages step
+                episodes.AddRange(step.Episodes |> Seq.map (fun episode -> step.EnvSteps, episode))
+
+                match step.Metrics |> Option.bind Metrics.firstNotFinite with
+                | Some(name, value) ->
+                    raise (System.ArithmeticException $"{name} is {value} at iteration {step.Iteration} on {e.Task}")
+                | None -> ()
+
+            struct (step, List.ofSeq episodes)
+        with _ ->
+            dispose step
+            reraise ()

@@ -70,6 +70,10 @@ module Schedule =
         let bars = Array.scan (*) 1.0 alphas
         let alphaBars, previous = bars[1..], bars[.. timesteps - 1]
 
+        // The networks work in float32: √(1/ᾱ_T) must not overflow there.
+        if not (Single.IsFinite(float32 (sqrt (1.0 / alphaBars[timesteps - 1])))) then
+            invalidArg (nameof timesteps) $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {alphaBars[timesteps - 1]}); take fewer timesteps or smaller β"
+
         let variance =
             Array.init timesteps (fun t -> betas[t] * (1.0 - previous[t]) / (1.0 - alphaBars[t]))
 

@@ -50,6 +50,21 @@ type Metrics =
       Lambda: float
       Entropy: float }
 
+[<RequireQualifiedAccess>]
+module Metrics =
+    /// The first loss or gradient that is NaN or infinite, by name.
+    let firstNotFinite (m: Metrics) : (string * float) option =
+        [ "the loss of critic 1", Some m.Q1Loss
+          "the loss of critic 2", Some m.Q2Loss
+          "the gradient of critic 1", Some m.Q1GradientNorm
+          "the gradient of critic 2", Some m.Q2GradientNorm
+          "the policy loss", m.PolicyLoss
+          "the gradient of the policy", m.PolicyGradientNorm ]
+        |> List.tryPick (fun (name, value) ->
+            value
+            |> Option.filter (System.Double.IsFinite >> not)
+            |> Option.map (fun v -> name, v))
+
 /// All random numbers of one update.
 [<NoComparison; NoEquality>]
 type UpdateNoise =

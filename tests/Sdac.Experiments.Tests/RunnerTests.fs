@@ -87,10 +87,20 @@ let ``a run folder holds what it promises`` () =
         Assert.True(File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine))
 
 [<Fact>]
+let ``every logged line has policy figures, also where the policy moves on other iterations`` () =
+    inFolder (fun folder ->
+        let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
+        // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
+        let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
+        let updates = Metrics.read (RunFolder.openExisting out).Metrics |> List.filter (fun l -> l["kind"] = Label "update")
+        Assert.Equal(20, updates.Length)
+        Assert.All(updates, fun l -> Assert.True(Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)))
+
+[<Fact>]
 let ``evaluating the newest checkpoint repeats the run's final evaluation`` () =
     inFolder (fun folder ->
         let out, summary = runIn folder "run" tiny 1
-        let _, text = captureOutput (fun () -> Evaluate.run out None 3 None 2)
+        let _, text = captureOutput (fun () -> Evaluate.run out None None None 2)
         Assert.Contains($"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}", text)
         Assert.Contains("over 3 episodes", text)
         Assert.Contains("episode   3:", text))

@@ -24,12 +24,14 @@ let ``children of a key are all different, by split, by number and from their pa
         Assert.Equal(struct (a, b), (let c = Key.splitMany 2 root in struct (c[0], c[1]))))
 
 [<Fact>]
-let ``streams of sibling keys share no number at the same place and are uncorrelated`` () =
+let ``streams of sibling keys share no part, at any shift, and are uncorrelated`` () =
     let struct (a, b) = Key.split (Key.ofSeed 3L)
     let x, y = Key.normal Compute.cpu [ 100_000 ] a |> Tensors.toArray, Key.normal Compute.cpu [ 100_000 ] b |> Tensors.toArray
     let correlation = Array.map2 (fun p q -> float p * float q) x y |> Array.average
     Assert.True(abs correlation < 4.0 / sqrt 1e5, $"correlation {correlation}")
-    Assert.True(Array.forall2 (<>) x y || (Array.map2 (=) x y |> Array.filter id |> Array.length) < 5)
+    // float32 normals repeat by chance; a shared stream, at whatever shift, would repeat nearly always
+    let common = Set.intersect (Set.ofArray (Array.truncate 2_000 x)) (Set.ofArray y)
+    Assert.True(common.Count < 200, $"{common.Count} of 2,000 numbers stand in the sibling's stream")
 
 [<Fact>]
 let ``integers cover their range evenly`` () =

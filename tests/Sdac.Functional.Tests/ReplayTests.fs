@@ -11,6 +11,16 @@ open Sdac.Tests.Figures
 /// One remembered transition of the naive model: everything is told apart by distinct numbers.
 type private Row = { Obs: float32; Action: float32; Reward: float32; Terminated: bool; Next: float32 }
 
+// Observations are [x; x + 0.25; x + 0.5], actions [a; a - 0.25]: the first entry tells them apart, the others show a wrong stride.
+let private obsDim, actionDim = 3, 2
+let private wide (dim: int) (step: float32) (firsts: float32[]) = firsts |> Array.collect (fun x -> Array.init dim (fun j -> x + step * float32 j))
+let private wideObs, wideAction = wide obsDim 0.25f, wide actionDim -0.25f
+
+let private narrow (dim: int) (step: float32) (values: float32[]) =
+    let firsts = values |> Array.chunkBySize dim |> Array.map Array.head
+    Assert.Equal<float32[]>(wide dim step firsts, values)
+    firsts
+
 /// A stream of vector steps whose observations continue from one to the next, with random episode ends.
 let private stream (environments: int) (steps: int) (seed: int) : Transitions list =
     let random = Random seed
@@ -22,17 +32,19 @@ let private stream (environments: int) (steps: int) (seed: int) : Transitions li
           let next = Array.init environments (fun _ -> fresh ())
           let after = Array.init environments (fun e -> if ends[e] <= 1 then fresh () else next[e])
 
-          { Obs = current
-            Action = Array.init environments (fun _ -> fresh ())
+          { Obs = wideObs current
+            Action = wideAction (Array.init environments (fun _ -> fresh ()))
             Reward = Array.init environments (fun _ -> fresh ())
             Terminated = Array.map ((=) 0) ends
             Truncated = Array.map ((=) 1) ends
-            NextObs = next
-            Current = after }
+            NextObs = wideObs next
+            Current = wideObs after }
 
           current <- after ]
 
 let private rows (t: Transitions) =
+    let t = { t with Obs = narrow obsDim 0.25f t.Obs; NextObs = narrow obsDim 0.25f t.NextObs; Action = narrow actionDim -0.25f t.Action }
+
     [ for e in 0 .. t.Reward.Length - 1 ->
           { Obs = t.Obs[e]; Action = t.Action[e]; Reward = t.Reward[e]; Terminated = t.Terminated[e]; Next = t.NextObs[e] } ]
 
@@ -40,7 +52,8 @@ let private content (r: Replay) =
     use _ = torch.NewDisposeScope()
     let b = Replay.gather Compute.cpu [| 0 .. r.Count - 1 |] r
     let column t = Tensors.toArray t
-    let obs, action, reward, next, ended = column b.Obs, column b.Action, column b.Reward, column b.NextObs, column b.Terminated
+    let obs, next = narrow obsDim 0.25f (column b.Obs), narrow obsDim 0.25f (column b.NextObs)
+    let action, reward, ended = narrow actionDim -0.25f (column b.Action), column b.Reward, column b.Terminated
 
     [ for i in 0 .. r.Count - 1 ->
           { Obs = obs[i]; Action = action[i]; Reward = reward[i]; Terminated = ended[i] = 1.0f; Next = next[i] } ]
@@ -51,7 +64,7 @@ let private cases = Gen.zip (Gen.zip (sizes 1 4) (sizes 1 120)) (Gen.zip (sizes 
 let ``the memory holds the newest transitions, in order, each with its own next observation`` () =
     forAll 150 cases (fun ((environments, steps), (capacity, seed)) ->
         let all = stream environments steps seed
-        let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create environments 1 1 capacity)
+        let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create environments obsDim actionDim capacity)
         let expected = all |> List.collect rows
         Assert.Equal(int64 (environments * steps), memory.Total)
         Assert.True(memory.Count <= max capacity environments)
@@ -64,7 +77,7 @@ let ``a snapshot keeps its content whatever is appended later, past wrap-around 
     forAll 100 cases (fun ((environments, steps), (capacity, seed)) ->
         let before, after = stream environments (2 * steps) seed |> List.splitAt steps
         let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
-        let snapshot = grow (Replay.create environments 1 1 capacity) before
+        let snapshot = grow (Replay.create environments obsDim actionDim capacity) before
         let expected = content snapshot
         let first = grow snapshot after
         let firstContent = content first
@@ -81,13 +94,13 @@ let ``a snapshot keeps its content whatever is appended later, past wrap-around 
 [<Fact>]
 let ``steps that do not continue the last observation start afresh and spoil nothing`` () =
     let a, b = stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
-    let memory = a @ b |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 1 1 1000)
+    let memory = a @ b |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
     Assert.Equal<Row list>(List.collect rows (a @ b), content memory)
 
 [<Fact>]
 let ``batches are drawn evenly from all that is held`` () =
     let all = stream 2 50 3
-    let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 1 1 1000)
+    let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
     let n = 100_000
     let batch = Replay.sample Compute.cpu (Key.ofSeed 1L) n memory
     let counts = Tensors.toArray batch.Reward |> Array.countBy id
@@ -98,10 +111,10 @@ let ``batches are drawn evenly from all that is held`` () =
 
 [<Fact>]
 let ``an empty memory, a missing transition and a step of the wrong width are refused by name`` () =
-    let empty = Replay.create 2 3 1 100
+    let empty = Replay.create 2 4 actionDim 100
     let e = Assert.Throws<ArgumentException>(fun () -> Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
     Assert.Contains("empty", e.Message)
     let e = Assert.Throws<ArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
     Assert.Contains("holds 0", e.Message)
     let e = Assert.Throws<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
-    Assert.Contains("Obs holds 2 numbers for 2 environments; 6 are needed", e.Message)
+    Assert.Contains("Obs holds 6 numbers for 2 environments; 8 are needed", e.Message)
