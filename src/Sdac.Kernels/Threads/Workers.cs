@@ -20,6 +20,9 @@ public static unsafe class Workers
 
     private const int IdleSpins = 300;
 
+    // A worker may be the first to run a kernel, so the compiler must find room on its stack too.
+    private const int StackSize = 1024 * 1024;
+
     private static readonly Lock Pool = new();
     private static readonly SemaphoreSlim Wake = new(0);
 
@@ -167,7 +170,7 @@ public static unsafe class Workers
     private static void Start()
     {
         started++;
-        var thread = new Thread(Loop, 256 * 1024) { IsBackground = true, Name = $"Sdac kernels {started}" };
+        var thread = new Thread(Loop, StackSize) { IsBackground = true, Name = $"Sdac kernels {started}" };
         thread.UnsafeStart();
     }
 
