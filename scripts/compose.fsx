@@ -28,7 +28,11 @@ let clipRewards: Stage =
         { step with Update = Option.map clip step.Update }
 
 let stages =
-    Pipeline.collect >> clipRewards >> Pipeline.evaluateQ >> Pipeline.reverseSample >> Pipeline.rssmUpdate
+    Pipeline.collect
+    >> clipRewards
+    >> Pipeline.evaluateQ
+    >> Pipeline.reverseSample
+    >> Pipeline.rssmUpdate
 
 let struct (last, episodes) = Pipeline.run stages experiment
 

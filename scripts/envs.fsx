@@ -23,7 +23,7 @@ type Arguments =
 /// Environment steps per second of a batch under random actions, on all threads.
 let speed (task: TaskDefinition) (count: int) (seconds: float) =
     use envs = new VecEnv(task, count)
-    let actions = Array.zeroCreate<float32> (count * envs.ActionDim)
+    let actions = Array.zeroCreate<float32>(count * envs.ActionDim)
     Philox.Uniform(PhiloxKey(1u, 2u, 3u, 4u), 0L, Span actions)
     let unit = actions |> Array.map (fun u -> 2.0f * u - 1.0f)
     envs.Spec.ScaleActions(ReadOnlySpan unit, Span actions)

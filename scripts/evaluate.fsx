@@ -18,7 +18,8 @@ type Arguments =
             | Run _ -> "the run folder that train.fsx made"
             | Checkpoint _ -> "one checkpoint file; default the newest of the run"
             | Episodes _ -> "episodes to play, default as many as the run's own evaluations"
-            | Seed _ -> "the seed of the starts and of the sampler; default the run's: with the default number of episodes this repeats the final evaluation"
+            | Seed _ ->
+                "the seed of the starts and of the sampler; default the run's: with the default number of episodes this repeats the final evaluation"
             | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
 
 let main () =

@@ -26,16 +26,20 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Preset _ -> "where to start: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), paper (the published settings); default quick"
+            | Preset _ ->
+                "where to start: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), paper (the published settings); default quick"
             | Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
             | Seed _ -> "the seed of all randomness, default 0"
             | Out _ -> "the run folder to make; default runs/TASK-PRESET-seedSEED"
             | Iterations _ -> "updates; default the preset's"
             | Steps _ -> "environment steps, instead of --iterations; default the preset's"
             | Envs _ -> "environments stepped together; default the preset's"
-            | Config _ -> "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
-            | Set _ -> "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
-            | Option _ -> "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
+            | Config _ ->
+                "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
+            | Set _ ->
+                "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
+            | Option _ ->
+                "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
             | Device _ -> "cpu (default), cuda or cuda:N"
             | Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
             | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
@@ -66,7 +70,8 @@ let specification (results: ParseResults<Arguments>) (preset: Spec) =
         |> change (results.TryGetResult Task) (fun e task -> { e with Task = task })
         |> change (results.TryGetResult Seed) (fun e seed -> Experiment.seed seed e)
         |> change (results.TryGetResult Iterations) (fun e count -> Experiment.iterations count e)
-        |> change (results.TryGetResult Envs) (fun e count -> Experiment.configure (fun c -> { c with Environments = count }) e)
+        |> change (results.TryGetResult Envs) (fun e count ->
+            Experiment.configure (fun c -> { c with Environments = count }) e)
         |> change (results.TryGetResult Device) (fun e device -> Experiment.device device e)
         |> change (results.TryGetResult Kernels) (fun e text -> Experiment.kernels (kernels text) e)
 

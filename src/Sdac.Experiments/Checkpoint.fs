@@ -16,12 +16,10 @@ module Checkpoint =
           "target_q1", s.TargetQ1
           "target_q2", s.TargetQ2 ]
 
-    let private optimisers (s: TrainState) =
-        [ "policy", s.PolicyAdam; "q1", s.Q1Adam; "q2", s.Q2Adam ]
+    let private optimisers (s: TrainState) = [ "policy", s.PolicyAdam; "q1", s.Q1Adam; "q2", s.Q2Adam ]
 
     /// Where the checkpoint of an iteration lies.
-    let path (folder: RunFolder) (iteration: int64) =
-        Path.Combine(folder.Checkpoints, $"{iteration:D9}.safetensors")
+    let path (folder: RunFolder) (iteration: int64) = Path.Combine(folder.Checkpoints, $"{iteration:D9}.safetensors")
 
     /// The checkpoints of a run, newest first.
     let list (folder: RunFolder) : string list =
@@ -36,11 +34,14 @@ module Checkpoint =
 
         [ for slice in p.Layout ->
               let size = List.fold (*) 1 slice.Shape
-              Safetensors.ofFloat32 $"{name}.{slice.Name}" (List.map int64 slice.Shape) (Array.sub flat slice.Offset size) ]
+
+              Safetensors.ofFloat32
+                  $"{name}.{slice.Name}"
+                  (List.map int64 slice.Shape)
+                  (Array.sub flat slice.Offset size) ]
 
     let private moments (name: string) (a: AdamState) =
-        let vector part (t: Tensor) =
-            Safetensors.ofFloat32 $"{name}.adam.{part}" [ t.numel () ] (Tensors.toArray t)
+        let vector part (t: Tensor) = Safetensors.ofFloat32 $"{name}.adam.{part}" [ t.numel () ] (Tensors.toArray t)
 
         [ vector "m" a.M; vector "v" a.V ]
 
@@ -50,7 +51,13 @@ module Checkpoint =
         let target = path folder step.Iteration
 
         let counters =
-            [ step.Iteration; step.EnvSteps; s.Updates; s.PolicyAdam.Count; s.Q1Adam.Count; s.Q2Adam.Count; s.Temperature.Count ]
+            [ step.Iteration
+              step.EnvSteps
+              s.Updates
+              s.PolicyAdam.Count
+              s.Q1Adam.Count
+              s.Q2Adam.Count
+              s.Temperature.Count ]
 
         let tensors =
             [ for name, p in networks s do
@@ -85,13 +92,16 @@ module Checkpoint =
             | Some t when t.Dtype = dtype && t.Data.LongLength = int64 count * dtype.Size ->
                 MemoryMarshal.Cast<byte, 'a>(ReadOnlySpan<byte> t.Data).ToArray()
             | Some t ->
-                Errors.fail (Settings $"'{name}' in {path} has shape {t.Shape} where these settings need {count} numbers: use the settings that the run was made with")
-            | None -> Errors.fail (Damaged $"{path} holds no '{name}': it is not a checkpoint of this program; use another")
+                Errors.fail (
+                    Settings
+                        $"'{name}' in {path} has shape {t.Shape} where these settings need {count} numbers: use the settings that the run was made with"
+                )
+            | None ->
+                Errors.fail (Damaged $"{path} holds no '{name}': it is not a checkpoint of this program; use another")
 
         let parameters name (p: Params) =
             let flat =
-                p.Layout
-                |> List.map (fun slice -> values F32 $"{name}.{slice.Name}" (List.fold (*) 1 slice.Shape))
+                p.Layout |> List.map (fun slice -> values F32 $"{name}.{slice.Name}" (List.fold (*) 1 slice.Shape))
 
             Params.withFlat (Tensors.ofArray model.Compute [ int (p.Flat.numel ()) ] (Array.concat flat)) p
 
@@ -103,9 +113,7 @@ module Checkpoint =
                 let n = int (p.Flat.numel ())
                 Tensors.ofArray model.Compute [ n ] (values F32 $"{name}.adam.{part}" n)
 
-            { M = vector "m"
-              V = vector "v"
-              Count = count }
+            { M = vector "m"; V = vector "v"; Count = count }
 
         // the fresh state only lends its layouts
         let fresh = TrainState.init model (Key.ofSeed 0L)
@@ -122,10 +130,7 @@ module Checkpoint =
                   Q1Adam = adam "q1" fresh.Q1 counters[4]
                   Q2Adam = adam "q2" fresh.Q2 counters[5]
                   Temperature =
-                    { LogLambda = temperature[0]
-                      M = temperature[1]
-                      V = temperature[2]
-                      Count = counters[6] }
+                    { LogLambda = temperature[0]; M = temperature[1]; V = temperature[2]; Count = counters[6] }
                   Updates = counters[2] })
         finally
             TrainState.dispose fresh

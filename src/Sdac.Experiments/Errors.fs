@@ -95,8 +95,8 @@ module Main =
     /// The exception that says what happened, inside those that only say where.
     let rec private cause (error: exn) =
         match error, error.InnerException with
-        | (:? TypeInitializationException | :? System.Reflection.TargetInvocationException | :? AggregateException), NonNull inner ->
-            cause inner
+        | (:? TypeInitializationException | :? System.Reflection.TargetInvocationException | :? AggregateException),
+          NonNull inner -> cause inner
         | _ -> error
 
     /// A message on one line, without the name of a parameter that .NET appends: it means nothing to a user.

@@ -12,7 +12,13 @@ module Evaluate =
 
     /// Plays episodes with a checkpoint of the run in `path` and prints each, their mean and deviation. With the run's own
     /// seed and number of episodes this repeats the run's final evaluation.
-    let run (path: string) (checkpoint: string option) (episodes: int option) (seed: int64 option) (threads: int) : unit =
+    let run
+        (path: string)
+        (checkpoint: string option)
+        (episodes: int option)
+        (seed: int64 option)
+        (threads: int)
+        : unit =
         let folder = RunFolder.openExisting path
         let complete = snd (List.head Presets.all)
         let spec = Files.readText folder.Spec |> Spec.parse folder.Spec complete |> Spec.validate

@@ -36,8 +36,9 @@ module Files =
         with
         | :? UnauthorizedAccessException ->
             storage $"no permission to {doing} {path}: choose another place or change its permissions"
-        | :? DirectoryNotFoundException -> 
-            storage $"cannot {doing} {path}: a folder on the way does not exist or is a file; create it or choose another place"
+        | :? DirectoryNotFoundException ->
+            storage
+                $"cannot {doing} {path}: a folder on the way does not exist or is a file; create it or choose another place"
         | :? FileNotFoundException -> storage $"cannot {doing} {path}: there is no such file; check the path"
         | :? IOException as error when error.HResult = NoSpace || error.HResult = QuotaUsedUp ->
             storage $"the disk is full: cannot {doing} {path}; free some space (what was there before is unchanged)"
@@ -67,9 +68,11 @@ module Files =
 
         guarded "write" path (fun () ->
             try
-                using (new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 <<< 16)) (fun stream ->
-                    write stream
-                    stream.Flush true)
+                using
+                    (new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 <<< 16))
+                    (fun stream ->
+                        write stream
+                        stream.Flush true)
 
                 File.Move(temporary, path, true)
                 flushFolder folder

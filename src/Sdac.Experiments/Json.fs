@@ -14,7 +14,9 @@ open Microsoft.FSharp.Reflection
 module Json =
     /// Numbers in their shortest form that reads back to the same bits, names in camel case, cases without data as plain texts.
     let options =
-        let options = JsonSerializerOptions(WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase)
+        let options =
+            JsonSerializerOptions(WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase)
+
         options.Encoder <- JavaScriptEncoder.UnsafeRelaxedJsonEscaping
         options.NumberHandling <- JsonNumberHandling.AllowNamedFloatingPointLiterals
 
@@ -34,7 +36,9 @@ module Json =
     let print (value: 'a) = JsonSerializer.Serialize(value, options)
 
     let private tree (value: 'a) =
-        JsonSerializer.SerializeToNode(value, options) |> Option.ofObj |> Option.defaultWith (fun () -> JsonObject())
+        JsonSerializer.SerializeToNode(value, options)
+        |> Option.ofObj
+        |> Option.defaultWith (fun () -> JsonObject())
 
     let private isOption (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<option<_>>
 
@@ -72,7 +76,13 @@ module Json =
         result
 
     /// Lays `given` over `complete` along the type, refusing names that the type does not have.
-    let rec private overlay (place: string) (path: string) (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) : JsonNode | null =
+    let rec private overlay
+        (place: string)
+        (path: string)
+        (ty: Type)
+        (complete: JsonNode | null)
+        (given: JsonNode | null)
+        : JsonNode | null =
         match given with
         | :? JsonObject as given when FSharpType.IsRecord ty -> overlayRecord place path ty complete given
         | null -> null
@@ -94,7 +104,10 @@ module Json =
         match complete with
         | :? JsonObject as complete ->
             for pair in complete do
-                result[pair.Key] <- (match pair.Value with null -> null | value -> value.DeepClone())
+                result[pair.Key] <-
+                    (match pair.Value with
+                     | null -> null
+                     | value -> value.DeepClone())
         | _ -> ()
 
         for pair in given do
@@ -126,9 +139,11 @@ module Json =
                 for field in inner do
                     if not (Array.contains field.Key names) then
                         settings (Errors.unknown "setting" field.Key $"'{path}.{pair.Key}' of {place}" names)
-            | inner when fields.Length = 1 -> overlay place $"{path}.{pair.Key}" fields[0].PropertyType null inner |> ignore
+            | inner when fields.Length = 1 ->
+                overlay place $"{path}.{pair.Key}" fields[0].PropertyType null inner |> ignore
             | _ -> ()
-        | :? JsonValue as given when given.GetValueKind() = JsonValueKind.String -> given.GetValue<string>() |> find |> ignore
+        | :? JsonValue as given when given.GetValueKind() = JsonValueKind.String ->
+            given.GetValue<string>() |> find |> ignore
         | _ ->
             let names = String.Join(", ", Array.map fst cases)
             settings $"{at path}{place} must name one of {names}"
@@ -143,10 +158,16 @@ module Json =
 
     let private parseTree (place: string) (text: string) =
         try
-            JsonNode.Parse(text, documentOptions = JsonDocumentOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true))
+            JsonNode.Parse(
+                text,
+                documentOptions =
+                    JsonDocumentOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)
+            )
         with :? JsonException as error ->
             let line = error.LineNumber.GetValueOrDefault() + 1L
-            settings $"{place} is not JSON (line {line}, column {error.BytePositionInLine.GetValueOrDefault() + 1L}): correct it there"
+
+            settings
+                $"{place} is not JSON (line {line}, column {error.BytePositionInLine.GetValueOrDefault() + 1L}): correct it there"
 
     let private materialise<'a> (place: string) (node: JsonNode | null) : 'a =
         try
@@ -154,9 +175,11 @@ module Json =
             | null -> settings $"{place} is empty: give a JSON object"
             | value -> unbox<'a> value
         with
-        | :? JsonException as error -> settings $"{place} has a value of the wrong kind{whereIn error}: compare with a printed specification"
+        | :? JsonException as error ->
+            settings $"{place} has a value of the wrong kind{whereIn error}: compare with a printed specification"
         | :? FormatException
-        | :? InvalidOperationException -> settings $"{place} has a value of the wrong kind: compare with a printed specification"
+        | :? InvalidOperationException ->
+            settings $"{place} has a value of the wrong kind: compare with a printed specification"
 
     /// Reads a value from JSON text; what the text leaves out is taken from `complete`. `place` names the text in messages.
     let parseOver (place: string) (complete: 'a) (text: string) : 'a =
@@ -193,13 +216,17 @@ module Json =
     let private literal (text: string) : JsonNode | null =
         try
             JsonNode.Parse text
-        with :? JsonException -> JsonValue.Create text
+        with :? JsonException ->
+            JsonValue.Create text
 
     /// Changes one setting, `key` being its path or its unambiguous last part, `text` its new value.
     let set (complete: 'a) (key: string) (text: string) : 'a =
         let path = resolve "--set" typeof<'a> key
         let names = path.Split '.'
-        let nest (name: string) (inner: JsonNode | null) : JsonNode | null = JsonObject([ Collections.Generic.KeyValuePair(name, inner) ])
+
+        let nest (name: string) (inner: JsonNode | null) : JsonNode | null =
+            JsonObject([ Collections.Generic.KeyValuePair(name, inner) ])
+
         let change = Array.foldBack nest names (literal text)
         overlay "--set" "" typeof<'a> (tree complete) change |> materialise $"--set {key}={text}"
 

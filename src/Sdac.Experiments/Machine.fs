@@ -11,14 +11,16 @@ open TorchSharp
 
 /// What a run was made on. It does not decide results, but explains timings.
 type Machine =
-    { Program: string
-      Runtime: string
-      System: string
-      Processor: string
-      Processors: int
-      Threads: int
-      /// Widest vectors of the processor, in bits
-      VectorBits: int }
+    {
+        Program: string
+        Runtime: string
+        System: string
+        Processor: string
+        Processors: int
+        Threads: int
+        /// Widest vectors of the processor, in bits
+        VectorBits: int
+    }
 
 [<RequireQualifiedAccess>]
 module Machine =

@@ -27,7 +27,11 @@ type LineWriter private (path: string, stream: FileStream) =
             if stream.Length < position then
                 let found = stream.Length
                 stream.Dispose()
-                Errors.fail (Damaged $"{path} is shorter ({found} bytes) than the checkpoint says ({position}): resume from an older checkpoint")
+
+                Errors.fail (
+                    Damaged
+                        $"{path} is shorter ({found} bytes) than the checkpoint says ({position}): resume from an older checkpoint"
+                )
 
             stream.SetLength position
             stream.Position <- position
@@ -78,9 +82,11 @@ type LineWriter private (path: string, stream: FileStream) =
 module Metrics =
     let private figure (value: JsonElement) =
         match value.ValueKind, Number.tryRead value with
-        | JsonValueKind.Number, _ when value.GetRawText() |> Seq.forall (fun c -> Char.IsDigit c || c = '-') -> Count(value.GetInt64())
+        | JsonValueKind.Number, _ when value.GetRawText() |> Seq.forall (fun c -> Char.IsDigit c || c = '-') ->
+            Count(value.GetInt64())
         | _, Some number -> Value number
-        | JsonValueKind.Array, _ -> Values [ for item in value.EnumerateArray() -> Number.tryRead item |> Option.defaultValue nan ]
+        | JsonValueKind.Array, _ ->
+            Values [ for item in value.EnumerateArray() -> Number.tryRead item |> Option.defaultValue nan ]
         | _ -> Label(value.ToString())
 
     /// A figure as a number; None for a text or a list.

@@ -48,7 +48,11 @@ module Plot =
 
     /// An axis or channel that shows a number.
     let quantitative field title =
-        Fields [ "field", Text field; "type", Text "quantitative"; "title", Text title; "axis", Fields [ "format", Text ",~f"; "tickCount", Number 8.0 ] ]
+        Fields
+            [ "field", Text field
+              "type", Text "quantitative"
+              "title", Text title
+              "axis", Fields [ "format", Text ",~f"; "tickCount", Number 8.0 ] ]
 
     /// Small translucent points.
     let points opacity size =
@@ -59,63 +63,82 @@ module Plot =
 
     /// A line with a dot at every row.
     let dottedLine width =
-        Fields [ "type", Text "line"
-                 "strokeWidth", Number width
-                 "point", Fields [ "filled", Flag true; "size", Number 36.0 ] ]
+        Fields
+            [ "type", Text "line"
+              "strokeWidth", Number width
+              "point", Fields [ "filled", Flag true; "size", Number 36.0 ] ]
 
     /// The area between two fields.
     let band = Fields [ "type", Text "area"; "opacity", Number 0.18; "line", Flag false ]
 
     let private configuration =
-        Fields [ "font", font
-                 "view", Fields [ "stroke", Text "transparent" ]
-                 "axis",
-                 Fields [ "labelFontSize", Number 12.0
-                          "titleFontSize", Number 13.0
-                          "titleFontWeight", Text "normal"
-                          "titlePadding", Number 10.0
-                          "labelColor", Text "#444444"
-                          "titleColor", Text "#222222"
-                          "gridColor", Text "#e8e8e8"
-                          "domainColor", Text "#999999"
-                          "tickColor", Text "#999999" ]
-                 "title",
-                 Fields [ "anchor", Text "start"
-                          "fontSize", Number 16.0
-                          "subtitleFontSize", Number 12.0
-                          "subtitleColor", Text "#666666"
-                          "offset", Number 14.0 ]
-                 "legend",
-                 Fields [ "labelFontSize", Number 12.0
-                          "labelLimit", Number 400.0
-                          "columnPadding", Number 12.0
-                          "orient", Text "bottom"
-                          "direction", Text "horizontal"
-                          "symbolOpacity", Number 1.0
-                          "symbolType", Text "stroke"
-                          "symbolStrokeWidth", Number 3.0 ] ]
+        Fields
+            [ "font", font
+              "view", Fields [ "stroke", Text "transparent" ]
+              "axis",
+              Fields
+                  [ "labelFontSize", Number 12.0
+                    "titleFontSize", Number 13.0
+                    "titleFontWeight", Text "normal"
+                    "titlePadding", Number 10.0
+                    "labelColor", Text "#444444"
+                    "titleColor", Text "#222222"
+                    "gridColor", Text "#e8e8e8"
+                    "domainColor", Text "#999999"
+                    "tickColor", Text "#999999" ]
+              "title",
+              Fields
+                  [ "anchor", Text "start"
+                    "fontSize", Number 16.0
+                    "subtitleFontSize", Number 12.0
+                    "subtitleColor", Text "#666666"
+                    "offset", Number 14.0 ]
+              "legend",
+              Fields
+                  [ "labelFontSize", Number 12.0
+                    "labelLimit", Number 400.0
+                    "columnPadding", Number 12.0
+                    "orient", Text "bottom"
+                    "direction", Text "horizontal"
+                    "symbolOpacity", Number 1.0
+                    "symbolType", Text "stroke"
+                    "symbolStrokeWidth", Number 3.0 ] ]
 
     let private colours (layers: Layer list) =
         let distinct = layers |> List.distinctBy _.Name
 
-        Fields [ "domain", Items(distinct |> List.map (fun layer -> Text layer.Name))
-                 "range", Items(distinct |> List.map (fun layer -> Text layer.Colour)) ]
+        Fields
+            [ "domain", Items(distinct |> List.map (fun layer -> Text layer.Name))
+              "range", Items(distinct |> List.map (fun layer -> Text layer.Colour)) ]
 
     let private layerOf scale (x: Vega) (layer: Layer) =
-        let rows = layer.Rows |> List.map (fun row -> Fields(row |> List.map (fun (name, value) -> name, Number value)))
-        let colour = Fields [ "datum", Text layer.Name; "type", Text "nominal"; "scale", scale; "legend", Fields [ "title", Text "" ] ]
-        Fields [ "data", Fields [ "values", Items rows ]; "mark", layer.Mark; "encoding", Fields([ "x", x; "color", colour ] @ layer.Channels) ]
+        let rows =
+            layer.Rows
+            |> List.map (fun row -> Fields(row |> List.map (fun (name, value) -> name, Number value)))
+
+        let colour =
+            Fields
+                [ "datum", Text layer.Name
+                  "type", Text "nominal"
+                  "scale", scale
+                  "legend", Fields [ "title", Text "" ] ]
+
+        Fields
+            [ "data", Fields [ "values", Items rows ]
+              "mark", layer.Mark
+              "encoding", Fields([ "x", x; "color", colour ] @ layer.Channels) ]
 
     /// A chart of layers that share their x axis, 720 x 400 pixels on white.
     let chart (title: string) (subtitle: string) (x: Vega) (layers: Layer list) =
-        Fields [ "$schema", Text "https://vega.github.io/schema/vega-lite/v6.json"
-                 "background", Text "white"
-                 "padding", Number 16.0
-                 "width", Number 720.0
-                 "height", Number 400.0
-                 "title", Fields [ "text", Text title; "subtitle", Text subtitle ]
-                 "layer", Items(layers |> List.map (layerOf (colours layers) x))
-                 "config", configuration ]
+        Fields
+            [ "$schema", Text "https://vega.github.io/schema/vega-lite/v6.json"
+              "background", Text "white"
+              "padding", Number 16.0
+              "width", Number 720.0
+              "height", Number 400.0
+              "title", Fields [ "text", Text title; "subtitle", Text subtitle ]
+              "layer", Items(layers |> List.map (layerOf (colours layers) x))
+              "config", configuration ]
 
     /// At most `limit` rows, evenly taken, the last one among them.
     let private thin limit (rows: 'a[]) =
@@ -142,18 +165,42 @@ module Plot =
 
     /// The learning curve of one run. `episodes`: (environment step at its end, return); `evaluations`: (environment step, mean,
     /// standard deviation).
-    let learningCurve (title: string) (subtitle: string) (episodes: (int64 * float)[]) (evaluations: (int64 * float * float)[]) =
+    let learningCurve
+        (title: string)
+        (subtitle: string)
+        (episodes: (int64 * float)[])
+        (evaluations: (int64 * float * float)[])
+        =
         let returns = quantitative "value" "Return per episode (undiscounted)"
         let mean = Array.zip (Array.map fst episodes) (runningMean Window (Array.map snd episodes))
         let rows values = [ for step, value in thin 1500 values -> [ "step", float (step: int64); "value", value ] ]
 
-        let evaluated = [ for step, value, deviation in evaluations -> [ "step", float step; "value", value; "low", value - deviation; "high", value + deviation ] ]
-        let evaluation = { Name = "evaluation (mean ± deviation)"; Colour = "#d94801"; Rows = evaluated; Mark = band; Channels = [] }
+        let evaluated =
+            [ for step, value, deviation in evaluations ->
+                  [ "step", float step; "value", value; "low", value - deviation; "high", value + deviation ] ]
+
+        let evaluation =
+            { Name = "evaluation (mean ± deviation)"
+              Colour = "#d94801"
+              Rows = evaluated
+              Mark = band
+              Channels = [] }
 
         let layers =
-            [ { Name = "training episodes"; Colour = "#9ecae1"; Rows = rows episodes; Mark = points 0.35 14.0; Channels = [ "y", returns ] }
-              { evaluation with Channels = [ "y", quantitative "low" "Return per episode (undiscounted)"; "y2", Fields [ "field", Text "high" ] ] }
-              { Name = $"their running mean over {Window}"; Colour = "#2171b5"; Rows = rows mean; Mark = line 2.0; Channels = [ "y", returns ] }
+            [ { Name = "training episodes"
+                Colour = "#9ecae1"
+                Rows = rows episodes
+                Mark = points 0.35 14.0
+                Channels = [ "y", returns ] }
+              { evaluation with
+                  Channels =
+                      [ "y", quantitative "low" "Return per episode (undiscounted)"
+                        "y2", Fields [ "field", Text "high" ] ] }
+              { Name = $"their running mean over {Window}"
+                Colour = "#2171b5"
+                Rows = rows mean
+                Mark = line 2.0
+                Channels = [ "y", returns ] }
               { evaluation with Mark = dottedLine 2.0; Channels = [ "y", returns ] } ]
             |> List.filter (fun layer -> not layer.Rows.IsEmpty)
 
@@ -166,7 +213,11 @@ module Plot =
             | null -> None
             | folder ->
                 let candidate = Path.Combine(folder.FullName, "src", "Sdac.Experiments", "plots")
-                if File.Exists(Path.Combine(candidate, "render.mjs")) then Some candidate else upwards folder.Parent
+
+                if File.Exists(Path.Combine(candidate, "render.mjs")) then
+                    Some candidate
+                else
+                    upwards folder.Parent
 
         match Environment.GetEnvironmentVariable "SDAC_PLOTS" with
         | null
@@ -174,7 +225,9 @@ module Plot =
         | folder -> Some folder
 
     let private start (folder: string) (specification: string) =
-        let info = ProcessStartInfo("node", [ Path.Combine(folder, "render.mjs"); Path.GetFullPath specification ])
+        let info =
+            ProcessStartInfo("node", [ Path.Combine(folder, "render.mjs"); Path.GetFullPath specification ])
+
         info.RedirectStandardOutput <- true
         info.RedirectStandardError <- true
 
@@ -186,7 +239,8 @@ module Plot =
     /// Renders a specification file to SVG text; Error is one sentence with the mend.
     let render (specification: string) : Result<string, string> =
         match scripts () with
-        | None -> Error "render.mjs was not found: set SDAC_PLOTS to the folder src/Sdac.Experiments/plots of the repository"
+        | None ->
+            Error "render.mjs was not found: set SDAC_PLOTS to the folder src/Sdac.Experiments/plots of the repository"
         | Some folder when not (Directory.Exists(Path.Combine(folder, "node_modules"))) ->
             Error $"vega is not installed in {folder}: run `./build.sh setup`"
         | Some folder ->
@@ -201,12 +255,19 @@ module Plot =
                 if renderer.ExitCode = 0 && picture.StartsWith("<svg", StringComparison.Ordinal) then
                     Ok picture
                 else
-                    let last = complaints.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries) |> Array.tryFind (fun line -> line.Contains "Error")
+                    let last =
+                        complaints.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                        |> Array.tryFind (fun line -> line.Contains "Error")
+
                     let text = Option.defaultValue "no message" last
                     Error $"node could not render {specification} ({text.Trim()}): run `./build.sh setup`"
 
     /// Writes a chart's specification and, where node and vega are there, its picture. Error says why there is no picture.
     let save (specification: string) (picture: string) (chart: Vega) : Result<unit, string> =
-        let text = match chart.Json with null -> "{}" | json -> json.ToJsonString()
+        let text =
+            match chart.Json with
+            | null -> "{}"
+            | json -> json.ToJsonString()
+
         Files.writeText specification (text + "\n")
         render specification |> Result.map (Files.writeText picture)

@@ -7,14 +7,16 @@ open Spectre.Console
 
 /// What a training run shows of itself.
 type Standing =
-    { Iteration: int64
-      EnvSteps: int64
-      StepsPerSecond: float
-      /// Mean return of the last episodes; NaN before the first one has ended.
-      RecentReturn: float
-      CriticLoss: float
-      PolicyLoss: float
-      Lambda: float }
+    {
+        Iteration: int64
+        EnvSteps: int64
+        StepsPerSecond: float
+        /// Mean return of the last episodes; NaN before the first one has ended.
+        RecentReturn: float
+        CriticLoss: float
+        PolicyLoss: float
+        Lambda: float
+    }
 
 /// Progress on the console: a bar on a terminal, a plain line now and then elsewhere.
 [<RequireQualifiedAccess>]
@@ -28,7 +30,11 @@ module Progress =
     let private duration (seconds: float) =
         if Double.IsFinite seconds then
             let span = TimeSpan.FromSeconds(Math.Clamp(seconds, 0.0, 359_999.0))
-            if span.TotalHours >= 1.0 then $"{int span.TotalHours}h{span.Minutes:D2}m" else $"{span.Minutes}m{span.Seconds:D2}s"
+
+            if span.TotalHours >= 1.0 then
+                $"{int span.TotalHours}h{span.Minutes:D2}m"
+            else
+                $"{span.Minutes}m{span.Seconds:D2}s"
         else
             "?"
 
@@ -45,7 +51,11 @@ module Progress =
     /// Seconds left, from the share done since `first` in `elapsed` seconds.
     let private remaining (total: int64) (first: int64) (elapsed: float) (standing: Standing) =
         let finished = standing.Iteration - first
-        if finished <= 0L then nan else elapsed / float finished * float (total - standing.Iteration)
+
+        if finished <= 0L then
+            nan
+        else
+            elapsed / float finished * float (total - standing.Iteration)
 
     let private plain (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) =
         let clock = Stopwatch.StartNew()
@@ -60,7 +70,10 @@ module Progress =
 
     let private bar (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) =
         let columns: ProgressColumn[] =
-            [| ProgressBarColumn(); PercentageColumn(); RemainingTimeColumn(); TaskDescriptionColumn(Alignment = Justify.Left) |]
+            [| ProgressBarColumn()
+               PercentageColumn()
+               RemainingTimeColumn()
+               TaskDescriptionColumn(Alignment = Justify.Left) |]
 
         AnsiConsole
             .Progress()
@@ -77,7 +90,9 @@ module Progress =
                     if elapsed >= next || standing.Iteration = total then
                         next <- elapsed + 0.1
                         task.Value <- float standing.Iteration
-                        task.Description <- Markup.Escape $"{thousands standing.Iteration}/{thousands total}, {figures standing}"))
+
+                        task.Description <-
+                            Markup.Escape $"{thousands standing.Iteration}/{thousands total}, {figures standing}"))
 
     /// True when standard output is a terminal that can move its cursor.
     let interactive () = not Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
@@ -90,7 +105,9 @@ module Progress =
 
     /// Prints a table of names and values.
     let summaryTable (title: string) (rows: (string * string) list) =
-        let table = Table(Border = TableBorder.Rounded, ShowHeaders = false, Title = TableTitle(Markup.Escape title))
+        let table =
+            Table(Border = TableBorder.Rounded, ShowHeaders = false, Title = TableTitle(Markup.Escape title))
+
         table.AddColumn("").AddColumn("") |> ignore
 
         for name, value in rows do

@@ -33,7 +33,8 @@ module RunFolder =
 
     let private clear (folder: RunFolder) =
         Files.guarded "empty" folder.Path (fun () ->
-            for file in [ folder.Machine; folder.Metrics; folder.Timings; folder.Summary; folder.CurveSpec; folder.Curve ] do
+            for file in
+                [ folder.Machine; folder.Metrics; folder.Timings; folder.Summary; folder.CurveSpec; folder.Curve ] do
                 File.Delete file
 
             if Directory.Exists folder.Checkpoints then
@@ -49,9 +50,14 @@ module RunFolder =
         with
         | :? UnauthorizedAccessException ->
             Errors.fail (Storage $"no permission to write in {folder.Path}: choose another folder with --out")
-        | :? IOException as error when error.HResult = 11 (* EAGAIN: somebody else holds it *) || error.Message.Contains "being used" ->
-            Errors.fail (Storage $"another process is writing to {folder.Path}: wait for it or choose another folder with --out")
-        | :? IOException as error -> Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")
+        | :? IOException as error when
+            error.HResult = 11 (* EAGAIN: somebody else holds it *) || error.Message.Contains "being used"
+            ->
+            Errors.fail (
+                Storage $"another process is writing to {folder.Path}: wait for it or choose another folder with --out"
+            )
+        | :? IOException as error ->
+            Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")
 
     /// A new run folder. An existing one is refused unless it is empty, or holds a run and `overwrite` is set.
     let create (path: string) (overwrite: bool) =
@@ -60,12 +66,20 @@ module RunFolder =
         if File.Exists folder.Path then
             Errors.fail (Storage $"{path} is a file: choose another folder with --out")
 
-        let occupied = Directory.Exists folder.Path && Seq.exists (fun (entry: string) -> entry <> folder.Lock) (Directory.EnumerateFileSystemEntries folder.Path)
+        let occupied =
+            Directory.Exists folder.Path
+            && Seq.exists
+                (fun (entry: string) -> entry <> folder.Lock)
+                (Directory.EnumerateFileSystemEntries folder.Path)
 
         match occupied, isRun folder, overwrite with
         | true, true, false ->
-            Errors.fail (Storage $"the run folder {path} already holds a run: add --overwrite to replace it or choose another with --out")
-        | true, false, _ -> Errors.fail (Storage $"the folder {path} holds something that is not a run: choose another with --out")
+            Errors.fail (
+                Storage
+                    $"the run folder {path} already holds a run: add --overwrite to replace it or choose another with --out"
+            )
+        | true, false, _ ->
+            Errors.fail (Storage $"the folder {path} holds something that is not a run: choose another with --out")
         | true, true, true -> using (lock folder) (fun _ -> clear folder)
         | false, _, _ -> ()
 
@@ -78,9 +92,13 @@ module RunFolder =
         let folder = { Path = Path.GetFullPath path }
 
         if not (Directory.Exists folder.Path) then
-            Errors.fail (Storage $"there is no run folder {path}: check the path, or train first with train.fsx --out {path}")
+            Errors.fail (
+                Storage $"there is no run folder {path}: check the path, or train first with train.fsx --out {path}"
+            )
 
         if not (isRun folder) then
-            Errors.fail (Storage $"{path} is not a run folder (spec.json is missing): give the folder that train.fsx --out made")
+            Errors.fail (
+                Storage $"{path} is not a run folder (spec.json is missing): give the folder that train.fsx --out made"
+            )
 
         folder

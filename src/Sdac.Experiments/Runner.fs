@@ -7,28 +7,32 @@ open Sdac
 
 /// Returns of an evaluation.
 type Score =
-    { Mean: float
-      /// Over the episodes (population)
-      Deviation: float
-      Lowest: float
-      Highest: float
-      Episodes: int }
+    {
+        Mean: float
+        /// Over the episodes (population)
+        Deviation: float
+        Lowest: float
+        Highest: float
+        Episodes: int
+    }
 
 /// The end of a run, as written to summary.json.
 type Summary =
-    { Task: string
-      Seed: int64
-      Iterations: int64
-      EnvSteps: int64
-      Final: Score
-      BestMean: float
-      BestAtEnvSteps: int64
-      /// Mean return of the last training episodes, exploration noise included
-      RecentTrainingReturn: float
-      Lambda: float
-      Checkpoint: string
-      WallClockSeconds: float
-      PeakMemoryMiB: float }
+    {
+        Task: string
+        Seed: int64
+        Iterations: int64
+        EnvSteps: int64
+        Final: Score
+        BestMean: float
+        BestAtEnvSteps: int64
+        /// Mean return of the last training episodes, exploration noise included
+        RecentTrainingReturn: float
+        Lambda: float
+        Checkpoint: string
+        WallClockSeconds: float
+        PeakMemoryMiB: float
+    }
 
 [<RequireQualifiedAccess>]
 module Score =
@@ -78,8 +82,7 @@ module Runner =
 
     let private compute (e: Experiment) = Compute.create e.Device e.Kernels
 
-    let private arena (e: Experiment) episodes =
-        Environment.create e.Task e.TaskOptions episodes
+    let private arena (e: Experiment) episodes = Environment.create e.Task e.TaskOptions episodes
 
     /// The networks and coefficients of an experiment.
     let model (e: Experiment) : Model =
@@ -128,8 +131,7 @@ module Runner =
         | _ -> m
 
     let private updateFigures (step: Step) (m: Metrics) =
-        let optional name value =
-            value |> Option.map (fun v -> name, Value v) |> Option.toList
+        let optional name value = value |> Option.map (fun v -> name, Value v) |> Option.toList
 
         [ "kind", Label "update"
           "iteration", Count step.Iteration
@@ -169,14 +171,16 @@ module Runner =
         let figure name (line: Map<string, Figure>) = Metrics.number line[name] |> Option.defaultValue nan
         let steps line = int64 (figure "envSteps" line)
         let episodes = ofKind "episode" |> Array.map (fun l -> steps l, figure "return" l)
-        let evaluations = ofKind "evaluation" |> Array.map (fun l -> steps l, figure "mean" l, figure "deviation" l)
+
+        let evaluations =
+            ofKind "evaluation" |> Array.map (fun l -> steps l, figure "mean" l, figure "deviation" l)
+
         let c = e.Config
 
         let subtitle =
             $"SDAC, seed {e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
 
-        Plot.learningCurve e.Task subtitle episodes evaluations
-        |> Plot.save folder.CurveSpec folder.Curve
+        Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.CurveSpec folder.Curve
 
     let private peakMemory () =
         use self = Process.GetCurrentProcess()
@@ -203,7 +207,10 @@ module Runner =
         let e = spec.Experiment
         let clock = Stopwatch.StartNew()
         let phases = Phases()
-        let iteration: Stage = stages |> List.map (fun (name, stage) -> phases.Time name stage) |> List.reduce (>>)
+
+        let iteration: Stage =
+            stages |> List.map (fun (name, stage) -> phases.Time name stage) |> List.reduce (>>)
+
         let first = Pipeline.start e
         use environment = first.Environment
         use arena = arena e spec.EvaluationEpisodes
@@ -214,8 +221,7 @@ module Runner =
         let mutable step = first
         let mutable evaluating = 0.0
 
-        let recentReturn () =
-            if recent.Count = 0 then nan else Seq.average recent
+        let recentReturn () = if recent.Count = 0 then nan else Seq.average recent
 
         let evaluate () =
             let began = clock.Elapsed.TotalSeconds
@@ -312,7 +318,14 @@ module Runner =
             TrainState.dispose step.State
 
     /// A whole run from nothing: folder, specification, training, curve, summary table.
-    let run (spec: Spec) (stages: (string * Stage) list) (out: string) (overwrite: bool) (threads: int) (quiet: bool) : Summary =
+    let run
+        (spec: Spec)
+        (stages: (string * Stage) list)
+        (out: string)
+        (overwrite: bool)
+        (threads: int)
+        (quiet: bool)
+        : Summary =
         let spec = Spec.validate spec
         Machine.useThreads (compute spec.Experiment) threads
         // before a folder is made or emptied: settings that the task refuses
@@ -332,7 +345,8 @@ module Runner =
 
         Progress.summaryTable
             $"{summary.Task}, seed {summary.Seed}"
-            [ "final evaluation", $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
+            [ "final evaluation",
+              $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
               "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
               "best evaluation", $"{show summary.BestMean} at {summary.BestAtEnvSteps:N0} environment steps"
               "training, last episodes", show summary.RecentTrainingReturn

@@ -63,23 +63,13 @@ type Dtype =
 
 /// A tensor on its way to a file. `Write` puts exactly the bytes of Shape x Dtype (little-endian, row-major) on the
 /// stream, so that native memory needs no copy.
-type TensorSource =
-    { Name: string
-      Dtype: Dtype
-      Shape: int64 list
-      Write: Stream -> unit }
+type TensorSource = { Name: string; Dtype: Dtype; Shape: int64 list; Write: Stream -> unit }
 
 /// A tensor from a file: its bytes (little-endian, row-major), Shape x Dtype of them.
-type TensorValue =
-    { Name: string
-      Dtype: Dtype
-      Shape: int64 list
-      Data: byte[] }
+type TensorValue = { Name: string; Dtype: Dtype; Shape: int64 list; Data: byte[] }
 
 /// The content of a safetensors file.
-type TensorFile =
-    { Metadata: Map<string, string>
-      Tensors: Map<string, TensorValue> }
+type TensorFile = { Metadata: Map<string, string>; Tensors: Map<string, TensorValue> }
 
 /// The safetensors format (8 bytes header length, JSON header, data), which Python's `safetensors` reads too.
 /// Files written here carry, under the metadata key "sha256", the digest of the whole file with that value zeroed.
@@ -96,10 +86,7 @@ module Safetensors =
 
     /// A tensor source over bytes in managed memory.
     let ofBytes name dtype shape (data: ReadOnlyMemory<byte>) : TensorSource =
-        { Name = name
-          Dtype = dtype
-          Shape = shape
-          Write = fun stream -> stream.Write data.Span }
+        { Name = name; Dtype = dtype; Shape = shape; Write = fun stream -> stream.Write data.Span }
 
     let private bytesOf (values: 'a[]) =
         System.Runtime.InteropServices.MemoryMarshal.AsBytes(ReadOnlySpan<'a> values).ToArray()
@@ -171,7 +158,9 @@ module Safetensors =
         override _.Read(_: byte[], _: int, _: int) : int = raise (NotSupportedException())
         override _.Seek(_, _) = raise (NotSupportedException())
         override _.SetLength _ = raise (NotSupportedException())
-        override stream.Write(buffer: byte[], offset: int, length: int) = stream.Write(ReadOnlySpan(buffer, offset, length))
+
+        override stream.Write(buffer: byte[], offset: int, length: int) =
+            stream.Write(ReadOnlySpan(buffer, offset, length))
 
         override _.Write(bytes: ReadOnlySpan<byte>) =
             hash.AppendData bytes
@@ -237,7 +226,8 @@ module Safetensors =
                     for pair in field.Value.EnumerateObject() do
                         metadata[pair.Name] <- pair.Value.GetString() |> Option.ofObj |> Option.defaultValue ""
                 else
-                    let dtypeName = field.Value.GetProperty("dtype").GetString() |> Option.ofObj |> Option.defaultValue "none"
+                    let dtypeName =
+                        field.Value.GetProperty("dtype").GetString() |> Option.ofObj |> Option.defaultValue "none"
 
                     let dtype =
                         match Dtype.All |> List.tryFind (fun dtype -> dtype.Name = dtypeName) with
@@ -260,7 +250,10 @@ module Safetensors =
         | :? IndexOutOfRangeException -> damaged "is damaged (its header is not that of a safetensors file)"
 
         let ordered = entries |> Seq.sortBy (fun (_, _, _, first, last) -> first, last) |> List.ofSeq
-        let covered = (0L, ordered) ||> List.fold (fun expected (_, _, _, first, last) -> if first = expected then last else -1L)
+
+        let covered =
+            (0L, ordered)
+            ||> List.fold (fun expected (_, _, _, first, last) -> if first = expected then last else -1L)
 
         if covered <> dataLength then
             damaged $"is truncated or damaged (its tensors take {covered} bytes, it holds {dataLength})"
@@ -268,7 +261,7 @@ module Safetensors =
         Map [ for pair in metadata -> pair.Key, pair.Value ], ordered
 
     let private readExactly (stream: Stream) (hash: IncrementalHash) (length: int64) =
-        let bytes = Array.zeroCreate<byte> (int length)
+        let bytes = Array.zeroCreate<byte>(int length)
         stream.ReadExactly(Span bytes)
         hash.AppendData bytes
         bytes
@@ -295,13 +288,14 @@ module Safetensors =
         if headerLength < 2L || headerLength > MaximalHeader || headerLength > total - 8L then
             damaged path "is not a safetensors file or is truncated (its header does not fit)"
 
-        let header = Array.zeroCreate<byte> (int headerLength)
+        let header = Array.zeroCreate<byte>(int headerLength)
         stream.ReadExactly(Span header)
         let metadata, entries = parseHeader path header (total - 8L - headerLength)
         let checksum = Map.tryFind ChecksumKey metadata
 
         match checksum with
-        | None when not foreign -> damaged path "carries no checksum (it was not written by this program, or is damaged)"
+        | None when not foreign ->
+            damaged path "carries no checksum (it was not written by this program, or is damaged)"
         | None -> hash.AppendData header
         | Some value ->
             match (if value.Length = 64 then blanked header value else None) with
@@ -310,11 +304,7 @@ module Safetensors =
 
         let tensors =
             [ for name, dtype, shape, first, last in entries ->
-                  name,
-                  { Name = name
-                    Dtype = dtype
-                    Shape = shape
-                    Data = readExactly stream hash (last - first) } ]
+                  name, { Name = name; Dtype = dtype; Shape = shape; Data = readExactly stream hash (last - first) } ]
 
         if checksum.IsSome && checksum.Value <> hexOf hash then
             damaged path "is damaged (its checksum does not match)"

@@ -85,7 +85,8 @@ module Trace =
         let find name = given |> List.tryFind (fun (given, _) -> given = name) |> Option.map snd
 
         let required name example =
-            find name |> Option.defaultWith (fun () -> refuse place $"'{name}' is missing: add it, such as {example}")
+            find name
+            |> Option.defaultWith (fun () -> refuse place $"'{name}' is missing: add it, such as {example}")
 
         let task = required "env" "\"env\": \"Hopper-v4\""
 
@@ -128,7 +129,9 @@ module Trace =
         let state name wanted (values: float[] option) =
             match values with
             | Some values when values.Length <> wanted ->
-                refuse request.Place $"{name} has {values.Length} numbers, but {request.Task} has {wanted}: give {wanted}, or leave {name} out"
+                refuse
+                    request.Place
+                    $"{name} has {values.Length} numbers, but {request.Task} has {wanted}: give {wanted}, or leave {name} out"
             | Some values -> finite request.Place name "entry" values
             | None -> ()
 
@@ -139,7 +142,9 @@ module Trace =
         request.Actions
         |> Array.iteri (fun k action ->
             if action.Length <> wanted then
-                refuse request.Place $"the action of {stepName k}, has {action.Length} numbers, but {request.Task} takes {wanted}: give {wanted}"
+                refuse
+                    request.Place
+                    $"the action of {stepName k}, has {action.Length} numbers, but {request.Task} takes {wanted}: give {wanted}"
 
             finite request.Place $"the action of {stepName k}," "component" action)
 
@@ -148,7 +153,11 @@ module Trace =
         try
             action ()
         with :? SimulationException as error ->
-            let at = if error.Step = 0 then "when its state was set" else $"at {stepName (error.Step - 1)}"
+            let at =
+                if error.Step = 0 then
+                    "when its state was set"
+                else
+                    $"at {stepName (error.Step - 1)}"
 
             Errors.fail (
                 Diverged
@@ -217,7 +226,8 @@ module Trace =
             buffer.ResetWrittenCount()
             writer.Reset()
 
-        replay request (fun obs -> line (fun () -> writeNumbers writer "obs" obs)) (fun step -> line (fun () -> writeStep writer step))
+        replay request (fun obs -> line (fun () -> writeNumbers writer "obs" obs)) (fun step ->
+            line (fun () -> writeStep writer step))
 
     /// The output file appears at the end, whole; where the simulation diverges, with the lines before that.
     let private writeFile (request: Request) (path: string) =

@@ -38,8 +38,7 @@ module Compute =
                 (nameof device)
                 $"device '{device}' is not available: this libtorch sees no CUDA GPU; use --device cpu, or a CUDA build of libtorch (LIBTORCH=/path)"
 
-        { Device = wanted
-          Kernels = kernels && wanted.``type`` = DeviceType.CPU }
+        { Device = wanted; Kernels = kernels && wanted.``type`` = DeviceType.CPU }
 
 /// Numbers as libtorch's scalars.
 [<RequireQualifiedAccess>]
@@ -49,13 +48,11 @@ module Scalars =
 /// The few tensor helpers that the rest of this library is written with. All tensors are float32.
 [<RequireQualifiedAccess>]
 module Tensors =
-    let private dims (shape: int list) =
-        shape |> List.map int64 |> List.toArray
+    let private dims (shape: int list) = shape |> List.map int64 |> List.toArray
 
     let empty (shape: int list) : Tensor = torch.empty (dims shape, torch.float32)
 
-    let zeros (compute: Compute) (shape: int list) : Tensor =
-        torch.zeros (dims shape, torch.float32, compute.Device)
+    let zeros (compute: Compute) (shape: int list) : Tensor = torch.zeros (dims shape, torch.float32, compute.Device)
 
     /// Ends the use of spans over these tensors: without a dispose scope the collector could free one whose last use is
     /// the call that took its span.
@@ -85,7 +82,7 @@ module Tensors =
     /// The values, row-major, copied out.
     let toArray (t: Tensor) : float32[] =
         use scope = torch.NewDisposeScope()
-        let c = t.detach().cpu().contiguous ()
+        let c = t.detach().cpu().contiguous()
         (span c).ToArray()
 
     let view (shape: int list) (t: Tensor) : Tensor = t.view (dims shape)
@@ -94,12 +91,12 @@ module Tensors =
     let size (dim: int) (t: Tensor) = int (t.size dim)
     let shape (t: Tensor) = t.shape |> Array.map int |> Array.toList
     let cat (dim: int) (ts: Tensor list) : Tensor = torch.cat (List.toArray ts, int64 dim)
-    let scalar (t: Tensor) : float = float (t.item<float32> ())
+    let scalar (t: Tensor) : float = float (t.item<float32>())
 
     /// The Euclidean norm of all entries.
     let norm (t: Tensor) : float =
         use scope = torch.NewDisposeScope()
-        sqrt (scalar (t.square().sum ()))
+        sqrt (scalar (t.square().sum()))
 
     /// Runs `f` in a dispose scope of its own: every tensor made inside is freed, but for those that `keep` names
     /// in the result, which become the caller's own (outside any scope).

@@ -5,19 +5,23 @@ namespace Sdac
 module Critic =
     /// min(Q1, Q2) for several actions per state. obs: [B, O], actions: [B, N, A] -> [B, N].
     let minQ compute (net: QNetwork) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) : Tensor =
-        (QNetwork.forwardMany compute net q1 obs actions).minimum (QNetwork.forwardMany compute net q2 obs actions)
+        (QNetwork.forwardMany compute net q1 obs actions).minimum(QNetwork.forwardMany compute net q2 obs actions)
 
     /// r·scale + γ·(1 - terminated)·nextValue. A time limit bootstraps, a termination does not. All [B].
-    let target (discount: float) (rewardScale: float) (reward: Tensor) (terminated: Tensor) (nextValue: Tensor) : Tensor =
-        let alive = terminated.neg().add (Scalars.ofFloat 1.0)
+    let target
+        (discount: float)
+        (rewardScale: float)
+        (reward: Tensor)
+        (terminated: Tensor)
+        (nextValue: Tensor)
+        : Tensor =
+        let alive = terminated.neg().add(Scalars.ofFloat 1.0)
 
-        reward
-            .mul(Scalars.ofFloat rewardScale)
-            .add (alive.mul(nextValue).mul (Scalars.ofFloat discount))
+        reward.mul(Scalars.ofFloat rewardScale).add(alive.mul(nextValue).mul(Scalars.ofFloat discount))
 
     /// Mean squared error. value, target: [B] -> scalar.
-    let loss (value: Tensor) (target: Tensor) : Tensor = (value.sub target).square().mean ()
+    let loss (value: Tensor) (target: Tensor) : Tensor = (value.sub target).square().mean()
 
     /// The gradient of `loss` with respect to the values, 2/B·(Q - y). [B].
     let gradient (value: Tensor) (target: Tensor) : Tensor =
-        (value.sub target).mul (Scalars.ofFloat (2.0 / float (value.numel ())))
+        (value.sub target).mul(Scalars.ofFloat (2.0 / float (value.numel ())))

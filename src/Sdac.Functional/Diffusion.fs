@@ -15,12 +15,14 @@ type SamplerNoise =
 /// Actions chosen by best of N, and what they were chosen from.
 [<NoComparison; NoEquality>]
 type Chosen =
-    { /// [B, A], in [-1, 1]
-      Action: Tensor
-      /// min(Q1, Q2) of the chosen particle, [B]
-      Value: Tensor
-      /// Index of the chosen particle, [B] (int64)
-      Index: Tensor }
+    {
+        /// [B, A], in [-1, 1]
+        Action: Tensor
+        /// min(Q1, Q2) of the chosen particle, [B]
+        Value: Tensor
+        /// Index of the chosen particle, [B] (int64)
+        Index: Tensor
+    }
 
 /// The forward and reverse diffusion of actions (design of the paper's section 3; Ho et al. 2020).
 [<RequireQualifiedAccess>]
@@ -29,16 +31,15 @@ module Diffusion =
     let noised (compute: Compute) (schedule: Schedule) (t: int[]) (a0: Tensor) (noise: Tensor) : Tensor =
         let keep = Schedule.column compute schedule.SqrtAlphaBars t
         let spread = Schedule.column compute schedule.SqrtOneMinusAlphaBars t
-        keep.mul(a0).add (spread.mul noise)
+        keep.mul(a0).add(spread.mul noise)
 
     /// The clean action that noise ε explains: a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε, not clipped. noisy, noise: [B, A]; t: [B].
     let clean (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (noise: Tensor) : Tensor =
         let scale = Schedule.column compute schedule.SqrtRecipAlphaBars t
         let spread = Schedule.column compute schedule.SqrtRecipM1AlphaBars t
-        scale.mul(noisy).sub (spread.mul noise)
+        scale.mul(noisy).sub(spread.mul noise)
 
-    let private clip (t: Tensor) =
-        t.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+    let private clip (t: Tensor) = t.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
 
     /// One reverse step t -> t-1 without its noise: the posterior mean of x_{t-1} given x_t and the clipped clean
     /// estimate x̂_0 = clip(x_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε, -1, 1). Any shape.
@@ -46,11 +47,11 @@ module Diffusion =
         let estimate =
             noisy
                 .mul(Scalars.ofFloat schedule.SqrtRecipAlphaBars[t])
-                .sub (noise.mul (Scalars.ofFloat schedule.SqrtRecipM1AlphaBars[t]))
+                .sub(noise.mul (Scalars.ofFloat schedule.SqrtRecipM1AlphaBars[t]))
 
         (clip estimate)
             .mul(Scalars.ofFloat schedule.PosteriorMeanCoef1[t])
-            .add (noisy.mul (Scalars.ofFloat schedule.PosteriorMeanCoef2[t]))
+            .add(noisy.mul (Scalars.ofFloat schedule.PosteriorMeanCoef2[t]))
 
     /// Reverse sampling with any noise predictor: x_T = `initial`; for t = T-1 .. 0 the posterior mean plus
     /// σ_t·`step`(i), i = T-1-t; clipped to [-1, 1]. The straightforward form that the fast path is tested against.
@@ -70,7 +71,7 @@ module Diffusion =
                 if t = 0 then
                     mean
                 else
-                    mean.add ((step (schedule.Timesteps - 1 - t)).mul (Scalars.ofFloat sigma))
+                    mean.add ((step (schedule.Timesteps - 1 - t)).mul(Scalars.ofFloat sigma))
 
         clip x
 
@@ -88,10 +89,9 @@ module Diffusion =
     let private sampleInLibtorch compute schedule (net: NoiseNetwork) (policy: Params) obs particles initial steps =
         let batch, actionDim = Tensors.size 0 obs, net.Shape.ActionDim
         let rows = batch * particles
-        let repeated = (obs: Tensor).repeat_interleave (int64 particles, 0L)
+        let repeated = (obs: Tensor).repeat_interleave(int64 particles, 0L)
 
-        let predict t x =
-            NoiseNetwork.forward compute net policy repeated x (Array.create rows t)
+        let predict t x = NoiseNetwork.forward compute net policy repeated x (Array.create rows t)
 
         let flat = Tensors.reshape [ rows; actionDim ]
 
@@ -157,21 +157,25 @@ module Diffusion =
                 actions
             | Drawn key, false ->
                 let struct (initialKey, stepKey) = Key.split key
-                let initial = (Key.normal compute shape initialKey).mul (Scalars.ofFloat initialScale)
+                let initial = (Key.normal compute shape initialKey).mul(Scalars.ofFloat initialScale)
                 let steps = Key.normal compute (schedule.Timesteps :: shape) stepKey
-                sampleInLibtorch compute schedule net policy obs particles initial (fun i -> steps.select (0L, int64 i))
+
+                sampleInLibtorch compute schedule net policy obs particles initial (fun i ->
+                    steps.select (0L, int64 i))
             | Given(initial, steps, _), false ->
                 let initial = initial.mul (Scalars.ofFloat initialScale)
-                sampleInLibtorch compute schedule net policy obs particles initial (fun i -> steps.select (0L, int64 i)))
+
+                sampleInLibtorch compute schedule net policy obs particles initial (fun i ->
+                    steps.select (0L, int64 i)))
 
     /// The particle with the largest value for each state. actions: [B, P, A], values: [B, P].
     let bestOf (actions: Tensor) (values: Tensor) : Chosen =
         let batch, actionDim = Tensors.size 0 actions, Tensors.size 2 actions
         let index = values.argmax 1L
-        let atAction = index.view(int64 batch, 1L, 1L).expand (int64 batch, 1L, int64 actionDim)
+        let atAction = index.view(int64 batch, 1L, 1L).expand(int64 batch, 1L, int64 actionDim)
 
-        { Action = actions.gather(1L, atAction).squeeze (Nullable 1L)
-          Value = values.gather(1L, index.unsqueeze 1L).squeeze (Nullable 1L)
+        { Action = actions.gather(1L, atAction).squeeze(Nullable 1L)
+          Value = values.gather(1L, index.unsqueeze 1L).squeeze(Nullable 1L)
           Index = index }
 
     /// Exploration: action + N(0, I)·λ·noiseScale, not clipped again (the environment clamps). action: [B, A].

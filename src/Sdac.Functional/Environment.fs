@@ -14,15 +14,17 @@ type Episode = { Return: float; Length: int }
 /// What one step of N environments gave.
 [<NoComparison; NoEquality>]
 type Outcome =
-    { States: EnvStates
-      /// Unscaled, [N]
-      Reward: float32[]
-      Terminated: bool[]
-      Truncated: bool[]
-      /// What the step led to, before any reset, [N, O]
-      NextObs: float32[]
-      /// Episodes that ended, with the index of their environment
-      Ended: struct (int * Episode) list }
+    {
+        States: EnvStates
+        /// Unscaled, [N]
+        Reward: float32[]
+        Terminated: bool[]
+        Truncated: bool[]
+        /// What the step led to, before any reset, [N, O]
+        NextObs: float32[]
+        /// Episodes that ended, with the index of their environment
+        Ended: struct (int * Episode) list
+    }
 
 /// N environments of one task as functions over immutable states (`EnvStates`). The engine's own buffers are scratch
 /// space: a step depends on its arguments alone.
@@ -68,7 +70,7 @@ module Environment =
         let scaled = Array.zeroCreate<float32> action.Length
         engine.Spec.ScaleActions(ReadOnlySpan<float32> action, Span<float32> scaled)
         let next, result = engine.NewStates(), engine.NewResult()
-        let nextObs = Array.zeroCreate<float32> (environment.Count * environment.ObsDim)
+        let nextObs = Array.zeroCreate<float32>(environment.Count * environment.ObsDim)
         engine.StepInto(states, ReadOnlySpan<float32> scaled, next, result, Span<float32> nextObs, Span<float32>.Empty)
 
         { States = next
@@ -79,6 +81,4 @@ module Environment =
           Ended =
             [ for e in 0 .. environment.Count - 1 do
                   if result.EpisodeLengths[e] > 0 then
-                      struct (e,
-                              { Return = result.EpisodeReturns[e]
-                                Length = result.EpisodeLengths[e] }) ] }
+                      struct (e, { Return = result.EpisodeReturns[e]; Length = result.EpisodeLengths[e] }) ] }

@@ -16,8 +16,7 @@ module Evaluation =
         while Array.exists Option.isNone results do
             use scope = torch.NewDisposeScope()
 
-            let obs =
-                Tensors.ofArray model.Compute [ environment.Count; model.ObsDim ] (Environment.obs states)
+            let obs = Tensors.ofArray model.Compute [ environment.Count; model.ObsDim ] (Environment.obs states)
 
             let action =
                 Sdac.act model state.TargetPolicy state model.Config.Particles 0.0 (Drawn(Key.foldIn t noise)) obs

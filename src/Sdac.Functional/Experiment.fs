@@ -2,17 +2,19 @@ namespace Sdac
 
 /// What is to be run: a value that, with its seed, decides every bit of the result.
 type Experiment =
-    { Task: string
-      /// The task's own options by Gymnasium's names
-      TaskOptions: Map<string, string>
-      Seed: int64
-      /// Updates
-      Iterations: int64
-      Config: Config
-      /// "cpu", "cuda", "cuda:1"
-      Device: string
-      /// Our kernels (CPU), or libtorch alone
-      Kernels: bool }
+    {
+        Task: string
+        /// The task's own options by Gymnasium's names
+        TaskOptions: Map<string, string>
+        Seed: int64
+        /// Updates
+        Iterations: int64
+        Config: Config
+        /// "cpu", "cuda", "cuda:1"
+        Device: string
+        /// Our kernels (CPU), or libtorch alone
+        Kernels: bool
+    }
 
 [<RequireQualifiedAccess>]
 module Experiment =

@@ -12,8 +12,7 @@ module Key =
     // Children by `split` and by `foldIn` come from disjoint halves of the derivation counter.
     let private foldDomain = 1UL <<< 62
 
-    let private child (index: uint64) (key: Key) =
-        { Philox = Philox.Derive(key.Philox, index) }
+    let private child (index: uint64) (key: Key) = { Philox = Philox.Derive(key.Philox, index) }
 
     /// The root key of a seed.
     let ofSeed (seed: int64) =

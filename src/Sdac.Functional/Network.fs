@@ -5,10 +5,7 @@ open Sdac.Kernels
 open TorchSharp
 
 /// A named part of a flat parameter vector.
-type Slice =
-    { Name: string
-      Offset: int
-      Shape: int list }
+type Slice = { Name: string; Offset: int; Shape: int list }
 
 /// The parameters of a network: one flat float32 vector and the names of its parts. Immutable by convention: no
 /// function of this library writes into it.
@@ -20,9 +17,7 @@ module Params =
     /// The part with the given name, as a view.
     let slice (name: string) (p: Params) : Tensor =
         match p.Layout |> List.tryFind (fun s -> s.Name = name) with
-        | Some s ->
-            p.Flat.narrow (0L, int64 s.Offset, int64 (List.fold (*) 1 s.Shape))
-            |> Tensors.view s.Shape
+        | Some s -> p.Flat.narrow (0L, int64 s.Offset, int64 (List.fold (*) 1 s.Shape)) |> Tensors.view s.Shape
         | None ->
             let names = p.Layout |> List.map _.Name |> String.concat ", "
             invalidArg (nameof name) $"no parameters are called '{name}'; there are {names}"
@@ -88,8 +83,7 @@ module Mlp =
             let w = part (shape.WeightOffset i) [ inputs; outputs ]
             let b = part (shape.BiasOffset i) [ outputs ]
 
-            let activation =
-                if i = shape.LayerCount - 1 then shape.Output else shape.Hidden
+            let activation = if i = shape.LayerCount - 1 then shape.Output else shape.Hidden
 
             h <- b.addmm (h, w) |> activate activation
 
@@ -135,7 +129,15 @@ module Mlp =
             let rows = Tensors.size 0 x
             let output = Tensors.empty [ rows; shape.OutputWidth ]
 
-            Mlp.Forward(shape, Tensors.span flat, ReadOnlySpan<float32>.Empty, 1, Tensors.span x, rows, Tensors.span output)
+            Mlp.Forward(
+                shape,
+                Tensors.span flat,
+                ReadOnlySpan<float32>.Empty,
+                1,
+                Tensors.span x,
+                rows,
+                Tensors.span output
+            )
 
             Tensors.keepAlive [ flat; x ]
             output
@@ -148,7 +150,15 @@ module Mlp =
         let output = Tensors.empty [ rows; shape.OutputWidth ]
 
         let tape =
-            Mlp.ForwardTape(shape, Tensors.span flat, ReadOnlySpan<float32>.Empty, 1, Tensors.span x, rows, Tensors.span output)
+            Mlp.ForwardTape(
+                shape,
+                Tensors.span flat,
+                ReadOnlySpan<float32>.Empty,
+                1,
+                Tensors.span x,
+                rows,
+                Tensors.span output
+            )
 
         Tensors.keepAlive [ x ]
 
@@ -163,8 +173,8 @@ module Mlp =
         new Vjp<Tensor>(output, pullback, tape.Dispose)
 
     let private libtorchVjp (shape: MlpShape) (flat: Tensor) (x: Tensor) =
-        let p = flat.detach().requires_grad_ ()
-        let x = x.detach().requires_grad_ ()
+        let p = flat.detach().requires_grad_()
+        let x = x.detach().requires_grad_()
         let y = libtorchForward shape p x
 
         let pullback (outputGradient: Tensor) =
@@ -181,10 +191,7 @@ module Mlp =
         if compute.Kernels then kernelVjp shape flat x else libtorchVjp shape flat x
 
 /// Q(s, a): [obs | action] -> hidden layers (mish) -> 1.
-type QNetwork =
-    { Shape: MlpShape
-      ObsDim: int
-      ActionDim: int }
+type QNetwork = { Shape: MlpShape; ObsDim: int; ActionDim: int }
 
 [<RequireQualifiedAccess>]
 module QNetwork =
@@ -237,9 +244,7 @@ module NoiseNetwork =
         let struct (timeKey, mainKey) = Key.split key
         let values = Array.append (Mlp.init net.Shape.Time timeKey) (Mlp.init net.Shape.Main mainKey)
 
-        { Layout =
-            Mlp.layout "time" 0 net.Shape.Time
-            @ Mlp.layout "layer" net.Shape.Time.ParameterCount net.Shape.Main
+        { Layout = Mlp.layout "time" 0 net.Shape.Time @ Mlp.layout "layer" net.Shape.Time.ParameterCount net.Shape.Main
           Flat = Tensors.ofArray compute [ net.Shape.ParameterCount ] values }
 
     let private parts (net: NoiseNetwork) (p: Params) =
@@ -258,8 +263,7 @@ module NoiseNetwork =
     let forward (compute: Compute) (net: NoiseNetwork) (p: Params) (obs: Tensor) (noisy: Tensor) (t: int[]) : Tensor =
         let struct (timeFlat, mainFlat) = parts net p
 
-        let time =
-            Mlp.forward compute net.Shape.Time timeFlat (encodeTime compute net.Shape.Time.InputWidth t)
+        let time = Mlp.forward compute net.Shape.Time timeFlat (encodeTime compute net.Shape.Time.InputWidth t)
 
         Mlp.forward compute net.Shape.Main mainFlat (input obs noisy time)
 
@@ -267,8 +271,7 @@ module NoiseNetwork =
     let vjp (compute: Compute) (net: NoiseNetwork) (p: Params) (obs: Tensor) (noisy: Tensor) (t: int[]) : Vjp<Tensor> =
         let struct (timeFlat, mainFlat) = parts net p
 
-        let time =
-            Mlp.vjp compute net.Shape.Time timeFlat (encodeTime compute net.Shape.Time.InputWidth t)
+        let time = Mlp.vjp compute net.Shape.Time timeFlat (encodeTime compute net.Shape.Time.InputWidth t)
 
         let main = Mlp.vjp compute net.Shape.Main mainFlat (input obs noisy time.Output)
         let obsDim, actionDim = int64 net.Shape.ObsDim, int64 net.Shape.ActionDim

@@ -19,10 +19,7 @@ module LearningRate =
             start + (finish - start) * progress
 
 /// Decay rates of Adam's moments and the guard of its denominator (Kingma & Ba 2015).
-type AdamConfig =
-    { Beta1: float
-      Beta2: float
-      Epsilon: float }
+type AdamConfig = { Beta1: float; Beta2: float; Epsilon: float }
 
 /// First and second moments, flat like the parameters, and the number of steps done.
 [<NoComparison; ReferenceEquality>]
@@ -30,10 +27,7 @@ type AdamState = { M: Tensor; V: Tensor; Count: int64 }
 
 [<RequireQualifiedAccess>]
 module Adam =
-    let init (p: Params) : AdamState =
-        { M = p.Flat.zeros_like ()
-          V = p.Flat.zeros_like ()
-          Count = 0L }
+    let init (p: Params) : AdamState = { M = p.Flat.zeros_like (); V = p.Flat.zeros_like (); Count = 0L }
 
     /// One step: new parameters and moments; the arguments keep their values.
     /// gradient: flat, as long as the parameters.
@@ -71,18 +65,24 @@ module Adam =
             struct (Params.withFlat p' p, { M = m; V = v; Count = count })
         else
             let scaled (beta: float) (old: Tensor) (fresh: Tensor) =
-                old.mul(Scalars.ofFloat beta).add (fresh.mul (Scalars.ofFloat (1.0 - beta)))
+                old.mul(Scalars.ofFloat beta).add(fresh.mul (Scalars.ofFloat (1.0 - beta)))
 
             let m = scaled config.Beta1 state.M gradient
             let v = scaled config.Beta2 state.V (gradient.square ())
             let mHat = m.div (Scalars.ofFloat (1.0 - config.Beta1 ** float count))
             let vHat = v.div (Scalars.ofFloat (1.0 - config.Beta2 ** float count))
-            let delta = mHat.div (vHat.sqrt().add (Scalars.ofFloat config.Epsilon))
+            let delta = mHat.div (vHat.sqrt().add(Scalars.ofFloat config.Epsilon))
             let p' = p.Flat.sub (delta.mul (Scalars.ofFloat rate))
             struct (Params.withFlat p' p, { M = m; V = v; Count = count })
 
     /// The same step on one number.
-    let stepScalar (config: AdamConfig) (rate: float) (gradient: float) (value: float) (m: float, v: float, count: int64) =
+    let stepScalar
+        (config: AdamConfig)
+        (rate: float)
+        (gradient: float)
+        (value: float)
+        (m: float, v: float, count: int64)
+        =
         let count = count + 1L
         let m = config.Beta1 * m + (1.0 - config.Beta1) * gradient
         let v = config.Beta2 * v + (1.0 - config.Beta2) * gradient * gradient
@@ -100,5 +100,5 @@ module Polyak =
             Tensors.keepAlive [ target.Flat; online.Flat ]
             Params.withFlat result target
         else
-            let flat = target.Flat.add (online.Flat.sub(target.Flat).mul (Scalars.ofFloat tau))
+            let flat = target.Flat.add (online.Flat.sub(target.Flat).mul(Scalars.ofFloat tau))
             Params.withFlat flat target

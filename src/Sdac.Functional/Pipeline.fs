@@ -6,23 +6,25 @@ open TorchSharp
 /// every UpdatesPerStep-th iteration steps the environments first).
 [<NoComparison; NoEquality>]
 type Step =
-    { Model: Model
-      Environment: Environment
-      EnvStates: EnvStates
-      Replay: Replay
-      State: TrainState
-      /// The root of all randomness; iteration i uses `Key.foldIn i`
-      Key: Key
-      /// Iterations done
-      Iteration: int64
-      /// Environment steps taken by the policy (the random warm-up is not counted)
-      EnvSteps: int64
-      /// The update under way; None between iterations
-      Update: Update option
-      /// Episodes that ended in this iteration
-      Episodes: Episode list
-      /// Of the last update
-      Metrics: Metrics option }
+    {
+        Model: Model
+        Environment: Environment
+        EnvStates: EnvStates
+        Replay: Replay
+        State: TrainState
+        /// The root of all randomness; iteration i uses `Key.foldIn i`
+        Key: Key
+        /// Iterations done
+        Iteration: int64
+        /// Environment steps taken by the policy (the random warm-up is not counted)
+        EnvSteps: int64
+        /// The update under way; None between iterations
+        Update: Update option
+        /// Episodes that ended in this iteration
+        Episodes: Episode list
+        /// Of the last update
+        Metrics: Metrics option
+    }
 
 /// One stage of an iteration: collect, evaluateQ, reverseSample, rssmUpdate, or the user's own.
 type Stage = Step -> Step
@@ -83,8 +85,7 @@ module Pipeline =
             Episodes = step.Episodes @ [ for struct (_, episode) in outcome.Ended -> episode ] }
 
     /// Has the memory as many random transitions as the settings ask for?
-    let isWarm (step: Step) =
-        step.Replay.Total >= int64 step.Model.Config.WarmUp
+    let isWarm (step: Step) = step.Replay.Total >= int64 step.Model.Config.WarmUp
 
     /// One vector step with uniform random actions, before the first update.
     let warmUp (step: Step) : Step =
@@ -112,7 +113,10 @@ module Pipeline =
                     step
                 else
                     let obs =
-                        Tensors.ofArray model.Compute [ step.Environment.Count; model.ObsDim ] (Environment.obs step.EnvStates)
+                        Tensors.ofArray
+                            model.Compute
+                            [ step.Environment.Count; model.ObsDim ]
+                            (Environment.obs step.EnvStates)
 
                     let exploration = c.NoiseScale * step.State.Temperature.Lambda
 
@@ -122,21 +126,20 @@ module Pipeline =
 
                     let step = advance action step
 
-                    { step with
-                        EnvSteps = step.EnvSteps + int64 step.Environment.Count }
+                    { step with EnvSteps = step.EnvSteps + int64 step.Environment.Count }
 
             let batch = Replay.sample model.Compute keys[1] c.BatchSize step.Replay
             let noise = UpdateNoise.draw model c.BatchSize keys[2]
 
-            { step with
-                Update = Some(Sdac.start model noise batch step.State) }
+            { step with Update = Some(Sdac.start model noise batch step.State) }
 
     let private onUpdate (name: string) (stage: Update -> Update) : Stage =
         fun step ->
             match step.Update with
             | Some update -> { step with Update = Some(stage update) }
             | None ->
-                invalidOp $"the stage {name} needs a batch: put `collect` (or a stage that sets Update) before it in the pipeline"
+                invalidOp
+                    $"the stage {name} needs a batch: put `collect` (or a stage that sets Update) before it in the pipeline"
 
     /// Critic step: a' by reverse sampling on next_obs, targets, one Adam step of both critics.
     let evaluateQ: Stage = onUpdate "evaluateQ" Sdac.evaluateQ
@@ -153,19 +156,17 @@ module Pipeline =
     /// One iteration of the given stages. Tensors made on the way are freed; those of the new state belong to the caller,
     /// shared with the old state where nothing moved.
     let iterate (stages: Stage) (step: Step) : Step =
-        Tensors.owning
-            (fun next -> TrainState.tensorsNotIn step.State next.State)
-            (fun () ->
-                let worked = stages { step with Episodes = []; Update = None }
+        Tensors.owning (fun next -> TrainState.tensorsNotIn step.State next.State) (fun () ->
+            let worked = stages { step with Episodes = []; Update = None }
 
-                match worked.Update with
-                | None -> { worked with Iteration = step.Iteration + 1L }
-                | Some update ->
-                    { worked with
-                        State = Sdac.finish update
-                        Update = None
-                        Metrics = Some update.Metrics
-                        Iteration = step.Iteration + 1L })
+            match worked.Update with
+            | None -> { worked with Iteration = step.Iteration + 1L }
+            | Some update ->
+                { worked with
+                    State = Sdac.finish update
+                    Update = None
+                    Metrics = Some update.Metrics
+                    Iteration = step.Iteration + 1L })
 
     /// `iterate`, and frees what the new state has replaced: for a loop that owns the old state.
     let consume (stages: Stage) (step: Step) : Step =
@@ -174,8 +175,7 @@ module Pipeline =
         next
 
     /// Random transitions until the memory is warm.
-    let rec warm (step: Step) : Step =
-        if isWarm step then step else warm (warmUp step)
+    let rec warm (step: Step) : Step = if isWarm step then step else warm (warmUp step)
 
     /// Frees the state's tensors and the environments.
     let dispose (step: Step) =

@@ -5,43 +5,47 @@ open System
 /// One step of N environments, as plain arrays (row-major, one row per environment).
 [<NoComparison; NoEquality>]
 type Transitions =
-    { /// What the action was chosen on, [N, O]
-      Obs: float32[]
-      /// The action as the policy gave it, in its own units (not the task's), [N, A]
-      Action: float32[]
-      /// Not scaled, [N]
-      Reward: float32[]
-      /// The episode ended by the task's rules (no bootstrap), [N]
-      Terminated: bool[]
-      /// The episode was cut by the time limit (bootstraps), [N]
-      Truncated: bool[]
-      /// What was observed after the step, before any reset, [N, O]
-      NextObs: float32[]
-      /// What the next action is chosen on, after the reset where an episode ended, [N, O]
-      Current: float32[] }
+    {
+        /// What the action was chosen on, [N, O]
+        Obs: float32[]
+        /// The action as the policy gave it, in its own units (not the task's), [N, A]
+        Action: float32[]
+        /// Not scaled, [N]
+        Reward: float32[]
+        /// The episode ended by the task's rules (no bootstrap), [N]
+        Terminated: bool[]
+        /// The episode was cut by the time limit (bootstraps), [N]
+        Truncated: bool[]
+        /// What was observed after the step, before any reset, [N, O]
+        NextObs: float32[]
+        /// What the next action is chosen on, after the reset where an episode ended, [N, O]
+        Current: float32[]
+    }
 
 /// A batch of transitions drawn for one update.
 [<NoComparison; NoEquality>]
 type Batch =
-    { /// [B, O]
-      Obs: Tensor
-      /// [B, A]
-      Action: Tensor
-      /// Not scaled, [B]
-      Reward: Tensor
-      /// [B, O]
-      NextObs: Tensor
-      /// 1 where the episode terminated, else 0; [B]
-      Terminated: Tensor }
+    {
+        /// [B, O]
+        Obs: Tensor
+        /// [B, A]
+        Action: Tensor
+        /// Not scaled, [B]
+        Reward: Tensor
+        /// [B, O]
+        NextObs: Tensor
+        /// 1 where the episode terminated, else 0; [B]
+        Terminated: Tensor
+    }
 
 /// A run of consecutive steps of N environments. Step s of environment e is row s·N + e. Each observation is stored
 /// once: the next observation of row r is row r + N, except where an episode ended (`Final` then says where it is).
 [<Sealed>]
 type internal Chunk(steps: int, environments: int, obsDim: int, actionDim: int) =
-    member val Obs = Array.zeroCreate<float32> ((steps + 1) * environments * obsDim)
-    member val Action = Array.zeroCreate<float32> (steps * environments * actionDim)
-    member val Reward = Array.zeroCreate<float32> (steps * environments)
-    member val Terminated = Array.zeroCreate<bool> (steps * environments)
+    member val Obs = Array.zeroCreate<float32>((steps + 1) * environments * obsDim)
+    member val Action = Array.zeroCreate<float32>(steps * environments * actionDim)
+    member val Reward = Array.zeroCreate<float32>(steps * environments)
+    member val Terminated = Array.zeroCreate<bool>(steps * environments)
     /// Index of the row's final observation in `Finals`, or -1
     member val Final = Array.create (steps * environments) -1
     member val Finals = Array.zeroCreate<float32> 0 with get, set
@@ -56,18 +60,20 @@ type internal Chunk(steps: int, environments: int, obsDim: int, actionDim: int) 
 [<NoComparison; NoEquality>]
 type Replay =
     internal
-        { Environments: int
-          ObsDim: int
-          ActionDim: int
-          ChunkSteps: int
-          MaxChunks: int
-          /// Chunks that are written no more, with the number of their steps that belong to this memory
-          Closed: struct (Chunk * int)[]
-          /// Transitions in all closed chunks before each one, and in all of them
-          Starts: int[]
-          Open: Chunk
-          OpenSteps: int
-          Appended: int64 }
+        {
+            Environments: int
+            ObsDim: int
+            ActionDim: int
+            ChunkSteps: int
+            MaxChunks: int
+            /// Chunks that are written no more, with the number of their steps that belong to this memory
+            Closed: struct (Chunk * int)[]
+            /// Transitions in all closed chunks before each one, and in all of them
+            Starts: int[]
+            Open: Chunk
+            OpenSteps: int
+            Appended: int64
+        }
 
     /// Transitions held now.
     member r.Count = r.Starts[r.Closed.Length] + r.OpenSteps * r.Environments
@@ -135,9 +141,7 @@ module Replay =
 
         { r with
             Closed = closed
-            Starts =
-                closed
-                |> Array.scan (fun sum struct (_, steps) -> sum + steps * r.Environments) 0
+            Starts = closed |> Array.scan (fun sum struct (_, steps) -> sum + steps * r.Environments) 0
             Open = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim)
             OpenSteps = 0 }
 
@@ -159,8 +163,7 @@ module Replay =
         let width = r.Environments * r.ObsDim
 
         let continues =
-            r.OpenSteps = 0
-            || (row width r.OpenSteps r.Open.Obs).SequenceEqual(ReadOnlySpan<float32> t.Obs)
+            r.OpenSteps = 0 || (row width r.OpenSteps r.Open.Obs).SequenceEqual(ReadOnlySpan<float32> t.Obs)
 
         let r = if r.OpenSteps = r.ChunkSteps || not continues then roll r else r
         // Another snapshot has already written behind this one's count: leave its content alone.
@@ -181,9 +184,7 @@ module Replay =
 
         chunk.Filled <- step + 1
 
-        { r with
-            OpenSteps = step + 1
-            Appended = r.Appended + int64 r.Environments }
+        { r with OpenSteps = step + 1; Appended = r.Appended + int64 r.Environments }
 
     /// The chunk and row of the i-th oldest transition.
     let private locate (r: Replay) (i: int) =
@@ -202,7 +203,9 @@ module Replay =
     let gather (compute: Compute) (indices: int[]) (r: Replay) : Batch =
         let n = indices.Length
         let obs, next = Tensors.empty [ n; r.ObsDim ], Tensors.empty [ n; r.ObsDim ]
-        let action, reward, terminated = Tensors.empty [ n; r.ActionDim ], Tensors.empty [ n ], Tensors.empty [ n ]
+
+        let action, reward, terminated =
+            Tensors.empty [ n; r.ActionDim ], Tensors.empty [ n ], Tensors.empty [ n ]
 
         for b in 0 .. n - 1 do
             if indices[b] < 0 || indices[b] >= r.Count then

@@ -16,7 +16,7 @@ module Rssm =
         (per schedule.SqrtRecipAlphaBars)
             .mul(noisy.unsqueeze 1L)
             .sub((per schedule.SqrtRecipM1AlphaBars).mul noise)
-            .clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+            .clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
 
     /// Weights of the K draws of each state from their energies Q/λ. energy: [B, K] -> [B, K].
     let weights (kind: RssmWeights) (energy: Tensor) : Tensor =
@@ -27,7 +27,7 @@ module Rssm =
     /// The loss in its plain form, mean over states, draws and dimensions of w_k·(ε_θ - ε_k)².
     /// prediction: [B, A], noise: [B, K, A], weights: [B, K] -> scalar.
     let loss (prediction: Tensor) (noise: Tensor) (weights: Tensor) : Tensor =
-        (prediction.unsqueeze 1L).sub(noise).square().mul(weights.unsqueeze 2L).mean ()
+        (prediction.unsqueeze 1L).sub(noise).square().mul(weights.unsqueeze 2L).mean()
 
     /// The gradient of `loss` with respect to the prediction, 2/(B·K·A)·((Σ_k w_k)·ε_θ - Σ_k w_k·ε_k): the K draws of
     /// a state share the network's input, so one trained row per state carries the gradient of all K.
@@ -36,4 +36,4 @@ module Rssm =
         let target = noise.mul(w).sum 1L
         let total = weights.sum (1L, true)
 
-        (prediction.mul(total).sub target).mul (Scalars.ofFloat (2.0 / float (noise.numel ())))
+        (prediction.mul(total).sub target).mul(Scalars.ofFloat (2.0 / float (noise.numel ())))

@@ -15,24 +15,26 @@ type BetaSchedule =
 /// 1 - ᾱ_0 = 8e-5 would lose its fourth digit.
 [<NoComparison>]
 type Schedule =
-    { Betas: float[]
-      Alphas: float[]
-      /// ᾱ_t = Π_{i≤t} α_i
-      AlphaBars: float[]
-      /// ᾱ_{t-1}, with ᾱ_{-1} = 1
-      AlphaBarsPrevious: float[]
-      SqrtAlphaBars: float[]
-      SqrtOneMinusAlphaBars: float[]
-      SqrtRecipAlphaBars: float[]
-      /// √(1/ᾱ_t - 1)
-      SqrtRecipM1AlphaBars: float[]
-      PosteriorVariance: float[]
-      /// ln(max(posterior variance, 1e-20)): the variance at t = 0 is zero
-      PosteriorLogVarianceClipped: float[]
-      /// Coefficient of x̂_0 in the posterior mean (Ho et al. 2020, eq. 7)
-      PosteriorMeanCoef1: float[]
-      /// Coefficient of x_t in the posterior mean
-      PosteriorMeanCoef2: float[] }
+    {
+        Betas: float[]
+        Alphas: float[]
+        /// ᾱ_t = Π_{i≤t} α_i
+        AlphaBars: float[]
+        /// ᾱ_{t-1}, with ᾱ_{-1} = 1
+        AlphaBarsPrevious: float[]
+        SqrtAlphaBars: float[]
+        SqrtOneMinusAlphaBars: float[]
+        SqrtRecipAlphaBars: float[]
+        /// √(1/ᾱ_t - 1)
+        SqrtRecipM1AlphaBars: float[]
+        PosteriorVariance: float[]
+        /// ln(max(posterior variance, 1e-20)): the variance at t = 0 is zero
+        PosteriorLogVarianceClipped: float[]
+        /// Coefficient of x̂_0 in the posterior mean (Ho et al. 2020, eq. 7)
+        PosteriorMeanCoef1: float[]
+        /// Coefficient of x_t in the posterior mean
+        PosteriorMeanCoef2: float[]
+    }
 
     /// T, the number of diffusion timesteps.
     member s.Timesteps = s.Betas.Length
@@ -47,8 +49,7 @@ module Schedule =
             let step = if timesteps = 1 then 0.0 else (0.999 - 1e-4) / (T - 1.0)
             Array.init timesteps (fun t -> scale * (1e-4 + step * float t))
         | Cosine ->
-            let alphaBar u =
-                Math.Pow(cos ((u + 0.008) / 1.008 * Math.PI / 2.0), 2.0)
+            let alphaBar u = Math.Pow(cos ((u + 0.008) / 1.008 * Math.PI / 2.0), 2.0)
 
             Array.init timesteps (fun t -> min 0.999 (1.0 - alphaBar (float (t + 1) / T) / alphaBar (float t / T)))
         | VariancePreserving(betaMin, betaMax) ->
@@ -72,10 +73,11 @@ module Schedule =
 
         // The networks work in float32: √(1/ᾱ_T) must not overflow there.
         if not (Single.IsFinite(float32 (sqrt (1.0 / alphaBars[timesteps - 1])))) then
-            invalidArg (nameof timesteps) $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {alphaBars[timesteps - 1]}); take fewer timesteps or smaller β"
+            invalidArg
+                (nameof timesteps)
+                $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {alphaBars[timesteps - 1]}); take fewer timesteps or smaller β"
 
-        let variance =
-            Array.init timesteps (fun t -> betas[t] * (1.0 - previous[t]) / (1.0 - alphaBars[t]))
+        let variance = Array.init timesteps (fun t -> betas[t] * (1.0 - previous[t]) / (1.0 - alphaBars[t]))
 
         { Betas = betas
           Alphas = alphas
@@ -87,14 +89,12 @@ module Schedule =
           SqrtRecipM1AlphaBars = alphaBars |> Array.map (fun a -> sqrt (1.0 / a - 1.0))
           PosteriorVariance = variance
           PosteriorLogVarianceClipped = variance |> Array.map (fun v -> log (max v 1e-20))
-          PosteriorMeanCoef1 =
-            Array.init timesteps (fun t -> betas[t] * sqrt previous[t] / (1.0 - alphaBars[t]))
+          PosteriorMeanCoef1 = Array.init timesteps (fun t -> betas[t] * sqrt previous[t] / (1.0 - alphaBars[t]))
           PosteriorMeanCoef2 =
             Array.init timesteps (fun t -> (1.0 - previous[t]) * sqrt alphas[t] / (1.0 - alphaBars[t])) }
 
     /// σ_t of the reverse step, exp(½ · clipped log variance); 0 at t = 0, where no noise is added.
-    let sigma (schedule: Schedule) t =
-        if t = 0 then 0.0 else exp (0.5 * schedule.PosteriorLogVarianceClipped[t])
+    let sigma (schedule: Schedule) t = if t = 0 then 0.0 else exp (0.5 * schedule.PosteriorLogVarianceClipped[t])
 
     /// One coefficient per row, shape [rows, 1], for rows at timesteps `t`.
     let column (compute: Compute) (coefficients: float[]) (t: int[]) : Tensor =

@@ -19,36 +19,40 @@ type Model =
 /// state; `TrainState.dispose` frees them.
 [<NoComparison; NoEquality>]
 type TrainState =
-    { Policy: Params
-      /// Moving average of the policy: it acts in the environment and is evaluated
-      TargetPolicy: Params
-      Q1: Params
-      Q2: Params
-      TargetQ1: Params
-      TargetQ2: Params
-      PolicyAdam: AdamState
-      Q1Adam: AdamState
-      Q2Adam: AdamState
-      Temperature: Temperature
-      /// Updates done
-      Updates: int64 }
+    {
+        Policy: Params
+        /// Moving average of the policy: it acts in the environment and is evaluated
+        TargetPolicy: Params
+        Q1: Params
+        Q2: Params
+        TargetQ1: Params
+        TargetQ2: Params
+        PolicyAdam: AdamState
+        Q1Adam: AdamState
+        Q2Adam: AdamState
+        Temperature: Temperature
+        /// Updates done
+        Updates: int64
+    }
 
 /// What an update tells about itself.
 type Metrics =
-    { Q1Loss: float
-      Q2Loss: float
-      Q1Mean: float
-      /// Euclidean norms of the parameter gradients
-      Q1GradientNorm: float
-      Q2GradientNorm: float
-      /// None where the policy was not moved
-      PolicyLoss: float option
-      PolicyGradientNorm: float option
-      /// The largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same.
-      /// None where the policy was not moved
-      WeightConcentration: float option
-      Lambda: float
-      Entropy: float }
+    {
+        Q1Loss: float
+        Q2Loss: float
+        Q1Mean: float
+        /// Euclidean norms of the parameter gradients
+        Q1GradientNorm: float
+        Q2GradientNorm: float
+        /// None where the policy was not moved
+        PolicyLoss: float option
+        PolicyGradientNorm: float option
+        /// The largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same.
+        /// None where the policy was not moved
+        WeightConcentration: float option
+        Lambda: float
+        Entropy: float
+    }
 
 [<RequireQualifiedAccess>]
 module Metrics =
@@ -61,36 +65,38 @@ module Metrics =
           "the policy loss", m.PolicyLoss
           "the gradient of the policy", m.PolicyGradientNorm ]
         |> List.tryPick (fun (name, value) ->
-            value
-            |> Option.filter (System.Double.IsFinite >> not)
-            |> Option.map (fun v -> name, v))
+            value |> Option.filter (System.Double.IsFinite >> not) |> Option.map (fun v -> name, v))
 
 /// All random numbers of one update.
 [<NoComparison; NoEquality>]
 type UpdateNoise =
-    { /// For a' on next_obs
-      Next: SamplerNoise
-      /// For the new action on obs
-      New: SamplerNoise
-      /// Timesteps of the RSSM rows, [B]
-      Timesteps: int[]
-      /// Forward noise z of a_t, [B, A]
-      Forward: Tensor
-      /// Reverse noise ε_k, [B, K, A]
-      Reverse: Tensor }
+    {
+        /// For a' on next_obs
+        Next: SamplerNoise
+        /// For the new action on obs
+        New: SamplerNoise
+        /// Timesteps of the RSSM rows, [B]
+        Timesteps: int[]
+        /// Forward noise z of a_t, [B, A]
+        Forward: Tensor
+        /// Reverse noise ε_k, [B, K, A]
+        Reverse: Tensor
+    }
 
 /// An update under way: what it started from and what it has made so far. All losses and gradients use `State`, the
 /// parameters before the step; what they change goes into `Next`.
 [<NoComparison; NoEquality>]
 type Update =
-    { Model: Model
-      Batch: Batch
-      Noise: UpdateNoise
-      State: TrainState
-      Next: TrainState
-      /// The new action on obs, [B, A]; None until `reverseSample`, and on updates that do not move the policy
-      Action: Tensor option
-      Metrics: Metrics }
+    {
+        Model: Model
+        Batch: Batch
+        Noise: UpdateNoise
+        State: TrainState
+        Next: TrainState
+        /// The new action on obs, [B, A]; None until `reverseSample`, and on updates that do not move the policy
+        Action: Tensor option
+        Metrics: Metrics
+    }
 
 [<RequireQualifiedAccess>]
 module Model =
@@ -124,24 +130,22 @@ module TrainState =
     let init (model: Model) (key: Key) : TrainState =
         let keys = Key.splitMany 3 key
 
-        Tensors.owning
-            tensors
-            (fun () ->
-                let policy = NoiseNetwork.init model.Compute model.Noise keys[0]
-                let q1 = QNetwork.init model.Compute model.Q keys[1]
-                let q2 = QNetwork.init model.Compute model.Q keys[2]
+        Tensors.owning tensors (fun () ->
+            let policy = NoiseNetwork.init model.Compute model.Noise keys[0]
+            let q1 = QNetwork.init model.Compute model.Q keys[1]
+            let q2 = QNetwork.init model.Compute model.Q keys[2]
 
-                { Policy = policy
-                  TargetPolicy = Params.copy policy
-                  Q1 = q1
-                  Q2 = q2
-                  TargetQ1 = Params.copy q1
-                  TargetQ2 = Params.copy q2
-                  PolicyAdam = Adam.init policy
-                  Q1Adam = Adam.init q1
-                  Q2Adam = Adam.init q2
-                  Temperature = Temperature.init model.Config.InitialTemperature
-                  Updates = 0L })
+            { Policy = policy
+              TargetPolicy = Params.copy policy
+              Q1 = q1
+              Q2 = q2
+              TargetQ1 = Params.copy q1
+              TargetQ2 = Params.copy q2
+              PolicyAdam = Adam.init policy
+              Q1Adam = Adam.init q1
+              Q2Adam = Adam.init q2
+              Temperature = Temperature.init model.Config.InitialTemperature
+              Updates = 0L })
 
     /// The tensors of `s` that `other` does not hold. Parts that an update leaves alone are shared by both states.
     let tensorsNotIn (other: TrainState) (s: TrainState) : Tensor list =
@@ -175,8 +179,7 @@ module Sdac =
     /// Does the `step`-th update (from 0) move the policy and the targets?
     let movesPolicy (config: Config) (step: int64) = step % int64 config.PolicyDelay = 0L
 
-    let movesTemperature (config: Config) (step: int64) =
-        step % int64 config.TemperatureDelay = 0L
+    let movesTemperature (config: Config) (step: int64) = step % int64 config.TemperatureDelay = 0L
 
     /// The policy's learning rate after `updates` policy updates.
     let policyRate (c: Config) =
@@ -224,8 +227,7 @@ module Sdac =
             else
                 Diffusion.explore model.Compute explorationScale exploreNoise best)
 
-    let private explorationScale (model: Model) (state: TrainState) =
-        model.Config.NoiseScale * state.Temperature.Lambda
+    let private explorationScale (model: Model) (state: TrainState) = model.Config.NoiseScale * state.Temperature.Lambda
 
     /// The action sample of an update: the online policy, best of N, with exploration noise. obs: [B, O] -> [B, A].
     let sampleAction (model: Model) (state: TrainState) (noise: SamplerNoise) (obs: Tensor) : Tensor =
@@ -233,10 +235,9 @@ module Sdac =
 
     /// The critics' targets y = r·scale + γ(1 - terminated)·min(Q1', Q2')(s', a'). [B].
     let criticTarget (model: Model) (state: TrainState) (batch: Batch) (nextAction: Tensor) : Tensor =
-        let value net =
-            QNetwork.forward model.Compute model.Q net batch.NextObs nextAction
+        let value net = QNetwork.forward model.Compute model.Q net batch.NextObs nextAction
 
-        let next = (value state.TargetQ1).minimum (value state.TargetQ2)
+        let next = (value state.TargetQ1).minimum(value state.TargetQ2)
         Critic.target model.Config.Discount model.Config.RewardScale batch.Reward batch.Terminated next
 
     /// Loss, mean value and parameter gradient of one critic for given targets [B].
@@ -297,12 +298,7 @@ module Sdac =
         let struct (q2, q2Adam, loss2, _, norm2) = learn u.State.Q2 u.State.Q2Adam
 
         { u with
-            Next =
-                { u.Next with
-                    Q1 = q1
-                    Q1Adam = q1Adam
-                    Q2 = q2
-                    Q2Adam = q2Adam }
+            Next = { u.Next with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }
             Metrics =
                 { u.Metrics with
                     Q1Loss = loss1
@@ -314,8 +310,7 @@ module Sdac =
     /// Samples the new action on obs, on the updates that move the policy.
     let reverseSample (u: Update) : Update =
         if movesPolicy u.Model.Config u.State.Updates then
-            { u with
-                Action = Some(sampleAction u.Model u.State u.Noise.New u.Batch.Obs) }
+            { u with Action = Some(sampleAction u.Model u.State u.Noise.New u.Batch.Obs) }
         else
             u
 
@@ -336,15 +331,10 @@ module Sdac =
         let struct (policy, optimiser) =
             Adam.step model.Compute (Model.adam model) rate gradient u.State.Policy u.State.PolicyAdam
 
-        let concentration = weights.amax([| 1L |]).div (weights.mean [| 1L |])
+        let concentration = weights.amax([| 1L |]).div(weights.mean [| 1L |])
 
         { u with
-            Next =
-                moveTargets
-                    model
-                    { u.Next with
-                        Policy = policy
-                        PolicyAdam = optimiser }
+            Next = moveTargets model { u.Next with Policy = policy; PolicyAdam = optimiser }
             Metrics =
                 { u.Metrics with
                     PolicyLoss = Some(Tensors.scalar loss)
@@ -373,23 +363,21 @@ module Sdac =
             | Some action -> movePolicy action u
             | None -> u
 
-        if movesTemperature u.Model.Config u.State.Updates then
-            moveTemperature u
-        else
-            u
+        if movesTemperature u.Model.Config u.State.Updates then moveTemperature u else u
 
     /// The state after the update. The tensors that it does not share with the state before belong to the caller.
-    let finish (u: Update) : TrainState =
-        { u.Next with
-            Updates = u.State.Updates + 1L }
+    let finish (u: Update) : TrainState = { u.Next with Updates = u.State.Updates + 1L }
 
     /// One update with given random numbers.
-    let updateWith (model: Model) (noise: UpdateNoise) (batch: Batch) (state: TrainState) : struct (TrainState * Metrics) =
-        Tensors.owning
-            (fun struct (next, _) -> TrainState.tensorsNotIn state next)
-            (fun () ->
-                let u = start model noise batch state |> evaluateQ |> reverseSample |> rssmUpdate
-                struct (finish u, u.Metrics))
+    let updateWith
+        (model: Model)
+        (noise: UpdateNoise)
+        (batch: Batch)
+        (state: TrainState)
+        : struct (TrainState * Metrics) =
+        Tensors.owning (fun struct (next, _) -> TrainState.tensorsNotIn state next) (fun () ->
+            let u = start model noise batch state |> evaluateQ |> reverseSample |> rssmUpdate
+            struct (finish u, u.Metrics))
 
     /// One update. The same arguments give the same bits; no argument is changed. The new state owns the tensors that
     /// it does not share with the old one.

@@ -13,11 +13,7 @@ type Temperature =
 
 [<RequireQualifiedAccess>]
 module Temperature =
-    let init (lambda: float) =
-        { LogLambda = log lambda
-          M = 0.0
-          V = 0.0
-          Count = 0L }
+    let init (lambda: float) = { LogLambda = log lambda; M = 0.0; V = 0.0; Count = 0L }
 
     /// Entropy of a Gaussian policy of deviation 0.1·λ in d dimensions: ½·d·ln(2πe·(0.1λ)²). It does not look at data.
     let entropy (actionDim: int) (t: Temperature) =
@@ -32,7 +28,4 @@ module Temperature =
         let value, (m, v, count) =
             Adam.stepScalar adam rate (gradient targetEntropyPerDim actionDim t) t.LogLambda (t.M, t.V, t.Count)
 
-        { LogLambda = value
-          M = m
-          V = v
-          Count = count }
+        { LogLambda = value; M = m; V = v; Count = count }

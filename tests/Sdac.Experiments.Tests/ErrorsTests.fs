@@ -21,13 +21,20 @@ let ``a valid name is nearest to itself`` () =
 
 [<Fact>]
 let ``a failure becomes one sentence and its own exit code, without stack trace`` () =
-    let code, text = captureError (fun () -> Main.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
+    let code, text =
+        captureError (fun () -> Main.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
+
     Assert.Equal(4, code)
     Assert.Equal("train: no room in x: free some\n", text)
 
 [<Fact>]
 let ``a missing native library is named with its mend, even inside a type initialiser`` () =
-    let missing = TypeInitializationException("Native", DllNotFoundException "libtorch is missing: run `./build.sh setup`\nsecond line")
+    let missing =
+        TypeInitializationException(
+            "Native",
+            DllNotFoundException "libtorch is missing: run `./build.sh setup`\nsecond line"
+        )
+
     let code, text = captureError (fun () -> Main.run "train" (fun () -> raise missing))
     Assert.Equal(8, code)
     Assert.StartsWith("train: libtorch is missing: run `./build.sh setup`", text)
@@ -49,6 +56,11 @@ let ``exit codes tell the failures apart`` () =
 [<Fact>]
 let ``what environments and arguments refuse keeps its sentence and gets its own exit code`` () =
     let ends error = captureError (fun () -> Main.run "train" (fun () -> raise error))
-    Assert.Equal((7, "train: Hopper-v4, environment 2, step 7 of its episode: NaN\n"), ends (SimulationException("Hopper-v4", 2, 7, "NaN")))
+
+    Assert.Equal(
+        (7, "train: Hopper-v4, environment 2, step 7 of its episode: NaN\n"),
+        ends (SimulationException("Hopper-v4", 2, 7, "NaN"))
+    )
+
     Assert.Equal((8, "train: MuJoCo is missing\n"), ends (MujocoException "MuJoCo is missing"))
     Assert.Equal((3, "train: no such task\n"), ends (ArgumentException("no such task", "name")))

@@ -61,7 +61,9 @@ let ``a missing folder, a missing file and a place that cannot be written are na
         failureOf (fun () -> Files.readText none) |> says [ none; "no such file" ]
         let file = Path.Combine(folder, "file")
         File.WriteAllText(file, "")
-        failureOf (fun () -> Files.createFolder (Path.Combine(file, "below"))) |> says [ file; "choose another" ])
+
+        failureOf (fun () -> Files.createFolder (Path.Combine(file, "below")))
+        |> says [ file; "choose another" ])
 
 [<Fact>]
 let ``an existing run is refused without overwrite and emptied with it`` () =

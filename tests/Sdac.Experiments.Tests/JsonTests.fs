@@ -11,17 +11,9 @@ type Schedule =
     | Cosine
     | Bounded of low: float * high: float
 
-type Inner =
-    { Gamma: float
-      BatchSize: int
-      Hidden: int list
-      Schedule: Schedule }
+type Inner = { Gamma: float; BatchSize: int; Hidden: int list; Schedule: Schedule }
 
-type Outer =
-    { Task: string
-      Seed: uint64
-      Limit: int option
-      Algorithm: Inner }
+type Outer = { Task: string; Seed: uint64; Limit: int option; Algorithm: Inner }
 
 let private example =
     { Task = "Hopper-v4"
@@ -60,7 +52,8 @@ let ``what is left out keeps its value`` () =
 
 [<Fact>]
 let ``an unknown field is named together with the nearest valid one and its place`` () =
-    failureOf (fun () -> Json.parseOver "my.json" example """{"sead":3}""") |> says [ "'sead'"; "my.json"; "'seed'" ]
+    failureOf (fun () -> Json.parseOver "my.json" example """{"sead":3}""")
+    |> says [ "'sead'"; "my.json"; "'seed'" ]
 
     failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"batch_size":3}}""")
     |> says [ "'batch_size'"; "'algorithm' of my.json"; "'batchSize'" ]
@@ -68,18 +61,25 @@ let ``an unknown field is named together with the nearest valid one and its plac
     failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":"cosin"}}""")
     |> says [ "'cosin'"; "'algorithm.schedule'"; "'cosine'" ]
 
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":{"bounded":{"low":1,"hihg":2}}}}""")
+    failureOf (fun () ->
+        Json.parseOver "my.json" example """{"algorithm":{"schedule":{"bounded":{"low":1,"hihg":2}}}}""")
     |> says [ "'hihg'"; "'high'" ]
 
 [<Fact>]
 let ``a value of the wrong kind is refused with its place`` () =
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"gamma":"high"}}""") |> says [ "my.json"; "wrong kind" ]
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":3}""") |> says [ "my.json"; "algorithm"; "object" ]
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":7}}""") |> says [ "linear, cosine, bounded" ]
+    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"gamma":"high"}}""")
+    |> says [ "my.json"; "wrong kind" ]
+
+    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":3}""")
+    |> says [ "my.json"; "algorithm"; "object" ]
+
+    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":7}}""")
+    |> says [ "linear, cosine, bounded" ]
 
 [<Fact>]
 let ``text that is not JSON is refused with line and column`` () =
-    failureOf (fun () -> Json.parseOver "my.json" example "{\n  \"seed\": ,\n}") |> says [ "my.json"; "line 2"; "column" ]
+    failureOf (fun () -> Json.parseOver "my.json" example "{\n  \"seed\": ,\n}")
+    |> says [ "my.json"; "line 2"; "column" ]
 
 [<Fact>]
 let ``one setting is changed by its path or by its last part`` () =

@@ -36,7 +36,12 @@ let ``a learning curve shows every episode, their running mean, and the evaluati
     match layers (Plot.learningCurve "SDAC" "one seed" episodes evaluations) with
     | [| points; band; mean; evaluated |] ->
         let kinds = [ for name, mark, _ in [ points; band; mean; evaluated ] -> name.Split(' ')[0], mark ]
-        Assert.Equal<(string * string) list>([ "training", "point"; "evaluation", "area"; "their", "line"; "evaluation", "line" ], kinds)
+
+        Assert.Equal<(string * string) list>(
+            [ "training", "point"; "evaluation", "area"; "their", "line"; "evaluation", "line" ],
+            kinds
+        )
+
         let rows (_, _, rows) = rows
         Assert.Equal<float[]>(Array.map (fst >> float) episodes, column "step" (rows points))
         Assert.Equal<float[]>(Array.map snd episodes, column "value" (rows points))
@@ -50,7 +55,9 @@ let ``a learning curve shows every episode, their running mean, and the evaluati
 
 [<Fact>]
 let ``title and subtitle are in the specification`` () =
-    let title = (specification (Plot.learningCurve "SDAC \"1\"" "λ = 1" episodes evaluations)).GetProperty "title"
+    let title =
+        (specification (Plot.learningCurve "SDAC \"1\"" "λ = 1" episodes evaluations)).GetProperty "title"
+
     Assert.Equal("SDAC \"1\"", title.GetProperty("text").GetString())
     Assert.Equal("λ = 1", title.GetProperty("subtitle").GetString())
 

@@ -18,12 +18,15 @@ let ``numbers are read back to the same bits`` () =
         let path = Path.Combine(folder, "metrics.jsonl")
 
         check (fun (values: float list, counts: int64 list) ->
-            write path [ [ "values", Values values ]; [ for i, count in List.indexed counts -> $"count{i}", Count count ] ]
+            write
+                path
+                [ [ "values", Values values ]; [ for i, count in List.indexed counts -> $"count{i}", Count count ] ]
 
             match Metrics.read path with
             | [ first; second ] ->
                 // All NaNs are one.
-                let bits = List.map (fun value -> BitConverter.DoubleToInt64Bits(if Double.IsNaN value then nan else value))
+                let bits =
+                    List.map (fun value -> BitConverter.DoubleToInt64Bits(if Double.IsNaN value then nan else value))
 
                 (match first["values"] with
                  | Values read -> bits read = bits values
@@ -41,11 +44,21 @@ let ``a line is plain JSON, in the given order, whatever the culture`` () =
             let comma = CultureInfo.InvariantCulture.Clone() :?> CultureInfo
             comma.NumberFormat.NumberDecimalSeparator <- ","
             CultureInfo.CurrentCulture <- comma
-            write path [ [ "iteration", Count 7L; "loss", Value 0.1; "bad", Value nan; "worse", Value -infinity; "task", Label "a\"b" ] ]
+
+            write
+                path
+                [ [ "iteration", Count 7L
+                    "loss", Value 0.1
+                    "bad", Value nan
+                    "worse", Value -infinity
+                    "task", Label "a\"b" ] ]
         finally
             CultureInfo.CurrentCulture <- culture
 
-        Assert.Equal("""{"iteration":7,"loss":0.1,"bad":"NaN","worse":"-Infinity","task":"a\u0022b"}""" + "\n", File.ReadAllText path))
+        Assert.Equal(
+            """{"iteration":7,"loss":0.1,"bad":"NaN","worse":"-Infinity","task":"a\u0022b"}""" + "\n",
+            File.ReadAllText path
+        ))
 
 [<Fact>]
 let ``a file continued at a position equals one written in one go`` () =
@@ -69,7 +82,9 @@ let ``a file shorter than its checkpoint says is refused`` () =
     inFolder (fun folder ->
         let path = Path.Combine(folder, "metrics.jsonl")
         File.WriteAllText(path, "{}\n")
-        failureOf (fun () -> LineWriter.Continue(path, 100L)) |> says [ path; "3 bytes"; "100"; "older checkpoint" ])
+
+        failureOf (fun () -> LineWriter.Continue(path, 100L))
+        |> says [ path; "3 bytes"; "100"; "older checkpoint" ])
 
 [<Fact>]
 let ``a last line that was cut off is left out, a broken one in between is not`` () =

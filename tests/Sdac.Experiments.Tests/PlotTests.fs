@@ -39,11 +39,15 @@ let private curve =
 [<Fact>]
 let ``a running mean is the mean of the last values`` () =
     check (
-        Prop.forAll (Arb.fromGen (Gen.zip (Gen.choose (1, 10)) (Gen.listOf (Gen.choose (-100, 100) |> Gen.map float)))) (fun (window, values) ->
-            let values = Array.ofList values
-            let expected i = Array.average values[max 0 (i - window + 1) .. i]
-            let means = Plot.runningMean window values
-            means.Length = values.Length && Array.forall (fun i -> abs (means[i] - expected i) < 1e-9) [| 0 .. values.Length - 1 |])
+        Prop.forAll
+            (Arb.fromGen (Gen.zip (Gen.choose (1, 10)) (Gen.listOf (Gen.choose (-100, 100) |> Gen.map float))))
+            (fun (window, values) ->
+                let values = Array.ofList values
+                let expected i = Array.average values[max 0 (i - window + 1) .. i]
+                let means = Plot.runningMean window values
+
+                means.Length = values.Length
+                && Array.forall (fun i -> abs (means[i] - expected i) < 1e-9) [| 0 .. values.Length - 1 |])
     )
 
 let private parsed (chart: Vega) =
@@ -60,7 +64,10 @@ let ``numbers that are not finite are left out of a specification`` () =
 [<Fact>]
 let ``thousands of episodes are thinned, the last one kept`` () =
     let layers = (parsed curve).GetProperty "layer"
-    let rows (layer: int) = [ for row in ((layers[layer].GetProperty "data").GetProperty "values").EnumerateArray() -> row ]
+
+    let rows (layer: int) =
+        [ for row in ((layers[layer].GetProperty "data").GetProperty "values").EnumerateArray() -> row ]
+
     let number (name: string) (row: JsonElement) = (row.GetProperty name).GetDouble()
 
     for layer in [ 0; 2 ] do
@@ -79,7 +86,10 @@ let ``a learning curve becomes a picture with title, axes and legend, or a sente
             Assert.False(Directory.Exists(Path.Combine(plots, "node_modules")), sentence)
             Assert.Contains("./build.sh setup", sentence)
         | Ok() ->
-            let texts = (XDocument.Load picture).Descendants(XName.Get("text", "http://www.w3.org/2000/svg")) |> Seq.map _.Value |> List.ofSeq
+            let texts =
+                (XDocument.Load picture).Descendants(XName.Get("text", "http://www.w3.org/2000/svg"))
+                |> Seq.map _.Value
+                |> List.ofSeq
 
             for expected in
                 [ "Hopper-v4"

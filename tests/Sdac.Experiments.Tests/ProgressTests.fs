@@ -23,7 +23,9 @@ let ``a plain line shows iteration, environment steps, speed, return, losses, te
 
 [<Fact>]
 let ``what is not known yet is a dash or a question mark`` () =
-    let line = Progress.line 200_000L nan { standing with RecentReturn = nan; CriticLoss = nan; PolicyLoss = nan }
+    let line =
+        Progress.line 200_000L nan { standing with RecentReturn = nan; CriticLoss = nan; PolicyLoss = nan }
+
     Assert.Contains("return -, critic -, policy -, λ 3.56, ? left", line)
 
 [<Fact>]
@@ -35,7 +37,12 @@ let ``long waits are shown in hours`` () =
 [<Fact>]
 let ``a plain line stays one line whatever the figures`` () =
     check (fun iteration (value: float) (seconds: float) ->
-        let line = Progress.line 100L seconds { standing with Iteration = iteration; RecentReturn = value; CriticLoss = value }
+        let line =
+            Progress.line
+                100L
+                seconds
+                { standing with Iteration = iteration; RecentReturn = value; CriticLoss = value }
+
         not (line.Contains '\n') && line.StartsWith "iteration " && line.EndsWith " left")
 
 [<Fact>]

@@ -21,10 +21,7 @@ let private tiny =
             Environments = 2 }
 
     { Presets.find "quick" with
-        Experiment =
-            (Presets.find "quick").Experiment
-            |> Experiment.iterations 40L
-            |> Experiment.configure change
+        Experiment = (Presets.find "quick").Experiment |> Experiment.iterations 40L |> Experiment.configure change
         EvaluateEvery = 15L
         EvaluationEpisodes = 3
         CheckpointEvery = 8L
@@ -36,8 +33,7 @@ let private runIn folder name spec threads =
     let summary, _ = captureOutput (fun () -> Runner.run spec Runner.sdac out false threads true)
     out, summary
 
-let private withTask task (spec: Spec) =
-    { spec with Experiment = { spec.Experiment with Task = task } }
+let private withTask task (spec: Spec) = { spec with Experiment = { spec.Experiment with Task = task } }
 
 [<Fact>]
 let ``two runs of one specification write the same metrics and checkpoints, on one thread and on two`` () =
@@ -73,17 +69,35 @@ let ``a run folder holds what it promises`` () =
         Assert.Equal(40, count "update")
         // after 15 and 30 iterations and at the end
         Assert.Equal(3, count "evaluation")
-        Assert.Equal(summary.Final.Mean, (lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"] |> Metrics.number |> Option.get)
+
+        Assert.Equal(
+            summary.Final.Mean,
+            (lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"]
+            |> Metrics.number
+            |> Option.get
+        )
+
         Assert.Equal(80L, summary.EnvSteps)
         let timings = Metrics.read there.Timings
         Assert.Equal(40, timings.Length)
-        let seconds phase = timings |> List.sumBy (fun line -> Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
-        let phases = [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ] |> List.map seconds
+
+        let seconds phase =
+            timings
+            |> List.sumBy (fun line -> Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
+
+        let phases =
+            [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ]
+            |> List.map seconds
+
         Assert.All(phases, fun spent -> Assert.True(spent > 0.0))
         let whole = timings |> List.last |> Map.find "seconds" |> Metrics.number |> Option.get
         Assert.True(List.sum phases <= whole, $"the phases take {phases} of {whole} s")
         // after 8, 16, 24, 32 iterations and at the end, the newest three kept
-        Assert.Equal<string list>([ "000000040"; "000000032"; "000000024" ], Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string)
+        Assert.Equal<string list>(
+            [ "000000040"; "000000032"; "000000024" ],
+            Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string
+        )
+
         Assert.True(File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine))
 
 [<Fact>]
@@ -92,9 +106,17 @@ let ``every logged line has policy figures, also where the policy moves on other
         let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
         // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
         let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
-        let updates = Metrics.read (RunFolder.openExisting out).Metrics |> List.filter (fun l -> l["kind"] = Label "update")
+
+        let updates =
+            Metrics.read (RunFolder.openExisting out).Metrics
+            |> List.filter (fun l -> l["kind"] = Label "update")
+
         Assert.Equal(20, updates.Length)
-        Assert.All(updates, fun l -> Assert.True(Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)))
+
+        Assert.All(
+            updates,
+            fun l -> Assert.True(Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)
+        ))
 
 [<Fact>]
 let ``evaluating the newest checkpoint repeats the run's final evaluation`` () =
@@ -121,7 +143,12 @@ let ``a checkpoint restores every number of the training state`` () =
         Assert.Equal<float32[] list>(numbers step.State, numbers restored)
         Assert.Equal(step.State.Temperature, restored.Temperature)
         Assert.Equal(step.State.Updates, restored.Updates)
-        Assert.Equal((step.State.PolicyAdam.Count, step.State.Q1Adam.Count), (restored.PolicyAdam.Count, restored.Q1Adam.Count))
+
+        Assert.Equal(
+            (step.State.PolicyAdam.Count, step.State.Q1Adam.Count),
+            (restored.PolicyAdam.Count, restored.Q1Adam.Count)
+        )
+
         TrainState.dispose step.State
         TrainState.dispose restored)
 
@@ -146,7 +173,8 @@ let ``a damaged newest checkpoint is refused by name and the one before it is us
         for path in Checkpoint.list there do
             File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
 
-        failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there) |> says [ "no checkpoint that can be used"; "000000024" ])
+        failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there)
+        |> says [ "no checkpoint that can be used"; "000000024" ])
 
 [<Fact>]
 let ``a checkpoint of another task or of other sizes is refused`` () =
@@ -154,9 +182,15 @@ let ``a checkpoint of another task or of other sizes is refused`` () =
         let out, _ = runIn folder "run" tiny 1
         let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
         let model = Runner.model tiny.Experiment
-        failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest) |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
-        let wider = Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
-        failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest) |> says [ "policy.layer0.weight"; newest ])
+
+        failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest)
+        |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
+
+        let wider =
+            Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
+
+        failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest)
+        |> says [ "policy.layer0.weight"; newest ])
 
 [<Fact>]
 let ``a loss that is not a number stops the run with its name, the iteration and the last good checkpoint`` () =
@@ -166,7 +200,9 @@ let ``a loss that is not a number stops the run with its name, the iteration and
                 if step.Iteration < 10L then
                     step
                 else
-                    let spoil (u: Update) = { u with Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
+                    let spoil (u: Update) =
+                        { u with Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
+
                     { step with Update = Option.map spoil step.Update }
 
         let stages = List.insertAt 1 ("poison", poison) Runner.sdac
@@ -179,7 +215,13 @@ let ``a loss that is not a number stops the run with its name, the iteration and
         let model = Runner.model tiny.Experiment
         let struct (used, state, _) = Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
         Assert.EndsWith("000000008.safetensors", used)
-        Assert.Equal(0.0, (TrainState.tensors state |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64> ()))))
+
+        Assert.Equal(
+            0.0,
+            (TrainState.tensors state
+             |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64>())))
+        )
+
         TrainState.dispose state)
 
 [<Fact>]
@@ -191,7 +233,10 @@ let ``an existing run is not touched unless it may be replaced`` () =
         Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
         // settings that are refused leave the old run alone even with --overwrite
         let unknown = withTask "Hoper-v4" tiny
-        let error = Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Runner.sdac out true 1 true |> ignore)
+
+        let error =
+            Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Runner.sdac out true 1 true |> ignore)
+
         Assert.Contains("Hopper-v4", error.Message)
         Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
         captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
@@ -203,7 +248,12 @@ let ``what the layers below refuse reaches the user as one sentence and an exit 
         let out = Path.Combine(folder, "run")
 
         let complaint spec =
-            let code, text = captureError (fun () -> Main.run "train.fsx" (fun () -> Runner.run spec Runner.sdac out false 1 true |> ignore; 0))
+            let code, text =
+                captureError (fun () ->
+                    Main.run "train.fsx" (fun () ->
+                        Runner.run spec Runner.sdac out false 1 true |> ignore
+                        0))
+
             Assert.NotEqual(0, code)
             Assert.Equal(1, text.Trim().Split('\n').Length)
             Assert.False(Directory.Exists out, "a folder was made")
@@ -218,5 +268,7 @@ let ``what the layers below refuse reaches the user as one sentence and an exit 
             let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
             Assert.Contains("--device cpu", complaint cuda)
 
-        let settings = { tiny with Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
+        let settings =
+            { tiny with Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
+
         Assert.Contains("BatchSize is 0", complaint settings))

@@ -18,7 +18,8 @@ let private tensor =
         return dtype, shape, data
     }
 
-let private name = Gen.elements [ 'a' .. 'z' ] |> Gen.listOf |> Gen.map (fun letters -> String(Array.ofList letters))
+let private name =
+    Gen.elements [ 'a' .. 'z' ] |> Gen.listOf |> Gen.map (fun letters -> String(Array.ofList letters))
 
 /// Metadata and tensors with names of their own, also awkward ones.
 let private content =
@@ -80,7 +81,10 @@ let ``every single changed byte is noticed`` () =
 
 [<Fact>]
 let ``bytes changed at random places to random values are noticed`` () =
-    let damage = Gen.zip (Gen.choose (0, sample.Length - 1)) (Gen.choose (1, 255)) |> Gen.nonEmptyListOf |> Arb.fromGen
+    let damage =
+        Gen.zip (Gen.choose (0, sample.Length - 1)) (Gen.choose (1, 255))
+        |> Gen.nonEmptyListOf
+        |> Arb.fromGen
 
     inFolder (fun folder ->
         check (
@@ -103,7 +107,8 @@ let ``every truncation and every extension is noticed`` () =
             | Damaged _ -> ()
             | other -> failwith $"length {length}: {other}"
 
-        failureOf (fun () -> readBytes folder (Array.append sample [| 0uy |])) |> says [ "truncated or damaged" ])
+        failureOf (fun () -> readBytes folder (Array.append sample [| 0uy |]))
+        |> says [ "truncated or damaged" ])
 
 [<Fact>]
 let ``the layout is the format's own: length, JSON header, data at multiples of 8`` () =
@@ -133,13 +138,22 @@ let ``a foreign file is read when asked for and refused as a checkpoint`` () =
 [<Fact>]
 let ``a file of another kind is refused`` () =
     inFolder (fun folder ->
-        failureOf (fun () -> readBytes folder (Encoding.UTF8.GetBytes "PK this is a zip file, or a text, or a picture"))
+        failureOf (fun () ->
+            readBytes folder (Encoding.UTF8.GetBytes "PK this is a zip file, or a text, or a picture"))
         |> says [ "not a safetensors file" ])
 
 [<Fact>]
 let ``a source that writes too little or a repeated name is refused`` () =
     use stream = new MemoryStream()
-    let short: TensorSource = { Name = "x"; Dtype = F32; Shape = [ 2L ]; Write = fun stream -> stream.Write(ReadOnlySpan [| 1uy |]) }
-    Assert.Throws<InvalidOperationException>(fun () -> Safetensors.writeTo stream Map.empty [ short ]) |> ignore
+
+    let short: TensorSource =
+        { Name = "x"
+          Dtype = F32
+          Shape = [ 2L ]
+          Write = fun stream -> stream.Write(ReadOnlySpan [| 1uy |]) }
+
+    Assert.Throws<InvalidOperationException>(fun () -> Safetensors.writeTo stream Map.empty [ short ])
+    |> ignore
+
     let twice = [ Safetensors.ofFloat32 "x" [ 1L ] [| 1f |]; Safetensors.ofInt64 "x" [ 1L ] [| 1L |] ]
     Assert.Throws<ArgumentException>(fun () -> Safetensors.writeTo stream Map.empty twice) |> ignore

@@ -49,7 +49,8 @@ let ``all impossible settings are named in one sentence`` () =
         { quick with
             LogEvery = 0L
             CheckpointsKept = 0
-            Experiment = quick.Experiment |> Experiment.iterations 0L |> Experiment.configure (fun c -> { c with Tau = 2.0 }) }
+            Experiment =
+                quick.Experiment |> Experiment.iterations 0L |> Experiment.configure (fun c -> { c with Tau = 2.0 }) }
 
     failureOf (fun () -> Spec.validate wrong)
     |> says [ "logEvery is 0"; "checkpointsKept is 0"; "iterations is 0"; "Tau is 2" ]
@@ -61,7 +62,10 @@ let ``a specification of another version is refused`` () =
 [<Fact>]
 let ``options of the task may be plain JSON`` () =
     let options text = (Spec.parse "my.json" quick text).Experiment.TaskOptions
-    let given = options """{"experiment":{"taskOptions":{"reset_noise_scale":0.2,"healthy_z_range":[0.7,"Infinity"],"on":true,"text":"0.3"}}}"""
+
+    let given =
+        options
+            """{"experiment":{"taskOptions":{"reset_noise_scale":0.2,"healthy_z_range":[0.7,"Infinity"],"on":true,"text":"0.3"}}}"""
 
     let expected =
         Map [ "reset_noise_scale", "0.2"; "healthy_z_range", "[0.7,\"Infinity\"]"; "on", "true"; "text", "0.3" ]

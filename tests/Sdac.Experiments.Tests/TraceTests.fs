@@ -43,9 +43,17 @@ let private recordings (task: string) =
         | folder when File.Exists(Path.Combine(folder.FullName, "Sdac.Functional.sln")) -> Some folder.FullName
         | folder -> root folder.Parent
 
-    let beside = root (DirectoryInfo AppContext.BaseDirectory) |> Option.map (fun root -> Path.Combine(root, "..", "shared"))
-    let shared = [ Environment.GetEnvironmentVariable "SDAC_SHARED" |> Option.ofObj; beside ] |> List.choose id
-    let full = [ for folder in shared -> Path.Combine(folder, "goldens", "gym", task + ".json") ] |> List.tryFind File.Exists
+    let beside =
+        root (DirectoryInfo AppContext.BaseDirectory)
+        |> Option.map (fun root -> Path.Combine(root, "..", "shared"))
+
+    let shared =
+        [ Environment.GetEnvironmentVariable "SDAC_SHARED" |> Option.ofObj; beside ] |> List.choose id
+
+    let full =
+        [ for folder in shared -> Path.Combine(folder, "goldens", "gym", task + ".json") ]
+        |> List.tryFind File.Exists
+
     let carried = Path.Combine(AppContext.BaseDirectory, "recorded", task + ".json")
     [ for path in carried :: Option.toList full -> parse (File.ReadAllText path) ]
 
@@ -79,7 +87,12 @@ let private close (what: string) (expected: float) (actual: float) =
     Assert.True(abs (actual - expected) <= 1e-12 * abs expected, $"{what}: {actual:R}, recorded {expected:R}")
 
 /// Gymnasium's info figures, and the components it does not report; `pick` takes this step's value.
-let private sameInfo (what: string) (recorded: JsonElement) (pick: JsonElement -> JsonElement option) (line: JsonElement) =
+let private sameInfo
+    (what: string)
+    (recorded: JsonElement)
+    (pick: JsonElement -> JsonElement option)
+    (line: JsonElement)
+    =
     let withContacts = recorded |> get "kwargs" |> has "use_contact_forces"
 
     for part in [ "info"; "derived" ] |> List.filter (fun part -> has part recorded) do
@@ -88,7 +101,12 @@ let private sameInfo (what: string) (recorded: JsonElement) (pick: JsonElement -
             | "contact_cost_if_used", _ when not withContacts -> ()
             | name, Some expected ->
                 let name = if name = "contact_cost_if_used" then "contact_cost" else name
-                let expected = if expected.ValueKind = JsonValueKind.True then 1.0 elif expected.ValueKind = JsonValueKind.False then 0.0 else number expected
+
+                let expected =
+                    if expected.ValueKind = JsonValueKind.True then 1.0
+                    elif expected.ValueKind = JsonValueKind.False then 0.0
+                    else number expected
+
                 close $"{what} info {name}" expected (line |> get "info" |> get name |> number)
             | _ -> ()
 
@@ -98,7 +116,10 @@ let private sameTrajectory (task: string) (recording: JsonElement) (recorded: Js
     let rewards = numbers (get "reward" recorded)
     let raw name = (get name recorded).GetRawText()
     let actions = Array.init rewards.Length (recordedAction low high)
-    let lines = trace (request task (raw "kwargs") (raw "qpos_in") (raw "qvel_in") actions) |> Array.map parse
+
+    let lines =
+        trace (request task (raw "kwargs") (raw "qpos_in") (raw "qvel_in") actions) |> Array.map parse
+
     Assert.Equal(rewards.Length + 1, lines.Length)
     Assert.Equal<string list>([ "obs" ], [ for field in lines[0].EnumerateObject() -> field.Name ])
     same $"{task} start" loose (numbers (get "obs0" recorded)) (numbers (get "obs" lines[0]))
@@ -112,7 +133,11 @@ let private sameTrajectory (task: string) (recording: JsonElement) (recorded: Js
             let expected = (items (get flag recorded))[k]
             Assert.Equal(expected.GetBoolean(), (get flag line).GetBoolean())
 
-        sameInfo what recorded (fun values -> if values.ValueKind = JsonValueKind.Array then Some((items values)[k]) else None) line
+        sameInfo
+            what
+            recorded
+            (fun values -> if values.ValueKind = JsonValueKind.Array then Some((items values)[k]) else None)
+            line
 
         match Array.IndexOf(kept, k) with
         | -1 -> ()
@@ -125,7 +150,11 @@ let private sameTrajectory (task: string) (recording: JsonElement) (recorded: Js
 let private sameTransition (task: string) (recording: JsonElement) (recorded: JsonElement) =
     let loose = trigonometric recording
     let raw name = (get name recorded).GetRawText()
-    let lines = trace (request task (raw "kwargs") (raw "qpos") (raw "qvel") [| numbers (get "action" recorded) |]) |> Array.map parse
+
+    let lines =
+        trace (request task (raw "kwargs") (raw "qpos") (raw "qvel") [| numbers (get "action" recorded) |])
+        |> Array.map parse
+
     let expected name = numbers (get name recorded)
     same $"{task} before" loose (expected "obs_before") (numbers (get "obs" lines[0]))
     same $"{task} obs" loose (expected "obs") (numbers (get "obs" lines[1]))
@@ -182,13 +211,16 @@ let ``the engine clamps actions, and the control cost is that of the action as g
             let clamp = Array.map (Array.map (fun a -> Math.Clamp(a, -1.0, 1.0)))
             let (_, given), (_, clamped) = replay (hopper actions), replay (hopper (clamp actions))
             let states = List.map (fun (step: Trace.Step) -> step.Qpos, step.Qvel, step.Obs)
+
             let loss (action: float[]) (step: Trace.Step) =
                 // Velocity and health: what is left of the reward once the cost is taken away again.
                 step.Reward + 1e-3 * Array.sumBy (fun a -> a * a) action
 
             let near a b = abs (a - b) <= 1e-12 * (1.0 + abs a)
             let losses = List.map2 loss (List.ofArray actions) given
-            states given = states clamped && List.forall2 near losses (List.map2 loss (List.ofArray (clamp actions)) clamped))
+
+            states given = states clamped
+            && List.forall2 near losses (List.map2 loss (List.ofArray (clamp actions)) clamped))
     )
 
 [<Fact>]
@@ -204,16 +236,26 @@ let ``numbers in the lines read back to the bits of the engine`` () =
         Assert.Equal<float[]>(step.Obs, numbers (get "obs" line))
         Assert.Equal<float[]>(step.Qvel, numbers (get "qvel" line))
         Assert.Equal(step.Reward, number (get "reward" line))
-        Assert.Equal<(string * float) list>(step.Info, [ for figure in (get "info" line).EnumerateObject() -> figure.Name, number figure.Value ])
+
+        Assert.Equal<(string * float) list>(
+            step.Info,
+            [ for figure in (get "info" line).EnumerateObject() -> figure.Name, number figure.Value ]
+        )
 
 // ---- what may be left out, and options
 
 [<Fact>]
 let ``without a state the trace starts from the task's own, at rest`` () =
-    let full = """{"env":"Hopper-v4","options":{},"qpos":[0,1.25,0,0,0,0],"qvel":[0,0,0,0,0,0],"actions":[[1,1,1]]}"""
+    let full =
+        """{"env":"Hopper-v4","options":{},"qpos":[0,1.25,0,0,0,0],"qvel":[0,0,0,0,0,0],"actions":[[1,1,1]]}"""
+
     let expected = trace full
     Assert.Equal<string[]>(expected, trace """{"env":"Hopper-v4","actions":[[1,1,1]]}""")
-    Assert.Equal<string[]>(expected, trace """{"env":"Hopper-v4","options":null,"qvel":null,"qpos":[0,1.25,0,0,0,0],"actions":[[1,1,1]]}""")
+
+    Assert.Equal<string[]>(
+        expected,
+        trace """{"env":"Hopper-v4","options":null,"qvel":null,"qpos":[0,1.25,0,0,0,0],"actions":[[1,1,1]]}"""
+    )
 
 [<Fact>]
 let ``without actions there is the first observation alone`` () =
@@ -221,7 +263,11 @@ let ``without actions there is the first observation alone`` () =
 
 [<Fact>]
 let ``options are numbers, booleans and ranges by Gymnasium's names`` () =
-    let steps options = replay $"""{{"env":"Hopper-v4","options":{{{options}}},"actions":[[1,1,1]]}}""" |> snd |> List.exactlyOne
+    let steps options =
+        replay $"""{{"env":"Hopper-v4","options":{{{options}}},"actions":[[1,1,1]]}}"""
+        |> snd
+        |> List.exactlyOne
+
     let plain = steps ""
     Assert.Equal(11, plain.Obs.Length)
     Assert.False plain.Terminated
@@ -244,18 +290,31 @@ let private isSettings (parts: string list) (failure: Failure) =
 
 [<Fact>]
 let ``text that is not a trace is refused with what is wrong`` () =
-    refused "{\n  \"env\": \"Hopper-v4\",\n  \"actions\": [[1, 2 3]]\n}" |> isSettings [ "line 3"; "column 21" ]
+    refused "{\n  \"env\": \"Hopper-v4\",\n  \"actions\": [[1, 2 3]]\n}"
+    |> isSettings [ "line 3"; "column 21" ]
+
     refused "" |> isSettings [ "not JSON" ]
     refused "[1, 2]" |> isInput [ "must be an object"; "[1,2]" ]
     refused "null" |> isInput [ "must be an object" ]
-    refused """{"env":"Hopper-v4","action":[[0,0,0]]}""" |> isInput [ "unknown field 'action'"; "'actions'" ]
+
+    refused """{"env":"Hopper-v4","action":[[0,0,0]]}"""
+    |> isInput [ "unknown field 'action'"; "'actions'" ]
+
     refused """{"env":"Hopper-v4"}""" |> isInput [ "'actions' is missing" ]
     refused """{"actions":[]}""" |> isInput [ "'env' is missing" ]
     refused """{"env":3,"actions":[]}""" |> isInput [ "env must be a task's name, not 3" ]
-    refused """{"env":"Hopper-v4","env":"Hopper-v4","actions":[]}""" |> isInput [ "'env' is given 2 times" ]
-    refused """{"env":"Hopper-v4","actions":[0,0,0]}""" |> isInput [ "actions[0] must be a list of numbers, not 0" ]
-    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,"left",0]]}""" |> isInput [ "actions[1][1] must be a number"; "\"left\"" ]
-    refused """{"env":"Hopper-v4","qpos":{},"actions":[]}""" |> isInput [ "qpos must be a list of numbers" ]
+
+    refused """{"env":"Hopper-v4","env":"Hopper-v4","actions":[]}"""
+    |> isInput [ "'env' is given 2 times" ]
+
+    refused """{"env":"Hopper-v4","actions":[0,0,0]}"""
+    |> isInput [ "actions[0] must be a list of numbers, not 0" ]
+
+    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,"left",0]]}"""
+    |> isInput [ "actions[1][1] must be a number"; "\"left\"" ]
+
+    refused """{"env":"Hopper-v4","qpos":{},"actions":[]}"""
+    |> isInput [ "qpos must be a list of numbers" ]
 
 [<Fact>]
 let ``unknown tasks and options are named together with the nearest`` () =
@@ -264,23 +323,36 @@ let ``unknown tasks and options are named together with the nearest`` () =
     refused """{"env":"Hopper-v4","options":{"healthy_z_rang":[0,1]},"actions":[]}"""
     |> isSettings [ "no option healthy_z_rang;"; "nearest is healthy_z_range" ]
 
-    refused """{"env":"Hopper-v4","options":{"ctrl_cost_weight":"much"},"actions":[]}""" |> isSettings [ "ctrl_cost_weight"; "a number" ]
-    refused """{"env":"Hopper-v4","options":[1],"actions":[]}""" |> isInput [ "options must be an object" ]
+    refused """{"env":"Hopper-v4","options":{"ctrl_cost_weight":"much"},"actions":[]}"""
+    |> isSettings [ "ctrl_cost_weight"; "a number" ]
+
+    refused """{"env":"Hopper-v4","options":[1],"actions":[]}"""
+    |> isInput [ "options must be an object" ]
 
 [<Fact>]
 let ``a state or action of the wrong length is refused with what it has and what is wanted`` () =
-    refused """{"env":"Hopper-v4","qpos":[0,1.25],"actions":[]}""" |> isInput [ "qpos has 2 numbers"; "Hopper-v4 has 6" ]
-    refused """{"env":"Hopper-v4","qvel":[0,0,0,0,0,0,0],"actions":[]}""" |> isInput [ "qvel has 7 numbers"; "has 6" ]
+    refused """{"env":"Hopper-v4","qpos":[0,1.25],"actions":[]}"""
+    |> isInput [ "qpos has 2 numbers"; "Hopper-v4 has 6" ]
+
+    refused """{"env":"Hopper-v4","qvel":[0,0,0,0,0,0,0],"actions":[]}"""
+    |> isInput [ "qvel has 7 numbers"; "has 6" ]
 
     refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,0],[0,0]]}"""
     |> isInput [ "step 3"; "actions[2]"; "has 2 numbers"; "Hopper-v4 takes 3" ]
 
 [<Fact>]
 let ``numbers that are not finite are refused with step and component`` () =
-    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,"NaN"]]}""" |> isInput [ "component 2"; "step 2"; "actions[1]"; "is NaN" ]
-    refused """{"env":"Hopper-v4","actions":[[0,"-Infinity",0]]}""" |> isInput [ "component 1"; "step 1"; "is -Infinity" ]
-    refused """{"env":"Hopper-v4","actions":[[1e999,0,0]]}""" |> isInput [ "component 0"; "is Infinity" ]
-    refused """{"env":"Hopper-v4","qvel":[0,0,0,"NaN",0,0],"actions":[]}""" |> isInput [ "entry 3 of qvel is NaN" ]
+    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,"NaN"]]}"""
+    |> isInput [ "component 2"; "step 2"; "actions[1]"; "is NaN" ]
+
+    refused """{"env":"Hopper-v4","actions":[[0,"-Infinity",0]]}"""
+    |> isInput [ "component 1"; "step 1"; "is -Infinity" ]
+
+    refused """{"env":"Hopper-v4","actions":[[1e999,0,0]]}"""
+    |> isInput [ "component 0"; "is Infinity" ]
+
+    refused """{"env":"Hopper-v4","qvel":[0,0,0,"NaN",0,0],"actions":[]}"""
+    |> isInput [ "entry 3 of qvel is NaN" ]
 
 [<Fact>]
 let ``a file that is not there is named`` () =
@@ -294,7 +366,10 @@ let ``the output never overwrites the input`` () =
         let path = Path.Combine(folder, "in.json")
         let text = """{"env":"Hopper-v4","actions":[]}"""
         File.WriteAllText(path, text)
-        failureOf (fun () -> Trace.run path (Some(Path.Combine(folder, ".", "in.json")))) |> says [ "overwrite"; "another name" ]
+
+        failureOf (fun () -> Trace.run path (Some(Path.Combine(folder, ".", "in.json"))))
+        |> says [ "overwrite"; "another name" ]
+
         Assert.Equal(text, File.ReadAllText path))
 
 [<Fact>]

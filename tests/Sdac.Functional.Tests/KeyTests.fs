@@ -26,7 +26,10 @@ let ``children of a key are all different, by split, by number and from their pa
 [<Fact>]
 let ``streams of sibling keys share no part, at any shift, and are uncorrelated`` () =
     let struct (a, b) = Key.split (Key.ofSeed 3L)
-    let x, y = Key.normal Compute.cpu [ 100_000 ] a |> Tensors.toArray, Key.normal Compute.cpu [ 100_000 ] b |> Tensors.toArray
+
+    let x, y =
+        Key.normal Compute.cpu [ 100_000 ] a |> Tensors.toArray, Key.normal Compute.cpu [ 100_000 ] b |> Tensors.toArray
+
     let correlation = Array.map2 (fun p q -> float p * float q) x y |> Array.average
     Assert.True(abs correlation < 4.0 / sqrt 1e5, $"correlation {correlation}")
     // float32 normals repeat by chance; a shared stream, at whatever shift, would repeat nearly always

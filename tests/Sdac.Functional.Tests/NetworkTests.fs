@@ -26,8 +26,12 @@ let private instance (shape: MlpShape, rows: int, key: Key) =
     let keys = Key.splitMany 4 key
     let flat = Tensors.ofArray Compute.cpu [ shape.ParameterCount ] (Mlp.init shape keys[0])
     // biases start at zero: move them, so that a forgotten bias shows
-    let flat = flat.add ((Key.normal Compute.cpu [ shape.ParameterCount ] keys[1]).mul (Scalars.ofFloat 0.05))
-    flat, Key.normal Compute.cpu [ rows; shape.InputWidth ] keys[2], Key.normal Compute.cpu [ rows; shape.OutputWidth ] keys[3]
+    let flat =
+        flat.add ((Key.normal Compute.cpu [ shape.ParameterCount ] keys[1]).mul(Scalars.ofFloat 0.05))
+
+    flat,
+    Key.normal Compute.cpu [ rows; shape.InputWidth ] keys[2],
+    Key.normal Compute.cpu [ rows; shape.OutputWidth ] keys[3]
 
 [<Fact>]
 let ``kernels and libtorch agree on the forward pass of any network`` () =
@@ -63,7 +67,7 @@ let ``rows that share leading inputs give what repeated rows give`` () =
         use _ = torch.NewDisposeScope()
         let shape = MlpShape(ReadOnlySpan<int> [| shared + own; 24; 3 |], Activation.Mish, Activation.Identity)
         let flat, x, _ = instance (shape, groups * repeat, Key.ofSeed (int64 (groups + 100 * own)))
-        let left = (x.narrow (0L, 0L, int64 groups)).narrow (1L, 0L, int64 shared)
+        let left = (x.narrow (0L, 0L, int64 groups)).narrow(1L, 0L, int64 shared)
         let right = x.narrow (1L, int64 shared, int64 own)
         let whole = Tensors.cat 1 [ left.repeat_interleave (int64 repeat, 0L); right ]
         let expected = values (Mlp.forward Compute.libtorch shape flat whole)
@@ -83,7 +87,11 @@ let private reference (net: NoiseNetwork) (flat: float[]) (obs: float[]) (noisy:
             h <-
                 Array.init outs (fun j ->
                     let sum =
-                        Seq.sum (seq { for i in 0 .. ins - 1 -> h[i] * flat[start + shape.WeightOffset layer + i * outs + j] })
+                        Seq.sum (
+                            seq {
+                                for i in 0 .. ins - 1 -> h[i] * flat[start + shape.WeightOffset layer + i * outs + j]
+                            }
+                        )
 
                     let z = sum + flat[start + shape.BiasOffset layer + j]
                     if layer = shape.LayerCount - 1 then z else mish z)
@@ -94,7 +102,7 @@ let private reference (net: NoiseNetwork) (flat: float[]) (obs: float[]) (noisy:
 
     let encoding =
         Array.init (2 * half) (fun i ->
-            let angle = float t * 10000.0 ** (-float (i % half) / float half)
+            let angle = float t * 10000.0 ** (-float(i % half) / float half)
             (if i < half then sin angle else cos angle) / sqrt (float (2 * half)))
 
     let time = dense net.Shape.Time 0 encoding

@@ -104,7 +104,11 @@ let ``a stage of the user's own composes with the others`` () =
 
     let clipped =
         Pipeline.iterate
-            (Pipeline.collect >> clipRewards >> Pipeline.evaluateQ >> Pipeline.reverseSample >> Pipeline.rssmUpdate)
+            (Pipeline.collect
+             >> clipRewards
+             >> Pipeline.evaluateQ
+             >> Pipeline.reverseSample
+             >> Pipeline.rssmUpdate)
             step
 
     Assert.NotEqual<float32[]>(Tensors.toArray plain.State.Q1.Flat, Tensors.toArray clipped.State.Q1.Flat)
@@ -115,7 +119,10 @@ let ``a pipeline without a batch says which stage is missing`` () =
     use scope = torch.NewDisposeScope()
     let step = Pipeline.start experiment
     use _ = step.Environment :> IDisposable
-    let e = Assert.Throws<InvalidOperationException>(fun () -> Pipeline.iterate Pipeline.evaluateQ step |> ignore)
+
+    let e =
+        Assert.Throws<InvalidOperationException>(fun () -> Pipeline.iterate Pipeline.evaluateQ step |> ignore)
+
     Assert.Contains("put `collect`", e.Message)
 
 [<Fact>]

@@ -4,14 +4,16 @@ module Sdac.Tests.Properties
 open FsCheck
 open FsCheck.FSharp
 
-let private config (count: int) =
-    Config.QuickThrowOnFailure
-        .WithReplay(20250701UL, 7UL)
-        .WithMaxTest(count)
+let private config (count: int) = Config.QuickThrowOnFailure.WithReplay(20250701UL, 7UL).WithMaxTest(count)
 
 /// Checks `property` on `count` values of `gen`, always the same ones.
 let forAll (count: int) (gen: Gen<'a>) (property: 'a -> unit) =
-    Check.One(config count, Prop.forAll (Arb.fromGen gen) (fun a -> property a; true))
+    Check.One(
+        config count,
+        Prop.forAll (Arb.fromGen gen) (fun a ->
+            property a
+            true)
+    )
 
 let between (low: float) (high: float) : Gen<float> =
     Gen.choose (0, 1_000_000) |> Gen.map (fun i -> low + (high - low) * float i / 1e6)

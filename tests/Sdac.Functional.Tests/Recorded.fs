@@ -59,8 +59,8 @@ let private samplerNoise compute x z explore =
     let T = config.Timesteps
 
     Given(
-        (noise compute [ particles; batchSize; actionDim ] x).transpose(0L, 1L).contiguous (),
-        (noise compute [ T; particles; batchSize; actionDim ] z).transpose(1L, 2L).contiguous (),
+        (noise compute [ particles; batchSize; actionDim ] x).transpose(0L, 1L).contiguous(),
+        (noise compute [ T; particles; batchSize; actionDim ] z).transpose(1L, 2L).contiguous(),
         noise compute [ batchSize; actionDim ] explore
     )
 
@@ -147,11 +147,11 @@ let ``reverse sampling with given noise gives the recorded particles, choice and
         let given = samplerNoise compute 0.1 0.2 0.3
         let r = record /. "sampling"
 
-        let actions =
-            Diffusion.sample compute model.Schedule model.Noise s.Policy 0.5 particles given b.NextObs
+        let actions = Diffusion.sample compute model.Schedule model.Noise s.Policy 0.5 particles given b.NextObs
 
         let stateMajor (e: JsonElement) =
             let byParticle = items e |> Array.map items
+
             [| for state in 0 .. batchSize - 1 do
                    for p in byParticle do
                        yield! numbers p[state] |]
@@ -171,14 +171,14 @@ let ``one reverse step with recorded noise follows the recorded trace`` () =
         let s, b = stateOf model, batchOf Compute.cpu
         let z = noise Compute.cpu [ 20; particles; batchSize; actionDim ] 0.2
         let initial = noise Compute.cpu [ particles; batchSize; actionDim ] 0.1
-        let mutable x = (initial.select (0L, 0L)).mul (Scalars.ofFloat 0.5)
+        let mutable x = (initial.select (0L, 0L)).mul(Scalars.ofFloat 0.5)
 
         for t in 19..-1..0 do
             let predicted =
                 NoiseNetwork.forward Compute.cpu model.Noise s.Policy b.NextObs x (Array.create batchSize t)
 
             let mean = Diffusion.posteriorMean model.Schedule t x predicted
-            let step = z.select(0L, int64 (19 - t)).select (0L, 0L)
+            let step = z.select(0L, int64 (19 - t)).select(0L, 0L)
             x <- mean.add (step.mul (Scalars.ofFloat (Schedule.sigma model.Schedule t)))
 
             match trace |> Array.tryFind (fun e -> (e /. "t").GetInt32() = t) with
@@ -201,7 +201,9 @@ let ``critic targets, losses and gradients equal the recorded ones`` () =
 
             match c.TryGetProperty $"{name}_grad" with
             | true, layers ->
-                let want = items layers |> Array.collect (fun l -> Array.append (numbers (l /. "w")) (numbers (l /. "b")))
+                let want =
+                    items layers |> Array.collect (fun l -> Array.append (numbers (l /. "w")) (numbers (l /. "b")))
+
                 close $"{name} gradient" want (values gradient)
             | _ -> ())
 
@@ -304,11 +306,7 @@ let ``a Polyak step gives the recorded last layer`` () =
 [<Fact>]
 let ``whole updates give the recorded losses, weights and parameters`` () =
     against (fun record compute ->
-        let config =
-            { config with
-                LearningRate = 0.01
-                PolicyLearningRateEnd = 0.01
-                Tau = 0.1 }
+        let config = { config with LearningRate = 0.01; PolicyLearningRateEnd = 0.01; Tau = 0.1 }
 
         let model = modelOf compute config
         let mutable s = stateOf model

@@ -13,7 +13,10 @@ type private Row = { Obs: float32; Action: float32; Reward: float32; Terminated:
 
 // Observations are [x; x + 0.25; x + 0.5], actions [a; a - 0.25]: the first entry tells them apart, the others show a wrong stride.
 let private obsDim, actionDim = 3, 2
-let private wide (dim: int) (step: float32) (firsts: float32[]) = firsts |> Array.collect (fun x -> Array.init dim (fun j -> x + step * float32 j))
+
+let private wide (dim: int) (step: float32) (firsts: float32[]) =
+    firsts |> Array.collect (fun x -> Array.init dim (fun j -> x + step * float32 j))
+
 let private wideObs, wideAction = wide obsDim 0.25f, wide actionDim -0.25f
 
 let private narrow (dim: int) (step: float32) (values: float32[]) =
@@ -24,7 +27,14 @@ let private narrow (dim: int) (step: float32) (values: float32[]) =
 /// A stream of vector steps whose observations continue from one to the next, with random episode ends.
 let private stream (environments: int) (steps: int) (seed: int) : Transitions list =
     let random = Random seed
-    let fresh = let mutable n = 0.0f in fun () -> n <- n + 1.0f; n
+
+    let fresh =
+        let mutable n = 0.0f in
+
+        fun () ->
+            n <- n + 1.0f
+            n
+
     let mutable current = Array.init environments (fun _ -> fresh ())
 
     [ for _ in 1..steps do
@@ -43,28 +53,47 @@ let private stream (environments: int) (steps: int) (seed: int) : Transitions li
           current <- after ]
 
 let private rows (t: Transitions) =
-    let t = { t with Obs = narrow obsDim 0.25f t.Obs; NextObs = narrow obsDim 0.25f t.NextObs; Action = narrow actionDim -0.25f t.Action }
+    let t =
+        { t with
+            Obs = narrow obsDim 0.25f t.Obs
+            NextObs = narrow obsDim 0.25f t.NextObs
+            Action = narrow actionDim -0.25f t.Action }
 
     [ for e in 0 .. t.Reward.Length - 1 ->
-          { Obs = t.Obs[e]; Action = t.Action[e]; Reward = t.Reward[e]; Terminated = t.Terminated[e]; Next = t.NextObs[e] } ]
+          { Obs = t.Obs[e]
+            Action = t.Action[e]
+            Reward = t.Reward[e]
+            Terminated = t.Terminated[e]
+            Next = t.NextObs[e] } ]
 
 let private content (r: Replay) =
     use _ = torch.NewDisposeScope()
     let b = Replay.gather Compute.cpu [| 0 .. r.Count - 1 |] r
     let column t = Tensors.toArray t
     let obs, next = narrow obsDim 0.25f (column b.Obs), narrow obsDim 0.25f (column b.NextObs)
-    let action, reward, ended = narrow actionDim -0.25f (column b.Action), column b.Reward, column b.Terminated
+
+    let action, reward, ended =
+        narrow actionDim -0.25f (column b.Action), column b.Reward, column b.Terminated
 
     [ for i in 0 .. r.Count - 1 ->
-          { Obs = obs[i]; Action = action[i]; Reward = reward[i]; Terminated = ended[i] = 1.0f; Next = next[i] } ]
+          { Obs = obs[i]
+            Action = action[i]
+            Reward = reward[i]
+            Terminated = ended[i] = 1.0f
+            Next = next[i] } ]
 
-let private cases = Gen.zip (Gen.zip (sizes 1 4) (sizes 1 120)) (Gen.zip (sizes 20 300) (sizes 0 100_000))
+let private cases =
+    Gen.zip (Gen.zip (sizes 1 4) (sizes 1 120)) (Gen.zip (sizes 20 300) (sizes 0 100_000))
 
 [<Fact>]
 let ``the memory holds the newest transitions, in order, each with its own next observation`` () =
     forAll 150 cases (fun ((environments, steps), (capacity, seed)) ->
         let all = stream environments steps seed
-        let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create environments obsDim actionDim capacity)
+
+        let memory =
+            all
+            |> List.fold (fun m t -> Replay.append t m) (Replay.create environments obsDim actionDim capacity)
+
         let expected = all |> List.collect rows
         Assert.Equal(int64 (environments * steps), memory.Total)
         Assert.True(memory.Count <= max capacity environments)
@@ -82,8 +111,7 @@ let ``a snapshot keeps its content whatever is appended later, past wrap-around 
         let first = grow snapshot after
         let firstContent = content first
         // a second branch from the same snapshot, with other transitions that follow the same observation
-        let other =
-            after |> List.map (fun t -> { t with Reward = Array.map (fun r -> -r) t.Reward })
+        let other = after |> List.map (fun t -> { t with Reward = Array.map (fun r -> -r) t.Reward })
 
         let second = grow snapshot other
         Assert.Equal<Row list>(expected, content snapshot)
@@ -93,7 +121,9 @@ let ``a snapshot keeps its content whatever is appended later, past wrap-around 
 
 [<Fact>]
 let ``steps that do not continue the last observation start afresh and spoil nothing`` () =
-    let a, b = stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
+    let a, b =
+        stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
+
     let memory = a @ b |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
     Assert.Equal<Row list>(List.collect rows (a @ b), content memory)
 
@@ -112,9 +142,15 @@ let ``batches are drawn evenly from all that is held`` () =
 [<Fact>]
 let ``an empty memory, a missing transition and a step of the wrong width are refused by name`` () =
     let empty = Replay.create 2 4 actionDim 100
-    let e = Assert.Throws<ArgumentException>(fun () -> Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
+
+    let e =
+        Assert.Throws<ArgumentException>(fun () -> Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
+
     Assert.Contains("empty", e.Message)
     let e = Assert.Throws<ArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
     Assert.Contains("holds 0", e.Message)
-    let e = Assert.Throws<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+
+    let e =
+        Assert.Throws<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+
     Assert.Contains("Obs holds 6 numbers for 2 environments; 8 are needed", e.Message)

@@ -8,15 +8,14 @@ open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 
-let private cases =
-    Gen.zip (Gen.zip (sizes 1 9) (sizes 2 12)) (Gen.zip (sizes 1 5) (sizes 0 1_000_000))
+let private cases = Gen.zip (Gen.zip (sizes 1 9) (sizes 2 12)) (Gen.zip (sizes 1 5) (sizes 0 1_000_000))
 
 let private drawn (batch, k) (d, seed) =
     let keys = Key.splitMany 3 (Key.ofSeed (int64 seed))
 
     {| Prediction = Key.normal Compute.cpu [ batch; d ] keys[0]
        Noise = Key.normal Compute.cpu [ batch; k; d ] keys[1]
-       Energy = (Key.normal Compute.cpu [ batch; k ] keys[2]).mul (Scalars.ofFloat 2.0) |}
+       Energy = (Key.normal Compute.cpu [ batch; k ] keys[2]).mul(Scalars.ofFloat 2.0) |}
 
 [<Fact>]
 let ``self-normalised weights sum to one and ignore a constant added to the energy`` () =
@@ -31,7 +30,12 @@ let ``self-normalised weights sum to one and ignore a constant added to the ener
 [<Fact>]
 let ``energies of ±1e4 give finite weights`` () =
     let energy = Tensors.ofArray Compute.cpu [ 2; 3 ] [| 1e4f; -1e4f; 0.0f; -1e4f; -1e4f; -1e4f |]
-    closeTo 1e-6 "weights" [| 1.0; 0.0; 0.0; 1.0 / 3.0; 1.0 / 3.0; 1.0 / 3.0 |] (values (Rssm.weights SelfNormalised energy))
+
+    closeTo
+        1e-6
+        "weights"
+        [| 1.0; 0.0; 0.0; 1.0 / 3.0; 1.0 / 3.0; 1.0 / 3.0 |]
+        (values (Rssm.weights SelfNormalised energy))
 
 [<Fact>]
 let ``raw weights are the exponentials of the energies`` () =
@@ -46,7 +50,7 @@ let ``one trained row per state has the gradient of the loss over all draws`` ()
 
         for kind in [ SelfNormalised; Raw ] do
             let w = Rssm.weights kind c.Energy
-            let prediction = c.Prediction.detach().requires_grad_ ()
+            let prediction = c.Prediction.detach().requires_grad_()
             let loss = Rssm.loss prediction c.Noise w
             let autograd = torch.autograd.grad([| loss |], [| prediction |]).[0]
             closeTo 1e-5 $"{kind}" (values autograd) (values (Rssm.gradient c.Prediction c.Noise w)))
@@ -59,7 +63,7 @@ let ``forward noising with the drawn noise returns the clean action`` () =
         use _ = torch.NewDisposeScope()
         let s = Schedule.create kind T
         let keys = Key.splitMany 3 (Key.ofSeed (int64 seed))
-        let a0 = (Key.uniform Compute.cpu [ 8; d ] keys[0]).mul(Scalars.ofFloat 2.0).sub (Scalars.ofFloat 1.0)
+        let a0 = (Key.uniform Compute.cpu [ 8; d ] keys[0]).mul(Scalars.ofFloat 2.0).sub(Scalars.ofFloat 1.0)
         let z = Key.normal Compute.cpu [ 8; d ] keys[1]
         let t = Key.integers T 8 keys[2]
         let noisy = Diffusion.noised Compute.cpu s t a0 z
@@ -74,7 +78,10 @@ let ``draws are inside the action box and clean where nothing was clipped`` () =
         use _ = torch.NewDisposeScope()
         let s = Schedule.create (Linear 0.8) 20
         let keys = Key.splitMany 3 (Key.ofSeed (int64 seed))
-        let noisy, noise = Key.normal Compute.cpu [ batch; d ] keys[0], Key.normal Compute.cpu [ batch; k; d ] keys[1]
+
+        let noisy, noise =
+            Key.normal Compute.cpu [ batch; d ] keys[0], Key.normal Compute.cpu [ batch; k; d ] keys[1]
+
         let t = Key.integers 20 batch keys[2]
         let draws = values (Rssm.draws Compute.cpu s t noisy noise)
         Assert.All(draws, fun x -> Assert.InRange(x, -1.0, 1.0))
@@ -82,7 +89,14 @@ let ``draws are inside the action box and clean where nothing was clipped`` () =
         let expected =
             [| for b in 0 .. batch - 1 do
                    for j in 0 .. k - 1 do
-                       let clean = Diffusion.clean Compute.cpu s [| t[b] |] (noisy.narrow (0L, int64 b, 1L)) (noise.select(0L, int64 b).narrow (0L, int64 j, 1L))
+                       let clean =
+                           Diffusion.clean
+                               Compute.cpu
+                               s
+                               [| t[b] |]
+                               (noisy.narrow (0L, int64 b, 1L))
+                               (noise.select(0L, int64 b).narrow(0L, int64 j, 1L))
+
                        yield! values clean |> Array.map (fun x -> max -1.0 (min 1.0 x)) |]
 
         closeTo 1e-5 "draws" expected draws)
@@ -96,7 +110,12 @@ let ``the temperature follows the curve of the published settings whatever the n
         let curve =
             [ for update in 0..200_000 do
                   match update with
-                  | 12_500 | 25_000 | 50_000 | 75_000 | 100_000 | 200_000 -> t.Lambda
+                  | 12_500
+                  | 25_000
+                  | 50_000
+                  | 75_000
+                  | 100_000
+                  | 200_000 -> t.Lambda
                   | _ -> ()
 
                   if Sdac.movesTemperature Config.published (int64 update) then
@@ -116,9 +135,13 @@ let ``best of N keeps the particle with the largest value of each state`` () =
 
         for i in 0 .. batch - 1 do
             let best = Seq.maxBy (fun j -> flatQ[i * n + j]) (seq { 0 .. n - 1 })
-            Assert.Equal(int64 best, chosen.Index.[i].item<int64> ())
+            Assert.Equal(int64 best, chosen.Index.[i].item<int64>())
             Assert.Equal(flatQ[i * n + best], (values chosen.Value)[i])
-            Assert.Equal<float[]>(flatActions[(i * n + best) * d .. (i * n + best) * d + d - 1], (values chosen.Action)[i * d .. i * d + d - 1]))
+
+            Assert.Equal<float[]>(
+                flatActions[(i * n + best) * d .. (i * n + best) * d + d - 1],
+                (values chosen.Action)[i * d .. i * d + d - 1]
+            ))
 
 [<Fact>]
 let ``kernels and libtorch sample the same particles from the same key`` () =

@@ -28,12 +28,11 @@ let private batchOf (key: Key) : Batch =
 
     { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
       NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
-      Action = (Key.normal Compute.cpu [ n; 2 ] keys[2]).tanh ()
+      Action = (Key.normal Compute.cpu [ n; 2 ] keys[2]).tanh()
       Reward = Key.normal Compute.cpu [ n ] keys[3]
-      Terminated = (Key.uniform Compute.cpu [ n ] keys[4]).gt(Scalars.ofFloat 0.9).``float`` () }
+      Terminated = (Key.uniform Compute.cpu [ n ] keys[4]).gt(Scalars.ofFloat 0.9).``float``() }
 
-let private bits (s: TrainState) =
-    [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Updates
+let private bits (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Updates
 
 let private seeds = sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)
 
@@ -44,7 +43,10 @@ let ``an update changes none of its arguments, and the same arguments give the s
         let keys = Key.splitMany 3 key
         let state, batch = TrainState.init model keys[0], batchOf keys[1]
         let stateBits = bits state
-        let batchBits () = [ for t in [ batch.Obs; batch.NextObs; batch.Action; batch.Reward; batch.Terminated ] -> Tensors.toArray t ]
+
+        let batchBits () =
+            [ for t in [ batch.Obs; batch.NextObs; batch.Action; batch.Reward; batch.Terminated ] -> Tensors.toArray t ]
+
         let before = batchBits ()
         let struct (next, metrics) = Sdac.update model keys[2] batch state
         let struct (again, metricsAgain) = Sdac.update model keys[2] batch state
@@ -61,7 +63,13 @@ let ``updates give the same bits on one, two and three threads`` () =
         Workers.Threads <- threads
 
         try
-            let model = Model.create Compute.cpu 17 6 { Config.published with BatchSize = 96; Particles = 5; MonteCarloDraws = 7 }
+            let model =
+                Model.create
+                    Compute.cpu
+                    17
+                    6
+                    { Config.published with BatchSize = 96; Particles = 5; MonteCarloDraws = 7 }
+
             let mutable state = TrainState.init model (Key.ofSeed 4L)
             let keys = Key.splitMany 5 (Key.ofSeed 5L)
             let n = 96
@@ -69,7 +77,7 @@ let ``updates give the same bits on one, two and three threads`` () =
             let batch: Batch =
                 { Obs = Key.normal Compute.cpu [ n; 17 ] keys[0]
                   NextObs = Key.normal Compute.cpu [ n; 17 ] keys[1]
-                  Action = (Key.normal Compute.cpu [ n; 6 ] keys[2]).tanh ()
+                  Action = (Key.normal Compute.cpu [ n; 6 ] keys[2]).tanh()
                   Reward = Key.normal Compute.cpu [ n ] keys[3]
                   Terminated = Tensors.zeros Compute.cpu [ n ] }
 
@@ -109,7 +117,11 @@ let ``libtorch alone gives what the kernels give`` () =
         for a, b in List.zip ours theirs do
             closeTo 1e-4 "state" b a
 
-        closeTo 1e-4 "losses" [| theirMetrics.Q1Loss; theirMetrics.Q2Loss |] [| oursMetrics.Q1Loss; oursMetrics.Q2Loss |])
+        closeTo
+            1e-4
+            "losses"
+            [| theirMetrics.Q1Loss; theirMetrics.Q2Loss |]
+            [| oursMetrics.Q1Loss; oursMetrics.Q2Loss |])
 
 [<Fact>]
 let ``policy and targets move every second update, the temperature every 250th, the critics always`` () =
@@ -162,7 +174,12 @@ let ``all impossible settings are named at once`` () =
 
     let e = Assert.Throws<ArgumentException>(fun () -> Model.create Compute.cpu 3 2 wrong |> ignore)
 
-    for name in [ "Timesteps is 0"; "Particles is 0"; "Discount is 1.5"; "InitialTemperature is -1"; "at least 2 draws" ] do
+    for name in
+        [ "Timesteps is 0"
+          "Particles is 0"
+          "Discount is 1.5"
+          "InitialTemperature is -1"
+          "at least 2 draws" ] do
         Assert.Contains(name, e.Message)
 
     Assert.Empty(Config.problems Config.published)
@@ -175,9 +192,22 @@ let ``the published settings are those of the design`` () =
     Assert.Equal<int list>([ 256; 256; 256 ], c.Hidden)
     Assert.Equal(20, c.Timesteps)
     Assert.Equal(Linear 0.8, c.BetaSchedule)
-    Assert.Equal((32, 64, 5.0, 7e-3, 250), (c.Particles, c.MonteCarloDraws, c.InitialTemperature, c.TemperatureLearningRate, c.TemperatureDelay))
-    Assert.Equal((3e-4, 3e-5, 25_000L, 50_000L), (c.LearningRate, c.PolicyLearningRateEnd, c.PolicyDecayBegin, c.PolicyDecayLength))
-    Assert.Equal((0.005, 2, 0.2, 5, 1, 30_000, 1_000_000), (c.Tau, c.PolicyDelay, c.RewardScale, c.Environments, c.UpdatesPerStep, c.WarmUp, c.BufferCapacity))
+
+    Assert.Equal(
+        (32, 64, 5.0, 7e-3, 250),
+        (c.Particles, c.MonteCarloDraws, c.InitialTemperature, c.TemperatureLearningRate, c.TemperatureDelay)
+    )
+
+    Assert.Equal(
+        (3e-4, 3e-5, 25_000L, 50_000L),
+        (c.LearningRate, c.PolicyLearningRateEnd, c.PolicyDecayBegin, c.PolicyDecayLength)
+    )
+
+    Assert.Equal(
+        (0.005, 2, 0.2, 5, 1, 30_000, 1_000_000),
+        (c.Tau, c.PolicyDelay, c.RewardScale, c.Environments, c.UpdatesPerStep, c.WarmUp, c.BufferCapacity)
+    )
+
     Assert.Equal((-0.9, 0.1, 0.5), (c.TargetEntropyPerDim, c.NoiseScale, c.InitialNoiseScale))
 
 [<Fact>]

@@ -56,7 +56,9 @@ let ``backward passes refuse wrong lengths, foreign tapes and disposed ones`` ()
     let gone = record ()
     gone.Dispose()
     gone.Dispose()
-    Assert.Throws<ObjectDisposedException>(Action(backward gone (zeros 6) (zeros 34) (zeros 15))) |> ignore
+
+    Assert.Throws<ObjectDisposedException>(Action(backward gone (zeros 6) (zeros 34) (zeros 15)))
+    |> ignore
 
 [<Fact>]
 let ``optimisers refuse unequal lengths`` () =

@@ -42,7 +42,10 @@ let layerParameters (inputs: int) (outputs: int) (layer: float) =
 /// Parameters of the recorded policy (obs 3, action 2, hidden 3 x 8): the time network first.
 let policyParameters (offset: float) =
     let widths = [ 16, 32; 32, 16; 3 + 2 + 16, 8; 8, 8; 8, 8; 8, 2 ]
-    widths |> List.mapi (fun n (inputs, outputs) -> layerParameters inputs outputs (offset + float n)) |> Array.concat
+
+    widths
+    |> List.mapi (fun n (inputs, outputs) -> layerParameters inputs outputs (offset + float n))
+    |> Array.concat
 
 /// noise(s)[k] = 1.3·sin(1.7·k + s) + 0.5·cos(0.61·k + 2·s).
 let noise (s: float) (k: int) = float32 (1.3 * sin (1.7 * float k + s) + 0.5 * cos (0.61 * float k + 2.0 * s))

@@ -174,7 +174,10 @@ let ``gradients not wanted are not needed, and the others do not change`` () =
     let shape, parameters, shared, own, _ = data case
     let dy = numbers (random 9) (case.Rows * 17) 1.0
     let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
-    use tape = Mlp.ForwardTape(shape, parameters, shared, case.Repeat, own, case.Rows, zeros (case.Rows * 17))
+
+    use tape =
+        Mlp.ForwardTape(shape, parameters, shared, case.Repeat, own, case.Rows, zeros (case.Rows * 17))
+
     let dp2, dx2 = Array.create shape.ParameterCount nanf, Array.create (case.Rows * 23) nanf
     Mlp.Backward(shape, parameters, tape, dy, dp2, Span.Empty)
     Mlp.Backward(shape, parameters, tape, dy, Span.Empty, dx2)

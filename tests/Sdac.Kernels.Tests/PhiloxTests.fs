@@ -19,10 +19,18 @@ let private fill (draw: PhiloxKey -> int64 -> 'a[] -> unit) key offset count =
     draw key offset values
     values
 
-let private uniforms = fill (fun key offset (dest: float32[]) -> Philox.Uniform(key, offset, dest.AsSpan()))
-let private normals = fill (fun key offset (dest: float32[]) -> Philox.Normal(key, offset, dest.AsSpan()))
-let private uniforms64 = fill (fun key offset (dest: float[]) -> Philox.Uniform(key, offset, dest.AsSpan()))
-let private normals64 = fill (fun key offset (dest: float[]) -> Philox.Normal(key, offset, dest.AsSpan()))
+let private uniforms =
+    fill (fun key offset (dest: float32[]) -> Philox.Uniform(key, offset, dest.AsSpan()))
+
+let private normals =
+    fill (fun key offset (dest: float32[]) -> Philox.Normal(key, offset, dest.AsSpan()))
+
+let private uniforms64 =
+    fill (fun key offset (dest: float[]) -> Philox.Uniform(key, offset, dest.AsSpan()))
+
+let private normals64 =
+    fill (fun key offset (dest: float[]) -> Philox.Normal(key, offset, dest.AsSpan()))
+
 let private integers bound = fill (fun key offset (dest: int[]) -> Philox.Integers(key, offset, bound, dest.AsSpan()))
 
 [<Fact>]
@@ -62,8 +70,7 @@ let ``double and integer streams take their words from the blocks as documented`
     let uniform, normal = uniforms64 key offset count, normals64 key offset count
     let integer = integers 1_000_003 key offset count
 
-    let unit53 (low: uint32, high: uint32) =
-        float (((uint64 high <<< 32) ||| uint64 low) >>> 11) / float (1L <<< 53)
+    let unit53 (low: uint32, high: uint32) = float (((uint64 high <<< 32) ||| uint64 low) >>> 11) / float (1L <<< 53)
 
     for i in 0 .. count - 1 do
         let element = offset + int64 i

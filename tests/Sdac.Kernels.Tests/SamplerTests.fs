@@ -89,7 +89,10 @@ let private genSizes =
     gen {
         let! obs = Gen.elements [ 1; 3; 11; 17; 40 ]
         let! action = Gen.elements [ 1; 2; 3; 6; 17 ]
-        let! hidden = Gen.choose (1, 3) |> Gen.bind (fun n -> Gen.listOfLength n (Gen.elements [ 1; 8; 13; 32; 50 ]))
+
+        let! hidden =
+            Gen.choose (1, 3) |> Gen.bind (fun n -> Gen.listOfLength n (Gen.elements [ 1; 8; 13; 32; 50 ]))
+
         let! states = Gen.choose (1, 40)
         let! particles = Gen.elements [ 1; 2; 3; 8; 10; 16; 32; 33 ]
         let! timesteps = Gen.choose (1, 6)
@@ -133,8 +136,13 @@ let ``a state's samples do not depend on how many states are sampled beside it``
 
     for state in 0..8 do
         let part (values: float32[]) = Array.sub values (state * size) size
-        let ownNoise = Array.concat [ for step in 0..4 -> Array.sub noise (step * 9 * size + state * size) size ]
-        let alone = sampleWithNoise shape parameters c (Array.sub obs (state * 11) 11) 1 10 (part initial) ownNoise
+
+        let ownNoise =
+            Array.concat [ for step in 0..4 -> Array.sub noise (step * 9 * size + state * size) size ]
+
+        let alone =
+            sampleWithNoise shape parameters c (Array.sub obs (state * 11) 11) 1 10 (part initial) ownNoise
+
         equalBits $"state {state}" (part all) alone
 
 [<Fact>]
@@ -181,6 +189,9 @@ let ``sampling agrees with the figures beside the checkout`` () =
                            at ((p * B + b) * A + a) |]
 
         let initial = permuted (Golden.noise 0.1)
-        let noise = Array.concat [ for i in 0 .. T - 1 -> permuted (fun k -> Golden.noise 0.2 (i * P * B * A + k)) ]
+
+        let noise =
+            Array.concat [ for i in 0 .. T - 1 -> permuted (fun k -> Golden.noise 0.2 (i * P * B * A + k)) ]
+
         let want = permuted (Array.get (Golden.floats [ "sampling"; "particles" ] golden))
         close "particles" 1e-5 want (sampleWithNoise shape (Golden.policyParameters 0.0) c obs B P initial noise)

@@ -33,8 +33,7 @@ let private setting get set value action =
     finally
         set before
 
-let onPath path action =
-    setting (fun () -> KernelPaths.Current) (fun value -> KernelPaths.Current <- value) path action
+let onPath path action = setting (fun () -> KernelPaths.Current) (fun value -> KernelPaths.Current <- value) path action
 
 /// With so many threads, which share even the smallest work.
 let onThreads count action =
@@ -83,8 +82,7 @@ let parametersFor (random: Random) (shape: MlpShape) =
 
     parameters
 
-let shapeOf (widths: int list) hidden output =
-    MlpShape(ReadOnlySpan(List.toArray widths), hidden, output)
+let shapeOf (widths: int list) hidden output = MlpShape(ReadOnlySpan(List.toArray widths), hidden, output)
 
 let activations = [ Activation.Identity; Activation.Relu; Activation.Tanh; Activation.Mish ]
 

@@ -23,7 +23,12 @@ let ``an exception in a block reaches the caller and the pool works on`` () =
         for _ in 1..50 do
             let thrown =
                 Assert.Throws<InvalidOperationException>(fun () ->
-                    Workers.For(20, fun block -> if block = 7 then invalidOp "block seven"))
+                    Workers.For(
+                        20,
+                        fun block ->
+                            if block = 7 then
+                                invalidOp "block seven"
+                    ))
 
             Assert.Equal("block seven", thrown.Message)
             let mutable sum = 0

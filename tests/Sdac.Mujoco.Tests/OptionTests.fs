@@ -97,7 +97,8 @@ let ``an option may be a value, JSON or text`` () =
 
 [<Fact>]
 let ``including the positions lengthens the observation by them`` () =
-    let inPlane, inSpace = [ "HalfCheetah-v4"; "Hopper-v4"; "Walker2d-v4" ], [ "Swimmer-v4"; "Ant-v4"; "Humanoid-v4" ]
+    let inPlane, inSpace =
+        [ "HalfCheetah-v4"; "Hopper-v4"; "Walker2d-v4" ], [ "Swimmer-v4"; "Ant-v4"; "Humanoid-v4" ]
 
     for task, more in [ for task in inPlane -> task, 1 ] @ [ for task in inSpace -> task, 2 ] do
         use short = new Env(Tasks.Create task)

@@ -9,7 +9,13 @@ open Sdac.Mujoco
 /// Checks `property` on `count` values of `gen`.
 let forAll (count: int) (gen: Gen<'a>) (property: 'a -> unit) =
     let config = Config.QuickThrowOnFailure.WithReplay(20251122UL, 7UL).WithMaxTest(count)
-    Check.One(config, Prop.forAll (Arb.fromGen gen) (fun value -> property value; true))
+
+    Check.One(
+        config,
+        Prop.forAll (Arb.fromGen gen) (fun value ->
+            property value
+            true)
+    )
 
 let between (low: float) (high: float) : Gen<float> =
     Gen.choose (0, 1_000_000) |> Gen.map (fun i -> low + (high - low) * float i / 1e6)
@@ -22,7 +28,7 @@ let key: Gen<PhiloxKey> =
 /// Actions of all environments for some steps, uniform over the task's bounds and a little beyond.
 let actions (spec: EnvSpec) (count: int) (steps: int) (key: PhiloxKey) : float[][] =
     let row = count * spec.ActionDim
-    let uniform = Array.zeroCreate<float> (steps * row)
+    let uniform = Array.zeroCreate<float>(steps * row)
     Philox.Uniform(key, 0L, System.Span uniform)
 
     Array.init steps (fun step ->

@@ -52,8 +52,7 @@ let private shared =
     |> List.map (fun folder -> Path.Combine(folder, "goldens"))
     |> List.tryFind Directory.Exists
 
-let private carried (task: string) =
-    read (Path.Combine(AppContext.BaseDirectory, "recorded", task + ".json"))
+let private carried (task: string) = read (Path.Combine(AppContext.BaseDirectory, "recorded", task + ".json"))
 
 /// What travels with the tests, then the full recording where there is one.
 let environments (task: string) =

@@ -70,8 +70,7 @@ let private trajectory (task: string) (record: JsonElement) (recorded: JsonEleme
         Assert.Equal((terminated[k], truncated[k]), (env.Terminated, env.Truncated))
 
         for part in List.choose (fun name -> find name recorded) [ "info"; "derived" ] do
-            let pick (values: JsonElement) =
-                if values.ValueKind = JsonValueKind.Array then Some values[k] else None
+            let pick (values: JsonElement) = if values.ValueKind = JsonValueKind.Array then Some values[k] else None
 
             sameInfo what withContacts part pick env
 

@@ -25,8 +25,7 @@ let private contents (states: EnvStates) (result: StepResult) =
       "episode returns", result.EpisodeReturns.ToArray()
       "episode lengths", Array.map float (result.EpisodeLengths.ToArray()) ]
 
-let private sameContents expected actual =
-    List.iter2 (fun (name, x) (_, y) -> same name x y) expected actual
+let private sameContents expected actual = List.iter2 (fun (name, x) (_, y) -> same name x y) expected actual
 
 let private run (envs: VecEnv) (start: EnvStates) (actions: float[][]) =
     let folder (states: EnvStates, outcomes) (action: float[]) =
@@ -296,7 +295,7 @@ let ``stepping allocates nothing, resets included`` (task: string) =
         Workers.Threads <- 1
         use envs = new VecEnv(task, 4)
         let action = Array.create (4 * envs.ActionDim) 0.9f
-        let obs = Array.zeroCreate<float32> (4 * envs.ObsDim)
+        let obs = Array.zeroCreate<float32>(4 * envs.ObsDim)
         let mutable a, b = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u)), envs.NewStates()
         let result = envs.NewResult()
 

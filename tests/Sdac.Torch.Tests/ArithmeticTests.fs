@@ -14,13 +14,13 @@ let private binary: (string * (float -> float -> float) * (T -> T -> T)) list =
       "-", (-), (fun a b -> a - b)
       "*", (*), (fun a b -> a * b)
       "/", (/), (fun a b -> a / b)
-      "maximum", max, (fun a b -> torch.maximum(a, b))
-      "minimum", min, (fun a b -> torch.minimum(a, b))
-      "atan2", (fun a b -> Math.Atan2(a, b)), (fun a b -> torch.atan2(a, b))
-      "logaddexp", (fun a b -> logSumExp [| a; b |]), (fun a b -> torch.logaddexp(a, b))
+      "maximum", max, (fun a b -> torch.maximum (a, b))
+      "minimum", min, (fun a b -> torch.minimum (a, b))
+      "atan2", (fun a b -> Math.Atan2(a, b)), (fun a b -> torch.atan2 (a, b))
+      "logaddexp", (fun a b -> logSumExp [| a; b |]), (fun a b -> torch.logaddexp (a, b))
       "remainder", (fun a b -> a - b * Math.Floor(a / b)), (fun a b -> a % b)
       "fmod", (fun a b -> a % b), (fun a b -> a.fmod b)
-      "floor_divide", (fun a b -> Math.Floor(a / b)), (fun a b -> a.div(b, torch.RoundingMode.floor))
+      "floor_divide", (fun a b -> Math.Floor(a / b)), (fun a b -> a.div (b, torch.RoundingMode.floor))
       "hypot", (fun a b -> Math.Sqrt(a * a + b * b)), (fun a b -> a.hypot b) ]
 
 [<Fact>]
@@ -66,7 +66,7 @@ let ``scalars stand on either side of an operator`` () =
         assertEqual 1e-12 (map (fun x -> x * 2.5) a) (t * s)
         assertEqual 1e-12 (map (fun x -> 2.5 / x) a) (s / t)
         assertEqual 1e-12 (map (fun x -> -x) a) (-t)
-        assertEqual 1e-12 (map (fun x -> x + 2.5 * 3.0) a) (t.add(s, (scalar 3))))
+        assertEqual 1e-12 (map (fun x -> x + 2.5 * 3.0) a) (t.add (s, (scalar 3))))
 
 [<Fact>]
 let ``in-place forms change the tensor and return it`` () =
@@ -111,14 +111,14 @@ let private pointwise: (string * (float -> float) * (T -> T)) list =
       "relu", max 0.0, torch.nn.functional.relu
       "softplus", softplus, torch.nn.functional.softplus
       "mish", (fun x -> x * Math.Tanh(softplus x)), torch.nn.functional.Mish
-      "silu", (fun x -> x * sigmoid x), (fun t -> t.silu())
+      "silu", (fun x -> x * sigmoid x), (fun t -> t.silu ())
       "gelu", (fun x -> 0.5 * x * (1.0 + erf (x / Math.Sqrt 2.0))), torch.nn.functional.gelu
-      "elu", (fun x -> if x > 0.0 then x else 0.7 * (Math.Exp x - 1.0)), (fun t -> torch.nn.functional.elu(t, 0.7))
+      "elu", (fun x -> if x > 0.0 then x else 0.7 * (Math.Exp x - 1.0)), (fun t -> torch.nn.functional.elu (t, 0.7))
       "leaky_relu", (fun x -> if x > 0.0 then x else 0.01 * x), torch.nn.functional.leaky_relu
       "softsign", (fun x -> x / (1.0 + abs x)), torch.nn.functional.Softsign
       "erfinv o erf", id, (fun t -> t.erf().erfinv())
-      "pow", (fun x -> x ** 3.0), (fun t -> t.pow(scalar 3))
-      "clamp", (fun x -> min 1.0 (max -1.0 x)), (fun t -> t.clamp((scalar -1.0), (scalar 1.0))) ]
+      "pow", (fun x -> x ** 3.0), (fun t -> t.pow (scalar 3))
+      "clamp", (fun x -> min 1.0 (max -1.0 x)), (fun t -> t.clamp ((scalar -1.0), (scalar 1.0))) ]
 
 [<Fact>]
 let ``pointwise functions agree with plain doubles`` () =
@@ -142,8 +142,8 @@ let ``functions of positive numbers agree with plain doubles`` () =
         assertEqual 1e-12 (map Math.Sqrt a) (torch.sqrt t)
         assertEqual 1e-12 (map (fun x -> 1.0 / Math.Sqrt x) a) (torch.rsqrt t)
         // the functional equations of the gamma function and its logarithmic derivative
-        assertEqual 1e-11 (map Math.Log a) (torch.lgamma(t + (scalar 1)) - torch.lgamma t)
-        assertEqual 1e-11 (map (fun x -> 1.0 / x) a) (torch.digamma(t + (scalar 1)) - torch.digamma t))
+        assertEqual 1e-11 (map Math.Log a) (torch.lgamma (t + (scalar 1)) - torch.lgamma t)
+        assertEqual 1e-11 (map (fun x -> 1.0 / x) a) (torch.digamma (t + (scalar 1)) - torch.digamma t))
 
 [<Fact>]
 let ``fused forms equal their parts`` () =
@@ -151,43 +151,51 @@ let ``fused forms equal their parts`` () =
         use _ = torch.NewDisposeScope()
         let c = map (fun x -> abs x + 0.5) c
         let ta, tb, tc = tensor a, tensor b, tensor c
-        assertEqual 1e-12 (map2 (+) a (map2 (fun x y -> 0.3 * x * y) b c)) (torch.addcmul(ta, tb, tc, (scalar 0.3)))
-        assertEqual 1e-12 (map2 (+) a (map2 (fun x y -> 0.3 * x / y) b c)) (torch.addcdiv(ta, tb, tc, (scalar 0.3)))
-        assertEqual 1e-12 (map2 (+) a (map2 (*) c (map2 (-) b a))) (torch.lerp(ta, tb, tc))
-        assertEqual 1e-12 (map2 min (map2 max a b) c) (ta.clamp(tb, tc)))
+        assertEqual 1e-12 (map2 (+) a (map2 (fun x y -> 0.3 * x * y) b c)) (torch.addcmul (ta, tb, tc, (scalar 0.3)))
+        assertEqual 1e-12 (map2 (+) a (map2 (fun x y -> 0.3 * x / y) b c)) (torch.addcdiv (ta, tb, tc, (scalar 0.3)))
+        assertEqual 1e-12 (map2 (+) a (map2 (*) c (map2 (-) b a))) (torch.lerp (ta, tb, tc))
+        assertEqual 1e-12 (map2 min (map2 max a b) c) (ta.clamp (tb, tc)))
 
 [<Fact>]
 let ``infinite and undefined values are told apart and replaced`` () =
     use _ = torch.NewDisposeScope()
-    let t = torch.tensor([| 1.0; nan; infinity; -infinity |])
+    let t = torch.tensor ([| 1.0; nan; infinity; -infinity |])
     Assert.Equal<bool[]>([| false; true; false; false |], torch.isnan(t).data<bool>().ToArray())
     Assert.Equal<bool[]>([| false; false; true; true |], torch.isinf(t).data<bool>().ToArray())
     Assert.Equal<bool[]>([| true; false; false; false |], torch.isfinite(t).data<bool>().ToArray())
-    let replaced = torch.nan_to_num(t, 0.5, Nullable 9.0, Nullable -9.0)
+    let replaced = torch.nan_to_num (t, 0.5, Nullable 9.0, Nullable -9.0)
     Assert.Equal<float[]>([| 1.0; 0.5; 9.0; -9.0 |], replaced.data<float>().ToArray())
 
 [<Fact>]
 let ``logical and bitwise operators follow their truth tables`` () =
     use _ = torch.NewDisposeScope()
-    let a = torch.tensor([| true; true; false; false |])
-    let b = torch.tensor([| true; false; true; false |])
+    let a = torch.tensor ([| true; true; false; false |])
+    let b = torch.tensor ([| true; false; true; false |])
     let values (t: T) = t.data<bool>().ToArray()
     Assert.Equal<bool[]>([| true; false; false; false |], values (a.logical_and b))
     Assert.Equal<bool[]>([| true; true; true; false |], values (a.logical_or b))
     Assert.Equal<bool[]>([| false; true; true; false |], values (a.logical_xor b))
-    Assert.Equal<bool[]>([| false; false; true; true |], values (a.logical_not()))
-    Assert.Equal<int64[]>([| 4L; 7L; 3L; -7L |],
-        torch.stack([ torch.tensor(6L).bitwise_and(torch.tensor 12L)
-                      torch.tensor(6L).bitwise_or(torch.tensor 3L)
-                      torch.tensor(6L).bitwise_xor(torch.tensor 5L)
-                      torch.tensor(6L).bitwise_not() ]).data<int64>().ToArray())
+    Assert.Equal<bool[]>([| false; false; true; true |], values (a.logical_not ()))
+
+    Assert.Equal<int64[]>(
+        [| 4L; 7L; 3L; -7L |],
+        torch
+            .stack(
+                [ torch.tensor(6L).bitwise_and(torch.tensor 12L)
+                  torch.tensor(6L).bitwise_or(torch.tensor 3L)
+                  torch.tensor(6L).bitwise_xor(torch.tensor 5L)
+                  torch.tensor(6L).bitwise_not() ]
+            )
+            .data<int64>()
+            .ToArray()
+    )
 
 [<Fact>]
 let ``equal tensors are Equal, and close ones close`` () =
     use _ = torch.NewDisposeScope()
-    let a, b = torch.ones(2L), torch.ones(2L)
+    let a, b = torch.ones (2L), torch.ones (2L)
     Assert.True(a.Equals b)
-    Assert.False(a.Equals(torch.ones(3L)))
-    Assert.False(a.Equals(b.double()))
-    Assert.True(a.allclose(b + (scalar 1e-7)))
-    Assert.False(a.allclose(b + (scalar 1e-3)))
+    Assert.False(a.Equals(torch.ones (3L)))
+    Assert.False(a.Equals(b.double ()))
+    Assert.True(a.allclose (b + (scalar 1e-7)))
+    Assert.False(a.allclose (b + (scalar 1e-3)))

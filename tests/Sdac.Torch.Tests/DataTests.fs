@@ -34,11 +34,11 @@ let ``as_tensor and frombuffer share the array's memory`` () =
     use _ = torch.NewDisposeScope()
     let array = [| 1.0f; 2.0f; 3.0f |]
     let t = torch.as_tensor array
-    let tail = torch.frombuffer(array, torch.float32, 2L, 4L)
+    let tail = torch.frombuffer (array, torch.float32, 2L, 4L)
     array[1] <- 9.0f
     Assert.Equal<float32[]>([| 1.0f; 9.0f; 3.0f |], t.data<float32>().ToArray())
     Assert.Equal<float32[]>([| 9.0f; 3.0f |], tail.data<float32>().ToArray())
-    tail.mul_(scalar 2.0f) |> ignore
+    tail.mul_ (scalar 2.0f) |> ignore
     Assert.Equal<float32[]>([| 1.0f; 18.0f; 6.0f |], array)
     Assert.True((torch.as_tensor [| true; false |]).data<bool>()[0L])
 
@@ -46,7 +46,7 @@ let ``as_tensor and frombuffer share the array's memory`` () =
 let private shareAndLetGo () =
     let array = Array.zeroCreate<float32> 1000
     let t = torch.as_tensor array
-    let view = t.narrow(0L, 10L, 5L)
+    let view = t.narrow (0L, 10L, 5L)
     t.Dispose()
     array[10] <- 3.0f
     GC.Collect()
@@ -63,7 +63,7 @@ let ``a shared array is let go when the last tensor over it is disposed`` () =
 [<Fact>]
 let ``bytes is the tensor's own memory`` () =
     use _ = torch.NewDisposeScope()
-    let t = torch.zeros(2L, 3L)
+    let t = torch.zeros (2L, 3L)
     let span = MemoryMarshal.Cast<byte, float32>(t.bytes)
     span[4] <- 7.0f
     Assert.Equal(7.0f, t[1L, 1L].item<float32>())
@@ -94,38 +94,40 @@ let ``element access follows the strides`` () =
 
 [<Fact>]
 let ``an index outside of the tensor is refused`` () =
-    use t = torch.zeros(2L, 3L)
+    use t = torch.zeros (2L, 3L)
     let data = t.data<float32>()
     Assert.Contains("[2, 0]", messageOf (fun () -> data[2L, 0L] |> ignore))
 
 [<Fact>]
 let ``a .NET array of rank 2 keeps its shape`` () =
-    use t = torch.from_array(array2D [ [ 1; 2; 3 ]; [ 4; 5; 6 ] ])
+    use t = torch.from_array (array2D [ [ 1; 2; 3 ]; [ 4; 5; 6 ] ])
     Assert.Equal<int64[]>([| 2L; 3L |], t.shape)
     Assert.Equal(torch.int32, t.dtype)
     Assert.Equal(6, t[1L, 2L].item<int>())
 
 [<Fact>]
 let ``item wants the tensor's own type and a single element`` () =
-    use t = torch.ones(3L)
+    use t = torch.ones (3L)
     Assert.Contains("Float32", messageOf (fun () -> t.item<float>() |> ignore))
     Assert.Contains("3 elements", messageOf (fun () -> t.item<float32>() |> ignore))
     Assert.Equal(3.0, t.sum().ToDouble())
 
 [<Fact>]
 let ``sizes that do not hold the data are refused`` () =
-    let message = messageOf (fun () -> torch.tensor([| 1.0; 2.0; 3.0 |], ReadOnlySpan [| 2L; 2L |]) |> ignore)
+    let message =
+        messageOf (fun () -> torch.tensor ([| 1.0; 2.0; 3.0 |], ReadOnlySpan [| 2L; 2L |]) |> ignore)
+
     Assert.Equal("3 elements do not fill a tensor of size [2, 2].", message)
 
 [<Fact>]
 let ``small tensors print their values`` () =
-    use t = torch.tensor([| 1; 2; 3; 4 |], ReadOnlySpan [| 2L; 2L |])
+    use t = torch.tensor ([| 1; 2; 3; 4 |], ReadOnlySpan [| 2L; 2L |])
     Assert.Equal("[2x2], type = Int32, device = cpu, value = [[1, 2], [3, 4]]", t.ToString())
 
 [<Fact>]
 let ``conversions change the type and keep the values`` () =
     use _ = torch.NewDisposeScope()
-    let t = torch.tensor([| 0.0f; 2.0f |])
+    let t = torch.tensor ([| 0.0f; 2.0f |])
     Assert.Equal<int64[]>([| 0L; 2L |], t.long().data<int64>().ToArray())
     Assert.Equal<bool[]>([| false; true |], t.bool().data<bool>().ToArray())
     Assert.Equal(torch.float64, torch.tensor([| 1.0f |], torch.float64).dtype)

@@ -9,13 +9,13 @@ open Sdac.Torch.Tests.Support
 [<Fact>]
 let ``what is made in a scope ends with it, views too`` () =
     let scope = torch.NewDisposeScope()
-    let t = torch.ones(3L)
-    let view = t.view(3L, 1L)
+    let t = torch.ones (3L)
+    let view = t.view (3L, 1L)
     Assert.True(scope.Contains t && scope.Contains view)
     Assert.Equal(2, scope.DisposablesCount)
     scope.Dispose()
     Assert.True(t.IsInvalid && view.IsInvalid)
-    Assert.Contains("disposed", messageOf (fun () -> t.sum() |> ignore))
+    Assert.Contains("disposed", messageOf (fun () -> t.sum () |> ignore))
 
 [<Fact>]
 let ``a tensor moved to the outer scope ends with that one`` () =
@@ -23,7 +23,7 @@ let ``a tensor moved to the outer scope ends with that one`` () =
 
     let result =
         use _ = torch.NewDisposeScope()
-        (torch.ones(2L) * (scalar 2)).MoveToOuterDisposeScope()
+        (torch.ones (2L) * (scalar 2)).MoveToOuterDisposeScope()
 
     Assert.False result.IsInvalid
     Assert.True(outer.Contains result)
@@ -37,7 +37,7 @@ let ``a detached tensor outlives all scopes`` () =
         use outer = torch.NewDisposeScope()
         use inner = torch.NewDisposeScope()
         let a = torch.ones(2L).DetachFromDisposeScope()
-        let struct (b, c) = inner.MoveToOuter(torch.ones(2L), torch.ones(2L))
+        let struct (b, c) = inner.MoveToOuter(torch.ones (2L), torch.ones (2L))
         outer.Detach(b) |> ignore
         c.Dispose()
         [ a; b ]
@@ -49,7 +49,7 @@ let ``a detached tensor outlives all scopes`` () =
 [<Fact>]
 let ``a scope can be emptied but for what is kept`` () =
     use scope = torch.NewDisposeScope()
-    let a, b = torch.ones(1L), torch.ones(1L)
+    let a, b = torch.ones (1L), torch.ones (1L)
     Assert.Same(a, scope.DisposeEverythingBut a)
     Assert.False a.IsInvalid
     Assert.True b.IsInvalid
@@ -58,7 +58,7 @@ let ``a scope can be emptied but for what is kept`` () =
 [<Fact>]
 let ``a tensor disposed by hand leaves its scope`` () =
     use scope = torch.NewDisposeScope()
-    let t = torch.ones(1L)
+    let t = torch.ones (1L)
     t.Dispose()
     t.Dispose()
     Assert.Equal(0, scope.DisposablesCount)
@@ -67,7 +67,7 @@ let ``a tensor disposed by hand leaves its scope`` () =
 let ``scopes belong to threads`` () =
     use scope = torch.NewDisposeScope()
     let made = Collections.Concurrent.ConcurrentBag<torch.Tensor>()
-    let thread = Threading.Thread(fun () -> made.Add(torch.ones(1L)))
+    let thread = Threading.Thread(fun () -> made.Add(torch.ones (1L)))
     thread.Start()
     thread.Join()
 
@@ -77,13 +77,16 @@ let ``scopes belong to threads`` () =
 
 let private work () =
     use _ = torch.NewDisposeScope()
-    let x = torch.randn([| 4L; 3L |], requires_grad = true)
+    let x = torch.randn ([| 4L; 3L |], requires_grad = true)
     let parts = (x * x).split([| 1L; 2L |], 1L)
     let struct (values, _) = torch.cat(parts, 1L).sort()
-    let y = values[torch.TensorIndex.Single(Nullable 1L), torch.TensorIndex.Slice(Nullable 0L, Nullable 2L)].softmax(0L)
-    let g = torch.autograd.grad([| y.max() |], [| x |])[0]
-    g.add_(scalar 1).mul_(x.detach()) |> ignore
-    g[torch.TensorIndex.Tensor(g.gt(scalar 0))] <- torch.zeros(1L)
+
+    let y =
+        values[torch.TensorIndex.Single(Nullable 1L), torch.TensorIndex.Slice(Nullable 0L, Nullable 2L)].softmax(0L)
+
+    let g = torch.autograd.grad([| y.max () |], [| x |])[0]
+    g.add_(scalar 1).mul_(x.detach ()) |> ignore
+    g[torch.TensorIndex.Tensor(g.gt (scalar 0))] <- torch.zeros (1L)
 
     try
         x.mm x |> ignore
@@ -118,7 +121,7 @@ let ``the finalizer frees forgotten tensors`` () =
 
     let forget () =
         for _ in 1..100 do
-            torch.ones(1L) |> ignore
+            torch.ones (1L) |> ignore
 
     forget ()
     Assert.True(Door.sdac_live_tensors () > before)

@@ -28,17 +28,17 @@ let ``a saved state replays`` () =
     use _ = torch.NewDisposeScope()
     let generator = new torch.Generator(5UL, torch.CPU)
     draw generator |> ignore
-    let state = generator.get_state()
+    let state = generator.get_state ()
     let first = draw generator
     generator.set_state state
     Assert.Equal<float32[]>(first, draw generator)
-    Assert.Equal(5L, generator.initial_seed())
+    Assert.Equal(5L, generator.initial_seed ())
 
 [<Fact>]
 let ``draws lie where they should`` () =
     use _ = torch.NewDisposeScope()
     let generator = new torch.Generator(11UL, torch.CPU)
-    let uniform = torch.rand([| 20000L |], torch.float64, generator = generator)
+    let uniform = torch.rand ([| 20000L |], torch.float64, generator = generator)
     Assert.True(uniform.min().item<float>() >= 0.0 && uniform.max().item<float>() < 1.0)
     Assert.Equal(0.5, uniform.mean().item<float>(), 0.01)
     let normal = torch.empty([| 20000L |], torch.float64).normal_(2.0, 3.0, generator)

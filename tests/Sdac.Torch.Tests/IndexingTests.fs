@@ -86,7 +86,10 @@ let ``writing through an index changes exactly what it names`` () =
 
         let expected =
             init a.Shape (fun p ->
-                if Array.forall2 (fun names i -> List.contains i names) perDim p then 99.0 else at a p)
+                if Array.forall2 (fun names i -> List.contains i names) perDim p then
+                    99.0
+                else
+                    at a p)
 
         assertEqual 0.0 expected t)
 
@@ -125,22 +128,22 @@ let ``masks select and fill where they hold`` () =
     check (Arb.fromGen arrays) (fun a ->
         use _ = torch.NewDisposeScope()
         let t = tensor a
-        let mask = t.gt(scalar 0)
+        let mask = t.gt (scalar 0)
         let positive = a.Data |> Array.filter (fun x -> x > 0.0)
         Assert.Equal<float[]>(positive, t.masked_select(mask).data<float>().ToArray())
-        assertEqual 0.0 (map (fun x -> if x > 0.0 then 7.0 else x) a) (t.masked_fill(mask, (scalar 7)))
-        assertEqual 0.0 (map (max 0.0) a) (torch.where(mask, t, torch.zeros_like t))
+        assertEqual 0.0 (map (fun x -> if x > 0.0 then 7.0 else x) a) (t.masked_fill (mask, (scalar 7)))
+        assertEqual 0.0 (map (max 0.0) a) (torch.where (mask, t, torch.zeros_like t))
 
         if a.Shape.Length > 0 then
             Assert.Equal<float[]>(positive, t[I.Tensor mask].data<float>().ToArray())
-            t.index_put_((scalar 7), [| mask |]) |> ignore
+            t.index_put_ ((scalar 7), [| mask |]) |> ignore
             assertEqual 0.0 (map (fun x -> if x > 0.0 then 7.0 else x) a) t)
 
 [<Fact>]
 let ``a mask of two dimensions leaves the following ones to slices`` () =
     use _ = torch.NewDisposeScope()
     let t = torch.arange(12).reshape(2L, 2L, 3L)
-    let mask = torch.tensor([| true; false; false; true |], ReadOnlySpan [| 2L; 2L |])
+    let mask = torch.tensor ([| true; false; false; true |], ReadOnlySpan [| 2L; 2L |])
     let picked = t[I.Tensor mask, I.Slice(Nullable 1L)]
     Assert.Equal<int64[]>([| 1L; 2L; 10L; 11L |], picked.reshape(-1L).data<int64>().ToArray())
 
@@ -151,13 +154,13 @@ let ``gather reads what scatter wrote`` () =
         let rows, columns = a.Shape[0], a.Shape[1]
         let order = torch.randperm(columns).expand(rows, columns)
         let scattered = torch.zeros_like(tensor a).scatter(1L, order, tensor a)
-        assertEqual 0.0 a (scattered.gather(1L, order))
+        assertEqual 0.0 a (scattered.gather (1L, order))
         let onOne = torch.zeros(rows, 1L, torch.float64).scatter_add(1L, torch.zeros_like order, tensor a)
-        assertEqual 1e-12 (reduce Array.sum 1 a) (onOne.squeeze(Nullable 1L))
+        assertEqual 1e-12 (reduce Array.sum 1 a) (onOne.squeeze (Nullable 1L))
         Assert.Equal<float[]>(a.Data, (tensor a).take(torch.arange a.Data.LongLength).data<float>().ToArray()))
 
 [<Fact>]
 let ``wrong indices are reported`` () =
-    use t = torch.zeros(2L, 3L)
+    use t = torch.zeros (2L, 3L)
     Assert.Contains("too many", messageOf (fun () -> t[0L, 0L, 0L] |> ignore))
     Assert.Contains("out of range", messageOf (fun () -> t[5L] |> ignore))

@@ -9,11 +9,11 @@ open Sdac.Torch.Tests.Support
 
 #nowarn "9" // addresses are compared, not followed
 
-let private address (t: torch.Tensor) =
-    t.DataPointer() |> NativePtr.ofVoidPtr<byte> |> NativePtr.toNativeInt
+let private address (t: torch.Tensor) = t.DataPointer() |> NativePtr.ofVoidPtr<byte> |> NativePtr.toNativeInt
 
 let private elementCounts =
-    Gen.oneof [ Gen.choose (1, 200); Gen.choose (1, 60_000); Gen.choose (200_000, 900_000) ] |> Gen.map int64
+    Gen.oneof [ Gen.choose (1, 200); Gen.choose (1, 60_000); Gen.choose (200_000, 900_000) ]
+    |> Gen.map int64
 
 [<Fact>]
 let ``a freed block serves the next tensor of its size`` () =
@@ -32,8 +32,10 @@ let ``blocks start at cache lines and do not overlap`` () =
         let made =
             counts
             |> List.mapi (fun i count ->
-                if i % 3 = 1 then (torch.empty count).Dispose() // leaves a hole for a later one
-                i, torch.full(count, scalar i, torch.int32))
+                if i % 3 = 1 then
+                    (torch.empty count).Dispose() // leaves a hole for a later one
+
+                i, torch.full (count, scalar i, torch.int32))
 
         for i, t in made do
             Assert.Equal(0n, address t % 64n)
@@ -48,7 +50,7 @@ let ``large tensors made again and again do not let the process grow`` () =
     let churn () =
         for extra in 0L .. 9L do
             use _ = torch.NewDisposeScope()
-            let b = torch.zeros(5_000_000L + extra) + scalar 1.0f
+            let b = torch.zeros (5_000_000L + extra) + scalar 1.0f
             Assert.Equal(1.0f, b[0L].item<float32>())
 
     churn ()
@@ -67,7 +69,7 @@ let ``threads may free what others allocated`` () =
     let producer =
         Thread(fun () ->
             for i in 1..rounds do
-                queue.Add((i, torch.full(int64 (i * 37 % 5000 + 1), scalar i, torch.int32)))
+                queue.Add((i, torch.full (int64 (i * 37 % 5000 + 1), scalar i, torch.int32)))
 
             queue.CompleteAdding())
 
@@ -75,7 +77,7 @@ let ``threads may free what others allocated`` () =
 
     for i, t in queue.GetConsumingEnumerable() do
         use t = t
-        use noise = torch.zeros(int64 (i * 53 % 5000 + 1))
+        use noise = torch.zeros (int64 (i * 53 % 5000 + 1))
         Assert.True(t.eq(scalar i).all().item<bool>())
 
     producer.Join()

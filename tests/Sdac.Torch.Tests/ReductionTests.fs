@@ -12,9 +12,9 @@ type private T = torch.Tensor
 let private alongDims: (string * (float[] -> float) * (T -> int64 -> T)) list =
     [ "sum", Array.sum, (fun t d -> t.sum d)
       "mean", Array.average, (fun t d -> t.mean [| d |])
-      "var", variance false, (fun t d -> t.var(d, false))
-      "std", variance false >> sqrt, (fun t d -> t.std(d, false))
-      "norm", Array.sumBy (fun x -> x * x) >> sqrt, (fun t d -> t.norm(int d))
+      "var", variance false, (fun t d -> t.var (d, false))
+      "std", variance false >> sqrt, (fun t d -> t.std (d, false))
+      "norm", Array.sumBy (fun x -> x * x) >> sqrt, (fun t d -> t.norm (int d))
       "max", Array.max, (fun t d -> let struct (values, _) = t.max d in values)
       "min", Array.min, (fun t d -> let struct (values, _) = t.min d in values)
       "amax", Array.max, (fun t d -> t.amax [| d |])
@@ -41,7 +41,7 @@ let ``unbiased spread divides by one less`` () =
         let expected = variance true a.Data
         Assert.Equal(expected, (tensor a).var().item<float>(), 1e-10)
         Assert.Equal(sqrt expected, torch.std(tensor a).item<float>(), 1e-10)
-        let struct (deviation, mean) = torch.std_mean(tensor a)
+        let struct (deviation, mean) = torch.std_mean (tensor a)
         Assert.Equal(sqrt expected, deviation.item<float>(), 1e-10)
         Assert.Equal(Array.average a.Data, mean.item<float>(), 1e-10))
 
@@ -74,7 +74,7 @@ let ``softmax, its logarithm and cumulative sums go line by line`` () =
         use _ = torch.NewDisposeScope()
         let t, d = tensor a, int64 dim
         assertEqual 1e-12 (alongDim softmax dim a) (t.softmax d)
-        assertEqual 1e-12 (alongDim softmax dim a) (torch.softmax(t, dim))
+        assertEqual 1e-12 (alongDim softmax dim a) (torch.softmax (t, dim))
         assertEqual 1e-12 (alongDim (softmax >> Array.map Math.Log) dim a) (t.log_softmax d)
         assertEqual 1e-12 (alongDim (Array.scan (+) 0.0 >> Array.tail) dim a) (t.cumsum d)
         assertEqual 1e-12 (alongDim (Array.scan (*) 1.0 >> Array.tail) dim a) (t.cumprod d))
@@ -82,7 +82,7 @@ let ``softmax, its logarithm and cumulative sums go line by line`` () =
 [<Fact>]
 let ``softmax and logsumexp survive large arguments`` () =
     use _ = torch.NewDisposeScope()
-    let t = torch.tensor([| 1e4; 1e4 - 1.0; -1e4 |])
+    let t = torch.tensor ([| 1e4; 1e4 - 1.0; -1e4 |])
     Assert.Equal(1.0, t.softmax(0L).sum().item<float>(), 1e-12)
     Assert.Equal(logSumExp [| 1e4; 1e4 - 1.0 |], t.logsumexp(0L).item<float>(), 1e-9)
 
@@ -100,7 +100,7 @@ let ``losses average, sum or keep the elements`` () =
     check (Arb.fromGen (shapes |> Gen.bind (valuesOf value >> Gen.two))) (fun (a, b) ->
         use _ = torch.NewDisposeScope()
         let squares = map2 (fun x y -> (x - y) ** 2.0) a b
-        let loss reduction = torch.nn.functional.mse_loss(tensor a, tensor b, reduction)
+        let loss reduction = torch.nn.functional.mse_loss (tensor a, tensor b, reduction)
         assertEqual 1e-11 squares (loss torch.nn.Reduction.None)
         Assert.Equal(Array.sum squares.Data, (loss torch.nn.Reduction.Sum).item<float>(), 1e-9)
         Assert.Equal(Array.average squares.Data, (loss torch.nn.Reduction.Mean).item<float>(), 1e-9)
@@ -110,9 +110,9 @@ let ``losses average, sum or keep the elements`` () =
             if d < 0.5 then d * d / 2.0 else 0.5 * (d - 0.25)
 
         let none = torch.nn.Reduction.None
-        assertEqual 1e-11 (map2 huber a b) (torch.nn.functional.huber_loss(tensor a, tensor b, 0.5, none))
+        assertEqual 1e-11 (map2 huber a b) (torch.nn.functional.huber_loss (tensor a, tensor b, 0.5, none))
 
         assertEqual
             1e-11
             (map2 (fun x y -> huber x y / 0.5) a b)
-            (torch.nn.functional.smooth_l1_loss(tensor a, tensor b, none, 0.5)))
+            (torch.nn.functional.smooth_l1_loss (tensor a, tensor b, none, 0.5)))

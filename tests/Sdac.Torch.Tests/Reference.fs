@@ -3,9 +3,7 @@ module Sdac.Torch.Tests.Reference
 
 open System
 
-type NdArray =
-    { Shape: int64[]
-      Data: float[] }
+type NdArray = { Shape: int64[]; Data: float[] }
 
 let count (shape: int64[]) = Array.fold (*) 1L shape |> int
 
@@ -16,19 +14,17 @@ let positions (shape: int64[]) =
         | [] -> [ [] ]
         | size :: inner ->
             let tails = go inner
+
             [ for i in 0L .. size - 1L do
                   for tail in tails -> i :: tail ]
 
     go (List.ofArray shape) |> List.map Array.ofList
 
-let offset (shape: int64[]) (position: int64[]) =
-    Array.fold2 (fun o size i -> o * size + i) 0L shape position |> int
+let offset (shape: int64[]) (position: int64[]) = Array.fold2 (fun o size i -> o * size + i) 0L shape position |> int
 
 let at (a: NdArray) position = a.Data[offset a.Shape position]
 
-let init shape f =
-    { Shape = shape
-      Data = positions shape |> List.map f |> Array.ofList }
+let init shape f = { Shape = shape; Data = positions shape |> List.map f |> Array.ofList }
 
 let map f a = { a with Data = Array.map f a.Data }
 
@@ -43,8 +39,7 @@ let private atBroadcast a (position: int64[]) =
     |> Array.mapi (fun d i -> if a.Shape[d] = 1L then 0L else i)
     |> at a
 
-let map2 f a b =
-    init (broadcastShape a.Shape b.Shape) (fun p -> f (atBroadcast a p) (atBroadcast b p))
+let map2 f a b = init (broadcastShape a.Shape b.Shape) (fun p -> f (atBroadcast a p) (atBroadcast b p))
 
 /// Folds dimension `dim` away with a function of its values.
 let reduce (f: float[] -> float) dim a =

@@ -19,7 +19,7 @@ let check (arb: Arbitrary<'a>) (property: 'a -> unit) =
 
 let inline scalar (x: ^number) : Scalar = ((^number or Scalar): (static member op_Implicit: ^number -> Scalar) x)
 
-let tensor (a: NdArray) = torch.tensor(a.Data, ReadOnlySpan a.Shape)
+let tensor (a: NdArray) = torch.tensor (a.Data, ReadOnlySpan a.Shape)
 
 /// The tensor has this shape and, within a relative tolerance, these values.
 let assertEqual tolerance (expected: NdArray) (actual: torch.Tensor) =
@@ -42,8 +42,7 @@ let shapes = Gen.choose (0, 3) |> Gen.bind shapeOfRank
 let value = Gen.choose (-3000, 3000) |> Gen.map (fun i -> float i / 1000.0)
 
 let valuesOf element shape =
-    Gen.arrayOfLength (count shape) element
-    |> Gen.map (fun data -> { Shape = shape; Data = data })
+    Gen.arrayOfLength (count shape) element |> Gen.map (fun data -> { Shape = shape; Data = data })
 
 let arrays = shapes |> Gen.bind (valuesOf value)
 

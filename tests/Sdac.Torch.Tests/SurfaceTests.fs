@@ -28,17 +28,14 @@ let private sharedList =
             |> Option.map (fun root -> Path.Combine(root.FullName, "..", "shared"))
         | set -> Some set
 
-    folder
-    |> Option.map (fun f -> Path.Combine(f, "torchsharp-api.txt"))
-    |> Option.filter File.Exists
+    folder |> Option.map (fun f -> Path.Combine(f, "torchsharp-api.txt")) |> Option.filter File.Exists
 
 [<Fact>]
 let ``every public member is one of TorchSharp's, signature for signature`` () =
     Assert.Equal<string list>([], Set.toList (ours - carried))
 
 [<Fact>]
-let ``every carried line is implemented`` () =
-    Assert.Equal<string list>([], Set.toList (carried - ours))
+let ``every carried line is implemented`` () = Assert.Equal<string list>([], Set.toList (carried - ours))
 
 [<Fact>]
 let ``the carried lines are part of the list that TorchSharp's releases share`` () =
