@@ -30,7 +30,7 @@ type Arguments =
                 "where to start: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), paper (the published settings); default quick"
             | Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
             | Seed _ -> "the seed of all randomness, default 0"
-            | Out _ -> "the run folder to make; default runs/TASK-PRESET-seedSEED"
+            | Out _ -> "the run folder to make; default runs/TASK-PRESET-seedSEED, numbered on when that is taken"
             | Iterations _ -> "updates; default the preset's"
             | Steps _ -> "environment steps, instead of --iterations; default the preset's"
             | Envs _ -> "environments stepped together; default the preset's"
@@ -97,7 +97,11 @@ let main () =
     let preset = results.GetResult(Preset, "quick")
     let spec = specification results (Presets.find preset)
     let e = spec.Experiment
-    let out = results.GetResult(Out, $"runs/{e.Task}-{preset}-seed{e.Seed}")
+
+    let out =
+        results.TryGetResult Out
+        |> Option.defaultWith (fun () -> RunFolder.unused $"runs/{e.Task}-{preset}-seed{e.Seed}")
+
     let threads = results.GetResult(Threads, Environment.ProcessorCount)
 
     Runner.run spec Runner.sdac out (results.Contains Overwrite) threads (results.Contains Quiet)

@@ -87,6 +87,11 @@ module RunFolder =
         Files.createFolder folder.Checkpoints
         folder
 
+    /// The first of `path`, `path`-2, `path`-3, ... that is not there yet.
+    let unused (path: string) =
+        Seq.initInfinite (fun i -> if i = 0 then path else $"{path}-{i + 1}")
+        |> Seq.find (fun candidate -> not (Path.Exists candidate))
+
     /// An existing run folder; Storage when it is none.
     let openExisting (path: string) =
         let folder = { Path = Path.GetFullPath path }
