@@ -77,6 +77,22 @@ let ``numbers and slices pick what plain loops pick`` () =
         assertEqual 0.0 (pick a places) ((tensor a)[Array.map index places]))
 
 [<Fact>]
+let ``a new dimension may stand anywhere among the others`` () =
+    let places =
+        gen {
+            let! a, places = indexed
+            let! position = Gen.choose (0, places.Length)
+            return a, places, position
+        }
+
+    check (Arb.fromGen places) (fun (a, places, position) ->
+        use _ = torch.NewDisposeScope()
+        let slicesBefore = places[.. position - 1] |> Array.filter _.IsSlice |> Array.length
+        let picked = pick a places
+        let expected = { picked with Shape = Array.insertAt slicesBefore 1L picked.Shape }
+        assertEqual 0.0 expected ((tensor a)[places |> Array.map index |> Array.insertAt position I.None]))
+
+[<Fact>]
 let ``writing through an index changes exactly what it names`` () =
     check (Arb.fromGen indexed) (fun (a, places) ->
         use _ = torch.NewDisposeScope()

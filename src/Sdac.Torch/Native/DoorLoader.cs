@@ -37,7 +37,6 @@ internal static class DoorLoader
                 $"The tensor library's native part is missing at {path}: "
                 + "run `./build.sh build`, or name it in SDAC_TORCH.");
         SetEnvironment();
-        PreferOpenMpBlas();
         nint door;
         try
         {
@@ -90,16 +89,6 @@ internal static class DoorLoader
     {
         // .NET's SetEnvironmentVariable does not reach native getenv.
         if (OperatingSystem.IsLinux()) _ = setenv(name, value, 0);
-    }
-
-    // OpenBLAS's pthread build brings a second pool that fights with OpenMP's; once the OpenMP build is loaded under
-    // the same library names, libtorch is bound to it, whichever build Debian's alternatives point to.
-    private static void PreferOpenMpBlas()
-    {
-        if (!Directory.Exists("/usr/lib")) return;
-        foreach (var folder in Directory.GetDirectories("/usr/lib", "*-linux-gnu"))
-            foreach (var library in (string[])["libopenblas.so.0", "libblas.so.3", "liblapack.so.3"])
-                NativeLibrary.TryLoad(Path.Combine(folder, "openblas-openmp", library), out _);
     }
 
     [DllImport("libc", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]

@@ -2,7 +2,8 @@ namespace TorchSharp.Native;
 
 internal static partial class Ops
 {
-    internal static readonly Op binary_cross_entropy_with_logits = new("binary_cross_entropy_with_logits", inOrder: true);
+    internal static readonly Op binary_cross_entropy_with_logits =
+        new("binary_cross_entropy_with_logits", inOrder: true);
     internal static readonly Op cosine_similarity = new("cosine_similarity", inOrder: true);
     internal static readonly Op glu = new("glu");
     internal static readonly Op huber_loss = new("huber_loss", inOrder: true);

@@ -28,7 +28,6 @@
 extern "C" {
 int omp_get_max_threads() __attribute__((weak));
 void omp_set_num_threads(int) __attribute__((weak));
-int openblas_get_parallel() __attribute__((weak));
 void openblas_set_num_threads(int) __attribute__((weak));
 }
 
@@ -192,12 +191,10 @@ class InOrder {
     int before_ = 0;
 };
 
-// OpenBLAS's pthread build has threads of its own, which fight with OpenMP's and heed no one else's settings.
-__attribute__((constructor)) void one_thread_pool() {
-    constexpr int with_pthreads = 1;
-    if (openblas_get_parallel != nullptr && openblas_set_num_threads != nullptr &&
-        openblas_get_parallel() == with_pthreads)
-        openblas_set_num_threads(1);
+// OpenBLAS alone: products of matrices too have bits that depend on its number of threads, and the threads of its
+// pthread build fight with OpenMP's. (Its OpenMP build, once called from one thread, would stay at one anyway.)
+__attribute__((constructor)) void one_blas_thread() {
+    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
 }
 
 c10::Device device_of(int64_t type, int64_t index) {
