@@ -39,7 +39,8 @@ module Files =
         | :? DirectoryNotFoundException ->
             storage
                 $"cannot {doing} {path}: a folder on the way does not exist or is a file; create it or choose another place"
-        | :? FileNotFoundException -> storage $"cannot {doing} {path}: there is no such file; check the path"
+        | :? FileNotFoundException when doing = "read" ->
+            storage $"cannot {doing} {path}: there is no such file; check the path"
         | :? IOException as error when error.HResult = NoSpace || error.HResult = QuotaUsedUp ->
             storage $"the disk is full: cannot {doing} {path}; free some space (what was there before is unchanged)"
         | :? IOException as error when error.HResult = ReadOnlyFileSystem ->

@@ -101,3 +101,9 @@ let ``a folder that is no run cannot be opened as one`` () =
         failureOf (fun () -> RunFolder.openExisting folder) |> says [ folder; "spec.json" ]
         let none = Path.Combine(folder, "none")
         failureOf (fun () -> RunFolder.openExisting none) |> says [ none; "check the path" ])
+
+[<Fact>]
+let ``a folder that the system refuses to make is named, with another place as the mend`` () =
+    if Directory.Exists "/proc/self" then
+        failureOf (fun () -> RunFolder.create "/proc/run" false)
+        |> says [ "cannot create /proc/run"; "choose another place" ]
