@@ -90,7 +90,7 @@ module Presets =
     let private quick =
         let experiment =
             Experiment.sdac "InvertedPendulum-v4"
-            |> Experiment.iterations 15_000L
+            |> Experiment.iterations 20_000L
             |> Experiment.configure (fun published ->
                 { published with
                     Hidden = [ 64; 64 ]

@@ -268,7 +268,29 @@ let ``what the layers below refuse reaches the user as one sentence and an exit 
             let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
             Assert.Contains("--device cpu", complaint cuda)
 
+        let few =
+            { tiny with
+                Experiment = Experiment.configure (fun c -> { c with BufferCapacity = 1 }) tiny.Experiment }
+
+        Assert.Contains("BufferCapacity is 1", complaint few)
+
         let settings =
             { tiny with Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
 
         Assert.Contains("BatchSize is 0", complaint settings))
+
+[<Fact>]
+let ``a folder that cannot be made is refused by name`` () =
+    // root may write anywhere but there
+    if Directory.Exists "/proc" then
+        failureOf (fun () -> Runner.run tiny Runner.sdac "/proc/sdac-run" false 1 true)
+        |> says [ "/proc/sdac-run" ]
+
+[<Fact>]
+let ``the default folder is numbered on where it is taken`` () =
+    inFolder (fun folder ->
+        let wanted = Path.Combine(folder, "run")
+        Assert.Equal(wanted, RunFolder.unused wanted)
+        Directory.CreateDirectory wanted |> ignore
+        Directory.CreateDirectory(wanted + "-2") |> ignore
+        Assert.Equal(wanted + "-3", RunFolder.unused wanted))

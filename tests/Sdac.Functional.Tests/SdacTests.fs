@@ -143,6 +143,61 @@ let ``policy and targets move every second update, the temperature every 250th, 
         TrainState.disposeReplaced next s
         s <- next
 
+/// Which parts of an update's next state are other tensors than those it started from.
+let private moved (u: Update) =
+    let parts (s: TrainState) =
+        [ "policy", s.Policy.Flat
+          "target policy", s.TargetPolicy.Flat
+          "q1", s.Q1.Flat
+          "q2", s.Q2.Flat
+          "target q1", s.TargetQ1.Flat
+          "target q2", s.TargetQ2.Flat ]
+
+    List.zip (parts u.State) (parts u.Next)
+    |> List.filter (fun ((_, before), (_, after)) -> not (obj.ReferenceEquals(before, after)))
+    |> List.map (fun ((name, _), _) -> name)
+
+[<Fact>]
+let ``each stage works alone and moves its own part only`` () =
+    use scope = torch.NewDisposeScope()
+    let model = modelOf Compute.cpu
+    let batch = batchOf (Key.ofSeed 1L)
+    let noise = UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)
+    let first = Sdac.start model noise batch (TrainState.init model (Key.ofSeed 2L))
+    let second = Sdac.start model noise batch { first.State with Updates = 1L }
+    Assert.Empty(moved first)
+
+    let critics = Sdac.evaluateQ first
+    Assert.Equal<string list>([ "q1"; "q2" ], moved critics)
+    Assert.True(critics.Action.IsNone && critics.Metrics.PolicyLoss.IsNone && critics.Metrics.Q1Loss > 0.0)
+
+    let sampled = Sdac.reverseSample first
+    Assert.Empty(moved sampled)
+    Assert.Equal<int list>([ small.BatchSize; 2 ], Tensors.shape sampled.Action.Value)
+    Assert.True((Sdac.reverseSample second).Action.IsNone)
+
+    let policy = Sdac.rssmUpdate sampled
+    Assert.Equal<string list>([ "policy"; "target policy"; "target q1"; "target q2" ], moved policy)
+    Assert.NotEqual(first.State.Temperature, policy.Next.Temperature)
+    // without an action there is nothing for the policy to learn from
+    Assert.Empty(moved (Sdac.rssmUpdate first))
+    Assert.Equal(second.State.Temperature, (Sdac.rssmUpdate second).Next.Temperature)
+
+[<Fact>]
+let ``the stages use none of each other's results, so that all gradients belong to the state before the update`` () =
+    use scope = torch.NewDisposeScope()
+    let model = modelOf Compute.cpu
+    let noise = UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)
+    let u = Sdac.start model noise (batchOf (Key.ofSeed 1L)) (TrainState.init model (Key.ofSeed 2L))
+    let policyFirst = u |> Sdac.reverseSample |> Sdac.rssmUpdate
+    let criticsFirst = u |> Sdac.evaluateQ |> Sdac.reverseSample |> Sdac.rssmUpdate
+    Assert.Equal<float32[]>(Tensors.toArray policyFirst.Next.Policy.Flat, Tensors.toArray criticsFirst.Next.Policy.Flat)
+
+    Assert.Equal<float32[]>(
+        Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat,
+        Tensors.toArray (Sdac.evaluateQ policyFirst).Next.Q1.Flat
+    )
+
 [<Fact>]
 let ``a loop that owns its states keeps the number of live tensors constant`` () =
     for compute in [ Compute.cpu; Compute.libtorch ] do
