@@ -87,6 +87,22 @@ let ``with several updates per step the environments move on every such iteratio
     Assert.Equal(7L, (List.last steps).State.Updates)
 
 [<Fact>]
+let ``the averaged policy acts in the environments, not the one that is being trained`` () =
+    use scope = torch.NewDisposeScope()
+    let step = Pipeline.warm (Pipeline.start experiment)
+    use _ = step.Environment :> IDisposable
+    let zero (p: Params) = Params.withFlat (p.Flat.zeros_like ()) p
+
+    let actions (state: TrainState) =
+        let after = Pipeline.collect { step with State = state }
+        let newest = [| after.Replay.Count - 2; after.Replay.Count - 1 |]
+        (Replay.gather Compute.cpu newest after.Replay).Action |> Tensors.toArray
+
+    let s = step.State
+    Assert.Equal<float32[]>(actions s, actions { s with Policy = zero s.Policy })
+    Assert.NotEqual<float32[]>(actions s, actions { s with TargetPolicy = zero s.TargetPolicy })
+
+[<Fact>]
 let ``a stage of the user's own composes with the others`` () =
     use scope = torch.NewDisposeScope()
     let step = Pipeline.warm (Pipeline.start experiment)
