@@ -40,6 +40,8 @@ public sealed unsafe class Simulation : IDisposable
         Sites = this["site_xpos"].Rows;
         Sensors = this["sensordata"].Length;
         BodyMass = model["body_mass"].Pointer;
+        StartQpos = new double[model.Nq];
+        StartQvel = new double[model.Nv];
     }
 
     /// <summary>Frees the scratch where Dispose was forgotten.</summary>
@@ -89,6 +91,11 @@ public sealed unsafe class Simulation : IDisposable
     internal double* SensorData { get; }
 
     internal double* BodyMass { get; }
+
+    /// <summary>Room to draw an episode's start in.</summary>
+    internal double[] StartQpos { get; }
+
+    internal double[] StartQvel { get; }
 
     internal int Sites { get; }
 

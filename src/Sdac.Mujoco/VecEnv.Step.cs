@@ -102,23 +102,16 @@ public sealed unsafe partial class VecEnv
         {
             nextObs32 = final;
             obs32 = first;
-            Workers.For(simulations.Length, stepBlock);
+            AddSimulations();
+            var work = new StepWork(this);
+            Workers.For(Count, ref work, Math.Min(simulations.Length, Workers.Threads));
         }
 
         (from, into, result) = (null, null, null);
         ThrowFirstComplaint(next, outcome);
     }
 
-    // Block b always has the same environments, so that threads never matter.
-    private void StepBlock(int block)
-    {
-        var begin = (int)((long)Count * block / simulations.Length);
-        var end = (int)((long)Count * (block + 1) / simulations.Length);
-        for (var i = begin; i < end; i++)
-            StepOne(simulations[block], block, i);
-    }
-
-    private void StepOne(Simulation simulation, int block, int i)
+    private void StepOne(Simulation simulation, int i)
     {
         var (source, target, outcome) = (from!, into!, result!);
         var finalObs = outcome.FinalObs.AsSpan(i * task.ObsDim, task.ObsDim);
@@ -139,7 +132,7 @@ public sealed unsafe partial class VecEnv
             if (complaint is null || divergence == Divergence.Reset)
             {
                 target.EpisodeNumbers[i]++;
-                if (Begin(simulation, block, i, target) is { } badStart)
+                if (Begin(simulation, i, target) is { } badStart)
                 {
                     outcome.Complaints[i] = badStart;
                     badStarts[i] = true;
@@ -232,5 +225,11 @@ public sealed unsafe partial class VecEnv
     {
         for (var i = 0; i < numbers.Length; i++)
             to[i] = (float)numbers[i];
+    }
+
+    // An environment is a block: which thread steps it never matters, its results are its own.
+    private readonly struct StepWork(VecEnv envs) : IBlockWork
+    {
+        public void Run(int block, int worker) => envs.StepOne(envs.simulations[worker], block);
     }
 }

@@ -13,17 +13,14 @@ namespace Sdac.Mujoco;
 /// <remarks>One call at a time; a second one at the same time is refused with InvalidOperationException.</remarks>
 public sealed partial class VecEnv : IDisposable
 {
-    private const int MostBlocks = 64; // scratch (mjData) per block of environments: bounds its memory
-
     private readonly TaskDefinition task;
     private readonly Model model;
     private readonly Divergence divergence;
-    private readonly Simulation[] simulations;
     private readonly double[] controls;
-    private readonly double[] scratchQpos;
-    private readonly double[] scratchQvel;
     private readonly bool[] badStarts; // which no further reset can mend
-    private readonly Action<int> stepBlock;
+
+    // One per thread, not per environment: the engine's data then stay in that thread's cache.
+    private Simulation[] simulations = [];
     private int busy;
 
     /// <summary>N environments of a task.</summary>
@@ -37,14 +34,9 @@ public sealed partial class VecEnv : IDisposable
         Count = count;
         model = task.LoadModel();
         Spec = new EnvSpec(task, model);
-        simulations = new Simulation[Math.Min(count, MostBlocks)];
-        for (var i = 0; i < simulations.Length; i++)
-            simulations[i] = new Simulation(model);
         controls = new double[count * model.Nu];
-        scratchQpos = new double[simulations.Length * model.Nq];
-        scratchQvel = new double[simulations.Length * model.Nv];
         badStarts = new bool[count];
-        stepBlock = StepBlock;
+        AddSimulations();
     }
 
     /// <summary>N environments of a task of the library, options by Gymnasium's names.</summary>
@@ -93,7 +85,7 @@ public sealed partial class VecEnv : IDisposable
             for (var i = 0; i < Count; i++)
             {
                 states.EnvKeys[i] = Philox.Derive(key, (ulong)i);
-                if (Begin(simulations[0], 0, i, states) is { } complaint)
+                if (Begin(simulations[0], i, states) is { } complaint)
                     throw new SimulationException(task.Name, i, 0, complaint);
             }
         }
@@ -120,14 +112,24 @@ public sealed partial class VecEnv : IDisposable
         model.Dispose();
     }
 
+    // As many as the threads of the next step, which may have become more since the last one.
+    private void AddSimulations()
+    {
+        var (before, wanted) = (simulations.Length, Math.Min(Count, Workers.Threads));
+        if (before >= wanted)
+            return;
+        Array.Resize(ref simulations, wanted);
+        for (var i = before; i < wanted; i++)
+            simulations[i] = new Simulation(model);
+    }
+
     // Begins the episode whose number stands in `into`; returns null or what went wrong.
-    private string? Begin(Simulation simulation, int block, int environment, EnvStates into)
+    private string? Begin(Simulation simulation, int environment, EnvStates into)
     {
         var key = Philox.Derive(into.EnvKeys[environment], (ulong)into.EpisodeNumbers[environment]);
-        var qpos = scratchQpos.AsSpan(block * model.Nq, model.Nq);
-        var qvel = scratchQvel.AsSpan(block * model.Nv, model.Nv);
+        var (qpos, qvel) = (simulation.StartQpos, simulation.StartQvel);
         model.Qpos0.CopyTo(qpos);
-        qvel.Clear();
+        Array.Clear(qvel);
         task.Start(key, qpos, qvel);
         into.ElapsedSteps[environment] = 0;
         into.ReturnSums[environment] = 0;

@@ -16,7 +16,7 @@ namespace Sdac.Benchmarks;
 internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, double seconds)
 {
     private const int Batch = 8;
-    private const double RoundSeconds = 0.03;
+    private const double RoundSeconds = 0.004;
 
     public void Run()
     {

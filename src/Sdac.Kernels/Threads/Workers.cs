@@ -74,7 +74,7 @@ public static unsafe class Workers
     /// <summary>
     /// The same with at most <paramref name="most"/> threads, for callers who hold scratch memory for so many.
     /// </summary>
-    internal static void For<TWork>(int blocks, ref TWork work, int most)
+    public static void For<TWork>(int blocks, ref TWork work, int most)
         where TWork : struct, IBlockWork
     {
         var useful = Math.Min(most, blocks);
