@@ -7,6 +7,7 @@ open System.Diagnostics
 open Argu
 open Sdac.Kernels
 open Sdac.Mujoco
+open Sdac.Experiments
 
 type Arguments =
     | [<AltCommandLine "-t">] Task of string
@@ -59,10 +60,9 @@ let describe (task: TaskDefinition) =
 
     printfn "  info: %s" (String.Join(", ", task.InfoNames))
 
-let parser = ArgumentParser.Create<Arguments>(programName = "dotnet fsi scripts/envs.fsx --")
-
-try
-    let arguments = parser.ParseCommandLine(Array.tail fsi.CommandLineArgs)
+let main () =
+    let parser = ArgumentParser.Create<Arguments>(programName = "envs.fsx")
+    let arguments = parser.ParseCommandLine fsi.CommandLineArgs[1..]
     let seconds = arguments.GetResult(Seconds, 0.5)
     let count = arguments.GetResult(Environments, 8)
 
@@ -72,11 +72,7 @@ try
         let task = Tasks.Create name
         list seconds count [ task ]
         describe task
-with
-| :? ArguParseException as stop ->
-    printfn "%s" stop.Message
-    exit (if stop.ErrorCode = ErrorCode.HelpText then 0 else 2)
-| :? ArgumentException
-| :? MujocoException as error ->
-    eprintfn "%s" error.Message
-    exit 2
+
+    0
+
+exit (Main.run "envs.fsx" main)
