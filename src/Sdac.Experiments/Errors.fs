@@ -18,8 +18,12 @@ type Failure =
     | Input of string
     /// A loss, a gradient or an observation is no longer finite.
     | Diverged of string
-    /// A native library or a device is missing.
+    /// A native library, a program or a device is missing.
     | Missing of string
+    /// Another process works on the same folder.
+    | Locked of string
+    /// Runs of a sweep failed for good or were left unfinished.
+    | Unfinished of string
 
     /// The one sentence a user sees.
     member failure.Sentence =
@@ -30,7 +34,9 @@ type Failure =
         | Damaged text
         | Input text
         | Diverged text
-        | Missing text -> text
+        | Missing text
+        | Locked text
+        | Unfinished text -> text
 
     /// The exit code of a script that ends with this failure; 1 is kept for faults of the program itself.
     member failure.ExitCode =
@@ -42,6 +48,8 @@ type Failure =
         | Input _ -> 6
         | Diverged _ -> 7
         | Missing _ -> 8
+        | Locked _ -> 9
+        | Unfinished _ -> 10
 
 /// Raised by everything in this library that a user can mend.
 type UserError(failure: Failure) =

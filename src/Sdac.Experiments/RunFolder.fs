@@ -43,7 +43,7 @@ module RunFolder =
             // Last: a folder without its specification is no longer recognised as a run.
             File.Delete folder.Spec)
 
-    /// Takes the folder for this process until disposed; a second process is refused with Storage.
+    /// Takes the folder for this process until disposed; a second process is refused with Locked.
     let lock (folder: RunFolder) : IDisposable =
         try
             new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
@@ -54,7 +54,7 @@ module RunFolder =
             error.HResult = 11 (* EAGAIN: somebody else holds it *) || error.Message.Contains "being used"
             ->
             Errors.fail (
-                Storage $"another process is writing to {folder.Path}: wait for it or choose another folder with --out"
+                Locked $"another process is writing to {folder.Path}: wait for it or choose another folder with --out"
             )
         | :? IOException as error ->
             Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")

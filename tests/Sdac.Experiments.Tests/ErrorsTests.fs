@@ -48,7 +48,17 @@ let ``any other exception is one line and exit code 1`` () =
 
 [<Fact>]
 let ``exit codes tell the failures apart`` () =
-    let failures = [ Usage ""; Settings ""; Storage ""; Damaged ""; Input ""; Diverged ""; Missing "" ]
+    let failures =
+        [ Usage ""
+          Settings ""
+          Storage ""
+          Damaged ""
+          Input ""
+          Diverged ""
+          Missing ""
+          Locked ""
+          Unfinished "" ]
+
     let codes = failures |> List.map _.ExitCode
     Assert.Equal<int list>(List.distinct codes, codes)
     Assert.DoesNotContain(0, codes)
