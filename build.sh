@@ -77,6 +77,19 @@ setup() {
     fi
 }
 
+# PyTorch, for `bench --peer`: Debian's, and beside it the BLAS that Debian would give it, where it disturbs nobody.
+setup_peer() {
+    local unpacked=artifacts/openblas-pthread
+    packages+=(python3-torch python3-numpy)
+    install_packages
+    if [ ! -d $unpacked ]; then
+        rm -rf $unpacked.new
+        mkdir -p $unpacked.new
+        (cd $unpacked.new && apt-get download -qq libopenblas0-pthread && dpkg -x ./*.deb .)
+        mv $unpacked.new $unpacked
+    fi
+}
+
 # Compiles unless nothing has changed since the last time (a no-op `dotnet build` takes seconds).
 build() {
     setup
@@ -112,6 +125,6 @@ case $command in
     build) build ;;
     test) run_tests "$@" ;;
     train) build; exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
-    bench) build; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
+    bench) build; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;
 esac

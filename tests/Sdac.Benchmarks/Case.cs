@@ -8,7 +8,9 @@ namespace Sdac.Benchmarks;
 /// <param name="Gflop">Arithmetic the mathematics needs (2 per multiply-add), 0 where none is counted.</param>
 /// <param name="Run">Does it once.</param>
 /// <param name="Peer">The same products by sgemm (Gflop must be theirs too), or null.</param>
-internal sealed record Case(string Name, string Config, double Gflop, Action Run, Peer? Peer = null);
+/// <param name="Units">How many of what Name says a run makes: times and arithmetic are reported per unit.</param>
+internal sealed record Case(
+    string Name, string Config, double Gflop, Action Run, Peer? Peer = null, int Units = 1);
 
 /// <summary>Matrix products by sgemm, run in turn with the case.</summary>
 internal sealed record Peer(double Gflop, Action Run);

@@ -19,7 +19,7 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
     public void Header(int threads)
     {
         table.WriteLine($"threads {threads}, medians, {seconds} s per case");
-        table.WriteLine($"{"bench",-14} {"config",-48} {"ms",9} {"p10",9} {"p90",9} {"GFLOP/s",9} {"of sgemm",9}");
+        table.WriteLine($"{"bench",-14} {"config",-50} {"ms",9} {"p10",9} {"p90",9} {"GFLOP/s",9} {"of sgemm",9}");
     }
 
     public void Measure(Case wanted)
@@ -27,7 +27,8 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
         var times = new List<double>();
         var peers = new List<double>();
         var repeats = Calibrate(wanted.Run);
-        var peerRepeats = wanted.Peer is null ? 0 : Calibrate(wanted.Peer.Run);
+        // A long case gets a peer that is not too short, lest it fall between two bad spells.
+        var peerRepeats = wanted.Peer is null ? 0 : Calibrate(wanted.Peer.Run, 0.1 * Time(wanted.Run, 1));
         var clock = Stopwatch.StartNew();
         while (times.Count < FewestRounds || clock.Elapsed.TotalSeconds < seconds)
         {
@@ -45,31 +46,32 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
 
     private void Report(Case wanted, List<double> times, double rate, double? ofPeak)
     {
-        var median = 1e3 * Quantile(times, 0.5);
-        var p10 = 1e3 * Quantile(times, 0.1);
-        var p90 = 1e3 * Quantile(times, 0.9);
+        var median = 1e3 * Quantile(times, 0.5) / wanted.Units;
+        var p10 = 1e3 * Quantile(times, 0.1) / wanted.Units;
+        var p90 = 1e3 * Quantile(times, 0.9) / wanted.Units;
         var gflops = wanted.Gflop > 0 ? rate.ToString("F1", CultureInfo.InvariantCulture) : "";
         var peak = ofPeak?.ToString("P1", CultureInfo.InvariantCulture) ?? "";
         table.WriteLine(
-            $"{wanted.Name,-14} {wanted.Config,-48} {median,9:F4} {p10,9:F4} {p90,9:F4} {gflops,9} {peak,9}");
+            $"{wanted.Name,-14} {wanted.Config,-50} {median,9:F4} {p10,9:F4} {p90,9:F4} {gflops,9} {peak,9}");
         json?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{{\"bench\":\"{wanted.Name}\",\"config\":\"{wanted.Config}, threads {Workers.Threads}\"," +
-            $"\"median_ms\":{median:G6},\"p10\":{p10:G6},\"p90\":{p90:G6},\"gflop\":{wanted.Gflop:G6}," +
+            $"\"median_ms\":{median:G6},\"p10\":{p10:G6},\"p90\":{p90:G6},\"gflop\":{wanted.Gflop / wanted.Units:G6}," +
             $"\"gflops\":{rate:G6}," +
             $"\"of_peak\":{ofPeak?.ToString("G4", CultureInfo.InvariantCulture) ?? "null"}}}"));
     }
 
-    /// <summary>Warms up and finds how many runs make about 5 ms.</summary>
-    private static int Calibrate(Action run)
+    /// <summary>Warms up and finds how many runs make about 5 ms, or the given seconds if more.</summary>
+    private static int Calibrate(Action run, double least = 0)
     {
         for (var warm = Stopwatch.StartNew(); warm.ElapsedMilliseconds < 200;)
             run();
         var once = Enumerable.Range(0, 5).Min(_ => Time(run, 1));
-        return (int)Math.Clamp(0.005 / once, 1, 10_000);
+        return (int)Math.Clamp(Math.Max(0.005, least) / once, 1, 10_000);
     }
 
-    private static double Time(Action run, int repeats)
+    /// <summary>Seconds per run.</summary>
+    internal static double Time(Action run, int repeats)
     {
         var start = Stopwatch.GetTimestamp();
         for (var i = 0; i < repeats; i++)
@@ -77,7 +79,7 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
         return Stopwatch.GetElapsedTime(start).TotalSeconds / repeats;
     }
 
-    private static double Quantile(IEnumerable<double> values, double q)
+    internal static double Quantile(IEnumerable<double> values, double q)
     {
         var sorted = values.Order().ToArray();
         return sorted[(int)Math.Round(q * (sorted.Length - 1))];

@@ -6,6 +6,10 @@ using Sdac.Kernels;
 
 namespace Sdac.Benchmarks;
 
+using Adam = global::Sdac.Kernels.Adam;
+using Mlp = global::Sdac.Kernels.Mlp;
+using Polyak = global::Sdac.Kernels.Polyak;
+
 /// <summary>The kernels at the sizes of the published experiments.</summary>
 internal static unsafe class KernelCases
 {
@@ -134,7 +138,7 @@ internal static unsafe class KernelCases
         return new Case("normals", $"{Count} Philox normals", 0, () => Philox.Normal(key, 0, values.AsSpan()));
     }
 
-    private static Peer Sgemm(params (int Rows, int Columns, int Depth)[] products)
+    internal static Peer Sgemm(params (int Rows, int Columns, int Depth)[] products)
     {
         var a = Native(Numbers(products.Max(p => p.Rows * p.Depth), 1));
         var b = Native(Numbers(products.Max(p => p.Depth * p.Columns), 0.1f));

@@ -1,23 +1,29 @@
 using System;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using Sdac;
 using Sdac.Benchmarks;
+using Sdac.Experiments;
 using Sdac.Kernels;
 
 const string Usage = """
-    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE]
+    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer]
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
-    Without arguments: every kernel at the published sizes, in turn with OpenBLAS's sgemm, then every environment, in
-    turn with a bare loop of mj_step in C.
-      --only NAME    cases whose name starts so (layer, train, sampler, latency, critic, optimiser, normals, environments)
+    Without arguments: every kernel and whole updates at the published sizes, in turn with OpenBLAS's sgemm; what the
+    parts of an update take; two threads against one; cost against size; every environment, in turn with a bare loop
+    of mj_step in C.
+      --only NAME    what starts so: layer, train, sampler, latency, critic, optimiser, normals, update, shares,
+                     scaling, linear, environments, peer
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
+      --peer         also the same updates in PyTorch (Debian's python3-torch), in turn with ours
     """;
 
 if (args is ["kernels", ..])
@@ -31,6 +37,8 @@ if (args is ["kernels", ..])
 
 string only = "", json = "";
 var seconds = 2.0;
+var peer = args.Contains("--peer");
+args = [.. args.Where(a => a != "--peer")];
 for (var i = 0; i < args.Length; i += 2)
 {
     var value = i + 1 < args.Length ? args[i + 1] : null;
@@ -58,6 +66,7 @@ for (var i = 0; i < args.Length; i += 2)
     }
 }
 
+MachineModule.useThreads(ComputeModule.create("cpu", true), Workers.Threads);
 OpenBlas.SetThreads(Workers.Threads);
 using var file = json == "" ? null : new StreamWriter(json, append: true);
 var harness = new Harness(Console.Out, file, seconds);
@@ -68,7 +77,22 @@ foreach (var one in KernelCases.All())
         harness.Measure(one);
 }
 
-if ("environments".StartsWith(only, StringComparison.Ordinal))
-    new EnvironmentBenchmarks(Console.Out, file, seconds).Run();
+var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
+(string Name, Action Run)[] groups =
+[
+    ("update", updates.Run),
+    ("shares", updates.Shares),
+    ("scaling", updates.Scaling),
+    ("linear", updates.Linear),
+    ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
+];
+foreach (var (name, run) in groups)
+{
+    if (name.StartsWith(only, StringComparison.Ordinal))
+        run();
+}
+
+if (peer || only == "peer")
+    new PeerBenchmarks(Console.Out, file, seconds).Run();
 
 return 0;
