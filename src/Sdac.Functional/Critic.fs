@@ -5,7 +5,7 @@ namespace Sdac
 module Critic =
     /// min(Q1, Q2) for several actions per state. obs: [B, O], actions: [B, N, A] -> [B, N].
     let minQ compute (net: QNetwork) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) : Tensor =
-        (QNetwork.forwardMany compute net q1 obs actions).minimum(QNetwork.forwardMany compute net q2 obs actions)
+        QNetwork.least compute net q1 q2 obs actions
 
     /// r·scale + γ·(1 - terminated)·nextValue. A time limit bootstraps, a termination does not. All [B].
     let target

@@ -28,9 +28,17 @@ module Params =
 /// The output of a network together with the pullback that turns a gradient with respect to the output into
 /// gradients with respect to the parameters (flat) and the input. Dispose it to free what the pullback kept.
 [<Sealed>]
-type Vjp<'input>(output: Tensor, pullback: Tensor -> struct (Tensor * 'input), release: unit -> unit) =
+type Vjp<'input>
+    (
+        output: Tensor,
+        pullback: Tensor -> struct (Tensor * 'input),
+        parameterPullback: Tensor -> Tensor,
+        release: unit -> unit
+    ) =
     member _.Output = output
     member _.Pullback(outputGradient: Tensor) = pullback outputGradient
+    /// The parameters' gradient alone: the input's is not computed.
+    member _.PullbackParameters(outputGradient: Tensor) = parameterPullback outputGradient
 
     interface IDisposable with
         member _.Dispose() = release ()
@@ -89,19 +97,23 @@ module Mlp =
 
         h
 
-    /// Forward pass of rows that share leading inputs in groups: input row r is [shared row (r / repeat) | own row r].
-    /// shared: [rows/repeat, S], own: [rows, O], S + O = in; the result is [rows, out]. The shared product is
-    /// computed once per group.
-    let forwardShared (compute: Compute) (shape: MlpShape) (flat: Tensor) (shared: Tensor) (own: Tensor) : Tensor =
+    let private groupSize (shared: Tensor) (own: Tensor) =
         let groups, rows = Tensors.size 0 shared, Tensors.size 0 own
 
         if groups = 0 || rows % groups <> 0 then
             invalidArg (nameof own) $"{rows} rows cannot share {groups} leading rows evenly"
 
-        let repeat = rows / groups
+        rows / groups
+
+    /// Forward pass of rows that share leading inputs in groups: input row r is [shared row (r / repeat) | own row r].
+    /// shared: [rows/repeat, S], own: [rows, O], S + O = in; the result is [rows, out]. The shared product is
+    /// computed once per group.
+    let forwardShared (compute: Compute) (shape: MlpShape) (flat: Tensor) (shared: Tensor) (own: Tensor) : Tensor =
+        let repeat = groupSize shared own
 
         if compute.Kernels then
             let shared, own = shared.contiguous (), own.contiguous ()
+            let rows = Tensors.size 0 own
             let output = Tensors.empty [ rows; shape.OutputWidth ]
 
             Mlp.Forward(
@@ -119,6 +131,37 @@ module Mlp =
         else
             let shared = if repeat = 1 then shared else shared.repeat_interleave (int64 repeat, 0L)
             libtorchForward shape flat (Tensors.cat 1 [ shared; own ])
+
+    /// The smaller of two networks' outputs for such rows, in one pass over them: [rows, out].
+    let forwardLeast
+        (compute: Compute)
+        (shape: MlpShape)
+        (first: Tensor)
+        (second: Tensor)
+        (shared: Tensor)
+        (own: Tensor)
+        : Tensor =
+        if compute.Kernels then
+            let repeat = groupSize shared own
+            let shared, own = shared.contiguous (), own.contiguous ()
+            let rows = Tensors.size 0 own
+            let output = Tensors.empty [ rows; shape.OutputWidth ]
+
+            Mlp.ForwardLeast(
+                shape,
+                Tensors.span first,
+                Tensors.span second,
+                Tensors.span shared,
+                repeat,
+                Tensors.span own,
+                rows,
+                Tensors.span output
+            )
+
+            Tensors.keepAlive [ first; second; shared; own ]
+            output
+        else
+            (forwardShared compute shape first shared own).minimum(forwardShared compute shape second shared own)
 
     /// x: [rows, in] -> [rows, out].
     let forward (compute: Compute) (shape: MlpShape) (flat: Tensor) (x: Tensor) : Tensor =
@@ -162,28 +205,38 @@ module Mlp =
 
         Tensors.keepAlive [ x ]
 
-        let pullback (outputGradient: Tensor) =
+        let parameterGradient (outputGradient: Tensor) (dx: Tensor option) =
             let dy = outputGradient.contiguous ()
             let gradient = Tensors.empty [ shape.ParameterCount ]
-            let dx = Tensors.empty [ rows; shape.InputWidth ]
-            Mlp.Backward(shape, Tensors.span flat, tape, Tensors.span dy, Tensors.span gradient, Tensors.span dx)
-            Tensors.keepAlive [ flat; dy ]
-            struct (gradient, dx)
 
-        new Vjp<Tensor>(output, pullback, tape.Dispose)
+            let dxSpan =
+                match dx with
+                | Some wanted -> Tensors.span wanted
+                | None -> Span<float32>.Empty
+
+            Mlp.Backward(shape, Tensors.span flat, tape, Tensors.span dy, Tensors.span gradient, dxSpan)
+            Tensors.keepAlive (flat :: dy :: Option.toList dx)
+            gradient
+
+        let pullback (outputGradient: Tensor) =
+            let dx = Tensors.empty [ rows; shape.InputWidth ]
+            struct (parameterGradient outputGradient (Some dx), dx)
+
+        new Vjp<Tensor>(output, pullback, (fun dy -> parameterGradient dy None), tape.Dispose)
 
     let private libtorchVjp (shape: MlpShape) (flat: Tensor) (x: Tensor) =
         let p = flat.detach().requires_grad_()
         let x = x.detach().requires_grad_()
         let y = libtorchForward shape p x
 
+        let gradients (inputs: Tensor[]) (outputGradient: Tensor) =
+            torch.autograd.grad ([| y |], inputs, [| outputGradient.reshape y.shape |], retain_graph = true)
+
         let pullback (outputGradient: Tensor) =
-            let gradients =
-                torch.autograd.grad ([| y |], [| p; x |], [| outputGradient.reshape y.shape |], retain_graph = true)
+            let found = gradients [| p; x |] outputGradient
+            struct (found[0], found[1])
 
-            struct (gradients[0], gradients[1])
-
-        new Vjp<Tensor>(y.detach (), pullback, ignore)
+        new Vjp<Tensor>(y.detach (), pullback, (fun dy -> (gradients [| p |] dy)[0]), ignore)
 
     /// Output and pullback. x: [rows, in]; the pullback gives the gradient of the flat parameters and of x.
     let vjp (compute: Compute) (shape: MlpShape) (flat: Tensor) (x: Tensor) : Vjp<Tensor> =
@@ -210,15 +263,19 @@ module QNetwork =
     let forward (compute: Compute) (net: QNetwork) (p: Params) (obs: Tensor) (action: Tensor) : Tensor =
         Mlp.forwardShared compute net.Shape p.Flat obs action |> Tensors.view [ Tensors.size 0 action ]
 
-    /// Several actions per state. obs: [B, O], actions: [B, N, A] -> [B, N].
-    let forwardMany (compute: Compute) (net: QNetwork) (p: Params) (obs: Tensor) (actions: Tensor) : Tensor =
+    let private many (net: QNetwork) (value: Tensor -> Tensor) (obs: Tensor) (actions: Tensor) =
         Tensors.check "actions" [ Tensors.size 0 obs; -1; net.ActionDim ] actions
         let batch, n = Tensors.size 0 actions, Tensors.size 1 actions
 
-        actions
-        |> Tensors.reshape [ batch * n; net.ActionDim ]
-        |> Mlp.forwardShared compute net.Shape p.Flat obs
-        |> Tensors.view [ batch; n ]
+        actions |> Tensors.reshape [ batch * n; net.ActionDim ] |> value |> Tensors.view [ batch; n ]
+
+    /// Several actions per state. obs: [B, O], actions: [B, N, A] -> [B, N].
+    let forwardMany (compute: Compute) (net: QNetwork) (p: Params) (obs: Tensor) (actions: Tensor) : Tensor =
+        many net (Mlp.forwardShared compute net.Shape p.Flat obs) obs actions
+
+    /// The smaller of two critics' values, both in one pass. obs: [B, O], actions: [B, N, A] -> [B, N].
+    let least (compute: Compute) (net: QNetwork) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) : Tensor =
+        many net (Mlp.forwardLeast compute net.Shape q1.Flat q2.Flat obs) obs actions
 
     /// Values [B] and the pullback: dQ [B] -> gradient of the parameters, and of the action [B, A].
     let vjp (compute: Compute) (net: QNetwork) (p: Params) (obs: Tensor) (action: Tensor) : Vjp<Tensor> =
@@ -229,7 +286,8 @@ module QNetwork =
             let struct (gradient, dx) = inner.Pullback(Tensors.reshape [ batch; 1 ] dq)
             struct (gradient, dx.narrow (1L, int64 net.ObsDim, int64 net.ActionDim))
 
-        new Vjp<Tensor>(Tensors.view [ batch ] inner.Output, pullback, (inner :> IDisposable).Dispose)
+        let parameters (dq: Tensor) = inner.PullbackParameters(Tensors.reshape [ batch; 1 ] dq)
+        new Vjp<Tensor>(Tensors.view [ batch ] inner.Output, pullback, parameters, (inner :> IDisposable).Dispose)
 
 /// The noise network ε_θ(s, a_t, t): a time network turns the sinusoidal encoding of t into 16 features (16 -> 32 ->
 /// mish -> 16); [obs | a_t | time features] -> hidden layers (mish) -> action-sized noise.
@@ -287,4 +345,9 @@ module NoiseNetwork =
             (main :> IDisposable).Dispose()
             (time :> IDisposable).Dispose()
 
-        new Vjp<Tensor>(main.Output, pullback, release)
+        // The time network's gradient comes through the main one's input: nothing can be left out.
+        let parameters (noiseGradient: Tensor) =
+            let struct (gradient, _) = pullback noiseGradient
+            gradient
+
+        new Vjp<Tensor>(main.Output, pullback, parameters, release)

@@ -1,5 +1,6 @@
 namespace Sdac
 
+open System
 open Sdac.Kernels
 
 /// A learning rate as a function of the number of updates done.
@@ -26,8 +27,56 @@ type AdamConfig = { Beta1: float; Beta2: float; Epsilon: float }
 type AdamState = { M: Tensor; V: Tensor; Count: int64 }
 
 [<RequireQualifiedAccess>]
+module Polyak =
+    /// target + τ·(online - target), as new parameters.
+    let step (compute: Compute) (tau: float) (target: Params) (online: Params) : Params =
+        if compute.Kernels then
+            let result = Tensors.empty [ Tensors.size 0 target.Flat ]
+            Polyak.Step(Tensors.span target.Flat, Tensors.span online.Flat, tau, Tensors.span result)
+            Tensors.keepAlive [ target.Flat; online.Flat ]
+            Params.withFlat result target
+        else
+            let flat = target.Flat.add (online.Flat.sub(target.Flat).mul(Scalars.ofFloat tau))
+            Params.withFlat flat target
+
+[<RequireQualifiedAccess>]
 module Adam =
     let init (p: Params) : AdamState = { M = p.Flat.zeros_like (); V = p.Flat.zeros_like (); Count = 0L }
+
+    let private kernelStep
+        (config: AdamConfig)
+        (rate: float)
+        (gradient: Tensor)
+        (p: Params)
+        (state: AdamState)
+        (target: Span<float32>)
+        (tau: float)
+        (average: Span<float32>)
+        : struct (Params * AdamState) =
+        let count = state.Count + 1L
+        let n = Tensors.size 0 p.Flat
+        let p', m, v = Tensors.empty [ n ], Tensors.empty [ n ], Tensors.empty [ n ]
+
+        Adam.Step(
+            Tensors.span p.Flat,
+            Tensors.span state.M,
+            Tensors.span state.V,
+            Tensors.span gradient,
+            Tensors.span p',
+            Tensors.span m,
+            Tensors.span v,
+            rate,
+            config.Beta1,
+            config.Beta2,
+            config.Epsilon,
+            count,
+            target,
+            tau,
+            average
+        )
+
+        Tensors.keepAlive [ p.Flat; state.M; state.V; gradient ]
+        struct (Params.withFlat p' p, { M = m; V = v; Count = count })
 
     /// One step: new parameters and moments; the arguments keep their values.
     /// gradient: flat, as long as the parameters.
@@ -43,26 +92,7 @@ module Adam =
         let count = state.Count + 1L
 
         if compute.Kernels then
-            let n = Tensors.size 0 p.Flat
-            let p', m, v = Tensors.empty [ n ], Tensors.empty [ n ], Tensors.empty [ n ]
-
-            Adam.Step(
-                Tensors.span p.Flat,
-                Tensors.span state.M,
-                Tensors.span state.V,
-                Tensors.span gradient,
-                Tensors.span p',
-                Tensors.span m,
-                Tensors.span v,
-                rate,
-                config.Beta1,
-                config.Beta2,
-                config.Epsilon,
-                count
-            )
-
-            Tensors.keepAlive [ p.Flat; state.M; state.V; gradient ]
-            struct (Params.withFlat p' p, { M = m; V = v; Count = count })
+            kernelStep config rate gradient p state Span<float32>.Empty 0.0 Span<float32>.Empty
         else
             let scaled (beta: float) (old: Tensor) (fresh: Tensor) =
                 old.mul(Scalars.ofFloat beta).add(fresh.mul (Scalars.ofFloat (1.0 - beta)))
@@ -74,6 +104,30 @@ module Adam =
             let delta = mHat.div (vHat.sqrt().add(Scalars.ofFloat config.Epsilon))
             let p' = p.Flat.sub (delta.mul (Scalars.ofFloat rate))
             struct (Params.withFlat p' p, { M = m; V = v; Count = count })
+
+    /// The same step, and in the same pass the moving average of the new parameters, `target` + τ·(new - `target`).
+    let stepFollowed
+        (compute: Compute)
+        (config: AdamConfig)
+        (rate: float)
+        (gradient: Tensor)
+        (p: Params)
+        (state: AdamState)
+        (tau: float)
+        (target: Params)
+        : struct (Params * AdamState * Params) =
+        if compute.Kernels then
+            Tensors.check "gradient" [ Tensors.size 0 p.Flat ] gradient
+            let average = Tensors.empty [ Tensors.size 0 target.Flat ]
+
+            let struct (p', state') =
+                kernelStep config rate gradient p state (Tensors.span target.Flat) tau (Tensors.span average)
+
+            Tensors.keepAlive [ target.Flat; average ]
+            struct (p', state', Params.withFlat average target)
+        else
+            let struct (p', state') = step compute config rate gradient p state
+            struct (p', state', Polyak.step compute tau target p')
 
     /// The same step on one number.
     let stepScalar
@@ -89,16 +143,3 @@ module Adam =
         let mHat = m / (1.0 - config.Beta1 ** float count)
         let vHat = v / (1.0 - config.Beta2 ** float count)
         value - rate * mHat / (sqrt vHat + config.Epsilon), (m, v, count)
-
-[<RequireQualifiedAccess>]
-module Polyak =
-    /// target + τ·(online - target), as new parameters.
-    let step (compute: Compute) (tau: float) (target: Params) (online: Params) : Params =
-        if compute.Kernels then
-            let result = Tensors.empty [ Tensors.size 0 target.Flat ]
-            Polyak.Step(Tensors.span target.Flat, Tensors.span online.Flat, tau, Tensors.span result)
-            Tensors.keepAlive [ target.Flat; online.Flat ]
-            Params.withFlat result target
-        else
-            let flat = target.Flat.add (online.Flat.sub(target.Flat).mul(Scalars.ofFloat tau))
-            Params.withFlat flat target

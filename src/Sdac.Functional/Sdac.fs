@@ -235,15 +235,18 @@ module Sdac =
 
     /// The critics' targets y = r·scale + γ(1 - terminated)·min(Q1', Q2')(s', a'). [B].
     let criticTarget (model: Model) (state: TrainState) (batch: Batch) (nextAction: Tensor) : Tensor =
-        let value net = QNetwork.forward model.Compute model.Q net batch.NextObs nextAction
+        let actions = nextAction.unsqueeze 1L
 
-        let next = (value state.TargetQ1).minimum(value state.TargetQ2)
+        let next =
+            Critic.minQ model.Compute model.Q state.TargetQ1 state.TargetQ2 batch.NextObs actions
+            |> Tensors.view [ Tensors.size 0 nextAction ]
+
         Critic.target model.Config.Discount model.Config.RewardScale batch.Reward batch.Terminated next
 
     /// Loss, mean value and parameter gradient of one critic for given targets [B].
     let criticGradient (model: Model) (q: Params) (batch: Batch) (target: Tensor) : struct (Tensor * Tensor * Tensor) =
         use vjp = QNetwork.vjp model.Compute model.Q q batch.Obs batch.Action
-        let struct (gradient, _) = vjp.Pullback(Critic.gradient vjp.Output target)
+        let gradient = vjp.PullbackParameters(Critic.gradient vjp.Output target)
         struct (Critic.loss vjp.Output target, vjp.Output.mean (), gradient)
 
     /// The RSSM loss of actions a ~ policy, its weights [B, K] and the policy's parameter gradient. The forward noising
@@ -314,27 +317,32 @@ module Sdac =
         else
             u
 
-    /// The moving averages follow the (already updated) networks.
+    /// The critics' moving averages follow the (already updated) critics.
     let private moveTargets (model: Model) (state: TrainState) : TrainState =
         let follow = Polyak.step model.Compute model.Config.Tau
 
-        { state with
-            TargetPolicy = follow state.TargetPolicy state.Policy
-            TargetQ1 = follow state.TargetQ1 state.Q1
-            TargetQ2 = follow state.TargetQ2 state.Q2 }
+        { state with TargetQ1 = follow state.TargetQ1 state.Q1; TargetQ2 = follow state.TargetQ2 state.Q2 }
 
     let private movePolicy (action: Tensor) (u: Update) : Update =
         let model = u.Model
         let struct (loss, weights, gradient) = rssmGradient model u.State u.Noise u.Batch.Obs action
         let rate = LearningRate.at u.State.PolicyAdam.Count (policyRate model.Config)
 
-        let struct (policy, optimiser) =
-            Adam.step model.Compute (Model.adam model) rate gradient u.State.Policy u.State.PolicyAdam
+        let struct (policy, optimiser, average) =
+            Adam.stepFollowed
+                model.Compute
+                (Model.adam model)
+                rate
+                gradient
+                u.State.Policy
+                u.State.PolicyAdam
+                model.Config.Tau
+                u.State.TargetPolicy
 
         let concentration = weights.amax([| 1L |]).div(weights.mean [| 1L |])
 
         { u with
-            Next = moveTargets model { u.Next with Policy = policy; PolicyAdam = optimiser }
+            Next = moveTargets model { u.Next with Policy = policy; PolicyAdam = optimiser; TargetPolicy = average }
             Metrics =
                 { u.Metrics with
                     PolicyLoss = Some(Tensors.scalar loss)

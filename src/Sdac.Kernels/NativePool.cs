@@ -34,6 +34,11 @@ internal static unsafe class NativePool
         return block is null ? throw new OutOfMemoryException($"No memory for {floats:N0} floats.") : (float*)block;
     }
 
+    /// <summary>
+    /// The first place from here on where a vector lies in one cache line; up to 15 floats further.
+    /// </summary>
+    public static float* Align(float* place) => (float*)(((nint)place + Alignment - 1) & -Alignment);
+
     public static void Return(float* block, long floats)
     {
         if (block is null)

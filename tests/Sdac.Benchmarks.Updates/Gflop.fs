@@ -10,7 +10,8 @@ module Gflop =
 
     /// Hidden layers from the first one's output on, and the last layer.
     let private tail (hidden: int list) rows outputs =
-        List.sum [ for a, b in List.pairwise hidden -> product rows a b ] + product rows (List.last hidden) outputs
+        List.sum [ for a, b in List.pairwise hidden -> product rows a b ]
+        + product rows (List.last hidden) outputs
 
     /// One reverse sampling of `particles` actions for each of `states` states.
     let sampling (m: Model) states particles =
@@ -23,7 +24,11 @@ module Gflop =
     let twinQ (m: Model) states actions =
         let c = m.Config
         let rows = states * actions
-        2.0 * (product states m.ObsDim c.Hidden.Head + product rows m.ActionDim c.Hidden.Head + tail c.Hidden rows 1)
+
+        2.0
+        * (product states m.ObsDim c.Hidden.Head
+           + product rows m.ActionDim c.Hidden.Head
+           + tail c.Hidden rows 1)
 
     /// Forward and backward pass of one network on the batch: every product thrice, but for the first layer's gradient with
     /// respect to inputs that nobody wants (`wanted` of them are).

@@ -106,8 +106,7 @@ module Updates =
           if c.Particles > 1 then
               work "Q of the particles" (Gflop.twinQ model c.BatchSize c.Particles) (1.0 + moves) (fun () ->
                   minQ particles |> ignore)
-          work "Q of the draws" (Gflop.twinQ model c.BatchSize c.MonteCarloDraws) moves (fun () ->
-              minQ draws |> ignore)
+          work "Q of the draws" (Gflop.twinQ model c.BatchSize c.MonteCarloDraws) moves (fun () -> minQ draws |> ignore)
           work "critics' targets" (Gflop.twinQ model c.BatchSize 1) 1.0 (fun () ->
               Sdac.criticTarget model state batch batch.Action |> ignore)
           work "critics' gradients" (Gflop.critics model) 1.0 (fun () ->

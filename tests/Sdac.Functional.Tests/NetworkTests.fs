@@ -50,6 +50,7 @@ let ``kernels and libtorch's autograd agree on all gradients of any network`` ()
         let gradients compute =
             use vjp = Mlp.vjp compute shape flat x
             let struct (dp, dx) = vjp.Pullback dy
+            Assert.Equal<float32>(Tensors.toArray dp, Tensors.toArray (vjp.PullbackParameters dy))
             values vjp.Output, values dp, values dx
 
         let y, dp, dx = gradients Compute.cpu

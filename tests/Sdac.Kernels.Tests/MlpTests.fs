@@ -78,6 +78,29 @@ let ``shared rows give the bits of the rows written out`` () =
     |> checkTimes 200
 
 [<Fact>]
+let ``the least of two networks has the bits of both passes and their minimum`` () =
+    forAll (genCase 200) (fun case ->
+        let shape, first, shared, own, _ = data case
+        let second = parametersFor (random (case.Seed + 1)) shape
+        let one = forwardKernel shape first shared case.Repeat own case.Rows
+        let other = forwardKernel shape second shared case.Repeat own case.Rows
+        let least = zeros one.Length
+        Mlp.ForwardLeast(shape, first, second, shared, case.Repeat, own, case.Rows, least)
+        equalBits "least" (Array.map2 (fun (a: float32) b -> MathF.Min(a, b)) one other) least)
+    |> checkTimes 150
+
+[<Fact>]
+let ``the least of two networks is NaN where either is`` () =
+    let shape = shapeOf [ 2; 3; 1 ] Activation.Mish Activation.Identity
+    let good, bad = parametersFor (random 1) shape, Array.create shape.ParameterCount nanf
+    let nothing, obs: float32[] * float32[] = [||], [| 1.0f; 2.0f |]
+
+    for first, second in [ good, bad; bad, good ] do
+        let least = zeros 1
+        Mlp.ForwardLeast(shape, first, second, nothing, 1, obs, 1, least)
+        Assert.True(Single.IsNaN least[0])
+
+[<Fact>]
 let ``a taped forward pass gives the bits of the plain one`` () =
     forAll (genCase 100) (fun case ->
         let shape, parameters, shared, own, _ = data case

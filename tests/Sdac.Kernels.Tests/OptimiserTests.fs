@@ -67,6 +67,23 @@ let ``Adam agrees with the figures beside the checkout`` () =
         Assert.True(step > 3L)
 
 [<Fact>]
+let ``Adam followed by its moving average has the bits of Adam and Polyak apart`` () =
+    forAll (Gen.choose (1, 40_000)) (fun length ->
+        let random = random length
+        let p, m, g = numbers random length 1.0, numbers random length 0.1, numbers random length 1.0
+        let v, target = numbers random length 0.1 |> Array.map abs, numbers random length 1.0
+        let wantP, wantM, wantV = adam p m v g 1e-2 3L
+        let wantTarget = zeros length
+        Polyak.Step(target, wantP, 0.005, wantTarget)
+        let p2, m2, v2, target2 = zeros length, zeros length, zeros length, zeros length
+        Adam.Step(p, m, v, g, p2, m2, v2, 1e-2, 0.9, 0.999, 1e-8, 3L, target, 0.005, target2)
+        equalBits "p" wantP p2
+        equalBits "m" wantM m2
+        equalBits "v" wantV v2
+        equalBits "target" wantTarget target2)
+    |> checkTimes 30
+
+[<Fact>]
 let ``Adam may overwrite its own state`` () =
     let random = random 3
     let length = 40_000

@@ -52,10 +52,10 @@ public static unsafe partial class ReverseSampler
             try
             {
                 var work = new SampleWork<TSimd, V> { Kernel = this, Packed = memory, ScratchSize = scratchSize };
-                work.Product = memory + main.ParameterCount;
+                work.Product = NativePool.Align(memory + main.ParameterCount);
                 work.TimeBias = work.Product + product;
                 var times = work.TimeBias + ((nint)timesteps * first);
-                work.Scratch = times + ((nint)timesteps * Shape.TimeDim);
+                work.Scratch = NativePool.Align(times + ((nint)timesteps * Shape.TimeDim));
                 work.Lanes = Cutting.Lanes(Rows, threads);
 
                 var pack = new PackWork<TSimd, V>(

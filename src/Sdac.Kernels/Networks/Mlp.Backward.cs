@@ -91,7 +91,7 @@ public static unsafe partial class Mlp
             {
                 var zeros = memory + shape.ParameterCount;
                 new Span<float>(zeros, shape.MaximumWidth).Clear();
-                var deltas = zeros + shape.MaximumWidth;
+                var deltas = NativePool.Align(zeros + shape.MaximumWidth);
                 var pack = new PackWork<TSimd, V>(shape, Parameters, 0, 0, memory, backward: true);
                 Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, backward: true), ref pack, threads);
                 var chain = new ChainWork<TSimd, V>
@@ -101,7 +101,7 @@ public static unsafe partial class Mlp
                     Zeros = zeros,
                     Deltas = deltas,
                     Rows = rows,
-                    Scratch = deltas + transposed,
+                    Scratch = NativePool.Align(deltas + transposed),
                     ScratchSize = scratchSize,
                     Lanes = Cutting.Lanes(Tape.Rows, threads),
                 };

@@ -50,7 +50,7 @@ public static unsafe partial class Mlp
                 {
                     Kernel = this,
                     Packed = memory,
-                    Scratch = memory + shape.ParameterCount,
+                    Scratch = NativePool.Align(memory + shape.ParameterCount),
                     ScratchSize = scratchSize,
                     Lanes = Cutting.Lanes(Sizes.Rows, threads),
                 };

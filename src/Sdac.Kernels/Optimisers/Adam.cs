@@ -27,8 +27,37 @@ public static unsafe class Adam
     /// <exception cref="ArgumentException">Unequal lengths, or a step below 1.</exception>
     public static void Step(
         ReadOnlySpan<float> p, ReadOnlySpan<float> m, ReadOnlySpan<float> v, ReadOnlySpan<float> g,
-        Span<float> p2, Span<float> m2, Span<float> v2, double lr, double beta1, double beta2, double eps, long step)
+        Span<float> p2, Span<float> m2, Span<float> v2, double lr, double beta1, double beta2, double eps, long step) =>
+        Step(p, m, v, g, p2, m2, v2, lr, beta1, beta2, eps, step, default, 0, default);
+
+    /// <summary>
+    /// As above, and in the same pass the moving average of the new parameters, target' = (1 - tau)·target + tau·p',
+    /// with the bits of <see cref="Polyak.Step"/> behind it.
+    /// </summary>
+    /// <param name="p">Parameters.</param>
+    /// <param name="m">First moments.</param>
+    /// <param name="v">Second moments.</param>
+    /// <param name="g">The loss's gradient.</param>
+    /// <param name="p2">p'.</param>
+    /// <param name="m2">m'.</param>
+    /// <param name="v2">v'.</param>
+    /// <param name="lr">Learning rate.</param>
+    /// <param name="beta1">Decay of m.</param>
+    /// <param name="beta2">Decay of v.</param>
+    /// <param name="eps">ε, added outside the root.</param>
+    /// <param name="step">1 in the first call.</param>
+    /// <param name="target">The average, or empty: then there is none.</param>
+    /// <param name="tau">Weight of the new parameters in the average.</param>
+    /// <param name="target2">target', as long as target.</param>
+    /// <exception cref="ArgumentException">Unequal lengths, or a step below 1.</exception>
+    public static void Step(
+        ReadOnlySpan<float> p, ReadOnlySpan<float> m, ReadOnlySpan<float> v, ReadOnlySpan<float> g,
+        Span<float> p2, Span<float> m2, Span<float> v2, double lr, double beta1, double beta2, double eps, long step,
+        ReadOnlySpan<float> target, double tau, Span<float> target2)
     {
+        if (!target.IsEmpty)
+            Check.Length(nameof(target), target.Length, p.Length, "p");
+        Check.Length(nameof(target2), target2.Length, target.Length, "target");
         Check.Length(nameof(m), m.Length, p.Length, "p");
         Check.Length(nameof(v), v.Length, p.Length, "p");
         Check.Length(nameof(g), g.Length, p.Length, "p");
@@ -38,7 +67,7 @@ public static unsafe class Adam
         Check.Positive(nameof(step), step);
         var unbias1 = 1 / (1 - Math.Pow(beta1, step));
         var unbias2 = 1 / (1 - Math.Pow(beta2, step));
-        fixed (float* pp = p, pm = m, pv = v, pg = g, pp2 = p2, pm2 = m2, pv2 = v2)
+        fixed (float* pp = p, pm = m, pv = v, pg = g, pp2 = p2, pm2 = m2, pv2 = v2, pt = target, pt2 = target2)
         {
             var kernel = new StepKernel
             {
@@ -57,6 +86,10 @@ public static unsafe class Adam
                 Unbias2 = (float)unbias2,
                 Rate = (float)(lr * unbias1),
                 Eps = (float)eps,
+                Target = pt,
+                Target2 = pt2,
+                Tau = (float)tau,
+                Kept = (float)(1 - tau),
             };
             KernelPaths.Run(ref kernel);
         }
@@ -79,6 +112,12 @@ public static unsafe class Adam
         public float Unbias2;
         public float Rate;
         public float Eps;
+
+        /// <summary>Null without a moving average.</summary>
+        public float* Target;
+        public float* Target2;
+        public float Tau;
+        public float Kept;
 
         public void Run<TSimd, TVector>()
             where TSimd : struct, ISimd<TVector>
@@ -104,6 +143,11 @@ public static unsafe class Adam
                 TSimd.Store(M2 + i, m);
                 TSimd.Store(V2 + i, v);
                 TSimd.Store(P2 + i, p);
+                if (Target != null)
+                {
+                    var kept = TSimd.Mul(TSimd.Splat(Kept), TSimd.Load(Target + i));
+                    TSimd.Store(Target2 + i, TSimd.Fma(TSimd.Splat(Tau), p, kept));
+                }
             }
 
             if (i < end)
