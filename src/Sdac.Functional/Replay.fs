@@ -54,6 +54,30 @@ type internal Chunk(steps: int, environments: int, obsDim: int, actionDim: int) 
     member val Filled = 0 with get, set
     member _.Steps = steps
 
+/// Consecutive steps of a replay memory as plain numbers: what it takes to keep a memory outside of this process. Row
+/// s·N + e is step s of environment e. The arrays are views and never change.
+[<NoComparison; NoEquality>]
+type ReplaySegment =
+    {
+        /// Transitions that were appended to the memory before this segment's first one
+        First: int64
+        /// Steps are added to the last segment only; the others are closed
+        Closed: bool
+        Steps: int
+        /// Where each step began, and where the last one led; [(Steps + 1)·N, O]
+        Obs: ReadOnlyMemory<float32>
+        /// [Steps·N, A]
+        Action: ReadOnlyMemory<float32>
+        /// [Steps·N]
+        Reward: ReadOnlyMemory<float32>
+        /// [Steps·N]
+        Terminated: ReadOnlyMemory<bool>
+        /// Index into `Finals` of the observation that ended the row's episode, or -1; [Steps·N]
+        Final: ReadOnlyMemory<int>
+        /// [F, O]
+        Finals: ReadOnlyMemory<float32>
+    }
+
 /// Replay memory as a persistent value: `append` gives a new memory and leaves the old one's content as it was. Appending to
 /// the newest snapshot writes in place behind every older snapshot's count; appending to an older one copies a chunk.
 /// The oldest chunk is dropped whole when the capacity is reached.
@@ -185,6 +209,96 @@ module Replay =
         chunk.Filled <- step + 1
 
         { r with OpenSteps = step + 1; Appended = r.Appended + int64 r.Environments }
+
+    /// One more than the largest index into a chunk's final observations.
+    let private finals (final: ReadOnlySpan<int>) =
+        let mutable count = 0
+
+        for index in final do
+            count <- max count (index + 1)
+
+        count
+
+    let private segment (r: Replay) (chunk: Chunk) (steps: int) (first: int64) (closed: bool) : ReplaySegment =
+        let rows = steps * r.Environments
+        let view (values: 'a[]) count = ReadOnlyMemory(values, 0, count)
+
+        { First = first
+          Closed = closed
+          Steps = steps
+          Obs = view chunk.Obs ((steps + 1) * r.Environments * r.ObsDim)
+          Action = view chunk.Action (rows * r.ActionDim)
+          Reward = view chunk.Reward rows
+          Terminated = view chunk.Terminated rows
+          Final = view chunk.Final rows
+          Finals = view chunk.Finals (finals (ReadOnlySpan(chunk.Final, 0, rows)) * r.ObsDim) }
+
+    /// The whole memory, oldest first. All segments but the last are closed: they stay the same, number for number, in
+    /// every later memory that still holds them.
+    let segments (r: Replay) : ReplaySegment list =
+        let first = r.Appended - int64 r.Count
+
+        [ for i in 0 .. r.Closed.Length - 1 do
+              let struct (chunk, steps) = r.Closed[i]
+              segment r chunk steps (first + int64 r.Starts[i]) true
+          segment r r.Open r.OpenSteps (first + int64 r.Starts[r.Closed.Length]) false ]
+
+    /// A chunk with room for `room` steps that holds a segment's.
+    let private chunkOf (r: Replay) (room: int) (s: ReplaySegment) : Chunk =
+        let chunk = Chunk(room, r.Environments, r.ObsDim, r.ActionDim)
+        let rows = s.Steps * r.Environments
+
+        let take name (wanted: int) (from: ReadOnlyMemory<'a>) (into: 'a[]) =
+            if from.Length <> wanted || wanted > into.Length then
+                invalidArg
+                    name
+                    $"{name} of the steps from transition {s.First} holds {from.Length} numbers, not {wanted}"
+
+            from.CopyTo(into.AsMemory())
+
+        take (nameof s.Obs) ((s.Steps + 1) * r.Environments * r.ObsDim) s.Obs chunk.Obs
+        take (nameof s.Action) (rows * r.ActionDim) s.Action chunk.Action
+        take (nameof s.Reward) rows s.Reward chunk.Reward
+        take (nameof s.Terminated) rows s.Terminated chunk.Terminated
+        take (nameof s.Final) rows s.Final chunk.Final
+        chunk.FinalCount <- finals s.Final.Span
+        chunk.Finals <- Array.zeroCreate (chunk.FinalCount * r.ObsDim)
+        take (nameof s.Finals) chunk.Finals.Length s.Finals chunk.Finals
+        chunk.Filled <- s.Steps
+        chunk
+
+    /// The memory that `segments` described, for memories of the same sizes and capacity: it holds, draws and grows as that
+    /// one does. Raises ArgumentException for segments that are not one memory's.
+    let ofSegments
+        (environments: int)
+        (obsDim: int)
+        (actionDim: int)
+        (capacity: int)
+        (segments: ReplaySegment list)
+        : Replay =
+        let empty = create environments obsDim actionDim capacity
+        let next (s: ReplaySegment) = s.First + int64 (s.Steps * environments)
+        let consecutive = segments |> List.pairwise |> List.forall (fun (a, b) -> a.Closed && next a = b.First)
+
+        match List.rev segments with
+        | last :: closed when
+            consecutive
+            && not last.Closed
+            && closed.Length < empty.MaxChunks
+            && segments |> List.forall (fun s -> s.Steps >= 0 && s.Steps <= empty.ChunkSteps)
+            ->
+            let chunks = [| for s in List.rev closed -> struct (chunkOf empty s.Steps s, s.Steps) |]
+
+            { empty with
+                Closed = chunks
+                Starts = chunks |> Array.scan (fun sum struct (_, steps) -> sum + steps * environments) 0
+                Open = chunkOf empty empty.ChunkSteps last
+                OpenSteps = last.Steps
+                Appended = next last }
+        | _ ->
+            invalidArg
+                (nameof segments)
+                $"these {segments.Length} segments are not one replay memory of {capacity} transitions"
 
     /// The chunk and row of the i-th oldest transition.
     let private locate (r: Replay) (i: int) =

@@ -95,6 +95,8 @@ type Update =
         Next: TrainState
         /// The new action on obs, [B, A]; None until `reverseSample`, and on updates that do not move the policy
         Action: Tensor option
+        /// The weights of the reverse draws, [B, K]; None until the policy is moved
+        Weights: Tensor option
         Metrics: Metrics
     }
 
@@ -271,6 +273,7 @@ module Sdac =
           State = state
           Next = state
           Action = None
+          Weights = None
           Metrics =
             { Q1Loss = nan
               Q2Loss = nan
@@ -343,6 +346,7 @@ module Sdac =
 
         { u with
             Next = moveTargets model { u.Next with Policy = policy; PolicyAdam = optimiser; TargetPolicy = average }
+            Weights = Some weights
             Metrics =
                 { u.Metrics with
                     PolicyLoss = Some(Tensors.scalar loss)

@@ -120,6 +120,62 @@ let ``a snapshot keeps its content whatever is appended later, past wrap-around 
         Assert.Equal<Row list>(List.skip (expectedSecond.Length - second.Count) expectedSecond, content second))
 
 [<Fact>]
+let ``a memory put together from its segments holds, draws and grows as the memory itself`` () =
+    forAll 100 cases (fun ((environments, steps), (capacity, seed)) ->
+        let before, after = stream environments (2 * steps) seed |> List.splitAt steps
+        let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
+        let memory = grow (Replay.create environments obsDim actionDim capacity) before
+
+        let copy = Replay.ofSegments environments obsDim actionDim capacity (Replay.segments memory)
+
+        Assert.Equal(memory.Total, copy.Total)
+        Assert.Equal<Row list>(content memory, content copy)
+        let grown, grownCopy = grow memory after, grow copy after
+        Assert.Equal<Row list>(content grown, content grownCopy)
+        use _ = torch.NewDisposeScope()
+        let rewards m = Tensors.toArray (Replay.sample Compute.cpu (Key.ofSeed 3L) 64 m).Reward
+        Assert.Equal<float32[]>(rewards grown, rewards grownCopy)
+        // appending to the copy has left the original alone, and the other way round
+        Assert.Equal<Row list>(content memory, content copy))
+
+[<Fact>]
+let ``closed segments stay the same in later memories`` () =
+    let before, after = stream 2 300 5 |> List.splitAt 150
+    let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
+    let memory = grow (Replay.create 2 obsDim actionDim 400) before
+    let later = Replay.segments (grow memory after)
+    let closed = Replay.segments memory |> List.filter _.Closed
+    Assert.NotEmpty closed
+
+    let both =
+        closed
+        |> List.choose (fun s -> later |> List.tryFind (fun l -> l.First = s.First) |> Option.map (fun l -> s, l))
+
+    Assert.NotEmpty both
+
+    for earlier, later in both do
+        Assert.Equal<float32[]>(earlier.Obs.ToArray(), later.Obs.ToArray())
+        Assert.Equal<float32[]>(earlier.Finals.ToArray(), later.Finals.ToArray())
+        Assert.Equal<int[]>(earlier.Final.ToArray(), later.Final.ToArray())
+
+[<Fact>]
+let ``segments that are not one memory's are refused`` () =
+    let memory =
+        stream 2 150 5 |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 400)
+
+    let segments = Replay.segments memory
+
+    let refused capacity segments =
+        Assert.Throws<ArgumentException>(fun () -> Replay.ofSegments 2 obsDim actionDim capacity segments |> ignore)
+        |> ignore
+
+    refused 400 []
+    refused 400 (List.removeAt 1 segments)
+    refused 400 (List.take 2 segments)
+    refused 100 segments
+    refused 400 [ for s in segments -> { s with Reward = s.Reward.Slice 1 } ]
+
+[<Fact>]
 let ``steps that do not continue the last observation start afresh and spoil nothing`` () =
     let a, b =
         stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
