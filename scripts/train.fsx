@@ -20,6 +20,7 @@ type Arguments =
     | Device of NAME: string
     | Kernels of ON_OR_OFF: string
     | Threads of COUNT: int
+    | Resume of FOLDER: string
     | Overwrite
     | Quiet
 
@@ -43,6 +44,8 @@ type Arguments =
             | Device _ -> "cpu (default), cuda or cuda:N"
             | Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
             | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
+            | Resume _ ->
+                "take up the run in this folder where its last checkpoint left it; only --threads and --quiet go with it"
             | Overwrite -> "replace the run that the folder holds"
             | Quiet -> "no progress, only the summary"
 
@@ -91,9 +94,7 @@ let specification (results: ParseResults<Arguments>) (preset: Spec) =
     | Some steps -> Spec.withExperiment (Experiment.envSteps steps spec.Experiment) spec
     | None -> spec
 
-let main () =
-    let parser = ArgumentParser.Create<Arguments>(programName = "train.fsx")
-    let results = parser.ParseCommandLine fsi.CommandLineArgs[1..]
+let begin' (results: ParseResults<Arguments>) threads quiet =
     let preset = results.GetResult(Preset, "quick")
     let spec = specification results (Presets.find preset)
     let e = spec.Experiment
@@ -102,10 +103,37 @@ let main () =
         results.TryGetResult Out
         |> Option.defaultWith (fun () -> RunFolder.unused $"runs/{e.Task}-{preset}-seed{e.Seed}")
 
-    let threads = results.GetResult(Threads, Environment.ProcessorCount)
+    Runner.run spec Runner.sdac out (results.Contains Overwrite) threads quiet |> ignore
 
-    Runner.run spec Runner.sdac out (results.Contains Overwrite) threads (results.Contains Quiet)
-    |> ignore
+let resume (results: ParseResults<Arguments>) folder threads quiet =
+    let goesAlong argument =
+        match argument with
+        | Resume _
+        | Threads _
+        | Quiet -> true
+        | _ -> false
+
+    match results.GetAllResults() |> List.tryFind (goesAlong >> not) with
+    | Some other ->
+        let name = results.Parser.GetArgumentCaseInfo(other).CommandLineNames.Value |> List.maxBy _.Length
+
+        Errors.fail (
+            Usage
+                $"--resume goes on with the settings in {folder}/spec.json: leave out {name}, or train anew without --resume"
+        )
+    | None ->
+        if (Runner.resume Runner.sdac folder threads quiet).IsNone then
+            printfn $"{folder} is finished: see {folder}/summary.json"
+
+let main () =
+    let parser = ArgumentParser.Create<Arguments>(programName = "train.fsx")
+    let results = parser.ParseCommandLine fsi.CommandLineArgs[1..]
+    let threads = results.GetResult(Threads, Environment.ProcessorCount)
+    let quiet = results.Contains Quiet
+
+    match results.TryGetResult Resume with
+    | Some folder -> resume results folder threads quiet
+    | None -> begin' results threads quiet
 
     0
 

@@ -4,8 +4,23 @@ open System
 open System.IO
 open System.Runtime.InteropServices
 open Sdac
+open Sdac.Kernels
 
-/// A training state on disk: one safetensors file per checkpoint, written atomically, checksummed.
+/// A run as its last good checkpoint left it.
+[<NoComparison; NoEquality>]
+type Restored =
+    {
+        /// The checkpoint
+        Path: string
+        Step: Step
+        Journal: Journal
+        Parts: MemoryPart list
+        /// What was wrong with each newer checkpoint
+        Complaints: string list
+    }
+
+/// All that a run needs to go on, on disk: one checksummed safetensors file per checkpoint, written atomically, which names
+/// the parts of the replay memory that lie in files of their own (`Memory`).
 [<RequireQualifiedAccess>]
 module Checkpoint =
     let private networks (s: TrainState) =
@@ -45,59 +60,117 @@ module Checkpoint =
 
         [ vector "m" a.M; vector "v" a.V ]
 
-    /// Writes a checkpoint of the step's training state and removes all but the newest `kept`.
-    let save (folder: RunFolder) (kept: int) (step: Step) : string =
+    let private training (step: Step) =
         let s = step.State
-        let target = path folder step.Iteration
 
         let counters =
-            [ step.Iteration
-              step.EnvSteps
-              s.Updates
-              s.PolicyAdam.Count
-              s.Q1Adam.Count
-              s.Q2Adam.Count
-              s.Temperature.Count ]
+            [| step.Iteration
+               step.EnvSteps
+               s.Updates
+               s.PolicyAdam.Count
+               s.Q1Adam.Count
+               s.Q2Adam.Count
+               s.Temperature.Count |]
 
-        let tensors =
-            [ for name, p in networks s do
-                  yield! parts name p
-              for name, a in optimisers s do
-                  yield! moments name a
-              Safetensors.ofFloat64 "temperature" [ 3L ] [| s.Temperature.LogLambda; s.Temperature.M; s.Temperature.V |]
-              Safetensors.ofInt64 "counters" [ int64 counters.Length ] (List.toArray counters) ]
+        [ for name, p in networks s do
+              yield! parts name p
+          for name, a in optimisers s do
+              yield! moments name a
+          Safetensors.ofFloat64 "temperature" [ 3L ] [| s.Temperature.LogLambda; s.Temperature.M; s.Temperature.V |]
+          Safetensors.ofInt64 "counters" [ counters.LongLength ] counters ]
+
+    let private environments (states: EnvStates) =
+        let n = int64 states.Count
+
+        let numbers name (values: float[]) = Safetensors.ofFloat64 $"env.{name}" [ n; values.LongLength / n ] values
+
+        let words = MemoryMarshal.Cast<PhiloxKey, uint32>(states.Keys).ToArray()
+
+        [ Safetensors.ofMemory "env.keys" U32 [ n; 4L ] (ReadOnlyMemory words)
+          numbers "physics" (states.Physics.ToArray())
+          numbers "obs" (states.Observations.ToArray())
+          numbers "measures" (states.Measures.ToArray())
+          numbers "returns" (states.Returns.ToArray())
+          Safetensors.ofMemory "env.elapsed" I32 [ n ] (ReadOnlyMemory(states.Elapsed.ToArray()))
+          Safetensors.ofInt64 "env.episodes" [ n ] (states.Episodes.ToArray()) ]
+
+    let private sizes (step: Step) : MemorySizes =
+        { Environments = step.Environment.Count
+          ObsDim = step.Model.ObsDim
+          ActionDim = step.Model.ActionDim }
+
+    /// The parts of the replay memory that a checkpoint names; none where it cannot be read.
+    let private partsOf (path: string) : MemoryPart list =
+        try
+            match Safetensors.metadata path |> Map.tryFind "memory" with
+            | Some text -> Json.parseOver path [] text
+            | None -> []
+        with :? UserError ->
+            []
+
+    /// Removes all but the newest `kept` checkpoints, then the parts of the replay memory that none of these names.
+    let private prune (folder: RunFolder) (kept: int) =
+        let files = list folder
+
+        for old in List.skip (min kept files.Length) files do
+            Files.guarded "delete" old (fun () -> File.Delete old)
+
+        Memory.prune folder (list folder |> Seq.collect partsOf)
+
+    /// Writes a checkpoint and removes what it makes superfluous. `written` are the parts of the replay memory that earlier
+    /// ones have put on disk. The checkpoint's path, and the parts on disk now.
+    let save
+        (folder: RunFolder)
+        (spec: Spec)
+        (written: MemoryPart list)
+        (journal: Journal)
+        (step: Step)
+        : struct (string * MemoryPart list) =
+        let target = path folder step.Iteration
+        let segments = Replay.segments step.Replay
+        let sizes = sizes step
+        let parts = Memory.save folder sizes written segments
+        let last = List.last segments
 
         let metadata =
-            Map [ "format", "sdac-checkpoint/1"; "task", step.Environment.Task; "iteration", string step.Iteration ]
+            Map
+                [ "format", "sdac-checkpoint/2"
+                  "task", step.Environment.Task
+                  "iteration", string step.Iteration
+                  "spec", Spec.print spec
+                  "metrics", Json.print (Option.toList step.Metrics)
+                  "journal", Json.print journal
+                  "memory", Json.print parts
+                  "remembered", string last.First
+                  "openSteps", string last.Steps ]
 
-        Safetensors.write target metadata tensors
+        Safetensors.write
+            target
+            metadata
+            (training step @ environments step.EnvStates @ Memory.tensors "memory." sizes last)
 
-        list folder
-        |> List.indexed
-        |> List.filter (fun (i, _) -> i >= kept)
-        |> List.iter (fun (_, old) -> Files.guarded "delete" old (fun () -> File.Delete old))
+        prune folder spec.CheckpointsKept
+        struct (target, parts)
 
-        target
+    let private values (path: string) (file: TensorFile) (dtype: Dtype) (name: string) (count: int) : 'a[] =
+        match file.Tensors |> Map.tryFind name with
+        | Some t when t.Dtype = dtype && t.Data.LongLength = int64 count * dtype.Size ->
+            MemoryMarshal.Cast<byte, 'a>(ReadOnlySpan<byte> t.Data).ToArray()
+        | Some t ->
+            Errors.fail (
+                Settings
+                    $"'{name}' in {path} has shape {t.Shape} where these settings need {count} numbers: use the settings that the run was made with"
+            )
+        | None -> Errors.fail (Damaged $"{path} holds no '{name}': it is not a checkpoint of this program; use another")
 
-    /// Reads a training state for `model`. Fails with Damaged for a damaged file, with Settings for one of other sizes.
-    let load (model: Model) (task: string) (path: string) : TrainState =
-        let file = Safetensors.read path
+    let private checkTask (task: string) (path: string) (file: TensorFile) =
         let found = file.Metadata |> Map.tryFind "task" |> Option.defaultValue "another program"
 
         if found <> task then
             Errors.fail (Settings $"{path} is a checkpoint of {found}, not of {task}: give one of a run on {task}")
 
-        let values (dtype: Dtype) (name: string) (count: int) : 'a[] =
-            match file.Tensors |> Map.tryFind name with
-            | Some t when t.Dtype = dtype && t.Data.LongLength = int64 count * dtype.Size ->
-                MemoryMarshal.Cast<byte, 'a>(ReadOnlySpan<byte> t.Data).ToArray()
-            | Some t ->
-                Errors.fail (
-                    Settings
-                        $"'{name}' in {path} has shape {t.Shape} where these settings need {count} numbers: use the settings that the run was made with"
-                )
-            | None ->
-                Errors.fail (Damaged $"{path} holds no '{name}': it is not a checkpoint of this program; use another")
+    let private stateOf (model: Model) (path: string) (file: TensorFile) : TrainState =
+        let values dtype name count = values path file dtype name count
 
         let parameters name (p: Params) =
             let flat =
@@ -135,21 +208,120 @@ module Checkpoint =
         finally
             TrainState.dispose fresh
 
-    /// The newest checkpoint of a run that can be trusted, with what was wrong with each newer one.
-    let newest (model: Model) (task: string) (folder: RunFolder) : struct (string * TrainState * string list) =
+    /// Reads a training state for `model`. Fails with Damaged for a damaged file, with Settings for one of other sizes.
+    let load (model: Model) (task: string) (path: string) : TrainState =
+        let file = Safetensors.read path
+        checkTask task path file
+        stateOf model path file
+
+    /// States of the sizes of `like`.
+    let private statesOf (like: EnvStates) (path: string) (file: TensorFile) : EnvStates =
+        let values dtype name count = values path file dtype $"env.{name}" count
+        let words: uint32[] = values U32 "keys" (4 * like.Count)
+        let numbers name (count: int) : float[] = values F64 name count
+
+        EnvStates(
+            like.Task,
+            MemoryMarshal.Cast<uint32, PhiloxKey>(ReadOnlySpan<uint32> words),
+            numbers "physics" like.Physics.Length,
+            numbers "obs" like.Observations.Length,
+            numbers "measures" like.Measures.Length,
+            numbers "returns" like.Returns.Length,
+            (values I32 "elapsed" like.Count: int[]),
+            (values I64 "episodes" like.Count: int64[])
+        )
+
+    /// A file that the run appends to must reach to where the checkpoint left it.
+    let private checkLength (path: string) (position: int64) =
+        let found = if File.Exists path then FileInfo(path).Length else 0L
+
+        if found < position then
+            Errors.fail (
+                Damaged $"{path} ends after {found} bytes, before the {position} that the checkpoint counts on"
+            )
+
+    let private replayOf (folder: RunFolder) (first: Step) (path: string) (file: TensorFile) (parts: MemoryPart list) =
+        let number key = file.Metadata |> Map.find key |> int64
+        let sizes = sizes first
+        let last = Memory.segment path "memory." file (number "remembered") (int (number "openSteps")) false
+
+        try
+            Replay.ofSegments
+                sizes.Environments
+                sizes.ObsDim
+                sizes.ActionDim
+                first.Model.Config.BufferCapacity
+                (List.map (Memory.load folder) parts @ [ last ])
+        with :? ArgumentException ->
+            Errors.fail (
+                Settings
+                    $"the replay memory of {path} does not fit these settings: use the settings that the run was made with"
+            )
+
+    /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
+    let private restoreFrom (folder: RunFolder) (spec: Spec) (first: Step) (path: string) : Restored =
+        let file = Safetensors.read path
+        checkTask first.Environment.Task path file
+
+        let text key =
+            file.Metadata
+            |> Map.tryFind key
+            |> Option.defaultWith (fun () ->
+                Errors.fail (Damaged $"{path} holds no '{key}': runs cannot be resumed from it"))
+
+        Spec.checkSame $"the checkpoint {path}" (Spec.parse path spec (text "spec")) folder.Spec spec
+        let journal: Journal = Json.parseOver path Journal.empty (text "journal")
+        checkLength folder.Metrics journal.MetricsBytes
+        checkLength folder.Events journal.EventBytes
+        let parts: MemoryPart list = Json.parseOver path [] (text "memory")
+        let counters: int64[] = values path file I64 "counters" 7
+
+        { Path = path
+          Step =
+            { first with
+                EnvStates = statesOf first.EnvStates path file
+                Replay = replayOf folder first path file parts
+                Iteration = counters[0]
+                EnvSteps = counters[1]
+                Metrics = Json.parseOver path [] (text "metrics") |> List.tryHead
+                State = stateOf first.Model path file }
+          Journal = journal
+          Parts = parts
+          Complaints = [] }
+
+    /// What `attempt` makes of the newest checkpoint that is not damaged, with what was wrong with each newer one; None where
+    /// there is no checkpoint at all. Fails with Damaged where none can be used.
+    let private newestBy (folder: RunFolder) (attempt: string -> 'a) : ('a * string list) option =
         let rec search complaints paths =
             match paths with
             | [] ->
                 let why = complaints |> List.rev |> List.map (fun c -> "; " + c) |> String.concat ""
-                Errors.fail (Damaged $"{folder.Path} holds no checkpoint that can be used: train again{why}")
+
+                Errors.fail (
+                    Damaged $"{folder.Path} holds no checkpoint that can be used: train again in another folder{why}"
+                )
             | path :: older ->
                 match
                     (try
-                        Ok(load model task path)
+                        Ok(attempt path)
                      with :? UserError as error when error.Failure.IsDamaged ->
                          Error error.Failure.Sentence)
                 with
-                | Ok state -> struct (path, state, List.rev complaints)
+                | Ok found -> found, List.rev complaints
                 | Error complaint -> search (complaint :: complaints) older
 
-        search [] (list folder)
+        match list folder with
+        | [] -> None
+        | paths -> Some(search [] paths)
+
+    /// The newest checkpoint of a run that can be trusted, with what was wrong with each newer one.
+    let newest (model: Model) (task: string) (folder: RunFolder) : struct (string * TrainState * string list) =
+        match newestBy folder (fun path -> path, load model task path) with
+        | Some((path, state), complaints) -> struct (path, state, complaints)
+        | None -> Errors.fail (Damaged $"{folder.Path} holds no checkpoint: train first")
+
+    /// The run as its newest good checkpoint left it; None where it has no checkpoint yet. `first` is the run's beginning,
+    /// whose environments are used on. Nothing on disk is changed.
+    let restore (folder: RunFolder) (spec: Spec) (first: Step) : Restored option =
+        newestBy folder (restoreFrom folder spec first)
+        |> Option.map (fun (restored, complaints) -> { restored with Complaints = complaints })

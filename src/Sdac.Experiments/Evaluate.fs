@@ -20,8 +20,7 @@ module Evaluate =
         (threads: int)
         : unit =
         let folder = RunFolder.openExisting path
-        let complete = snd (List.head Presets.all)
-        let spec = Files.readText folder.Spec |> Spec.parse folder.Spec complete |> Spec.validate
+        let spec = Spec.ofRun folder (Presets.find "quick")
         let e = spec.Experiment
         let episodes = defaultArg episodes spec.EvaluationEpisodes
 

@@ -4,6 +4,7 @@ open System
 open System.IO
 open System.Runtime.InteropServices
 open System.Text
+open Microsoft.Win32.SafeHandles
 
 /// Files that are either wholly there or not there.
 [<RequireQualifiedAccess>]
@@ -80,9 +81,27 @@ module Files =
             finally
                 File.Delete temporary)
 
+    /// Removes what killed processes left half written in a folder. The caller is its only writer.
+    let removeUnfinished (folder: string) =
+        if Directory.Exists folder then
+            for file in Directory.GetFiles(folder, ".*.tmp") do
+                guarded "delete" file (fun () -> File.Delete file)
+
     /// Writes a text file (UTF-8, no byte order mark) atomically.
     let writeText (path: string) (text: string) =
         writeAtomic path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes text)))
+
+    /// The first line of a small file, also of one that another process has locked; empty where it cannot be read.
+    let peek (path: string) =
+        let descriptor = ``open`` (path, 0)
+
+        if descriptor < 0 then
+            ""
+        else
+            use handle = new SafeFileHandle(nativeint descriptor, true)
+            let buffer = Array.zeroCreate<byte> 256
+            let length = RandomAccess.Read(handle, Span buffer, 0L)
+            Encoding.UTF8.GetString(buffer, 0, length).Split('\n')[0]
 
     /// Reads a text file.
     let readText (path: string) = guarded "read" path (fun () -> File.ReadAllText path)

@@ -188,6 +188,22 @@ module Json =
     /// Reads plain JSON as a tree.
     let parseNode (place: string) (text: string) = parseTree place text
 
+    /// The settings in which two values differ, by path, with both their texts.
+    let differences (a: 'a) (b: 'a) : (string * string * string) list =
+        let text (node: JsonNode | null) =
+            match node with
+            | null -> "nothing"
+            | node -> node.ToJsonString()
+
+        let rec compare path (a: JsonNode | null) (b: JsonNode | null) =
+            match a, b with
+            | (:? JsonObject as a), (:? JsonObject as b) ->
+                let names = Seq.append a b |> Seq.map _.Key |> Seq.distinct |> List.ofSeq
+                names |> List.collect (fun name -> compare (below path name) a[name] b[name])
+            | _ -> if JsonNode.DeepEquals(a, b) then [] else [ path, text a, text b ]
+
+        compare "" (tree a) (tree b)
+
     /// Every setting of a record type, with nested ones as "outer.inner".
     let rec paths (ty: Type) : string list =
         [ for name, fieldType in fieldsOf ty do

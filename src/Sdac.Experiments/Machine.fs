@@ -7,13 +7,17 @@ open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
 open Sdac
 open Sdac.Kernels
+open Sdac.Mujoco
 open TorchSharp
 
 /// What a run was made on. It does not decide results, but explains timings.
 type Machine =
     {
+        /// Version and commit
         Program: string
         Runtime: string
+        Libtorch: string
+        Mujoco: string
         System: string
         Processor: string
         Processors: int
@@ -53,6 +57,8 @@ module Machine =
     let describe () =
         { Program = version ()
           Runtime = RuntimeInformation.FrameworkDescription
+          Libtorch = torch.__version__
+          Mujoco = MujocoLibrary.Version
           System = RuntimeInformation.OSDescription
           Processor = processor ()
           Processors = Environment.ProcessorCount

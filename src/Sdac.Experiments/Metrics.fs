@@ -2,7 +2,6 @@ namespace Sdac.Experiments
 
 open System
 open System.Buffers
-open System.IO
 open System.Text.Json
 
 /// One figure of a line of metrics.
@@ -14,68 +13,51 @@ type Figure =
 
 /// Lines of JSON appended to a file. Two runs with the same results write the same bytes: wall-clock figures therefore have a
 /// file of their own.
-type LineWriter private (path: string, stream: FileStream) =
+type LineWriter private (file: AppendedFile) =
     let line = ArrayBufferWriter<byte>()
     let writer = new Utf8JsonWriter(line, JsonWriterOptions(SkipValidation = true))
     let newline = [| byte '\n' |]
 
     /// Opens (or creates) a file and continues it at byte `position`; what lay behind is dropped.
-    static member Continue(path: string, position: int64) =
-        Files.guarded "write" path (fun () ->
-            let stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, 1 <<< 16)
-
-            if stream.Length < position then
-                let found = stream.Length
-                stream.Dispose()
-
-                Errors.fail (
-                    Damaged
-                        $"{path} is shorter ({found} bytes) than the checkpoint says ({position}): resume from an older checkpoint"
-                )
-
-            stream.SetLength position
-            stream.Position <- position
-            new LineWriter(path, stream))
+    static member Continue(path: string, position: int64) = new LineWriter(AppendedFile.Continue(path, position))
 
     /// A new file; an old one is replaced.
     static member Create(path: string) = LineWriter.Continue(path, 0L)
 
     /// Bytes written so far: where a resumed run goes on.
-    member _.Position = stream.Position
+    member _.Position = file.Position
 
     /// Appends one object with the figures in the given order.
     member _.Write(figures: (string * Figure) list) =
-        Files.guarded "write" path (fun () ->
-            writer.WriteStartObject()
+        writer.WriteStartObject()
 
-            for name, figure in figures do
-                writer.WritePropertyName name
+        for name, figure in figures do
+            writer.WritePropertyName name
 
-                match figure with
-                | Count count -> writer.WriteNumberValue count
-                | Value value -> Number.write writer value
-                | Label text -> writer.WriteStringValue text
-                | Values values ->
-                    writer.WriteStartArray()
-                    values |> List.iter (Number.write writer)
-                    writer.WriteEndArray()
+            match figure with
+            | Count count -> writer.WriteNumberValue count
+            | Value value -> Number.write writer value
+            | Label text -> writer.WriteStringValue text
+            | Values values ->
+                writer.WriteStartArray()
+                values |> List.iter (Number.write writer)
+                writer.WriteEndArray()
 
-            writer.WriteEndObject()
-            writer.Flush()
-            line.Write(ReadOnlySpan newline)
-            // one piece: what a killed process leaves ends with a whole line
-            stream.Write line.WrittenSpan
-            line.Clear()
-            writer.Reset())
+        writer.WriteEndObject()
+        writer.Flush()
+        line.Write(ReadOnlySpan newline)
+        // one piece: what a killed process leaves ends with a whole line
+        file.Append line.WrittenMemory
+        line.Clear()
+        writer.Reset()
 
     /// Hands what was written to the system; `toDisk` waits until it is on the disk.
-    member _.Flush(toDisk: bool) = Files.guarded "write" path (fun () -> stream.Flush toDisk)
+    member _.Flush(toDisk: bool) = file.Flush toDisk
 
     interface IDisposable with
         member _.Dispose() =
-            Files.guarded "write" path (fun () ->
-                writer.Dispose()
-                stream.Dispose())
+            writer.Dispose()
+            (file :> IDisposable).Dispose()
 
 /// Reading lines of metrics.
 [<RequireQualifiedAccess>]

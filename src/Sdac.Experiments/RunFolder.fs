@@ -2,6 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.IO
+open System.Text
 
 /// The folder of one run: what lies where, and who may write it.
 type RunFolder =
@@ -13,6 +14,8 @@ type RunFolder =
     member folder.Machine = Path.Combine(folder.Path, "machine.json")
     /// Deterministic results, one JSON object a line.
     member folder.Metrics = Path.Combine(folder.Path, "metrics.jsonl")
+    /// The same results for TensorBoard, which knows its files by "tfevents" in their names.
+    member folder.Events = Path.Combine(folder.Path, "metrics.tfevents")
     /// Wall-clock figures, one JSON object a line.
     member folder.Timings = Path.Combine(folder.Path, "timings.jsonl")
     /// The end of the run (JSON).
@@ -23,6 +26,10 @@ type RunFolder =
     member folder.Curve = Path.Combine(folder.Path, "curve.svg")
     /// Checkpoints.
     member folder.Checkpoints = Path.Combine(folder.Path, "checkpoints")
+    /// The parts of the replay memory that the checkpoints name.
+    member folder.Memory = Path.Combine(folder.Path, "memory")
+    /// Program, runtime, processor and threads of a process that resumed the run at an iteration (JSON).
+    member folder.MachineAt(iteration: int64) = Path.Combine(folder.Path, $"machine-{iteration:D9}.json")
     /// Held while a process writes to this folder.
     member folder.Lock = Path.Combine(folder.Path, ".lock")
 
@@ -34,19 +41,40 @@ module RunFolder =
     let private clear (folder: RunFolder) =
         Files.guarded "empty" folder.Path (fun () ->
             for file in
-                [ folder.Machine; folder.Metrics; folder.Timings; folder.Summary; folder.CurveSpec; folder.Curve ] do
+                [ folder.Machine
+                  folder.Metrics
+                  folder.Events
+                  folder.Timings
+                  folder.Summary
+                  folder.CurveSpec
+                  folder.Curve
+                  yield! Directory.GetFiles(folder.Path, "machine-*.json") ] do
                 File.Delete file
 
-            if Directory.Exists folder.Checkpoints then
-                Directory.Delete(folder.Checkpoints, true)
+            for inner in [ folder.Checkpoints; folder.Memory ] do
+                if Directory.Exists inner then
+                    Directory.Delete(inner, true)
 
             // Last: a folder without its specification is no longer recognised as a run.
             File.Delete folder.Spec)
 
-    /// Takes the folder for this process until disposed; a second process is refused with Locked.
+    /// Who holds the lock, as far as its file says.
+    let private holder (folder: RunFolder) =
+        match Files.peek folder.Lock with
+        | "" -> ""
+        | line -> $" ({line})"
+
+    /// Takes the folder for this process until disposed; a second process is refused with Locked. The system gives it back
+    /// however the process ends.
     let lock (folder: RunFolder) : IDisposable =
         try
-            new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
+            let stream = new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1)
+
+            let me = $"pid {Environment.ProcessId} on {Environment.MachineName}\n"
+            stream.SetLength 0L
+            stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes me))
+            stream.Flush()
+            stream
         with
         | :? UnauthorizedAccessException ->
             Errors.fail (Storage $"no permission to write in {folder.Path}: choose another folder with --out")
@@ -54,7 +82,8 @@ module RunFolder =
             error.HResult = 11 (* EAGAIN: somebody else holds it *) || error.Message.Contains "being used"
             ->
             Errors.fail (
-                Locked $"another process is writing to {folder.Path}: wait for it or choose another folder with --out"
+                Locked
+                    $"another process{holder folder} is writing to {folder.Path}: wait for it or choose another folder with --out"
             )
         | :? IOException as error ->
             Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")

@@ -1,82 +1,12 @@
 namespace Sdac.Experiments
 
 open System
-open System.Collections.Generic
 open System.Diagnostics
 open Sdac
-
-/// Returns of an evaluation.
-type Score =
-    {
-        Mean: float
-        /// Over the episodes (population)
-        Deviation: float
-        Lowest: float
-        Highest: float
-        Episodes: int
-    }
-
-/// The end of a run, as written to summary.json.
-type Summary =
-    {
-        Task: string
-        Seed: int64
-        Iterations: int64
-        EnvSteps: int64
-        Final: Score
-        BestMean: float
-        BestAtEnvSteps: int64
-        /// Mean return of the last training episodes, exploration noise included
-        RecentTrainingReturn: float
-        Lambda: float
-        Checkpoint: string
-        WallClockSeconds: float
-        PeakMemoryMiB: float
-    }
-
-[<RequireQualifiedAccess>]
-module Score =
-    let ofEpisodes (episodes: Episode[]) =
-        let returns = episodes |> Array.map _.Return
-        let mean = Array.average returns
-
-        { Mean = mean
-          Deviation = sqrt (returns |> Array.averageBy (fun r -> (r - mean) * (r - mean)))
-          Lowest = Array.min returns
-          Highest = Array.max returns
-          Episodes = returns.Length }
-
-/// Seconds spent per phase since they were last asked for.
-[<Sealed>]
-type internal Phases() =
-    let seconds = SortedDictionary<string, float>()
-
-    /// Runs a piece of work on the account of a phase.
-    member _.Time (name: string) (work: 'a -> 'b) (argument: 'a) : 'b =
-        let began = Stopwatch.GetTimestamp()
-        let result = work argument
-
-        let before =
-            match seconds.TryGetValue name with
-            | true, value -> value
-            | _ -> 0.0
-
-        seconds[name] <- before + Stopwatch.GetElapsedTime(began).TotalSeconds
-        result
-
-    /// The seconds of every phase, by name; begins anew.
-    member _.Drain() : (string * Figure) list =
-        let figures = [ for pair in seconds -> pair.Key, Value pair.Value ]
-        seconds.Clear()
-        figures
 
 /// The effects around the pure pipeline: logs, evaluations, checkpoints, the summary.
 [<RequireQualifiedAccess>]
 module Runner =
-    /// Training episodes that "recent return" averages.
-    [<Literal>]
-    let private Recent = 20
-
     /// Updates between two collections of the youngest garbage. The script host's collector (server mode) otherwise lets
     /// over 60 MiB of it gather, more or less as the run goes on; a collection costs about a millisecond.
     [<Literal>]
@@ -125,48 +55,6 @@ module Runner =
         | :? Sdac.Mujoco.SimulationException as error -> stop error
         | :? ArgumentException as error when error.Message.Contains "finite" -> stop error
 
-    /// Most updates may leave the policy alone: its last figures stand in for those of an update that did.
-    let private withPolicyOf (earlier: Metrics option) (m: Metrics) =
-        match earlier with
-        | Some e when m.PolicyLoss.IsNone ->
-            { m with
-                PolicyLoss = e.PolicyLoss
-                PolicyGradientNorm = e.PolicyGradientNorm
-                WeightConcentration = e.WeightConcentration }
-        | _ -> m
-
-    let private updateFigures (step: Step) (m: Metrics) =
-        let optional name value = value |> Option.map (fun v -> name, Value v) |> Option.toList
-
-        [ "kind", Label "update"
-          "iteration", Count step.Iteration
-          "envSteps", Count step.EnvSteps
-          "q1Loss", Value m.Q1Loss
-          "q2Loss", Value m.Q2Loss
-          "q1Mean", Value m.Q1Mean
-          "q1GradientNorm", Value m.Q1GradientNorm
-          "q2GradientNorm", Value m.Q2GradientNorm
-          yield! optional "policyLoss" m.PolicyLoss
-          yield! optional "policyGradientNorm" m.PolicyGradientNorm
-          yield! optional "weightConcentration" m.WeightConcentration
-          "lambda", Value m.Lambda
-          "entropy", Value m.Entropy ]
-
-    let private episodeFigures (step: Step) (e: Episode) =
-        [ "kind", Label "episode"
-          "iteration", Count step.Iteration
-          "envSteps", Count step.EnvSteps
-          "return", Value e.Return
-          "length", Count(int64 e.Length) ]
-
-    let private evaluationFigures (step: Step) (score: Score) (episodes: Episode[]) =
-        [ "kind", Label "evaluation"
-          "iteration", Count step.Iteration
-          "envSteps", Count step.EnvSteps
-          "mean", Value score.Mean
-          "deviation", Value score.Deviation
-          "returns", Values [ for e in episodes -> e.Return ] ]
-
     let private due every (iteration: int64) = every > 0L && iteration % every = 0L
 
     /// Draws the learning curve of a run folder from its metrics; a sentence where there is no picture.
@@ -191,8 +79,6 @@ module Runner =
         use self = Process.GetCurrentProcess()
         float self.PeakWorkingSet64 / 1048576.0
 
-    let private memory () = float Environment.WorkingSet / 1048576.0
-
     let private warmUp (quiet: bool) (step: Step) =
         if not quiet then
             printfn $"{step.Environment.Task}: {step.Model.Config.WarmUp:N0} random transitions first"
@@ -206,91 +92,139 @@ module Runner =
           "reverseSample", Pipeline.reverseSample
           "rssmUpdate", Pipeline.rssmUpdate ]
 
-    /// Trains as `spec` says, in `folder`: metrics, timings, checkpoints, summary, learning curve. The caller has set the threads
-    /// (`Machine.useThreads`) and locked the folder.
-    let train (spec: Spec) (stages: (string * Stage) list) (folder: RunFolder) (quiet: bool) : Summary =
+    /// Where a process begins with a run: at its beginning, or at a checkpoint.
+    [<NoComparison; NoEquality>]
+    type private Beginning = { Step: Step; Journal: Journal; Parts: MemoryPart list }
+
+    /// The run's newest checkpoint, or its beginning where it has none.
+    let private beginning (spec: Spec) (folder: RunFolder) : Beginning =
+        let first = Pipeline.start spec.Experiment
+
+        try
+            match Checkpoint.restore folder spec first with
+            | None -> { Step = first; Journal = Journal.empty; Parts = [] }
+            | Some restored ->
+                for complaint in restored.Complaints do
+                    eprintfn $"warning: {complaint}; an older checkpoint is used"
+
+                TrainState.dispose first.State
+                { Step = restored.Step; Journal = restored.Journal; Parts = restored.Parts }
+        with _ ->
+            Pipeline.dispose first
+            reraise ()
+
+    let private summary
+        (folder: RunFolder)
+        (e: Experiment)
+        (log: RunLog)
+        (timings: Timings)
+        checkpoint
+        final
+        (step: Step)
+        =
+        let bestAt, best = log.Best |> Option.defaultValue (step.EnvSteps, final)
+
+        { Task = e.Task
+          Seed = e.Seed
+          Iterations = step.Iteration
+          EnvSteps = step.EnvSteps
+          Final = final
+          BestMean = best.Mean
+          BestAtEnvSteps = bestAt
+          RecentTrainingReturn = log.RecentReturn
+          Lambda = step.State.Temperature.Lambda
+          Checkpoint = IO.Path.GetRelativePath(folder.Path, checkpoint)
+          WallClockSeconds = timings.Total
+          PeakMemoryMiB = peakMemory () }
+
+    /// Trains on from the beginning given to the end of the run.
+    let private train (spec: Spec) (stages: (string * Stage) list) (folder: RunFolder) (quiet: bool) (from: Beginning) =
         let e = spec.Experiment
-        let clock = Stopwatch.StartNew()
-        let phases = Phases()
+        use environment = from.Step.Environment
+        use arena = arena e spec.EvaluationEpisodes
+        use log = new RunLog(folder, spec, from.Journal)
+        use timings = new Timings(folder, from.Step.Iteration)
+        let phases = timings.Phases
+
+        let observe: Stage =
+            fun step ->
+                Option.iter log.Observe step.Update
+                step
 
         let iteration: Stage =
-            stages |> List.map (fun (name, stage) -> phases.Time name stage) |> List.reduce (>>)
+            stages @ [ "logging", observe ]
+            |> List.map (fun (name, stage) -> phases.Time name stage)
+            |> List.reduce (>>)
 
-        let first = Pipeline.start e
-        use environment = first.Environment
-        use arena = arena e spec.EvaluationEpisodes
-        use metrics = LineWriter.Create folder.Metrics
-        use timings = LineWriter.Create folder.Timings
-        let recent = Queue<float>()
-        let evaluations = ResizeArray<int64 * Score>()
-        let mutable step = first
-        let mutable evaluating = 0.0
+        let mutable step = from.Step
+        let mutable parts = from.Parts
+        let mutable aside = 0.0
 
-        let recentReturn () = if recent.Count = 0 then nan else Seq.average recent
+        /// Work that the speed of the training leaves out.
+        let apart name work =
+            let began = timings.Elapsed
+            let result = phases.Time name work ()
+            aside <- aside + timings.Elapsed - began
+            result
 
         let evaluate () =
-            let began = clock.Elapsed.TotalSeconds
             let key = Key.ofSeed e.Seed |> Key.foldIn evaluationStream
             let episodes = stepping folder step.Iteration (fun () -> Evaluation.run step.Model arena key step.State)
             let score = Score.ofEpisodes episodes
-            metrics.Write(evaluationFigures step score episodes)
-            evaluations.Add(step.EnvSteps, score)
-            evaluating <- evaluating + clock.Elapsed.TotalSeconds - began
+            log.Evaluation(step, score, episodes)
             score
 
-        let writeTimings stepsPerSecond =
-            timings.Write(
-                [ "iteration", Count step.Iteration
-                  "seconds", Value clock.Elapsed.TotalSeconds
-                  "envStepsPerSecond", Value stepsPerSecond
-                  "memoryMiB", Value(memory ()) ]
-                @ phases.Drain()
-            )
-
         let checkpoint () =
-            // A later resume goes on behind these lines: they must be on the disk before the checkpoint is.
-            metrics.Flush true
-            Checkpoint.save folder spec.CheckpointsKept step
+            // A later resume goes on behind the log's lines: they are on the disk before the checkpoint is.
+            let struct (path, saved) = Checkpoint.save folder spec parts (log.Save()) step
+            parts <- saved
+            path
+
+        let evaluateIfDue () =
+            if due spec.EvaluateEvery step.Iteration && step.Iteration < e.Iterations then
+                apart "evaluation" evaluate |> ignore
+
+        let rate () = float (step.EnvSteps - from.Step.EnvSteps) / (timings.Elapsed - aside)
+
+        let note (m: Metrics) =
+            let logged = due spec.LogEvery step.Iteration
+            let m = log.Update(step, m, logged)
+
+            if logged then
+                timings.Write(step.Iteration, rate ())
+
+            m
+
+        let standing (m: Metrics) =
+            { Iteration = step.Iteration
+              EnvSteps = step.EnvSteps
+              StepsPerSecond = rate ()
+              RecentReturn = log.RecentReturn
+              CriticLoss = m.Q1Loss
+              PolicyLoss = Option.defaultValue nan m.PolicyLoss
+              Lambda = m.Lambda }
 
         try
-            step <- stepping folder 0L (fun () -> warmUp quiet step)
+            if step.Iteration = 0L then
+                step <- stepping folder 0L (fun () -> apart "warmUp" (fun () -> warmUp quiet step))
+            else
+                // what an uninterrupted run does right after a checkpoint
+                evaluateIfDue ()
+
             // what compiling the script and the warm-up left behind
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true)
-            let warm = clock.Elapsed.TotalSeconds
-            let mutable last: Metrics option = None
 
-            Progress.run quiet e.Iterations 0L (fun report ->
+            Progress.run quiet e.Iterations step.Iteration (fun report ->
                 while step.Iteration < e.Iterations do
                     step <- stepping folder step.Iteration (fun () -> Pipeline.consume iteration step)
                     checkFinite folder step
-
-                    for episode in step.Episodes do
-                        metrics.Write(episodeFigures step episode)
-                        recent.Enqueue episode.Return
-
-                        if recent.Count > Recent then
-                            recent.Dequeue() |> ignore
+                    phases.Time "logging" log.Episodes step
 
                     match step.Metrics with
-                    | None -> ()
                     | Some m ->
-                        let m = withPolicyOf last m
-                        last <- Some m
-                        let training = clock.Elapsed.TotalSeconds - warm - evaluating
-                        let rate = float step.EnvSteps / training
-
-                        if due spec.LogEvery step.Iteration then
-                            metrics.Write(updateFigures step m)
-                            writeTimings rate
-
-                        report
-                            { Iteration = step.Iteration
-                              EnvSteps = step.EnvSteps
-                              StepsPerSecond = rate
-                              RecentReturn = recentReturn ()
-                              CriticLoss = m.Q1Loss
-                              PolicyLoss = Option.defaultValue nan m.PolicyLoss
-                              Lambda = m.Lambda }
+                        let m = phases.Time "logging" note m
+                        phases.Time "progress" (standing >> report) m
+                    | None -> ()
 
                     if due CollectEvery step.Iteration then
                         GC.Collect(0, GCCollectionMode.Forced, true)
@@ -299,33 +233,54 @@ module Runner =
                     if due spec.CheckpointEvery step.Iteration && step.Iteration < e.Iterations then
                         phases.Time "checkpoint" checkpoint () |> ignore
 
-                    if due spec.EvaluateEvery step.Iteration && step.Iteration < e.Iterations then
-                        phases.Time "evaluation" evaluate () |> ignore)
+                    evaluateIfDue ())
 
-            let checkpoint = checkpoint ()
+            let last =
+                if from.Step.Iteration < e.Iterations then
+                    checkpoint ()
+                else
+                    Checkpoint.path folder step.Iteration
+
             let final = evaluate ()
-            let bestAt, best = evaluations |> Seq.maxBy (fun (_, score) -> score.Mean)
-
-            let summary =
-                { Task = e.Task
-                  Seed = e.Seed
-                  Iterations = step.Iteration
-                  EnvSteps = step.EnvSteps
-                  Final = final
-                  BestMean = best.Mean
-                  BestAtEnvSteps = bestAt
-                  RecentTrainingReturn = recentReturn ()
-                  Lambda = step.State.Temperature.Lambda
-                  Checkpoint = IO.Path.GetRelativePath(folder.Path, checkpoint)
-                  WallClockSeconds = clock.Elapsed.TotalSeconds
-                  PeakMemoryMiB = peakMemory () }
-
-            metrics.Flush true
-            timings.Flush true
-            Files.writeText folder.Summary (Json.print summary + "\n")
+            let summary = summary folder e log timings last final step
+            log.Save() |> ignore
+            timings.Flush()
             summary
         finally
             TrainState.dispose step.State
+
+    let private table (summary: Summary) (place: string) (picture: string) =
+        let show (value: float) = Number.display value
+
+        Progress.summaryTable
+            $"{summary.Task}, seed {summary.Seed}"
+            [ "final evaluation",
+              $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
+              "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
+              "best evaluation", $"{show summary.BestMean} at {summary.BestAtEnvSteps:N0} environment steps"
+              "training, last episodes", show summary.RecentTrainingReturn
+              "iterations, environment steps", $"{summary.Iterations:N0}, {summary.EnvSteps:N0}"
+              "λ", show summary.Lambda
+              "wall-clock", $"{summary.WallClockSeconds:F0} s"
+              "peak memory", $"{summary.PeakMemoryMiB:F0} MiB"
+              "run folder", place
+              "learning curve", picture ]
+
+    /// Training, curve, summary: to the end, from wherever the folder stands. The caller holds the lock. summary.json comes
+    /// last: where it is, the run is finished.
+    let private finish spec stages (folder: RunFolder) (place: string) quiet (from: Beginning) =
+        let summary = train spec stages folder quiet from
+
+        let picture =
+            match drawCurve folder spec.Experiment with
+            | Ok() -> folder.Curve
+            | Error sentence -> $"no picture: {sentence}"
+
+        Files.writeText folder.Summary (Json.print summary + "\n")
+        table summary place picture
+        summary
+
+    let private isFinished (folder: RunFolder) = IO.File.Exists folder.Summary
 
     /// A whole run from nothing: folder, specification, training, curve, summary table.
     let run
@@ -344,27 +299,52 @@ module Runner =
         use _ = RunFolder.lock folder
         Files.writeText folder.Spec (Spec.print spec)
         Files.writeText folder.Machine (Json.print (Machine.describe ()) + "\n")
-        let summary = train spec stages folder quiet
+        finish spec stages folder out quiet (beginning spec folder)
 
-        let picture =
-            match drawCurve folder spec.Experiment with
-            | Ok() -> folder.Curve
-            | Error sentence -> $"no picture: {sentence}"
+    /// Records the machine of a process that takes a run up; says where it differs from the one that began the run.
+    let private noteMachine (folder: RunFolder) (iteration: int64) =
+        let now = Machine.describe ()
 
-        let show (value: float) = Number.display value
+        let began =
+            if iteration > 0L && IO.File.Exists folder.Machine then
+                Files.readText folder.Machine |> Json.parseOver folder.Machine now
+            else
+                now
 
-        Progress.summaryTable
-            $"{summary.Task}, seed {summary.Seed}"
-            [ "final evaluation",
-              $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
-              "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
-              "best evaluation", $"{show summary.BestMean} at {summary.BestAtEnvSteps:N0} environment steps"
-              "training, last episodes", show summary.RecentTrainingReturn
-              "iterations, environment steps", $"{summary.Iterations:N0}, {summary.EnvSteps:N0}"
-              "λ", show summary.Lambda
-              "wall-clock", $"{summary.WallClockSeconds:F0} s"
-              "peak memory", $"{summary.PeakMemoryMiB:F0} MiB"
-              "run folder", out
-              "learning curve", picture ]
+        for setting, was, is in Json.differences { began with Threads = now.Threads } now do
+            eprintfn
+                $"warning: {folder.Path} was begun with {setting} {was}, this is {is}: results may differ from an uninterrupted run's"
 
-        summary
+        if iteration = 0L then
+            Files.writeText folder.Machine (Json.print now + "\n")
+        elif now <> began then
+            Files.writeText (folder.MachineAt iteration) (Json.print now + "\n")
+
+    /// Takes a run up again where its last good checkpoint left it, or from its beginning where it has none (spec.json is
+    /// enough), and brings it to its end; None where it is finished already, and then nothing is touched. The stages must be
+    /// those that the run was begun with. What comes out is what an uninterrupted run gives.
+    let resume (stages: (string * Stage) list) (path: string) (threads: int) (quiet: bool) : Summary option =
+        let folder = RunFolder.openExisting path
+
+        if isFinished folder then
+            None
+        else
+            let spec = Spec.ofRun folder (Presets.find "quick")
+            Machine.useThreads (compute spec.Experiment) threads
+            use _ = RunFolder.lock folder
+
+            // it may have ended while this process waited for nothing but the lock
+            if isFinished folder then
+                None
+            else
+                for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do
+                    Files.removeUnfinished inner
+
+                Files.createFolder folder.Checkpoints
+                let from = beginning spec folder
+                noteMachine folder from.Step.Iteration
+
+                if not quiet && from.Step.Iteration > 0L then
+                    printfn $"{spec.Experiment.Task}: resumed after iteration {from.Step.Iteration:N0}"
+
+                Some(finish spec stages folder path quiet from)

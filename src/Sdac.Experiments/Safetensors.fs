@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.IO
 open System.Security.Cryptography
 open System.Text
+open System.Text.Encodings.Web
 open System.Text.Json
 
 /// Element types of the safetensors format.
@@ -88,6 +89,11 @@ module Safetensors =
     let ofBytes name dtype shape (data: ReadOnlyMemory<byte>) : TensorSource =
         { Name = name; Dtype = dtype; Shape = shape; Write = fun stream -> stream.Write data.Span }
 
+    /// A tensor source over numbers that stay as they are until they are written; they are not copied.
+    let ofMemory name dtype shape (values: ReadOnlyMemory<'a>) : TensorSource =
+        let write (stream: Stream) = stream.Write(System.Runtime.InteropServices.MemoryMarshal.AsBytes values.Span)
+        { Name = name; Dtype = dtype; Shape = shape; Write = write }
+
     let private bytesOf (values: 'a[]) =
         System.Runtime.InteropServices.MemoryMarshal.AsBytes(ReadOnlySpan<'a> values).ToArray()
 
@@ -106,7 +112,10 @@ module Safetensors =
 
     let private header (metadata: Map<string, string>) (tensors: TensorSource list) =
         use buffer = new MemoryStream()
-        use writer = new Utf8JsonWriter(buffer)
+        // metadata may hold JSON texts: not every quotation mark in them as \u0022
+        use writer =
+            new Utf8JsonWriter(buffer, JsonWriterOptions(Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping))
+
         writer.WriteStartObject()
         writer.WriteStartObject "__metadata__"
         writer.WriteString(ChecksumKey, zeroChecksum)
@@ -174,8 +183,9 @@ module Safetensors =
         header.AsSpan().IndexOf(ReadOnlySpan(Encoding.ASCII.GetBytes $"\"{ChecksumKey}\":\"{checksum}\""))
         |> fun start -> if start < 0 then None else Some(start + ChecksumKey.Length + 4)
 
-    /// Writes tensors to a stream that can seek. Names must differ; "__metadata__" is no name for a tensor.
-    let writeTo (stream: Stream) (metadata: Map<string, string>) (tensors: TensorSource list) =
+    /// Writes tensors to a stream that can seek and returns the digest that stands in the file. Names must differ;
+    /// "__metadata__" is no name for a tensor.
+    let private writeHashed (stream: Stream) (metadata: Map<string, string>) (tensors: TensorSource list) : string =
         // Wide elements first keeps every tensor aligned.
         let tensors = tensors |> List.sortBy (fun tensor -> -tensor.Dtype.Size)
         let names = tensors |> List.map _.Name
@@ -199,11 +209,26 @@ module Safetensors =
 
         let finish = stream.Position
         stream.Position <- start + 8L + int64 (checksumAt header zeroChecksum).Value
-        stream.Write(ReadOnlySpan(Encoding.ASCII.GetBytes(hexOf hash)))
+        let digest = hexOf hash
+        stream.Write(ReadOnlySpan(Encoding.ASCII.GetBytes digest))
         stream.Position <- finish
+        digest
+
+    /// Writes tensors to a stream that can seek. Names must differ; "__metadata__" is no name for a tensor.
+    let writeTo (stream: Stream) (metadata: Map<string, string>) (tensors: TensorSource list) =
+        writeHashed stream metadata tensors |> ignore
+
+    /// Writes a safetensors file atomically and returns the digest that stands in it.
+    let writeDigest (path: string) metadata tensors : string =
+        let mutable digest = ""
+        Files.writeAtomic path (fun stream -> digest <- writeHashed stream metadata tensors)
+        digest
 
     /// Writes a safetensors file atomically.
-    let write (path: string) metadata tensors = Files.writeAtomic path (fun stream -> writeTo stream metadata tensors)
+    let write (path: string) metadata tensors = writeDigest path metadata tensors |> ignore
+
+    /// The digest that stands in a file read by `read`.
+    let digest (file: TensorFile) = Map.find ChecksumKey file.Metadata
 
     let private damaged (path: string) (what: string) =
         Errors.fail (Damaged $"{path} {what}: use an older file or write it anew")
@@ -275,22 +300,26 @@ module Safetensors =
             Some copy
         | None -> None
 
-    let private readStream path (stream: Stream) (foreign: bool) =
+    let private readHeader path (stream: Stream) (hash: IncrementalHash) =
         let total = stream.Length
 
         if total < 8L then
             damaged path $"is truncated ({total} bytes)"
 
-        use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
         let prefix = readExactly stream hash 8L
-        let headerLength = BinaryPrimitives.ReadInt64LittleEndian(ReadOnlySpan prefix)
+        let length = BinaryPrimitives.ReadInt64LittleEndian(ReadOnlySpan prefix)
 
-        if headerLength < 2L || headerLength > MaximalHeader || headerLength > total - 8L then
+        if length < 2L || length > MaximalHeader || length > total - 8L then
             damaged path "is not a safetensors file or is truncated (its header does not fit)"
 
-        let header = Array.zeroCreate<byte>(int headerLength)
+        let header = Array.zeroCreate<byte>(int length)
         stream.ReadExactly(Span header)
-        let metadata, entries = parseHeader path header (total - 8L - headerLength)
+        let metadata, entries = parseHeader path header (total - 8L - length)
+        struct (header, metadata, entries)
+
+    let private readStream path (stream: Stream) (foreign: bool) =
+        use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
+        let struct (header, metadata, entries) = readHeader path stream hash
         let checksum = Map.tryFind ChecksumKey metadata
 
         match checksum with
@@ -311,10 +340,19 @@ module Safetensors =
 
         { Metadata = metadata; Tensors = Map tensors }
 
-    let private readFile foreign (path: string) =
+    let private reading (path: string) (read: Stream -> 'a) : 'a =
         Files.guarded "read" path (fun () ->
             use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 <<< 16)
-            readStream path stream foreign)
+            read stream)
+
+    let private readFile foreign (path: string) = reading path (fun stream -> readStream path stream foreign)
+
+    /// What a file says about itself, without its tensors and unverified.
+    let metadata (path: string) : Map<string, string> =
+        reading path (fun stream ->
+            use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
+            let struct (_, metadata, _) = readHeader path stream hash
+            metadata)
 
     /// Reads a file written by `write` and verifies its checksum. Fails with Damaged or Storage.
     let read path = readFile false path

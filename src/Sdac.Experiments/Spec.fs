@@ -83,6 +83,20 @@ module Spec =
 
     let print (spec: Spec) = Json.print spec + "\n"
 
+    /// Fails with Settings, naming the first difference, where a run was made with another specification than `given`.
+    let checkSame (madeBy: string) (made: Spec) (place: string) (given: Spec) =
+        match Json.differences made given with
+        | [] -> ()
+        | (path, before, now) :: _ ->
+            Errors.fail (
+                Settings
+                    $"{place} says {path} = {now}, but {madeBy} was made with {before}: put it back, or train anew in another folder"
+            )
+
+    /// The specification of a run folder.
+    let ofRun (folder: RunFolder) (complete: Spec) : Spec =
+        Files.readText folder.Spec |> parse folder.Spec complete |> validate
+
 /// Named starting points.
 [<RequireQualifiedAccess>]
 module Presets =

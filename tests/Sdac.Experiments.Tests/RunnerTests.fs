@@ -137,7 +137,7 @@ let ``a checkpoint restores every number of the training state`` () =
             step <- Pipeline.consume Pipeline.sdac step
 
         let run = RunFolder.create (Path.Combine(folder, "run")) false
-        let path = Checkpoint.save run 1 step
+        let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
         let restored = Checkpoint.load step.Model step.Environment.Task path
         let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
         Assert.Equal<float32[] list>(numbers step.State, numbers restored)

@@ -1,0 +1,97 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+open System.Runtime.InteropServices
+open Sdac
+
+/// A closed part of the replay memory in a file of its own, which is written once and never changed.
+type MemoryPart =
+    {
+        /// Transitions ever remembered before its first one: its name
+        First: int64
+        Steps: int
+        /// The digest that stands in the file
+        Sha256: string
+    }
+
+/// The sizes that the parts of a replay memory share.
+type MemorySizes = { Environments: int; ObsDim: int; ActionDim: int }
+
+/// Replay memory on disk. What no step is added to any more lies in files of its own, written once; the rest is written
+/// into each checkpoint.
+[<RequireQualifiedAccess>]
+module Memory =
+    let private pathOf (folder: RunFolder) (first: int64) = Path.Combine(folder.Memory, $"{first:D12}.safetensors")
+
+    /// A segment's numbers as tensors, their names beginning with `prefix`.
+    let tensors (prefix: string) (sizes: MemorySizes) (s: ReplaySegment) : TensorSource list =
+        let rows = int64 (s.Steps * sizes.Environments)
+        let obs, action = int64 sizes.ObsDim, int64 sizes.ActionDim
+        let finals = int64 (s.Finals.Length / sizes.ObsDim)
+
+        [ Safetensors.ofMemory $"{prefix}obs" F32 [ rows + int64 sizes.Environments; obs ] s.Obs
+          Safetensors.ofMemory $"{prefix}action" F32 [ rows; action ] s.Action
+          Safetensors.ofMemory $"{prefix}reward" F32 [ rows ] s.Reward
+          Safetensors.ofMemory $"{prefix}terminated" BOOL [ rows ] s.Terminated
+          Safetensors.ofMemory $"{prefix}final" I32 [ rows ] s.Final
+          Safetensors.ofMemory $"{prefix}finals" F32 [ finals; obs ] s.Finals ]
+
+    /// The segment of `steps` steps that `tensors` wrote. Fails with Damaged where a tensor is missing.
+    let segment (path: string) (prefix: string) (file: TensorFile) (first: int64) (steps: int) (closed: bool) =
+        let values (dtype: Dtype) (name: string) : ReadOnlyMemory<'a> =
+            match file.Tensors |> Map.tryFind (prefix + name) with
+            | Some t when t.Dtype = dtype -> ReadOnlyMemory(MemoryMarshal.Cast<byte, 'a>(ReadOnlySpan t.Data).ToArray())
+            | _ ->
+                Errors.fail (
+                    Damaged $"{path} holds no '{prefix}{name}': it is no part of a replay memory of this program"
+                )
+
+        { First = first
+          Closed = closed
+          Steps = steps
+          Obs = values F32 "obs"
+          Action = values F32 "action"
+          Reward = values F32 "reward"
+          Terminated = values BOOL "terminated"
+          Final = values I32 "final"
+          Finals = values F32 "finals" }
+
+    /// Writes the closed segments that are not among the parts `written` before; all parts of this memory, oldest first.
+    let save (folder: RunFolder) (sizes: MemorySizes) (written: MemoryPart list) (segments: ReplaySegment list) =
+        let known = Map [ for part in written -> part.First, part ]
+
+        let write (s: ReplaySegment) =
+            Files.createFolder folder.Memory
+            let metadata = Map [ "format", "sdac-memory/1"; "first", string s.First; "steps", string s.Steps ]
+
+            { First = s.First
+              Steps = s.Steps
+              Sha256 = Safetensors.writeDigest (pathOf folder s.First) metadata (tensors "" sizes s) }
+
+        [ for s in segments do
+              if s.Closed then
+                  Map.tryFind s.First known |> Option.defaultWith (fun () -> write s) ]
+
+    /// Reads a part. Fails with Damaged where it is missing, damaged or another one.
+    let load (folder: RunFolder) (part: MemoryPart) : ReplaySegment =
+        let path = pathOf folder part.First
+
+        if not (File.Exists path) then
+            Errors.fail (Damaged $"{path} is missing: it holds a part of the replay memory")
+
+        let file = Safetensors.read path
+
+        if Safetensors.digest file <> part.Sha256 then
+            Errors.fail (Damaged $"{path} is not the part of the replay memory that the checkpoint names")
+
+        segment path "" file part.First part.Steps true
+
+    /// Removes the files of parts that are not in `needed`.
+    let prune (folder: RunFolder) (needed: MemoryPart seq) =
+        let needed = set [ for part in needed -> pathOf folder part.First ]
+
+        if Directory.Exists folder.Memory then
+            for file in Directory.GetFiles(folder.Memory, "*.safetensors") do
+                if not (needed.Contains file) then
+                    Files.guarded "delete" file (fun () -> File.Delete file)

@@ -1,0 +1,46 @@
+namespace Sdac.Experiments
+
+open Sdac
+
+/// Returns of an evaluation.
+type Score =
+    {
+        Mean: float
+        /// Over the episodes (population)
+        Deviation: float
+        Lowest: float
+        Highest: float
+        Episodes: int
+    }
+
+/// The end of a run, as written to summary.json.
+type Summary =
+    {
+        Task: string
+        Seed: int64
+        Iterations: int64
+        EnvSteps: int64
+        Final: Score
+        BestMean: float
+        BestAtEnvSteps: int64
+        /// Mean return of the last training episodes, exploration noise included
+        RecentTrainingReturn: float
+        Lambda: float
+        Checkpoint: string
+        /// Of all processes that worked on the run, without what a killed one did after its last checkpoint
+        WallClockSeconds: float
+        /// Of the process that ended the run
+        PeakMemoryMiB: float
+    }
+
+[<RequireQualifiedAccess>]
+module Score =
+    let ofEpisodes (episodes: Episode[]) =
+        let returns = episodes |> Array.map _.Return
+        let mean = Array.average returns
+
+        { Mean = mean
+          Deviation = sqrt (returns |> Array.averageBy (fun r -> (r - mean) * (r - mean)))
+          Lowest = Array.min returns
+          Highest = Array.max returns
+          Episodes = returns.Length }

@@ -1,0 +1,116 @@
+module Sdac.Experiments.Tests.KillTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Threading
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Runs
+open Sdac.Experiments.Tests.Support
+open Xunit
+
+/// Starts this assembly's program (Program.fs), by itself or through a command that runs it.
+let private start (through: string list) (arguments: string list) =
+    let program = Process.GetCurrentProcess().MainModule |> Option.ofObj |> Option.map _.FileName
+
+    let dotnet =
+        match program, Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
+        | _, NonNull path -> path
+        | Some path, _ when Path.GetFileName path = "dotnet" -> path
+        | _ -> "dotnet"
+
+    let words = through @ [ dotnet; System.Reflection.Assembly.GetExecutingAssembly().Location ] @ arguments
+
+    let info =
+        ProcessStartInfo(List.head words, List.tail words, RedirectStandardError = true, RedirectStandardOutput = true)
+
+    match Process.Start info with
+    | null -> failwith "no process"
+    | started -> started
+
+/// Waits for the end of a process; its exit code and what it said to standard error.
+let private ended (running: Process) =
+    let output = running.StandardOutput.ReadToEndAsync()
+    let error = running.StandardError.ReadToEnd()
+    running.WaitForExit()
+    output.Wait()
+    running.ExitCode, error
+
+/// Kills left to this machine's suite: 3 in CI, more where SDAC_KILLS says so.
+let private kills =
+    match Environment.GetEnvironmentVariable "SDAC_KILLS" with
+    | null
+    | "" -> 3
+    | text -> int text
+
+let private newest folder = Checkpoint.list folder |> List.tryHead
+
+/// Kills a process at a moment of chance: while it starts, or some time after its first new checkpoint.
+let private killSometime (random: Random) (folder: RunFolder) (running: Process) =
+    let before = newest folder
+
+    if random.Next 4 > 0 then
+        while newest folder = before && not running.HasExited do
+            Thread.Sleep 1
+
+        Thread.Sleep(random.Next 250)
+    else
+        Thread.Sleep(random.Next 700)
+
+    let alive = not running.HasExited
+    running.Kill()
+    running.WaitForExit()
+    alive
+
+[<Fact>]
+let ``a process killed at random moments and resumed leaves what an uninterrupted one leaves, byte for byte`` () =
+    inFolder (fun path ->
+        let spec = varied (int64 (400 + 150 * kills))
+        let expected = prepared (Path.Combine(path, "whole")) spec
+        resumed expected |> ignore
+        let folder = prepared (Path.Combine(path, "killed")) spec
+        let random = Random 20261122
+
+        for _ in 1..kills do
+            use running = start [] [ "resume"; folder.Path ]
+            Assert.True(killSometime random folder running, "the run was over before it could be killed")
+
+        use last = start [] [ "resume"; folder.Path ]
+        let code, error = ended last
+        Assert.Equal("", error)
+        Assert.Equal(0, code)
+        same expected folder)
+
+/// Can this process mount a file system of its own?
+let private canMount () =
+    try
+        use trial = Process.Start("unshare", "-rm mount -t tmpfs none /mnt")
+        trial.WaitForExit()
+        trial.ExitCode = 0
+    with :? ComponentModel.Win32Exception ->
+        false
+
+[<Fact>]
+let ``a full disk stops the run with one sentence, and with room it goes on as if nothing had been`` () =
+    if canMount () then
+        inFolder (fun path ->
+            let spec = { varied 130L with CheckpointsKept = 100 }
+            let expected = prepared (Path.Combine(path, "whole")) spec
+            resumed expected |> ignore
+            let small, saved = Path.Combine(path, "small"), Path.Combine(path, "saved")
+            Directory.CreateDirectory small |> ignore
+            let folder = prepared (Path.Combine(path, "killed")) spec
+            let bytes = content expected.Path |> Map.toSeq |> Seq.sumBy (fun (_, bytes) -> bytes.Length)
+            // a disk that fills while the run writes its checkpoints; what it holds then is kept outside
+            let script =
+                $"mount -t tmpfs -o size={bytes * 6 / 10} none '{small}' && cp -r '{folder.Path}' '{small}/run' && shift && "
+                + $"\"$@\" '{small}/run'; code=$?; cp -r '{small}/run' '{saved}'; exit $code"
+
+            let code, error = ended (start [ "unshare"; "-rm"; "sh"; "-c"; script; "sh"; "-" ] [ "resume" ])
+            Assert.Equal((Storage "").ExitCode, code)
+            Assert.Equal(1, error.Trim().Split('\n').Length)
+            Assert.Contains("the disk is full", error)
+            let rescued = RunFolder.openExisting saved
+            Assert.NotEmpty(Checkpoint.list rescued)
+            Assert.True((resumed rescued).IsSome)
+            same expected rescued)
