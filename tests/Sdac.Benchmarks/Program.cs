@@ -16,10 +16,10 @@ const string Usage = """
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
     Without arguments: every kernel and whole updates at the published sizes, in turn with OpenBLAS's sgemm; what the
-    parts of an update take; two threads against one; cost against size; every environment, in turn with a bare loop
-    of mj_step in C.
+    parts of an update take; two threads against one; cost against size; checkpoints and a run's overhead; every
+    environment, in turn with a bare loop of mj_step in C.
       --only NAME    what starts so: layer, train, sampler, latency, critic, optimiser, normals, update, shares,
-                     scaling, linear, environments, peer
+                     scaling, linear, checkpoint, overhead, environments, peer
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -77,6 +77,7 @@ foreach (var one in KernelCases.All())
         harness.Measure(one);
 }
 
+var checkpoints = new CheckpointBenchmarks(Console.Out, file);
 var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
 (string Name, Action Run)[] groups =
 [
@@ -84,6 +85,8 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("shares", updates.Shares),
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),
+    ("checkpoint", checkpoints.Run),
+    ("overhead", checkpoints.Overhead),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
 ];
 foreach (var (name, run) in groups)

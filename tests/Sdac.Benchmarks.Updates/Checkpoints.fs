@@ -1,0 +1,102 @@
+namespace Sdac.Benchmarks
+
+open System
+open System.Diagnostics
+open System.IO
+open Sdac
+open Sdac.Experiments
+
+/// Stopping and resuming a run of HalfCheetah-v4 at the published settings whose replay memory is full.
+[<RequireQualifiedAccess>]
+module Checkpoints =
+    let private spec =
+        { Presets.find "paper" with CheckpointEvery = 10_000L }
+
+    /// The step with `count` more vector steps in its memory; their content does not matter, but their episodes end.
+    let private remember (count: int) (step: Step) : Step =
+        let random = Random 1
+        let numbers size = Array.init size (fun _ -> random.NextSingle() - 0.5f)
+        let n = step.Environment.Count
+        let mutable obs = numbers (n * step.Model.ObsDim)
+        let mutable replay = step.Replay
+
+        for i in 1..count do
+            let next = numbers obs.Length
+
+            replay <-
+                Replay.append
+                    { Obs = obs
+                      Action = numbers (n * step.Model.ActionDim)
+                      Reward = numbers n
+                      Terminated = Array.create n false
+                      Truncated = Array.create n (i % 1000 = 0)
+                      NextObs = next
+                      Current = next }
+                    replay
+
+            obs <- next
+
+        { step with Replay = replay }
+
+    let private time (work: unit -> 'a) =
+        let clock = Stopwatch.StartNew()
+        let result = work ()
+        clock.Elapsed.TotalSeconds, result
+
+    /// What is timed, and its seconds.
+    let measure () : (string * float) list =
+        let path = Directory.CreateTempSubdirectory("sdac-bench-").FullName
+
+        try
+            let folder = RunFolder.create path false
+            Files.writeText folder.Spec (Spec.print spec)
+            use log = new RunLog(folder, spec, Journal.empty)
+            let first = Pipeline.start spec.Experiment
+            let full = remember (spec.Experiment.Config.BufferCapacity / first.Environment.Count) first
+
+            let save parts (step: Step) =
+                time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
+
+            let whole, struct (_, parts) = save [] { full with Iteration = 190_000L }
+            // 10,000 iterations, each one step of 5 environments
+            let later = remember 10_000 full
+            let pause, _ = save parts { later with Iteration = 200_000L }
+            let resume, restored = time (fun () -> Checkpoint.restore folder spec first)
+            restored |> Option.iter (fun r -> TrainState.dispose r.Step.State)
+            Pipeline.dispose first
+
+            [ $"checkpoint with {later.Replay.Count:N0} transitions, 10,000 iterations after the last", pause
+              $"checkpoint that writes all {full.Replay.Count:N0} transitions", whole
+              $"reading it back, {later.Replay.Count:N0} transitions", resume ]
+        finally
+            Directory.Delete(path, true)
+
+    /// What a short run of the laptop preset spends on its log, its checkpoints and its progress, of each 10,000
+    /// iterations: what is timed, and its seconds.
+    let overhead () : (string * float) list =
+        let path = Directory.CreateTempSubdirectory("sdac-bench-").FullName
+        let laptop = Presets.find "laptop"
+        let iterations, denser = 2_000L, 40.0
+        let every = 10_000.0
+
+        let spec =
+            { laptop with
+                Experiment = Experiment.iterations iterations laptop.Experiment
+                EvaluateEvery = 0L
+                CheckpointEvery = int64 (every / denser) }
+
+        try
+            Runner.run spec Runner.sdac (Path.Combine(path, "run")) false Kernels.Workers.Threads false |> ignore
+            let lines = Metrics.read (RunFolder.openExisting (Path.Combine(path, "run"))).Timings
+            let number name line = Map.tryFind name line |> Option.bind Metrics.number |> Option.defaultValue 0.0
+            let total name = lines |> List.sumBy (number name)
+            let logged = number "iteration" (List.last lines)
+            let all = number "seconds" (List.last lines) - total "warmUp"
+            let per name = total name / logged * every
+
+            [ "iterations, without checkpoints", (all - total "checkpoint") / logged * every
+              "logging", per "logging"
+              "progress", per "progress"
+              "a checkpoint", per "checkpoint" / denser ]
+        finally
+            Directory.Delete(path, true)
