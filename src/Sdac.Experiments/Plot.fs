@@ -128,20 +128,25 @@ module Plot =
               "mark", layer.Mark
               "encoding", Fields([ "x", x; "color", colour ] @ layer.Channels) ]
 
-    /// A chart of layers that share their x axis, 720 x 400 pixels on white.
-    let chart (title: string) (subtitle: string) (x: Vega) (layers: Layer list) =
-        Fields
+    /// A picture on white: title, size in pixels, and what a specification says beside those.
+    let frame (title: string) (subtitle: string) (width: float) (height: float) (body: (string * Vega) list) =
+        Fields(
             [ "$schema", Text "https://vega.github.io/schema/vega-lite/v6.json"
               "background", Text "white"
               "padding", Number 16.0
-              "width", Number 720.0
-              "height", Number 400.0
-              "title", Fields [ "text", Text title; "subtitle", Text subtitle ]
-              "layer", Items(layers |> List.map (layerOf (colours layers) x))
-              "config", configuration ]
+              "width", Number width
+              "height", Number height
+              "title", Fields [ "text", Text title; "subtitle", Text subtitle ] ]
+            @ body
+            @ [ "config", configuration ]
+        )
+
+    /// A chart of layers that share their x axis, 720 x 400 pixels on white.
+    let chart (title: string) (subtitle: string) (x: Vega) (layers: Layer list) =
+        frame title subtitle 720.0 400.0 [ "layer", Items(layers |> List.map (layerOf (colours layers) x)) ]
 
     /// At most `limit` rows, evenly taken, the last one among them.
-    let private thin limit (rows: 'a[]) =
+    let thin limit (rows: 'a[]) =
         if rows.Length <= limit then
             rows
         else
@@ -224,9 +229,9 @@ module Plot =
         | "" -> upwards (Directory.GetParent(typeof<Layer>.Assembly.Location))
         | folder -> Some folder
 
-    let private start (folder: string) (specification: string) =
+    let private start (folder: string) (specifications: string list) =
         let info =
-            ProcessStartInfo("node", [ Path.Combine(folder, "render.mjs"); Path.GetFullPath specification ])
+            ProcessStartInfo("node", Path.Combine(folder, "render.mjs") :: List.map Path.GetFullPath specifications)
 
         info.RedirectStandardOutput <- true
         info.RedirectStandardError <- true
@@ -236,38 +241,72 @@ module Plot =
         with :? ComponentModel.Win32Exception ->
             None
 
-    /// Renders a specification file to SVG text; Error is one sentence with the mend.
-    let render (specification: string) : Result<string, string> =
+    /// The pictures that render.mjs writes, each ended by a zero.
+    let private pictures (output: string) = output.Split('\000', StringSplitOptions.RemoveEmptyEntries) |> List.ofArray
+
+    /// Renders specification files to SVG texts, in one process; Error is one sentence with the mend.
+    let renderAll (specifications: string list) : Result<string list, string> =
         match scripts () with
+        | _ when specifications.IsEmpty -> Ok []
         | None ->
             Error "render.mjs was not found: set SDAC_PLOTS to the folder src/Sdac.Experiments/plots of the repository"
         | Some folder when not (Directory.Exists(Path.Combine(folder, "node_modules"))) ->
             Error $"vega is not installed in {folder}: run `./build.sh setup`"
         | Some folder ->
-            match start folder specification with
+            match start folder specifications with
             | None -> Error "node was not found: install Node.js 18 or newer (`./build.sh setup`)"
             | Some renderer ->
                 use renderer = renderer
                 let complaints = renderer.StandardError.ReadToEndAsync()
-                let picture = renderer.StandardOutput.ReadToEnd()
+                let drawn = pictures (renderer.StandardOutput.ReadToEnd())
                 renderer.WaitForExit()
 
-                if renderer.ExitCode = 0 && picture.StartsWith("<svg", StringComparison.Ordinal) then
-                    Ok picture
+                if renderer.ExitCode = 0 && drawn.Length = specifications.Length then
+                    Ok drawn
                 else
                     let last =
                         complaints.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries)
                         |> Array.tryFind (fun line -> line.Contains "Error")
 
                     let text = Option.defaultValue "no message" last
-                    Error $"node could not render {specification} ({text.Trim()}): run `./build.sh setup`"
+                    let which = specifications[min drawn.Length (specifications.Length - 1)]
+                    Error $"node could not render {which} ({text.Trim()}): run `./build.sh setup`"
 
-    /// Writes a chart's specification and, where node and vega are there, its picture. Error says why there is no picture.
-    let save (specification: string) (picture: string) (chart: Vega) : Result<unit, string> =
+    /// Renders a specification file to SVG text; Error is one sentence with the mend.
+    let render (specification: string) : Result<string, string> = renderAll [ specification ] |> Result.map List.head
+
+    /// Writes a chart's specification.
+    let saveSpecification (path: string) (chart: Vega) =
         let text =
             match chart.Json with
             | null -> "{}"
             | json -> json.ToJsonString()
 
-        Files.writeText specification (text + "\n")
+        Files.writeText path (text + "\n")
+
+    /// Writes a chart's specification and, where node and vega are there, its picture. Error says why there is no picture.
+    let save (specification: string) (picture: string) (chart: Vega) : Result<unit, string> =
+        saveSpecification specification chart
         render specification |> Result.map (Files.writeText picture)
+
+    /// Opens a file with the desktop's viewer, where there is a desktop.
+    let private view (path: string) =
+        let desktop name = not (String.IsNullOrEmpty(Environment.GetEnvironmentVariable name))
+
+        if desktop "DISPLAY" || desktop "WAYLAND_DISPLAY" then
+            try
+                (Process.Start(ProcessStartInfo("xdg-open", [ path ])) |> Option.ofObj) |> Option.iter _.Dispose()
+            with :? ComponentModel.Win32Exception ->
+                ()
+
+    /// For a session: draws a chart to a new file in the temporary folder, opens it where there is a desktop, and says where
+    /// it lies.
+    let show (chart: Vega) : unit =
+        let folder = Directory.CreateTempSubdirectory("sdac-plot-").FullName
+        let specification, picture = Path.Combine(folder, "plot.vl.json"), Path.Combine(folder, "plot.svg")
+
+        match save specification picture chart with
+        | Ok() ->
+            printfn $"picture: {picture}"
+            view picture
+        | Error sentence -> printfn $"no picture, only its specification {specification}: {sentence}"

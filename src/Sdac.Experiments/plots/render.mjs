@@ -1,8 +1,10 @@
-// Renders a Vega-Lite specification to SVG: node render.mjs SPEC.json > PICTURE.svg
+// Renders Vega-Lite specifications to SVG, a zero behind each: node render.mjs SPEC.json...
 import { readFileSync } from 'node:fs';
 import * as vega from 'vega';
 import { compile } from 'vega-lite';
 
-const specification = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const view = new vega.View(vega.parse(compile(specification).spec), { renderer: 'none' });
-process.stdout.write(await view.toSVG());
+for (const file of process.argv.slice(2)) {
+  const specification = JSON.parse(readFileSync(file, 'utf8'));
+  const view = new vega.View(vega.parse(compile(specification).spec), { renderer: 'none' });
+  process.stdout.write(`${await view.toSVG()}\0`);
+}

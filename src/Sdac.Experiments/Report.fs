@@ -1,0 +1,288 @@
+namespace Sdac.Experiments
+
+open System
+open System.Globalization
+open System.IO
+open System.Text.RegularExpressions
+open Sdac
+
+/// One page about many runs, with its pictures and tables beside it.
+[<RequireQualifiedAccess>]
+module Report =
+    let private thousands (n: int) = n.ToString("N0", CultureInfo.InvariantCulture)
+
+    let private plural (n: int) (noun: string) = if n = 1 then $"1 {noun}" else $"{thousands n} {noun}s"
+
+    let private fileName (text: string) = Regex.Replace(text, @"[^A-Za-z0-9.=_-]+", "-").Trim('-')
+
+    let private hasInterquartile (groups: RunGroup list) = groups |> List.exists (fun g -> g.Runs.Length >= 4)
+
+    let private learning names (groups: RunGroup list) =
+        let task = groups.Head.Task
+        let file = fileName task
+
+        [ if groups |> List.exists (fun g -> g.Runs |> List.exists (fun r -> r.Evaluations.Length > 0)) then
+              Picture(
+                  $"learning-mean-{file}",
+                  $"Learning curves on {task}, mean over seeds",
+                  ReportPlots.learning "mean" Statistics.mean names groups
+              )
+
+              if hasInterquartile groups then
+                  Picture(
+                      $"learning-iqm-{file}",
+                      $"Learning curves on {task}, interquartile mean over seeds",
+                      ReportPlots.learning "interquartile mean" Statistics.iqm names groups
+                  )
+          else
+              Paragraph $"No run on {task} has been evaluated yet." ]
+
+    let private inside names (groups: RunGroup list) =
+        let task = groups.Head.Task
+        let file = fileName task
+        let series of' = groups |> List.map (fun g -> g.Name, Comparison.meanSeries of' g)
+
+        let drawn name alternative title subtitle y figures =
+            [ if figures |> List.exists (fun (_, points) -> Array.length points > 0) then
+                  Picture(
+                      $"{name}-{file}",
+                      alternative,
+                      ReportPlots.series title subtitle "Environment steps" y names figures
+                  ) ]
+
+        [ yield!
+              drawn "lambda" $"λ over time on {task}" $"{task}: temperature λ" "Mean over seeds" "λ" (series _.Lambda)
+          yield!
+              drawn
+                  "concentration"
+                  $"Concentration of the RSSM weights on {task}"
+                  $"{task}: largest RSSM weight of a state"
+                  "Over the mean weight, averaged over states and seeds; 1 where all draws weigh the same"
+                  "Largest weight over mean weight"
+                  (series _.Concentration)
+          for g in groups do
+              if not (ReportPlots.weightSpans g).IsEmpty then
+                  Picture(
+                      $"weights-{file}-{fileName g.Name}",
+                      $"Histogram of the RSSM weights of {g.Name} on {task} over time",
+                      ReportPlots.weights g
+                  ) ]
+
+    let private memory names (groups: RunGroup list) =
+        let task = groups.Head.Task
+
+        let memory (run: RunRecord) = run.Timings |> Option.map _.Memory |> Option.defaultValue [||]
+        let figures = groups |> List.map (fun g -> g.Name, Comparison.meanSeries memory g)
+
+        [ if figures |> List.exists (fun (_, points) -> points.Length > 0) then
+              Picture(
+                  $"memory-{fileName task}",
+                  $"Resident memory over updates on {task}",
+                  ReportPlots.series $"{task}: resident memory" "Mean over seeds" "Updates" "MiB" names figures
+              ) ]
+
+    let private comparisonParts names (groups: RunGroup list) =
+        let tasks, scores = Comparison.shared groups
+        let pairs = Comparison.improvements groups
+
+        [ Heading("profiles", "Performance profiles")
+          if tasks.IsEmpty then
+              Paragraph "No profile: there is no task on which every algorithm has a finished run."
+          else
+              Picture("profile", "Performance profiles", ReportPlots.profile (tasks.Length > 1) names tasks scores)
+          Heading("improvement", "Probability of improvement")
+          if pairs.IsEmpty then
+              Paragraph "No pair: this needs two algorithms with finished runs on the same task."
+          else
+              Picture("improvement", "Probabilities of improvement", ReportPlots.improvement pairs)
+              Tabular(ReportTables.improvement pairs) ]
+
+    let private costParts names (groups: RunGroup list) =
+        let many = (Comparison.tasks groups).Length > 1
+        let label (g: RunGroup) = if many then $"{g.Task}, {g.Name}" else g.Name
+
+        let figures =
+            [ for g in groups do
+                  for phase, ms in ReportTables.updatePhases g -> label g, phase, ms ]
+
+        [ Heading("costs", "Time and memory per update")
+          if figures.IsEmpty then
+              Paragraph "The runs hold no timings."
+          else
+              Picture("time", "Time per update by phase", ReportPlots.phases (List.map label groups) figures)
+
+          for task in Comparison.tasks groups do
+              yield! memory names (groups |> List.filter (fun g -> g.Task = task))
+
+          Tabular(ReportTables.costs groups) ]
+
+    let private parts (groups: RunGroup list) : ReportPart list =
+        let names = Comparison.names groups
+
+        let byTask part =
+            [ for task in Comparison.tasks groups do
+                  yield! part (groups |> List.filter (fun g -> g.Task = task)) ]
+
+        let finished (groups: RunGroup list) = groups |> List.exists (fun g -> not g.Finished.IsEmpty)
+
+        [ Heading("overview", "All tasks and algorithms")
+          Tabular(ReportTables.overview groups)
+          Heading("learning", "Learning curves")
+          if not (groups |> List.exists (fun g -> g.Runs.Length >= 4)) then
+              Paragraph "With fewer than four seeds the interquartile mean is the mean: only this one is drawn."
+          yield! byTask (learning names)
+          Heading("scores", "Final and best scores")
+          Paragraph
+              "A run's score is the mean return of an evaluation: of the last one (final), of the best one (best; chosen afterwards, hence optimistic). IQM: interquartile mean. Only finished runs count."
+          yield!
+              byTask (fun groups ->
+                  [ if finished groups then
+                        Picture(
+                            $"final-{fileName groups.Head.Task}",
+                            $"Final scores on {groups.Head.Task}",
+                            ReportPlots.finals names groups
+                        ) ])
+          Tabular(ReportTables.scores groups)
+          yield! comparisonParts names groups
+          yield! costParts names groups
+          Heading("inside", "Temperature and weights over time")
+          if not (groups |> List.exists (fun g -> g.Runs |> List.exists (fun r -> r.Weights.Length > 0))) then
+              Paragraph "These runs hold no histograms of their weights; the largest weight stands for them."
+          yield! byTask (inside names)
+          Heading("runs", "Runs")
+          Tabular(ReportTables.runs groups) ]
+
+    /// The best name of each task, as a sentence.
+    let private leaders (groups: RunGroup list) =
+        [ for task in Comparison.tasks groups do
+              let scored =
+                  groups
+                  |> List.filter (fun g -> g.Task = task && not g.Finished.IsEmpty)
+                  |> List.map (fun g -> g, Comparison.estimate Statistics.iqm g.FinalScores)
+
+              if not scored.IsEmpty then
+                  let g, e = scored |> List.maxBy (fun (_, e) -> e.Value)
+                  let among = if scored.Length > 1 then $", the highest of {scored.Length} algorithms" else ""
+
+                  let interval =
+                      if Double.IsFinite e.Low then
+                          ", 95 % interval in brackets"
+                      else
+                          ", one seed: no interval"
+
+                  let runs = plural g.Finished.Length "finished run"
+                  $"{task}: {g.Name} ends at {ReportTables.shown e} (interquartile mean of {runs}{interval}){among}." ]
+
+    let private summary (groups: RunGroup list) =
+        let runs = groups |> List.collect _.Runs
+        let unfinished = runs |> List.filter (fun run -> not run.Finished)
+        let episodes (count: RunRecord -> int) = runs |> List.sumBy count
+
+        let size =
+            [ plural runs.Length "run" + ":"
+              plural (Comparison.tasks groups).Length "task" + ","
+              plural (Comparison.names groups).Length "algorithm" + " (settings that differ count apart),"
+              plural (runs |> List.map _.Seed |> List.distinct).Length "seed" + ","
+              plural (episodes _.TrainingEpisodes) "training episode" + " and"
+              plural (episodes _.EvaluationEpisodes) "evaluation episode" + "." ]
+            |> String.concat " "
+
+        let open' =
+            [ if not unfinished.IsEmpty then
+                  plural unfinished.Length "run" + " unfinished: in the learning curves, not in the scores." ]
+
+        size :: leaders groups @ open'
+
+    /// The readable runs at or below the paths, and warnings about the others.
+    let private gather (paths: string list) =
+        let folders, warnings = RunRecord.find paths
+        let results = folders |> List.map RunRecord.read
+
+        let runs =
+            results
+            |> List.choose (function
+                | Ok run -> Some run
+                | Error _ -> None)
+
+        let refused =
+            results
+            |> List.choose (function
+                | Error sentence -> Some sentence
+                | Ok _ -> None)
+
+        runs, warnings @ refused
+
+    /// Where the page goes, and how the names of the files beside it begin: a name that ends in .html is the page's own, another
+    /// that of a folder for index.html.
+    let private target (out: string) =
+        if out.EndsWith(".html", StringComparison.OrdinalIgnoreCase) then
+            let folder = Path.GetDirectoryName(Path.GetFullPath out) |> Option.ofObj |> Option.defaultValue "/"
+            struct (folder, string (Path.GetFileName out), $"{Path.GetFileNameWithoutExtension out}.")
+        else
+            struct (Path.GetFullPath out, "index.html", "")
+
+    /// Writes the report of all runs at or below the paths; what was left out is said on standard error and on the page. The
+    /// page's path.
+    let write (paths: string list) (out: string) : string =
+        let runs, unread = gather paths
+
+        if runs.IsEmpty then
+            let given = String.concat ", " paths
+
+            let first =
+                unread |> List.tryHead |> Option.map (fun sentence -> $" ({sentence})") |> Option.defaultValue ""
+
+            Errors.fail (Storage $"there is no usable run in {given}{first}: give folders that train.fsx has made")
+
+        let groups, repeated = Comparison.group runs
+
+        let unfinished =
+            [ for g in groups do
+                  for run in g.Runs do
+                      if not run.Finished then
+                          $"{run.Folder} is unfinished ({run.Iterations} updates): it is shown in the learning curves, but not counted in the scores" ]
+
+        let warnings = unread @ repeated @ unfinished
+
+        for warning in warnings do
+            eprintfn $"warning: {warning}"
+
+        let struct (folder, name, prefix) = target out
+        Files.createFolder folder
+        let beside file = Path.Combine(folder, prefix + file)
+        let parts = parts groups
+
+        let pictures =
+            parts
+            |> List.choose (function
+                | Picture(name, _, chart) -> Some(name, chart)
+                | _ -> None)
+
+        for name, chart in pictures do
+            Plot.saveSpecification (beside $"{name}.vl.json") chart
+
+        let drawn, undrawn =
+            match Plot.renderAll [ for name, _ in pictures -> beside $"{name}.vl.json" ] with
+            | Ok svgs -> List.map2 (fun (name, _) svg -> name, svg) pictures svgs, []
+            | Error sentence ->
+                eprintfn $"warning: no pictures: {sentence}"
+                [], [ $"no pictures: {sentence}" ]
+
+        for name, svg in drawn do
+            Files.writeText (beside $"{name}.svg") svg
+
+        for part in parts do
+            match part with
+            | Tabular table ->
+                Files.writeText (beside $"{table.Name}.csv") (Table.csv table)
+                Files.writeText (beside $"{table.Name}.md") (Table.markdown table)
+            | _ -> ()
+
+        let title = "Report: " + String.concat ", " (Comparison.tasks groups)
+        let path = Path.Combine(folder, name)
+
+        Files.writeText
+            path
+            (ReportPage.html prefix title (summary groups) (warnings @ undrawn) (Map.ofList drawn) parts)
+
+        path

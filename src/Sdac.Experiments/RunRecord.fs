@@ -1,0 +1,309 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
+
+/// A distribution as a run noted it: Counts[i] lie in [Edges[i], Edges[i + 1]).
+type RecordedHistogram = { EnvSteps: int64; Edges: float[]; Counts: float[] }
+
+/// Wall-clock and memory figures of a run.
+type RecordedTimings =
+    {
+        /// Updates that the figures span
+        Updates: int64
+        /// Of the whole run so far
+        Seconds: float
+        /// Seconds by phase, in the order of their names
+        Phases: (string * float) list
+        /// Resident memory, MiB, by iteration
+        Memory: (int64 * float)[]
+    }
+
+/// What a run folder tells to a report: read leniently, so that folders of older and newer programs can be shown together.
+type RunRecord =
+    {
+        Folder: string
+        Task: string
+        Algorithm: string
+        Seed: int64
+        /// Every setting that decides results, by its path in spec.json, as JSON text; without task, seed and algorithm
+        Settings: Map<string, string>
+        Finished: bool
+        /// Updates done, as far as noted
+        Iterations: int64
+        EnvSteps: int64
+        /// Environment steps and mean return
+        Evaluations: (int64 * float)[]
+        EvaluationEpisodes: int
+        TrainingEpisodes: int
+        /// Environment steps and λ
+        Lambda: (int64 * float)[]
+        /// Environment steps and the largest weight over the mean weight
+        Concentration: (int64 * float)[]
+        /// Of the RSSM weights over their mean; empty where the run notes none
+        Weights: RecordedHistogram[]
+        Timings: RecordedTimings option
+        /// MiB, as far as known
+        PeakMemory: float
+    }
+
+    /// Mean return of the last evaluation; NaN before the first.
+    member run.Final = if run.Evaluations.Length = 0 then nan else snd (Array.last run.Evaluations)
+
+    /// Mean return of the best evaluation; NaN before the first.
+    member run.Best =
+        if run.Evaluations.Length = 0 then
+            nan
+        else
+            run.Evaluations |> Array.map snd |> Array.max
+
+/// Finding and reading run folders.
+[<RequireQualifiedAccess>]
+module RunRecord =
+    /// Settings that decide when a run looks at itself, not what it learns.
+    let private schedules =
+        set
+            [ "schema"
+              "evaluateEvery"
+              "evaluationEpisodes"
+              "checkpointEvery"
+              "checkpointsKept"
+              "logEvery" ]
+
+    let private at (folder: string) : RunFolder = { Path = folder }
+
+    let private isRun (folder: string) = File.Exists (at folder).Spec
+
+    /// A folder that began as a run, or holds nothing.
+    let private isRemains (folder: string) =
+        File.Exists (at folder).Metrics || Seq.isEmpty (Directory.EnumerateFileSystemEntries folder)
+
+    /// The run folders at or below `path`, and a warning for each folder among them that is none.
+    let rec private below (path: string) : (string list * string list) =
+        if isRun path then
+            [ path ], []
+        else
+            let children =
+                Files.guarded "read" path (fun () -> Directory.GetDirectories path |> Array.sort |> List.ofArray)
+
+            let found = children |> List.map below
+            let runs, warnings = List.collect fst found, List.collect snd found
+
+            let remains =
+                [ for child in children do
+                      if isRemains child && not (isRun child) then
+                          $"{child} is no run (spec.json is missing): it is left out" ]
+
+            runs, warnings @ remains
+
+    /// The run folders at or below the given paths, each once, and warnings. A path that is no folder is refused.
+    let find (paths: string list) : (string list * string list) =
+        let found =
+            [ for path in paths do
+                  if not (Directory.Exists path) then
+                      Errors.fail (Storage $"there is no folder {path}: give run folders, or folders that hold some")
+
+                  let full = Path.TrimEndingDirectorySeparator(Path.GetFullPath path)
+                  let runs, warnings = below full
+
+                  if runs.IsEmpty && warnings.IsEmpty then
+                      [], [ $"{path} holds no run folder (no spec.json at or below it)" ]
+                  else
+                      runs, warnings ]
+
+        List.collect fst found |> List.distinct, List.collect snd found |> List.distinct
+
+    // ---- spec.json
+
+    /// Every leaf of a tree with its path. A union's case with fields becomes a part of the path.
+    let rec private leaves (path: string) (node: JsonNode | null) : (string * string) list =
+        let join (name: string) = if path = "" then name else $"{path}.{name}"
+
+        match node with
+        | :? JsonObject as inner ->
+            [ for pair in inner do
+                  yield! leaves (join pair.Key) pair.Value ]
+        | null -> [ path, "null" ]
+        | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> [ path, value.GetValue<string>() ]
+        | other -> [ path, other.ToJsonString() ]
+
+    /// "sdac" as the field writes it; names with capitals of their own stay.
+    let private display (name: string) =
+        if name.Length <= 6 && name = name.ToLowerInvariant() then
+            name.ToUpperInvariant()
+        else
+            name
+
+    /// The name in an algorithm's field: a text, or the single case of a union.
+    let private algorithm (node: JsonNode | null) =
+        match node with
+        | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> display (value.GetValue<string>())
+        | :? JsonObject as union when union.Count = 1 -> display (Seq.head union).Key
+        | _ -> "SDAC"
+
+    let private damaged text = Errors.fail (Damaged text)
+
+    let private specification (folder: RunFolder) =
+        let root =
+            try
+                JsonNode.Parse(Files.readText folder.Spec)
+            with :? JsonException ->
+                damaged $"{folder.Spec} is not JSON"
+
+        let child (name: string) (node: JsonNode | null) : JsonNode | null =
+            match node with
+            | :? JsonObject as inner -> inner[name]
+            | _ -> null
+
+        let experiment = child "experiment" root
+
+        let text name =
+            match child name experiment with
+            | null -> damaged $"{folder.Spec} names no {name}"
+            | node -> node.ToString()
+
+        let seed =
+            match Int64.TryParse(text "seed") with
+            | true, seed -> seed
+            | _ -> damaged $"the seed in {folder.Spec} is no whole number"
+
+        let own = set [ "experiment.task"; "experiment.seed"; "experiment.algorithm" ]
+
+        let settings =
+            leaves "" root
+            |> List.filter (fun (path, _) -> not (own.Contains path || schedules.Contains path))
+            |> Map.ofList
+
+        struct (text "task", algorithm (child "algorithm" experiment), seed, settings)
+
+    // ---- metrics.jsonl
+
+    let private number name (line: Map<string, Figure>) = Map.tryFind name line |> Option.bind Metrics.number
+
+    let private label name (line: Map<string, Figure>) =
+        match Map.tryFind name line with
+        | Some(Label text) -> text
+        | _ -> ""
+
+    let private values name (line: Map<string, Figure>) =
+        match Map.tryFind name line with
+        | Some(Values values) -> Array.ofList values
+        | _ -> [||]
+
+    /// A figure against environment steps, where a line has both.
+    let private series name (lines: Map<string, Figure> list) =
+        lines
+        |> List.choose (fun line ->
+            Option.map2 (fun at value -> int64 at, value) (number "envSteps" line) (number name line))
+        |> Array.ofList
+
+    let private histogram (line: Map<string, Figure>) =
+        let edges, counts = values "edges" line, values "counts" line
+
+        match number "envSteps" line with
+        | Some steps when counts.Length > 0 && edges.Length = counts.Length + 1 ->
+            Some { EnvSteps = int64 steps; Edges = edges; Counts = counts }
+        | _ -> None
+
+    // ---- timings.jsonl and summary.json
+
+    /// Fields of a line of timings that are no phase.
+    let private notPhases = set [ "iteration"; "seconds"; "envStepsPerSecond"; "memoryMiB" ]
+
+    let private timings (folder: RunFolder) =
+        if not (File.Exists folder.Timings) then
+            None
+        else
+            match Metrics.read folder.Timings with
+            | [] -> None
+            | lines ->
+                let phases =
+                    lines
+                    |> List.collect Map.toList
+                    |> List.filter (fun (name, _) -> not (notPhases.Contains name))
+                    |> List.groupBy fst
+                    |> List.map (fun (name, figures) ->
+                        name, figures |> List.sumBy (snd >> Metrics.number >> Option.defaultValue 0.0))
+                    |> List.sortBy fst
+
+                let last name = lines |> List.choose (number name) |> List.tryLast |> Option.defaultValue nan
+
+                let memory =
+                    lines
+                    |> List.choose (fun line ->
+                        Option.map2 (fun at size -> int64 at, size) (number "iteration" line) (number "memoryMiB" line))
+
+                Some
+                    { Updates = int64 (last "iteration")
+                      Seconds = last "seconds"
+                      Phases = phases
+                      Memory = Array.ofList memory }
+
+    /// A finished run's peak of memory; None where there is no readable summary.
+    let private summary (folder: RunFolder) =
+        if File.Exists folder.Summary then
+            try
+                use document = JsonDocument.Parse(Files.readText folder.Summary)
+
+                match document.RootElement.TryGetProperty "peakMemoryMiB" with
+                | true, peak -> Some(Number.tryRead peak |> Option.defaultValue nan)
+                | _ -> Some nan
+            with
+            | :? JsonException
+            | :? InvalidOperationException -> None
+        else
+            None
+
+    let private readWhole (path: string) : RunRecord =
+        let folder: RunFolder = { Path = path }
+        let struct (task, algorithm, seed, settings) = specification folder
+
+        if not (File.Exists folder.Metrics) then
+            damaged $"{path} holds no metrics yet"
+
+        let lines = Metrics.read folder.Metrics
+
+        if lines.IsEmpty then
+            damaged $"{path} holds no metrics yet"
+
+        let ofKind kind = lines |> List.filter (fun line -> label "kind" line = kind)
+        let updates, evaluations = ofKind "update", ofKind "evaluation"
+        let greatest name = lines |> List.choose (number name) |> List.fold max 0.0 |> int64
+        let timings = timings folder
+        let peak = summary folder
+
+        { Folder = path
+          Task = task
+          Algorithm = algorithm
+          Seed = seed
+          Settings = settings
+          Finished = peak.IsSome
+          Iterations = greatest "iteration"
+          EnvSteps = greatest "envSteps"
+          Evaluations = series "mean" evaluations |> Array.filter (snd >> Double.IsFinite)
+          EvaluationEpisodes = evaluations |> List.sumBy (fun line -> (values "returns" line).Length)
+          TrainingEpisodes = (ofKind "episode").Length
+          Lambda = series "lambda" updates
+          Concentration = series "weightConcentration" updates
+          Weights =
+            ofKind "histogram"
+            |> List.filter (fun line -> label "name" line = "weight")
+            |> List.choose histogram
+            |> Array.ofList
+          Timings = timings
+          PeakMemory =
+            match peak, timings with
+            | Some peak, _ when Double.IsFinite peak -> peak
+            | _, Some t when t.Memory.Length > 0 -> t.Memory |> Array.map snd |> Array.max
+            | _ -> nan }
+
+    /// What a run folder holds, or a sentence that says why it cannot be used.
+    let read (path: string) : Result<RunRecord, string> =
+        try
+            Ok(readWhole path)
+        with
+        | :? UserError as error -> Error $"{error.Failure.Sentence}; the run is left out"
+        | :? InvalidOperationException
+        | :? FormatException -> Error $"{path} is not written as a run of this program is; the run is left out"
