@@ -310,8 +310,8 @@ module Replay =
             let struct (chunk, _) = r.Closed[part]
             struct (chunk, i - r.Starts[part])
 
-    let private copyRow width from (source: float32[]) into (target: Tensor) =
-        (row width from source).CopyTo((Tensors.span target).Slice(into * width, width))
+    let private copyRow width from (source: float32[]) into (target: Span<float32>) =
+        (row width from source).CopyTo(target.Slice(into * width, width))
 
     /// The transitions with the given indices, 0 the oldest.
     let gather (compute: Compute) (indices: int[]) (r: Replay) : Batch =
@@ -321,21 +321,29 @@ module Replay =
         let action, reward, terminated =
             Tensors.empty [ n; r.ActionDim ], Tensors.empty [ n ], Tensors.empty [ n ]
 
+        // A span costs a call into libtorch: one for each tensor, not for each row.
+        let obsRows = Tensors.span obs
+        let nextRows = Tensors.span next
+        let actionRows = Tensors.span action
+        let rewards = Tensors.span reward
+        let ends = Tensors.span terminated
+
         for b in 0 .. n - 1 do
             if indices[b] < 0 || indices[b] >= r.Count then
                 invalidArg (nameof indices) $"transition {indices[b]} was asked for; the memory holds {r.Count}"
 
             let struct (chunk, i) = locate r indices[b]
-            copyRow r.ObsDim i chunk.Obs b obs
-            copyRow r.ActionDim i chunk.Action b action
-            copyRow 1 i chunk.Reward b reward
-            (Tensors.span terminated)[b] <- if chunk.Terminated[i] then 1.0f else 0.0f
+            copyRow r.ObsDim i chunk.Obs b obsRows
+            copyRow r.ActionDim i chunk.Action b actionRows
+            copyRow 1 i chunk.Reward b rewards
+            ends[b] <- if chunk.Terminated[i] then 1.0f else 0.0f
 
             if chunk.Final[i] >= 0 then
-                copyRow r.ObsDim chunk.Final[i] chunk.Finals b next
+                copyRow r.ObsDim chunk.Final[i] chunk.Finals b nextRows
             else
-                copyRow r.ObsDim (i + r.Environments) chunk.Obs b next
+                copyRow r.ObsDim (i + r.Environments) chunk.Obs b nextRows
 
+        Tensors.keepAlive [ obs; next; action; reward; terminated ]
         let place = Tensors.place compute
 
         { Obs = place obs

@@ -9,8 +9,7 @@ open Sdac.Experiments
 /// Stopping and resuming a run of HalfCheetah-v4 at the published settings whose replay memory is full.
 [<RequireQualifiedAccess>]
 module Checkpoints =
-    let private spec =
-        { Presets.find "paper" with CheckpointEvery = 10_000L }
+    let private spec = { Presets.find "paper" with CheckpointEvery = 10_000L }
 
     /// The step with `count` more vector steps in its memory; their content does not matter, but their episodes end.
     let private remember (count: int) (step: Step) : Step =
@@ -54,8 +53,7 @@ module Checkpoints =
             let first = Pipeline.start spec.Experiment
             let full = remember (spec.Experiment.Config.BufferCapacity / first.Environment.Count) first
 
-            let save parts (step: Step) =
-                time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
+            let save parts (step: Step) = time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
 
             let whole, struct (_, parts) = save [] { full with Iteration = 190_000L }
             // 10,000 iterations, each one step of 5 environments
@@ -86,7 +84,9 @@ module Checkpoints =
                 CheckpointEvery = int64 (every / denser) }
 
         try
-            Runner.run spec Runner.sdac (Path.Combine(path, "run")) false Kernels.Workers.Threads false |> ignore
+            Runner.run spec Runner.sdac (Path.Combine(path, "run")) false Kernels.Workers.Threads false
+            |> ignore
+
             let lines = Metrics.read (RunFolder.openExisting (Path.Combine(path, "run"))).Timings
             let number name line = Map.tryFind name line |> Option.bind Metrics.number |> Option.defaultValue 0.0
             let total name = lines |> List.sumBy (number name)

@@ -19,7 +19,7 @@ const string Usage = """
     parts of an update take; two threads against one; cost against size; checkpoints and a run's overhead; every
     environment, in turn with a bare loop of mj_step in C.
       --only NAME    what starts so: layer, train, sampler, latency, critic, optimiser, normals, update, shares,
-                     scaling, linear, checkpoint, overhead, environments, peer
+                     scaling, linear, loop, checkpoint, overhead, environments, peer
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -85,6 +85,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("shares", updates.Shares),
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),
+    ("loop", updates.LoopShares),
     ("checkpoint", checkpoints.Run),
     ("overhead", checkpoints.Overhead),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),

@@ -131,6 +131,23 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
         table.WriteLine(saved.IsOk ? $"picture: {Folder}/linear.svg" : $"no picture: {saved.ErrorValue}");
     }
 
+    /// <summary>What a training loop spends beside physics and updates.</summary>
+    public void LoopShares()
+    {
+        var loop = Loop.measure(seconds);
+        table.WriteLine();
+        table.WriteLine($"{"an iteration of the laptop preset, without logging",-62} {"ms",9}");
+        table.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"  {"the whole",-60} {loop.Iteration,9:F3}\n  {"physics",-60} {loop.Physics,9:F3}\n"
+            + $"  {"choosing actions",-60} {loop.Acting,9:F3}\n  {"the update",-60} {loop.Update,9:F3}\n"
+            + $"  {"everything else, of the whole",-60} {loop.Rest,9:P1}"));
+        json?.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{{\"bench\":\"loop\",\"config\":\"laptop\",\"median_ms\":{loop.Iteration:G5},\"physics_ms\":{loop.Physics:G5},"
+            + $"\"acting_ms\":{loop.Acting:G5},\"update_ms\":{loop.Update:G5},\"rest\":{loop.Rest:G4}}}"));
+    }
+
     // The product that fills an update, by sgemm.
     private static Peer Product() => KernelCases.Sgemm((8192, 256, 256));
 
