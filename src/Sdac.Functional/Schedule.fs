@@ -10,6 +10,9 @@ type BetaSchedule =
     | Cosine
     /// The discretised variance-preserving SDE (Song et al. 2021): 1 - exp(-βmin/T - (βmax-βmin)(2t+1)/(2T²)).
     | VariancePreserving of BetaMin: float * BetaMax: float
+    /// The noise-to-signal ratio √(1/ᾱ_t - 1) grows geometrically from `First` to `Last` (Karras et al. 2022 show why
+    /// equal ratios suit targets with detail on many scales).
+    | Geometric of First: float * Last: float
 
 /// Everything that the forward and reverse processes need, one entry per timestep. Computed in double: in float32
 /// 1 - ᾱ_0 = 8e-5 would lose its fourth digit.
@@ -55,6 +58,15 @@ module Schedule =
         | VariancePreserving(betaMin, betaMax) ->
             Array.init timesteps (fun t ->
                 1.0 - exp (-betaMin / T - (betaMax - betaMin) * float (2 * t + 1) / (2.0 * T * T)))
+        | Geometric(first, last) ->
+            let alphaBar t =
+                if t < 0 then
+                    1.0
+                else
+                    let ratio = first * Math.Pow(last / first, float t / max 1.0 (T - 1.0))
+                    1.0 / (1.0 + ratio * ratio)
+
+            Array.init timesteps (fun t -> 1.0 - alphaBar t / alphaBar (t - 1))
 
     /// The schedule's coefficients for T timesteps. Raises ArgumentException when T < 1 or a β leaves (0, 1).
     let create (schedule: BetaSchedule) (timesteps: int) : Schedule =

@@ -1,0 +1,33 @@
+namespace Sdac
+
+open Sdac.Kernels
+
+/// Functions of one point applied to every row of a tensor, on all threads: for densities that are cheaper as plain
+/// arithmetic than as a chain of tensor operations.
+[<RequireQualifiedAccess>]
+module Rows =
+    [<Literal>]
+    let private Block = 1024
+
+    let private blocks rows (body: int -> unit) =
+        Workers.For(
+            (rows + Block - 1) / Block,
+            fun block ->
+                for row in block * Block .. min rows ((block + 1) * Block) - 1 do
+                    body row
+        )
+
+    /// One number per row. `f values start` reads its point at values[start ..]. x: [N, D] -> [N].
+    let map (f: float32[] -> int -> float) (x: Tensor) : Tensor =
+        let rows, dim = Tensors.size 0 x, Tensors.size 1 x
+        let values, result = Tensors.toArray x, Array.zeroCreate<float32> rows
+        blocks rows (fun row -> result[row] <- float32 (f values (row * dim)))
+        Tensors.ofArray Compute.cpu [ rows ] result
+
+    /// One vector per row. `f values start result` reads at values[start ..] and writes at result[start ..].
+    /// x: [N, D] -> [N, D].
+    let mapVector (f: float32[] -> int -> float32[] -> unit) (x: Tensor) : Tensor =
+        let rows, dim = Tensors.size 0 x, Tensors.size 1 x
+        let values, result = Tensors.toArray x, Array.zeroCreate<float32>(rows * dim)
+        blocks rows (fun row -> f values (row * dim) result)
+        Tensors.ofArray Compute.cpu [ rows; dim ] result

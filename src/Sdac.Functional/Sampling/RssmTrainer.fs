@@ -1,0 +1,330 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// How a noise network learns a target.
+type Learning =
+    /// RSSM: from the energy alone.
+    | FromEnergy
+    /// Denoising score matching on exact samples: the reference that needs them.
+    | FromSamples
+
+/// Every setting of training a diffusion sampler for a target.
+type SamplerConfig =
+    {
+        Learning: Learning
+        /// T, diffusion timesteps
+        Timesteps: int
+        Schedule: BetaSchedule
+        Hidden: int list
+        TimeDim: int
+        TimeHidden: int
+        /// Updates of the network
+        Updates: int
+        /// States a_t per update
+        Batch: int
+        /// K, draws from q̃_{0|t} per state
+        Draws: int
+        Weights: RssmWeights
+        /// Removes the leading bias of self-normalised weights; K must then be even
+        Jackknife: bool
+        ReverseNoise: ReverseNoise
+        /// p̃_t
+        States: NoisyStates
+        /// The density sampled is exp(ln p / Temperature)
+        Temperature: float
+        /// Falls linearly to a hundredth of itself over the second half of training
+        LearningRate: float
+        /// Rate of the moving average of the parameters, which is what samples
+        Averaging: float
+    }
+
+[<RequireQualifiedAccess>]
+module SamplerConfig =
+    /// Settings that suit the two-dimensional targets.
+    let standard =
+        { Learning = FromEnergy
+          Timesteps = 128
+          Schedule = Geometric(0.01, 20.0)
+          Hidden = [ 128; 128; 128 ]
+          TimeDim = 8
+          TimeHidden = 64
+          Updates = 4000
+          Batch = 128
+          Draws = 256
+          Weights = SelfNormalised
+          Jackknife = true
+          ReverseNoise = TruncatedNormal
+          States = OwnSamples 250
+          Temperature = 1.0
+          LearningRate = 5e-3
+          Averaging = 0.005 }
+
+    /// What is impossible in these settings, one sentence each.
+    let problems (c: SamplerConfig) : string list =
+        let atLeast name least value =
+            [ if value < least then
+                  $"{name} is {value}; it must be at least {least}" ]
+
+        let positive name value =
+            [ if not (value > 0.0 && Double.IsFinite value) then
+                  $"{name} is {value}; it must be a positive number" ]
+
+        [ atLeast "Timesteps (T)" 1 c.Timesteps
+          atLeast "Updates" 1 c.Updates
+          atLeast "Batch" 1 c.Batch
+          atLeast "Draws (K)" 1 c.Draws
+          [ if c.Learning = FromEnergy && c.Weights = SelfNormalised && c.Draws = 1 then
+                "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
+          [ if c.Jackknife && c.Weights = SelfNormalised && c.Draws % 2 <> 0 then
+                $"Draws (K) is {c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
+          positive "Temperature" c.Temperature
+          positive "LearningRate" c.LearningRate
+          positive "Averaging" c.Averaging
+          Option.toList (NoisyStates.problem c.States) ]
+        |> List.concat
+
+/// A trainer between two updates. Immutable; `RssmTrainer.dispose` frees it.
+[<NoComparison; NoEquality>]
+type SamplerState =
+    {
+        Policy: Params
+        /// Moving average of the policy
+        Average: Params
+        Adam: AdamState
+        /// The model's own samples, where p̃_t is made of them
+        Own: Tensor
+        /// The largest energy seen: raw weights are exp(energy - this), a constant factor that keeps them finite
+        TopEnergy: float
+        Updates: int
+        /// Of the last update
+        Loss: float
+    }
+
+/// A target, settings and the network they call for.
+[<NoComparison; NoEquality>]
+type SamplerModel =
+    { Compute: Compute; Config: SamplerConfig; Target: Target; Schedule: Schedule; Noise: NoiseNetwork }
+
+/// RSSM as a general trainer of samplers: the same draws, weights, gradient, network and optimiser as SDAC, with an
+/// energy in the place of Q/λ. The networks see one constant observation, 1, for every point: they take at least one.
+[<RequireQualifiedAccess>]
+module RssmTrainer =
+    // How many of its own samples the model keeps for p̃_t.
+    [<Literal>]
+    let private OwnCount = 4096
+
+    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
+
+    /// Checks the settings. Raises ArgumentException with all that is impossible in them.
+    let create (compute: Compute) (config: SamplerConfig) (target: Target) : SamplerModel =
+        match SamplerConfig.problems config with
+        | [] -> ()
+        | found -> invalidArg (nameof config) ("impossible settings: " + String.concat "; " found)
+
+        { Compute = compute
+          Config = config
+          Target = target
+          Schedule = Schedule.create config.Schedule config.Timesteps
+          Noise = NoiseNetwork.create 1 target.Dim config.TimeDim config.TimeHidden config.Hidden }
+
+    let private kept (s: SamplerState) = [ s.Policy.Flat; s.Average.Flat; s.Adam.M; s.Adam.V; s.Own ]
+
+    /// Frees a state's tensors.
+    let dispose (s: SamplerState) =
+        for t in kept s do
+            t.Dispose()
+
+    /// Every row's observation: the constant 1, [rows, 1].
+    let private obs (model: SamplerModel) rows = torch.ones (int64 rows, 1L, torch.float32, model.Compute.Device)
+
+    /// n samples [n, D] in box coordinates by ancestral (DDPM) sampling from x_T ~ N(0, I).
+    let sampleBox (model: SamplerModel) (policy: Params) (n: int) (key: Key) : Tensor =
+        if n < 1 then
+            invalidArg (nameof n) $"{n} samples were asked for; at least 1 is needed"
+
+        Tensors.scoped List.singleton (fun () ->
+            Diffusion.sample model.Compute model.Schedule model.Noise policy 1.0 n (Drawn key) (obs model 1)
+            |> Tensors.view [ n; model.Target.Dim ])
+
+    /// n samples [n, D] in box coordinates by the probability-flow ODE, integrated by the deterministic steps
+    /// x_{t-1} = √ᾱ_{t-1}·x̂_0 + √(1-ᾱ_{t-1})·ε_θ (Song, Meng & Ermon 2021, eq. 12 with σ = 0).
+    let flowBox (model: SamplerModel) (policy: Params) (n: int) (key: Key) : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let s = model.Schedule
+            let obs = obs model n
+            let mutable x = Key.normal model.Compute [ n; model.Target.Dim ] key
+
+            for t in s.Timesteps - 1 .. -1 .. 0 do
+                x <-
+                    Tensors.scoped List.singleton (fun () ->
+                        let times = Array.create n t
+                        let noise = NoiseNetwork.forward model.Compute model.Noise policy obs x times
+
+                        let clean =
+                            (Diffusion.clean model.Compute s times x noise)
+                                .clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+
+                        let previous = s.AlphaBarsPrevious[t]
+
+                        clean
+                            .mul(Scalars.ofFloat (sqrt previous))
+                            .add(noise.mul (Scalars.ofFloat (sqrt (1.0 - previous)))))
+
+            x)
+
+    let private toTarget (model: SamplerModel) (y: Tensor) = y.mul (Scalars.ofFloat model.Target.HalfWidth)
+
+    /// n samples [n, D] of the target by ancestral sampling with the averaged network.
+    let sample (model: SamplerModel) (state: SamplerState) (n: int) (key: Key) =
+        Tensors.scoped List.singleton (fun () -> toTarget model (sampleBox model state.Average n key))
+
+    /// n samples [n, D] of the target by the probability flow with the averaged network.
+    let flow (model: SamplerModel) (state: SamplerState) (n: int) (key: Key) =
+        Tensors.scoped List.singleton (fun () -> toTarget model (flowBox model state.Average n key))
+
+    /// The state before the first update.
+    let init (model: SamplerModel) (key: Key) : SamplerState =
+        Tensors.owning kept (fun () ->
+            let struct (networkKey, ownKey) = Key.split key
+            let policy = NoiseNetwork.init model.Compute model.Noise networkKey
+
+            let own =
+                match model.Config.States with
+                | OwnSamples _ -> sampleBox model policy OwnCount ownKey
+                | _ -> Tensors.zeros model.Compute [ 1; model.Target.Dim ]
+
+            { Policy = policy
+              Average = Params.copy policy
+              Adam = Adam.init policy
+              Own = own
+              TopEnergy = Double.NegativeInfinity
+              Updates = 0
+              Loss = nan })
+
+    /// Energies [B, K] of clean draws [B, K, D] at timesteps t [B]. Raises ArgumentException on a wrong shape, and on an
+    /// energy that is not finite with its value and timestep.
+    let energies (model: SamplerModel) (t: int[]) (draws: Tensor) : Tensor =
+        let batch, k, dim = Tensors.size 0 draws, Tensors.size 1 draws, Tensors.size 2 draws
+        let flat = draws |> Tensors.reshape [ batch * k; dim ]
+        let energy = Target.boxEnergy model.Config.Temperature model.Target flat
+        Tensors.check $"energy of target '{model.Target.Name}'" [ batch * k ] energy
+        let total = Tensors.scalar (energy.sum ())
+
+        // The sum is finite unless an entry is not, or it overflows: only then look closer.
+        if not (Double.IsFinite total) then
+            let values = Tensors.toArray energy
+
+            match values |> Array.tryFindIndex (Single.IsFinite >> not) with
+            | Some i ->
+                let point = (Tensors.toArray (toTarget model flat))[i * dim .. i * dim + dim - 1] |> List.ofArray
+
+                invalidArg
+                    (nameof draws)
+                    $"the energy of target '{model.Target.Name}' is {values[i]} at {point}, timestep {t[i / k]}; it must be finite everywhere in its box of half-width {model.Target.HalfWidth}"
+            | None -> ()
+
+        Tensors.view [ batch; k ] energy
+
+    /// The noises ε_k [B, K, D] that explain a_t, and their weights [B, K]: what the network is regressed on.
+    /// `top` is the energy that raw weights are measured from. Returned with the largest energy seen.
+    let regression (model: SamplerModel) (top: float) (t: int[]) (noisy: Tensor) (key: Key) =
+        let c, compute, schedule = model.Config, model.Compute, model.Schedule
+        let shape = [ t.Length; c.Draws; model.Target.Dim ]
+
+        let struct (noise, logShare) =
+            match c.ReverseNoise with
+            | TruncatedNormal -> Rssm.truncatedNoise compute schedule t noisy (Key.uniform compute shape key)
+            | Clipped
+            | Unbounded -> struct (Key.normal compute shape key, Tensors.zeros compute [ t.Length; 1 ])
+
+        let energy =
+            (energies model t (Rssm.cleanDraws c.ReverseNoise compute schedule t noisy noise)).add logShare
+
+        let top = max top (Tensors.scalar (energy.max ()))
+
+        let weights =
+            match c.Weights with
+            | SelfNormalised when c.Jackknife -> Rssm.jackknifeWeights energy
+            | SelfNormalised -> Rssm.weights SelfNormalised energy
+            | Raw -> Rssm.weights Raw (energy.sub (Scalars.ofFloat top))
+
+        struct (noise, weights, top)
+
+    let private batchOf (model: SamplerModel) (state: SamplerState) (t: int[]) (key: Key) =
+        let c, compute, schedule = model.Config, model.Compute, model.Schedule
+        let struct (first, second) = Key.split key
+
+        match c.Learning with
+        | FromEnergy ->
+            let noisy = NoisyStates.draw compute schedule state.Own model.Target.Dim c.States t first
+            let struct (noise, weights, top) = regression model state.TopEnergy t noisy second
+            struct (noisy, noise, weights, top)
+        | FromSamples ->
+            let noise = Key.normal compute [ c.Batch; model.Target.Dim ] second
+            let clean = Target.boxSample c.Batch first model.Target
+            let noisy = Diffusion.noised compute schedule t clean noise
+            struct (noisy, noise.unsqueeze 1L, torch.ones (int64 c.Batch, 1L, torch.float32, compute.Device), nan)
+
+    let private rate (c: SamplerConfig) =
+        let half = int64 (c.Updates / 2)
+        LinearDecay(c.LearningRate, c.LearningRate / 100.0, half, max 1L (int64 c.Updates - half))
+
+    /// One update. The key belongs to the whole training: the update's own is derived from it.
+    let step (model: SamplerModel) (key: Key) (state: SamplerState) : SamplerState =
+        Tensors.owning kept (fun () ->
+            let c, compute = model.Config, model.Compute
+            let keys = Key.splitMany 3 (Key.foldIn (int64 state.Updates) key)
+            let t = Key.integers c.Timesteps c.Batch keys[0]
+            let struct (noisy, noise, weights, top) = batchOf model state t keys[1]
+            use vjp = NoiseNetwork.vjp compute model.Noise state.Policy (obs model c.Batch) noisy t
+            let loss = Tensors.scalar (Rssm.loss vjp.Output noise weights)
+
+            if not (Double.IsFinite loss) then
+                invalidArg
+                    (nameof state)
+                    $"the loss for target '{model.Target.Name}' became {loss} at update {state.Updates + 1}: take a smaller learning rate"
+
+            let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output noise weights)
+            let learningRate = LearningRate.at (int64 state.Updates) (rate c)
+            let struct (policy, moments) = Adam.step compute adam learningRate gradient state.Policy state.Adam
+            // Early on, the average forgets the untrained start as fast as a plain mean would.
+            let tau = max c.Averaging (min 1.0 (10.0 / float (state.Updates + 10)))
+            let average = Polyak.step compute tau state.Average policy
+
+            let own =
+                match c.States with
+                | OwnSamples refresh when (state.Updates + 1) % refresh = 0 -> sampleBox model average OwnCount keys[2]
+                | _ -> state.Own.clone ()
+
+            { Policy = policy
+              Average = average
+              Adam = moments
+              Own = own
+              TopEnergy = top
+              Updates = state.Updates + 1
+              Loss = loss })
+
+    /// Trains to the end. `observe` is shown every state and must not keep its tensors.
+    let train (model: SamplerModel) (key: Key) (observe: SamplerState -> unit) : SamplerState =
+        let struct (initKey, stepKey) = Key.split key
+        let mutable state = init model initKey
+
+        while state.Updates < model.Config.Updates do
+            let next = step model stepKey state
+            dispose state
+            state <- next
+            observe state
+
+        state
+
+    /// The score that the averaged network has learned, s = -ε_θ/√(1-ᾱ_t), at points [N, D] in box coordinates.
+    let score (model: SamplerModel) (state: SamplerState) (t: int) (y: Tensor) : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let rows = Tensors.size 0 y
+
+            let noise =
+                NoiseNetwork.forward model.Compute model.Noise state.Average (obs model rows) y (Array.create rows t)
+
+            noise.mul (Scalars.ofFloat (-1.0 / model.Schedule.SqrtOneMinusAlphaBars[t])))

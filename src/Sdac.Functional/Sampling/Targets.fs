@@ -1,0 +1,305 @@
+namespace Sdac
+
+open System
+
+/// A part of a mixture: a normal distribution with independent coordinates.
+type Component = { Weight: float; Mean: float[]; Deviation: float[] }
+
+/// Mixtures of normal distributions: everything about them is known in closed form, under noise too.
+[<RequireQualifiedAccess>]
+module Mixture =
+    /// The components as flat arrays, for arithmetic without indirection.
+    type private Flat =
+        {
+            Count: int
+            Dim: int
+            /// ln(weight) - ln of the normal's normaliser
+            Constants: float[]
+            Means: float[]
+            Precisions: float[]
+        }
+
+    let private flat (parts: Component[]) =
+        { Count = parts.Length
+          Dim = parts[0].Mean.Length
+          Constants =
+            parts
+            |> Array.map (fun part ->
+                log part.Weight - (part.Deviation |> Array.sumBy (fun d -> log d + 0.5 * log (2.0 * Math.PI))))
+          Means = parts |> Array.collect _.Mean
+          Precisions = parts |> Array.collect (fun part -> part.Deviation |> Array.map (fun d -> 1.0 / (d * d))) }
+
+    // Components this far below the largest change no digit of a float32.
+    [<Literal>]
+    let private Negligible = 30.0
+
+    /// ln of the i-th component's weighted density at values[start ..].
+    let inline private logWeighted (f: Flat) i (values: float32[]) start =
+        let mutable sum = 0.0
+
+        for j in 0 .. f.Dim - 1 do
+            let at = i * f.Dim + j
+            let z = float values[start + j] - f.Means[at]
+            sum <- sum + z * z * f.Precisions[at]
+
+        f.Constants[i] - 0.5 * sum
+
+    /// ln Σ w_i N(x; μ_i, σ_i²), normalised: [N, D] -> [N].
+    let logDensity (parts: Component[]) : Tensor -> Tensor =
+        let f = flat parts
+
+        // One pass: the sum is rescaled when a larger term comes.
+        Rows.map (fun values start ->
+            let mutable top = logWeighted f 0 values start
+            let mutable sum = 1.0
+
+            for i in 1 .. f.Count - 1 do
+                let term = logWeighted f i values start
+
+                if term > top then
+                    sum <- 1.0 + sum * exp (top - term)
+                    top <- term
+                elif term > top - Negligible then
+                    sum <- sum + exp (term - top)
+
+            top + log sum)
+
+    /// ∇ ln Σ w_i N(x; μ_i, σ_i²): [N, D] -> [N, D].
+    let score (parts: Component[]) : Tensor -> Tensor =
+        let f = flat parts
+
+        Rows.mapVector (fun values start result ->
+            let mutable top = Double.NegativeInfinity
+
+            for i in 0 .. f.Count - 1 do
+                top <- max top (logWeighted f i values start)
+
+            let mutable sum = 0.0
+            let gradient = Array.zeroCreate<float> f.Dim
+
+            for i in 0 .. f.Count - 1 do
+                let below = logWeighted f i values start - top
+
+                if below > -Negligible then
+                    let weight = exp below
+                    sum <- sum + weight
+
+                    for j in 0 .. f.Dim - 1 do
+                        let at = i * f.Dim + j
+
+                        gradient[j] <-
+                            gradient[j] - weight * (float values[start + j] - f.Means[at]) * f.Precisions[at]
+
+            for j in 0 .. f.Dim - 1 do
+                result[start + j] <- float32 (gradient[j] / sum))
+
+    /// Independent samples [n, D].
+    let sample (parts: Component[]) (n: int) (key: Key) : Tensor =
+        let dim = parts[0].Mean.Length
+        let struct (choiceKey, noiseKey) = Key.split key
+        let u = Key.uniform Compute.cpu [ n ] choiceKey |> Tensors.toArray
+        let z = Key.normal Compute.cpu [ n; dim ] noiseKey |> Tensors.toArray
+        let total = parts |> Array.sumBy _.Weight
+        let sums = parts |> Array.map (fun p -> p.Weight / total) |> Array.scan (+) 0.0 |> Array.tail
+
+        let choose (u: float) =
+            match sums |> Array.tryFindIndex (fun s -> u < s) with
+            | Some i -> i
+            | None -> parts.Length - 1
+
+        for row in 0 .. n - 1 do
+            let part = parts[choose (float u[row])]
+
+            for j in 0 .. dim - 1 do
+                let i = row * dim + j
+                z[i] <- float32 (part.Mean[j] + part.Deviation[j] * float z[i])
+
+        Tensors.ofArray Compute.cpu [ n; dim ] z
+
+    /// The mixture of x/halfWidth under forward noise √ᾱ·x + √(1-ᾱ)·z.
+    let noised (halfWidth: float) (alphaBar: float) (parts: Component[]) : Component[] =
+        let scale = sqrt alphaBar / halfWidth
+
+        parts
+        |> Array.map (fun part ->
+            { part with
+                Mean = part.Mean |> Array.map (fun m -> scale * m)
+                Deviation = part.Deviation |> Array.map (fun d -> sqrt (scale * scale * d * d + 1.0 - alphaBar)) })
+
+    /// The mixture as a target. Weights are normalised. Raises ArgumentException on an empty mixture, weights or
+    /// deviations that are not positive, or unequal dimensions.
+    let target (name: string) (halfWidth: float) (parts: Component list) : Target =
+        match parts with
+        | [] -> invalidArg (nameof parts) $"mixture '{name}' has no components; it needs at least one"
+        | first :: _ ->
+            for i, part in List.indexed parts do
+                if part.Mean.Length <> first.Mean.Length || part.Deviation.Length <> first.Mean.Length then
+                    invalidArg (nameof parts) $"component {i} of mixture '{name}' differs in dimension from the first"
+
+                if not (part.Weight > 0.0 && Array.forall (fun d -> d > 0.0) part.Deviation) then
+                    invalidArg
+                        (nameof parts)
+                        $"component {i} of mixture '{name}' has weight {part.Weight} and deviations {List.ofArray part.Deviation}; all must be positive"
+
+        let total = parts |> List.sumBy _.Weight
+        let parts = [| for part in parts -> { part with Weight = part.Weight / total } |]
+
+        { Target.create name parts[0].Mean.Length halfWidth (logDensity parts) with
+            Gradient = score parts
+            LogNormaliser = Some 0.0
+            Sample = Some(sample parts)
+            NoisedScore = Some(fun alphaBar -> score (noised halfWidth alphaBar parts))
+            Modes =
+                [ for part in parts ->
+                      { Centre = part.Mean; Weight = part.Weight; Radius = 3.0 * Array.max part.Deviation } ] }
+
+/// The targets of the literature on sampling, by name.
+[<RequireQualifiedAccess>]
+module Targets =
+    let private round weight x y deviation =
+        { Weight = weight; Mean = [| x; y |]; Deviation = [| deviation; deviation |] }
+
+    /// One normal distribution, off centre and wider in one direction.
+    let gaussian =
+        Mixture.target "gaussian" 6.0 [ { Weight = 1.0; Mean = [| 1.0; -0.5 |]; Deviation = [| 1.2; 0.6 |] } ]
+
+    /// Modes at (3, 3) and (-3, -3) with weights 0.8 and 0.2 and unit covariance.
+    let pair = Mixture.target "pair" 7.0 [ round 0.8 3.0 3.0 1.0; round 0.2 -3.0 -3.0 1.0 ]
+
+    /// Eight modes on a circle with weights 8 : 7 : ... : 1.
+    let eight =
+        Mixture.target
+            "eight"
+            6.0
+            [ for i in 0..7 ->
+                  let angle = float i * Math.PI / 4.0
+                  round (float (8 - i)) (4.0 * cos angle) (4.0 * sin angle) 0.4 ]
+
+    /// 40 equally heavy modes with centres uniform on [-40, 40]², deviation ln(1 + e).
+    let forty =
+        let u = Key.uniform Compute.cpu [ 40; 2 ] (Key.ofSeed 0L) |> Tensors.toArray
+        let at i = 80.0 * float u[i] - 40.0
+        Mixture.target "forty" 50.0 [ for i in 0..39 -> round 1.0 (at (2 * i)) (at (2 * i + 1)) (log (1.0 + Math.E)) ]
+
+    /// Exact samples by rejection from the uniform distribution on the box; `top` bounds the log-density.
+    let private rejection (dim: int) halfWidth (top: float) (logDensity: Tensor -> Tensor) (n: int) (key: Key) =
+        let kept = Array.zeroCreate<float32>(n * dim)
+        let mutable count = 0
+        let mutable round = 0L
+
+        while count < n do
+            let keys = Key.splitMany 2 (Key.foldIn round key)
+            let tries = max 1024 (4 * n)
+
+            let x =
+                (Key.uniform Compute.cpu [ tries; dim ] keys[0])
+                    .mul(Scalars.ofFloat (2.0 * halfWidth))
+                    .sub(Scalars.ofFloat halfWidth)
+
+            let points, heights = Tensors.toArray x, Tensors.toArray (logDensity x)
+            let u = Key.uniform Compute.cpu [ tries ] keys[1] |> Tensors.toArray
+
+            for i in 0 .. tries - 1 do
+                if count < n && float u[i] < exp (float heights[i] - top) then
+                    Array.blit points (i * dim) kept (count * dim) dim
+                    count <- count + 1
+
+            round <- round + 1L
+
+        Tensors.ofArray Compute.cpu [ n; dim ] kept
+
+    /// ∇ of a two-dimensional log-density given as a function that returns value, ∂/∂x and ∂/∂y.
+    let private planar name halfWidth top modes (f: float -> float -> struct (float * float * float)) =
+        let logDensity =
+            Rows.map (fun v i ->
+                let struct (value, _, _) = f (float v[i]) (float v[i + 1])
+                value)
+
+        { Target.create name 2 halfWidth logDensity with
+            Gradient =
+                Rows.mapVector (fun v i result ->
+                    let struct (_, dx, dy) = f (float v[i]) (float v[i + 1])
+                    result[i] <- float32 dx
+                    result[i + 1] <- float32 dy)
+            Sample = Some(rejection 2 halfWidth top logDensity)
+            Modes = modes }
+
+    /// Two moons: a ring of radius 2 cut into a left and a right half,
+    /// ln p = -½((|x| - 2)/0.2)² + ln(exp(-½((x₁ - 2)/0.3)²) + exp(-½((x₁ + 2)/0.3)²)).
+    let moons =
+        let f (x: float) (y: float) =
+            let r = max 1e-9 (sqrt (x * x + y * y))
+            let radial = (r - 2.0) / 0.04
+            let right, left = -0.5 * ((x - 2.0) / 0.3) ** 2.0, -0.5 * ((x + 2.0) / 0.3) ** 2.0
+            let top = max left right
+            let log2 = top + log (exp (left - top) + exp (right - top))
+            let share = exp (right - log2)
+            let pull = -(share * (x - 2.0) + (1.0 - share) * (x + 2.0)) / 0.09
+            struct (-0.5 * (r - 2.0) * radial + log2, -radial * x / r + pull, -radial * y / r)
+
+        let half sign = { Centre = [| sign * 2.0; 0.0 |]; Weight = 0.5; Radius = 2.0 }
+        planar "moons" 4.0 1e-6 [ half 1.0; half -1.0 ] f
+
+    /// Three rings of radii 1, 3 and 5 with deviation 0.25: ln p = ln Σ exp(-½((|x| - r_i)/0.25)²).
+    let rings =
+        let radii = [| 1.0; 3.0; 5.0 |]
+
+        let f (x: float) (y: float) =
+            let r = max 1e-9 (sqrt (x * x + y * y))
+            let logs = radii |> Array.map (fun radius -> -0.5 * ((r - radius) / 0.25) ** 2.0)
+            let top = Array.max logs
+            let mutable sum, slope = 0.0, 0.0
+
+            for i in 0..2 do
+                let weight = exp (logs[i] - top)
+                sum <- sum + weight
+                slope <- slope - weight * (r - radii[i]) / 0.0625
+
+            struct (top + log sum, slope / sum * x / r, slope / sum * y / r)
+
+        planar "rings" 6.5 1e-6 [] f
+
+    /// A 4 x 4 board on [-4, 4]² of which every other square is filled, with edges softened by a normal of deviation 0.1.
+    let checkerboard =
+        let soft = 0.1
+        let normal z = exp (-0.5 * z * z) / sqrt (2.0 * Math.PI)
+
+        // Share of the smoothed square [low, low + 2] at x, and its derivative.
+        let share low x =
+            let a, b = (x - low) / soft, (x - low - 2.0) / soft
+            // The nearer edge decides; far away the difference of two Φ keeps its digits on the negative side.
+            let value =
+                if x < low + 1.0 then
+                    NormalInterval.phi a - NormalInterval.phi b
+                else
+                    NormalInterval.phi -b - NormalInterval.phi -a
+
+            struct (value, (normal a - normal b) / soft)
+
+        let filled =
+            [| for i in 0..3 do
+                   for j in 0..3 do
+                       if (i + j) % 2 = 0 then
+                           struct (-4.0 + 2.0 * float i, -4.0 + 2.0 * float j) |]
+
+        // Keeps the logarithm finite far from every square.
+        let floor = 1e-12
+
+        let f x y =
+            let mutable value, dx, dy = floor, 0.0, 0.0
+
+            for struct (left, bottom) in filled do
+                let struct (px, gx) = share left x
+                let struct (py, gy) = share bottom y
+                value <- value + px * py
+                dx <- dx + gx * py
+                dy <- dy + px * gy
+
+            struct (log value, dx / value, dy / value)
+
+        let square (struct (left, bottom)) = { Centre = [| left + 1.0; bottom + 1.0 |]; Weight = 0.125; Radius = 1.3 }
+
+        planar "checkerboard" 5.0 1e-3 [ for s in filled -> square s ] f
+
+    /// All named targets.
+    let all = [ gaussian; pair; eight; forty; moons; rings; checkerboard ]

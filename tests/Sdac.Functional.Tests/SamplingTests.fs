@@ -1,0 +1,441 @@
+module Sdac.Tests.SamplingTests
+
+open System
+open Xunit
+open FsCheck.FSharp
+open Sdac
+open TorchSharp
+open Sdac.Tests.Properties
+open Sdac.Tests.Figures
+
+let private cpu = Compute.cpu
+let private key seed = Key.ofSeed (int64 seed)
+let private scale (c: float) (t: Tensor) = t.mul (Scalars.ofFloat c)
+let private seeds = sizes 0 1_000_000
+
+let private failsWith (words: string list) (action: unit -> unit) =
+    let error = Assert.ThrowsAny<ArgumentException>(action)
+
+    for word in words do
+        Assert.Contains(word, error.Message)
+
+/// A random two-dimensional mixture inside the box of half-width 1.
+let private mixtures =
+    Gen.zip (sizes 1 4) seeds
+    |> Gen.map (fun (n, seed) ->
+        let u = values (Key.uniform cpu [ n; 5 ] (key seed))
+
+        [ for i in 0 .. n - 1 ->
+              let v j = u[5 * i + j]
+
+              { Weight = 0.1 + v 0
+                Mean = [| v 1 - 0.5; v 2 - 0.5 |]
+                Deviation = [| 0.1 + 0.2 * v 3; 0.1 + 0.2 * v 4 |] } ])
+
+[<Fact>]
+let ``the distribution function and its inverse agree with each other and with known values`` () =
+    closeTo 1e-12 "Φ" [| 0.5; 0.15865525393145707 |] [| NormalInterval.phi 0.0; NormalInterval.phi -1.0 |]
+    Assert.Equal(7.61985302416052e-24, NormalInterval.phi -10.0, 1e-31)
+
+    forAll 200 (between -8.0 5.0) (fun x ->
+        Assert.Equal(x, NormalInterval.inversePhi (NormalInterval.phi x), 1e-7 * (1.0 + exp (0.5 * max 0.0 x ** 2.0))))
+
+[<Fact>]
+let ``quantiles of a restricted normal lie inside it and rise, however far out it is`` () =
+    forAll 300 (Gen.zip (between -300.0 300.0) (between 1e-3 50.0)) (fun (low, width) ->
+        let interval = NormalInterval.create low (low + width)
+        let x = [ for i in 0..20 -> NormalInterval.quantile (float i / 21.0) interval ]
+        Assert.All(x, fun x -> Assert.InRange(x, low, low + width))
+        Assert.True(List.pairwise x |> List.forall (fun (a, b) -> a <= b), $"{low}, {width}: {x}")
+        Assert.True(Double.IsFinite(NormalInterval.logShare interval) && NormalInterval.logShare interval <= 1e-12))
+
+[<Fact>]
+let ``the mean of a restricted normal is what calculus says`` () =
+    let density z = exp (-0.5 * z * z) / sqrt (2.0 * Math.PI)
+
+    forAll 60 (Gen.zip (between -6.0 6.0) (between 0.1 5.0)) (fun (low, width) ->
+        let high = low + width
+        let interval = NormalInterval.create low high
+        let n = 20_000
+
+        let mean =
+            Seq.init n (fun i -> NormalInterval.quantile ((float i + 0.5) / float n) interval) |> Seq.average
+
+        let share = exp (NormalInterval.logShare interval)
+        Assert.Equal((density low - density high) / share, mean, 2e-3))
+
+[<Fact>]
+let ``gradients of all targets are those of their log-densities`` () =
+    for target in Targets.all do
+        use _ = torch.NewDisposeScope()
+        let x = Target.boxSample 40 (key 1) target |> scale target.HalfWidth
+        let gradient = values (target.Gradient x)
+        let h = 2e-3
+
+        for j in 0..1 do
+            let shift sign =
+                values (
+                    target.LogDensity(
+                        x.add (
+                            Tensors.ofArray
+                                cpu
+                                [ 1; 2 ]
+                                [| for i in 0..1 -> if i = j then float32 (sign * h) else 0.0f |]
+                        )
+                    )
+                )
+
+            let up, down = shift 1.0, shift -1.0
+
+            for i in 0..39 do
+                let numeric = (up[i] - down[i]) / (2.0 * h)
+
+                Assert.True(
+                    abs (numeric - gradient[2 * i + j]) < 0.02 * (2.0 + abs numeric),
+                    $"{target.Name}: {numeric}, {gradient[2 * i + j]}"
+                )
+
+[<Fact>]
+let ``exact samples of all targets stay in the box and fall into modes by their weights`` () =
+    for target in Targets.all do
+        use _ = torch.NewDisposeScope()
+        let n = 20_000
+        let y = values (Target.boxSample n (key 2) target)
+        let outside = y |> Seq.filter (fun v -> abs v > 1.0) |> Seq.length
+        Assert.True(outside < n / 1000, $"{target.Name}: {outside} coordinates outside")
+
+        for mode in target.Modes do
+            let inside =
+                Seq.init n (fun i ->
+                    let d j = y[2 * i + j] * target.HalfWidth - mode.Centre[j]
+                    if sqrt (d 0 * d 0 + d 1 * d 1) < mode.Radius then 1.0 else 0.0)
+                |> Seq.average
+
+            // Three deviations hold 98.9 % of a round normal; neighbours of the 40 modes may overlap.
+            Assert.True(inside > 0.85 * mode.Weight, $"{target.Name}: {inside} in a mode of weight {mode.Weight}")
+
+[<Fact>]
+let ``the score of a noised mixture is that of the mean over its clean points`` () =
+    forAll 20 (Gen.zip mixtures (between 0.05 0.95)) (fun (parts, alphaBar) ->
+        use _ = torch.NewDisposeScope()
+        let target = Mixture.target "mixture" 1.0 parts
+        let at = values ((Key.normal cpu [ 3; 2 ] (key 5)) |> scale 0.7)
+
+        let score =
+            values (target.NoisedScore.Value alphaBar (Tensors.ofArray cpu [ 3; 2 ] (Array.map float32 at)))
+        // ∇ ln p_t(y) = E[-(y - √ᾱ·x)/(1-ᾱ) | y], on a grid of clean points.
+        let side = 161
+
+        let grid =
+            [| for i in 0 .. side * side - 1 do
+                   float32 (i / side) / 40.0f - 2.0f
+                   float32 (i % side) / 40.0f - 2.0f |]
+
+        let density = values (target.LogDensity(Tensors.ofArray cpu [ side * side; 2 ] grid))
+
+        for row in 0..2 do
+            let y j = at[2 * row + j]
+            let away i j = y j - sqrt alphaBar * float grid[2 * i + j]
+
+            let weights =
+                Array.init (side * side) (fun i ->
+                    exp (density[i] - (away i 0 ** 2.0 + away i 1 ** 2.0) / (2.0 * (1.0 - alphaBar))))
+
+            let total = Array.sum weights
+
+            for j in 0..1 do
+                let mean = Seq.sum (Seq.mapi (fun i w -> w * -(away i j) / (1.0 - alphaBar)) weights) / total
+                Assert.True(abs (mean - score[2 * row + j]) < 1e-2 * (1.0 + abs mean), $"{mean} {score[2 * row + j]}"))
+
+[<Fact>]
+let ``the reverse sampling distribution and the forward kernel have the same gradient in a_t`` () =
+    forAll 60 (Gen.zip (Gen.zip schedules (sizes 1 30)) seeds) (fun ((kind, T), seed) ->
+        use _ = torch.NewDisposeScope()
+        let s = Schedule.create kind T
+        let keys = Key.splitMany 3 (key seed)
+        let t = Key.integers T 1 keys[0] |> Array.head
+        let clean = Key.uniform cpu [ 4; 3 ] keys[1]
+        let noisy = Diffusion.noised cpu s (Array.create 4 t) clean (Key.normal cpu [ 4; 3 ] keys[2])
+        let logNormal (x: Tensor) (mean: Tensor) variance = (x.sub(mean).square()) |> scale (-0.5 / variance)
+
+        let gradient (f: Tensor -> Tensor) =
+            let at = noisy.detach().requires_grad_()
+            values (torch.autograd.grad([| (f at).sum() |], [| at |]).[0])
+
+        let a = s.AlphaBars[t]
+        let reverse = gradient (fun at -> logNormal clean (at |> scale (1.0 / sqrt a)) ((1.0 - a) / a))
+        let forward = gradient (fun at -> logNormal at (clean |> scale (sqrt a)) (1.0 - a))
+        closeTo (2e-4 / sqrt (1.0 - a)) "gradient" forward reverse)
+
+[<Fact>]
+let ``forward noising of reverse draws returns a_t in the mean`` () =
+    forAll 10 (Gen.zip (sizes 0 19) seeds) (fun (t, seed) ->
+        use _ = torch.NewDisposeScope()
+        let s = Schedule.create (VariancePreserving(0.1, 10.0)) 20
+        let keys = Key.splitMany 3 (key seed)
+        let n = 40_000
+        let noisy = Key.normal cpu [ 1; 2 ] keys[0]
+        let draws = Rssm.cleanDraws Unbounded cpu s [| t |] noisy (Key.normal cpu [ 1; n; 2 ] keys[1])
+
+        let again =
+            Diffusion.noised
+                cpu
+                s
+                (Array.create n t)
+                (draws |> Tensors.view [ n; 2 ])
+                (Key.normal cpu [ n; 2 ] keys[2])
+
+        let error = 4.5 * sqrt (2.0 * (1.0 - s.AlphaBars[t]) / float n)
+        let mean = values (again.mean [| 0L |])
+        Assert.All(Array.zip mean (values noisy), fun (got, want) -> Assert.InRange(got, want - error, want + error)))
+
+[<Fact>]
+let ``posterior coefficients reproduce the marginals`` () =
+    let kinds =
+        Gen.oneof [ schedules; Gen.map2 (fun a b -> Geometric(a, b)) (between 1e-3 0.1) (between 1.0 50.0) ]
+
+    forAll 100 (Gen.zip kinds (sizes 1 60)) (fun (kind, T) ->
+        let s = Schedule.create kind T
+
+        for t in 0 .. T - 1 do
+            let before, now = s.AlphaBarsPrevious[t], s.AlphaBars[t]
+            let mean = s.PosteriorMeanCoef1[t] + s.PosteriorMeanCoef2[t] * sqrt now
+            Assert.Equal(sqrt before, mean, 1e-9)
+            let variance = s.PosteriorMeanCoef2[t] ** 2.0 * (1.0 - now) + s.PosteriorVariance[t]
+            Assert.Equal(1.0 - before, variance, 1e-9))
+
+[<Fact>]
+let ``ancestral sampling with the exact score has the mean and covariance of a Gaussian`` () =
+    use _ = torch.NewDisposeScope()
+
+    let target =
+        Mixture.target "normal" 1.0 [ { Weight = 1.0; Mean = [| 0.2; -0.1 |]; Deviation = [| 0.2; 0.1 |] } ]
+
+    let s = Schedule.create (Geometric(0.005, 20.0)) 400
+    let n = 20_000
+    let keys = Key.splitMany 2 (key 3)
+    let predict t (x: Tensor) = target.NoisedScore.Value s.AlphaBars[t] x |> scale -s.SqrtOneMinusAlphaBars[t]
+    let step i = Key.normal cpu [ n; 2 ] (Key.foldIn (int64 i) keys[0])
+    let x = Diffusion.reverse s predict step (Key.normal cpu [ n; 2 ] keys[1])
+    let mean = x.mean [| 0L |]
+    closeTo 0.006 "mean" [| 0.2; -0.1 |] (values mean)
+    let centred = x.sub mean
+    let covariance = values (centred.t().mm(centred) |> scale (1.0 / float n))
+    // 400 steps leave the variance about 3 % low.
+    closeTo 0.002 "covariance" [| 0.04; 0.0; 0.0; 0.01 |] covariance
+    Assert.InRange(covariance[0] / 0.04, 0.93, 1.04)
+    Assert.InRange(covariance[3] / 0.01, 0.93, 1.04)
+
+[<Fact>]
+let ``truncated draws lie inside the box and their shares are those of the normal distribution`` () =
+    forAll 40 (Gen.zip (Gen.zip schedules (sizes 1 30)) seeds) (fun ((kind, T), seed) ->
+        use _ = torch.NewDisposeScope()
+        let s = Schedule.create kind T
+        let keys = Key.splitMany 3 (key seed)
+        let t = Key.integers T 5 keys[0]
+        let noisy = Key.normal cpu [ 5; 2 ] keys[1]
+        let struct (noise, logShare) = Rssm.truncatedNoise cpu s t noisy (Key.uniform cpu [ 5; 7; 2 ] keys[2])
+        let draws = values (Rssm.cleanDraws Unbounded cpu s t noisy noise)
+        // float32 rounds a large noise by as much as the slack
+        let slack = 1e-5 * (2.0 + (t |> Array.map (fun t -> s.SqrtRecipAlphaBars[t]) |> Array.max) * 4.0)
+        Assert.All(draws, fun x -> Assert.InRange(x, -1.0 - slack, 1.0 + slack))
+        Assert.All(values logShare, fun x -> Assert.True(x <= 1e-6)))
+
+/// One dimension: a mixture of two, for which the last integral is done on a grid.
+let private line =
+    Mixture.target
+        "line"
+        1.0
+        [ { Weight = 0.7; Mean = [| 0.4 |]; Deviation = [| 0.15 |] }
+          { Weight = 0.3; Mean = [| -0.5 |]; Deviation = [| 0.1 |] } ]
+
+[<Fact>]
+let ``the Monte-Carlo gradient is unbiased for the weighted score-matching gradient whatever the sampling distribution``
+    ()
+    =
+    let s = Schedule.create (Geometric(0.01, 20.0)) 32
+    let normal deviation x = exp (-0.5 * (x / deviation) ** 2.0) / (deviation * sqrt (2.0 * Math.PI))
+
+    // ε_θ(a) = a + 0.3: the gradient with respect to slope and offset is E[2·(ε_θ·Σw - Σw·ε)·(a, 1)].
+    let kinds =
+        [ GaussianStates 0.8, (fun _ x -> normal 0.8 x)
+          CauchyStates 0.5, (fun _ x -> 1.0 / (Math.PI * 0.5 * (1.0 + (x / 0.5) ** 2.0)))
+          UniformStates 3.0, (fun _ x -> if abs x < 3.0 then 1.0 / 6.0 else 0.0)
+          NoisedUniform 1.0,
+          (fun t x ->
+              let keep, spread = s.SqrtAlphaBars[t], s.SqrtOneMinusAlphaBars[t]
+              (NormalInterval.phi ((x + keep) / spread) - NormalInterval.phi ((x - keep) / spread)) / (2.0 * keep)) ]
+
+    for states, density in kinds do
+        for t in [ 14; 18; 22 ] do
+            use _ = torch.NewDisposeScope()
+            let n, k = 100_000, 2
+
+            let config =
+                { SamplerConfig.standard with
+                    Schedule = Geometric(0.01, 20.0)
+                    Timesteps = 32
+                    Weights = Raw
+                    Draws = k
+                    States = states }
+
+            let model = RssmTrainer.create cpu config line
+            let struct (first, second) = Key.split (key t)
+            let times = Array.create n t
+            let noisy = NoisyStates.draw cpu s (Tensors.zeros cpu [ 1; 1 ]) 1 states times first
+            // Raw weights relative to energy 5, above the top of this density.
+            let struct (noise, weights, top) = RssmTrainer.regression model 5.0 times noisy second
+            Assert.Equal(5.0, top)
+            let prediction = noisy.add (Scalars.ofFloat 0.3)
+            let g = values (Rssm.gradient prediction noise weights |> scale (float (n * k) / float k))
+            let a = values noisy
+
+            // Closed form: Σw → K^-1-mean weight is √(1/ᾱ)·p_t(a)·e^-5, and Σwε/Σw → -√(1-ᾱ)·∇ ln p_t(a).
+            let alphaBar = s.AlphaBars[t]
+
+            let parts =
+                Mixture.noised
+                    1.0
+                    alphaBar
+                    [| { Weight = 0.7; Mean = [| 0.4 |]; Deviation = [| 0.15 |] }
+                       { Weight = 0.3; Mean = [| -0.5 |]; Deviation = [| 0.1 |] } |]
+
+            let points = Array.init 24_001 (fun i -> float32 (i - 12_000) * 1e-3f)
+            let grid = Tensors.ofArray cpu [ points.Length; 1 ] points
+            let logP, score = values (Mixture.logDensity parts grid), values (Mixture.score parts grid)
+
+            for name, feature in [ "slope", id; "offset", (fun _ -> 1.0) ] do
+                let want =
+                    Seq.init points.Length (fun i ->
+                        let x = float points[i]
+                        let epsilon = -(sqrt (1.0 - alphaBar)) * score[i]
+
+                        density t x
+                        * exp (logP[i] - 5.0)
+                        * sqrt alphaBar
+                        * 2.0
+                        * (x + 0.3 - epsilon)
+                        * feature x
+                        * 1e-3)
+                    |> Seq.sum
+
+                let samples = Array.map2 (fun g a -> g * feature a) g a
+                let mean = Array.average samples
+                let error = sqrt ((samples |> Array.averageBy (fun v -> (v - mean) ** 2.0)) / float n)
+
+                Assert.True(
+                    abs (mean - want) < 4.0 * error + 1e-9,
+                    $"{states}, t {t}, {name}: {mean} ± {error}, not {want}"
+                )
+
+/// Squared deviation of the regression target Σ w·ε over states that are all the same.
+let private targetVariance config t k =
+    use _ = torch.NewDisposeScope()
+    let n = 2000
+    let model = RssmTrainer.create cpu { config with Draws = k } Targets.pair
+    let noisy = Tensors.ofArray cpu [ 1; 2 ] [| 0.3f; 0.2f |] |> Tensors.expand [ n; 2 ]
+    let struct (noise, weights, _) = RssmTrainer.regression model 0.0 (Array.create n t) noisy (key 11)
+    let target = noise.mul(weights.unsqueeze 2L).sum(1L)
+    let target = if config.Weights = Raw then target |> scale (1.0 / float k) else target
+    let mean = target.mean ([| 0L |], true)
+    Tensors.scalar (target.sub(mean).square().mean()), values mean
+
+[<Fact>]
+let ``the variance of the estimated score falls as one over the number of draws`` () =
+    for weights, jackknife, least in [ Raw, false, 16; SelfNormalised, false, 256; SelfNormalised, true, 256 ] do
+        let config = { SamplerConfig.standard with Weights = weights; Jackknife = jackknife }
+
+        for t in [ 60; 80 ] do
+            let few, _ = targetVariance config t least
+            let many, _ = targetVariance config t (4 * least)
+            Assert.InRange(few / many, 3.3, 4.8)
+
+[<Fact>]
+let ``the jackknife removes most of the bias of self-normalised weights`` () =
+    let mean jackknife k = targetVariance { SamplerConfig.standard with Jackknife = jackknife } 80 k |> snd
+
+    let exact = mean false 4096
+    let distance (a: float[]) = Array.fold2 (fun sum x y -> sum + (x - y) ** 2.0) 0.0 a exact |> sqrt
+    let plain, corrected = distance (mean false 16), distance (mean true 16)
+    Assert.True(corrected < 0.6 * plain, $"{corrected} with the jackknife, {plain} without")
+
+/// Largest relative L2 error of the learned score under p_t over all timesteps with ᾱ_t in [0.01, 0.99].
+let private worstScoreError (target: Target) (model: SamplerModel) (state: SamplerState) =
+    [ for t in 0 .. model.Schedule.Timesteps - 1 do
+          let alphaBar = model.Schedule.AlphaBars[t]
+
+          if alphaBar >= 0.01 && alphaBar <= 0.99 then
+              use _ = torch.NewDisposeScope()
+              let keys = Key.splitMany 2 (key t)
+              let clean = Target.boxSample 2000 keys[0] target
+
+              let y =
+                  Diffusion.noised cpu model.Schedule (Array.create 2000 t) clean (Key.normal cpu [ 2000; 2 ] keys[1])
+
+              let want = target.NoisedScore.Value alphaBar y
+              Tensors.norm ((RssmTrainer.score model state t y).sub want) / Tensors.norm want, t ]
+    |> List.max
+
+[<Fact>]
+let ``the score trained from the energy alone is the closed form's within 5 percent at every timestep`` () =
+    for target, updates in [ Targets.gaussian, 4000; Targets.pair, 4000 ] do
+        let config = { SamplerConfig.standard with Updates = updates }
+        let model = RssmTrainer.create cpu config target
+        let state = RssmTrainer.train model (key 1) ignore
+        let error, t = worstScoreError target model state
+        RssmTrainer.dispose state
+        Assert.True(error < 0.05, $"{target.Name}: relative error {error} at timestep {t}")
+
+[<Fact>]
+let ``the same key trains the same sampler and leaves no tensor behind`` () =
+    let config = { SamplerConfig.standard with Updates = 20; Batch = 32; Hidden = [ 16 ] }
+    let before = liveTensors ()
+
+    let train states =
+        let model = RssmTrainer.create cpu { config with States = states } Targets.rings
+        let state = RssmTrainer.train model (key 4) ignore
+        let flat = values state.Average.Flat
+        RssmTrainer.dispose state
+        flat
+
+    for states in [ NoisedUniform 1.0; GaussianStates 1.0; CauchyStates 0.5; UniformStates 2.0; OwnSamples 5 ] do
+        Assert.Equal<float[]>(train states, train states)
+
+    Assert.Equal(before, liveTensors ())
+
+[<Fact>]
+let ``settings that cannot work are refused by name`` () =
+    let refused words change =
+        failsWith words (fun () -> RssmTrainer.create cpu (change SamplerConfig.standard) Targets.pair |> ignore)
+
+    refused [ "Draws (K) is 0" ] (fun c -> { c with Draws = 0 })
+    refused [ "Draws (K) is 1"; "at least 2" ] (fun c -> { c with Draws = 1; Jackknife = false })
+    refused [ "Draws (K) is 5"; "even" ] (fun c -> { c with Draws = 5 })
+    refused [ "Timesteps (T) is 0" ] (fun c -> { c with Timesteps = 0 })
+    refused [ "Batch is 0" ] (fun c -> { c with Batch = 0 })
+    refused [ "Temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
+    refused [ "Temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
+    refused [ "GaussianStates"; "positive" ] (fun c -> { c with States = GaussianStates 0.0 })
+
+[<Fact>]
+let ``an energy that is not finite or of a wrong shape is named with its value and timestep`` () =
+    let step energy () =
+        let model =
+            RssmTrainer.create
+                cpu
+                { SamplerConfig.standard with Batch = 8; Draws = 4; Hidden = [ 8 ] }
+                (Target.create "mine" 2 3.0 energy)
+
+        let state = RssmTrainer.init model (key 1)
+        RssmTrainer.step model (key 2) state |> ignore
+
+    let first (x: Tensor) : Tensor = x.select (1L, 0L)
+    failsWith [ "'mine'"; "NaN"; "timestep"; "finite" ] (step (fun x -> (first x).log()))
+    failsWith [ "'mine'"; "Infinity"; "timestep" ] (step (fun x -> (first x).div(Scalars.ofFloat 0.0)))
+    failsWith [ "'mine'"; "shape" ] (step (fun x -> x))
+    // A huge but finite energy is no error.
+    step (fun x -> (first x).mul(Scalars.ofFloat 1e4)) ()
+
+    failsWith [ "0 samples" ] (fun () ->
+        let model = RssmTrainer.create cpu SamplerConfig.standard Targets.pair
+        RssmTrainer.sampleBox model (NoiseNetwork.init cpu model.Noise (key 1)) 0 (key 2) |> ignore)
