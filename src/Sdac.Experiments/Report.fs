@@ -191,7 +191,11 @@ module Report =
             [ if not unfinished.IsEmpty then
                   plural unfinished.Length "run" + " unfinished: in the learning curves, not in the scores." ]
 
-        size :: leaders groups @ open'
+        let few =
+            [ if groups |> List.exists (fun g -> g.Runs.Length > 1 && g.Runs.Length < 5) then
+                  "Some groups have fewer than five seeds: their intervals are narrower than they should be." ]
+
+        size :: leaders groups @ open' @ few
 
     /// The readable runs at or below the paths, and warnings about the others.
     let private gather (paths: string list) =

@@ -49,8 +49,8 @@ module ReportPlots =
 
     let private estimateRow (x: float) (e: Estimate) = [ "x", x; "value", e.Value; "low", e.Low; "high", e.High ]
 
-    /// Lines with bands: name, estimates by x. Where there is no interval there is no band.
-    let private bands title subtitle (x: Vega) yTitle names (curves: (string * (float * Estimate) list) list) =
+    /// Lines over bands: name, estimates by x. Where there is no interval there is no band.
+    let private banded yTitle names (curves: (string * (float * Estimate) list) list) : Layer list =
         let rows points = [ for x, e in points -> estimateRow x e ]
         let sure points = points |> List.filter (fun (_, e: Estimate) -> Double.IsFinite e.Low)
 
@@ -60,7 +60,16 @@ module ReportPlots =
           for name, points in curves do
               if not points.IsEmpty then
                   lineOf names name yTitle (rows points) ]
-        |> Plot.chart title subtitle x
+
+    /// Values that hold until the next one, instead of slopes between them.
+    let private stepped (layer: Layer) =
+        match layer.Mark with
+        | Fields fields ->
+            let fields = fields |> List.filter (fun (name, _) -> name <> "point")
+            { layer with Mark = Fields(fields @ [ "interpolate", Text "step-after" ]) }
+        | _ -> layer
+
+    let private count (n: int) noun = if n = 1 then $"1 {noun}" else $"{n} {noun}s"
 
     let private steps = Plot.quantitative "x" "Environment steps"
 
@@ -79,19 +88,17 @@ module ReportPlots =
 
         let seeds =
             if List.min runs = List.max runs then
-                $"{List.min runs}"
+                count (List.min runs) "seed"
             else
-                $"{List.min runs} to {List.max runs}"
+                $"{List.min runs} to {List.max runs} seeds"
 
         let band = if List.max runs > 1 then "; band: 95 % bootstrap interval" else ""
 
-        bands
+        banded "Return per episode (undiscounted)" names curves
+        |> Plot.chart
             $"{groups.Head.Task}: {statisticName} return"
-            $"Evaluations without exploration noise, {statisticName} over {seeds} seed(s){band}"
+            $"Evaluations without exploration noise, {statisticName} over {seeds}{band}"
             steps
-            "Return per episode (undiscounted)"
-            names
-            curves
 
     /// A figure of every group of one task against environment steps or updates, averaged over runs.
     let series title subtitle x yTitle (names: string list) (series: (string * (int64 * float)[]) list) : Vega =
@@ -114,7 +121,12 @@ module ReportPlots =
         let all = scores |> List.collect (snd >> Array.concat >> List.ofArray)
         let low, high = List.min all, List.max all
         let margin = 0.05 * max (high - low) (1e-3 * max 1.0 (abs high))
-        let grid = [ for i in 0..60 -> low - margin + (high - low + 2.0 * margin) * float i / 60.0 ]
+
+        // the profile changes at scores alone
+        let grid =
+            [| low - margin; yield! List.sort (List.distinct all); high + margin |]
+            |> Plot.thin 200
+            |> List.ofArray
 
         let curve strata =
             [ for threshold in grid ->
@@ -127,13 +139,14 @@ module ReportPlots =
             else
                 "τ (final return of a run)"
 
-        bands
+        banded "Share of runs above τ" names [ for name, strata in scores -> name, curve strata ]
+        |> List.map stepped
+        |> Plot.chart
             "Performance profile"
-            $"Share of runs whose final score is above τ, over {tasks.Length} task(s); band: 95 %% bootstrap interval"
+            ("Share of runs whose final score is above τ, over "
+             + count tasks.Length "task"
+             + "; band: 95 % bootstrap interval")
             (Plot.quantitative "x" x)
-            "Share of runs above τ"
-            names
-            [ for name, strata in scores -> name, curve strata ]
 
     let private nominal field (order: string list) =
         Fields
@@ -141,7 +154,7 @@ module ReportPlots =
               "type", Text "nominal"
               "sort", Items(List.map Text order)
               "title", Text ""
-              "axis", Fields [ "labelLimit", Number 320.0; "domain", Flag false; "ticks", Flag false ] ]
+              "axis", Fields [ "labelLimit", Number 600.0; "domain", Flag false; "ticks", Flag false ] ]
 
     let private values rows = "data", Fields [ "values", Items(List.map Fields rows) ]
 
@@ -214,7 +227,7 @@ module ReportPlots =
                 [ "field", Text field
                   "type", Text "quantitative"
                   "title", Text "Final return per episode (undiscounted)"
-                  "scale", Fields [ "zero", Flag false ]
+                  "scale", Fields [ "zero", Flag false; "padding", Number 12.0 ]
                   "axis", Fields [ "format", Text ",~f"; "tickCount", Number 6.0 ] ]
 
         let colour =
@@ -333,17 +346,12 @@ module ReportPlots =
                             "y2", Number high
                             "share", Number share ] ]
 
-        let colour =
+        let shade legend =
             Fields
                 [ "field", Text "share"
                   "type", Text "quantitative"
                   "scale", Fields [ "scheme", Text "viridis"; "type", Text "sqrt" ]
-                  "legend",
-                  Fields
-                      [ "title", Text "share of the draws"
-                        "format", Text ".0%"
-                        "gradientLength", Number 300.0
-                        "tickCount", Number 4.0 ] ]
+                  "legend", Fields(if List.isEmpty legend then [ "disable", Flag true ] else legend) ]
 
         let y =
             Fields
@@ -360,15 +368,22 @@ module ReportPlots =
 
         Plot.frame
             $"{group.Task}: RSSM weights of {group.Name}"
-            "Each draw's weight over the mean weight of its state: 1 is what every draw weighs where Q says nothing"
+            "Each draw's weight over the mean weight of its state, 1 where Q says nothing; lowest row: all smaller weights"
             720.0
             300.0
             [ values rows
-              "mark", Fields [ "type", Text "rect"; "tooltip", Flag false ]
+              // no description of every rectangle (the page describes the picture); a seam would show between them without a stroke
+              "mark", Fields [ "type", Text "rect"; "aria", Flag false; "strokeWidth", Number 0.8 ]
               "encoding",
               Fields
                   [ "x", x
                     "x2", Fields [ "field", Text "x2" ]
                     "y", y
                     "y2", Fields [ "field", Text "y2" ]
-                    "color", colour ] ]
+                    "stroke", shade []
+                    "fill",
+                    shade
+                        [ "title", Text "share of the draws"
+                          "format", Text ".0%"
+                          "gradientLength", Number 300.0
+                          "tickCount", Number 4.0 ] ] ]
