@@ -8,6 +8,7 @@ open Sdac.Experiments
 
 type Arguments =
     | [<AltCommandLine("-p")>] Preset of NAME: string
+    | [<AltCommandLine("-a")>] Algorithm of NAME: string
     | Task of NAME: string
     | [<AltCommandLine("-s")>] Seed of INTEGER: int64
     | [<AltCommandLine("-o")>] Out of FOLDER: string
@@ -29,9 +30,12 @@ type Arguments =
             match this with
             | Preset _ ->
                 "where to start: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), paper (the published settings); default quick"
+            | Algorithm _ ->
+                "sdac or dpmd, with the weights, the scale and normalisation of Q and the β schedule published with it; default the preset's"
             | Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
             | Seed _ -> "the seed of all randomness, default 0"
-            | Out _ -> "the run folder to make; default runs/TASK-PRESET-seedSEED, numbered on when that is taken"
+            | Out _ ->
+                "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
             | Iterations _ -> "updates; default the preset's"
             | Steps _ -> "environment steps, instead of --iterations; default the preset's"
             | Envs _ -> "environments stepped together; default the preset's"
@@ -71,6 +75,7 @@ let specification (results: ParseResults<Arguments>) (preset: Spec) =
     let experiment =
         spec.Experiment
         |> change (results.TryGetResult Task) (fun e task -> { e with Task = task })
+        |> change (results.TryGetResult Algorithm) (fun e name -> Experiment.algorithm (Algorithms.find name) e)
         |> change (results.TryGetResult Seed) (fun e seed -> Experiment.seed seed e)
         |> change (results.TryGetResult Iterations) (fun e count -> Experiment.iterations count e)
         |> change (results.TryGetResult Envs) (fun e count ->
@@ -99,11 +104,16 @@ let begin' (results: ParseResults<Arguments>) threads quiet =
     let spec = specification results (Presets.find preset)
     let e = spec.Experiment
 
+    let algorithm =
+        match results.TryGetResult Algorithm with
+        | Some name -> $"-{name}"
+        | None -> ""
+
     let out =
         results.TryGetResult Out
-        |> Option.defaultWith (fun () -> RunFolder.unused $"runs/{e.Task}-{preset}-seed{e.Seed}")
+        |> Option.defaultWith (fun () -> RunFolder.unused $"runs/{e.Task}-{preset}{algorithm}-seed{e.Seed}")
 
-    Runner.run spec Runner.sdac out (results.Contains Overwrite) threads quiet |> ignore
+    Runner.run spec (Runner.stages spec) out (results.Contains Overwrite) threads quiet |> ignore
 
 let resume (results: ParseResults<Arguments>) folder threads quiet =
     let goesAlong argument =
@@ -122,7 +132,7 @@ let resume (results: ParseResults<Arguments>) folder threads quiet =
                 $"--resume goes on with the settings in {folder}/spec.json: leave out {name}, or train anew without --resume"
         )
     | None ->
-        if (Runner.resume Runner.sdac folder threads quiet).IsNone then
+        if (Runner.resume (Runner.stagesOf folder) folder threads quiet).IsNone then
             printfn $"{folder} is finished: see {folder}/summary.json"
 
 let main () =

@@ -77,6 +77,7 @@ module Checkpoint =
           for name, a in optimisers s do
               yield! moments name a
           Safetensors.ofFloat64 "temperature" [ 3L ] [| s.Temperature.LogLambda; s.Temperature.M; s.Temperature.V |]
+          Safetensors.ofFloat64 "values" [ 2L ] [| s.Values.Mean; s.Values.Deviation |]
           Safetensors.ofInt64 "counters" [ counters.LongLength ] counters ]
 
     let private environments (states: EnvStates) =
@@ -181,6 +182,14 @@ module Checkpoint =
         let counters: int64[] = values I64 "counters" 7
         let temperature: float[] = values F64 "temperature" 3
 
+        // checkpoints written before Q could be normalised hold none
+        let running: RunningValues =
+            if file.Tensors.ContainsKey "values" then
+                let numbers: float[] = values F64 "values" 2
+                { Mean = numbers[0]; Deviation = numbers[1] }
+            else
+                RunningValues.init
+
         let adam name (p: Params) count =
             let vector part =
                 let n = int (p.Flat.numel ())
@@ -204,6 +213,7 @@ module Checkpoint =
                   Q2Adam = adam "q2" fresh.Q2 counters[5]
                   Temperature =
                     { LogLambda = temperature[0]; M = temperature[1]; V = temperature[2]; Count = counters[6] }
+                  Values = running
                   Updates = counters[2] })
         finally
             TrainState.dispose fresh

@@ -71,7 +71,10 @@ module Runner =
         let c = e.Config
 
         let subtitle =
-            $"SDAC, seed {e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
+            match c.Algorithm with
+            | Algorithm.Sdac ->
+                $"SDAC, seed {e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
+            | Algorithm.Dpmd -> $"DPMD, seed {e.Seed}, {c.Particles} particles, {c.Timesteps} timesteps"
 
         Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.CurveSpec folder.Curve
 
@@ -91,6 +94,22 @@ module Runner =
           "evaluateQ", Pipeline.evaluateQ
           "reverseSample", Pipeline.reverseSample
           "rssmUpdate", Pipeline.rssmUpdate ]
+
+    /// DPMD's stages likewise.
+    let dpmd: (string * Stage) list =
+        [ "collect", Pipeline.collect
+          "evaluateQ", Pipeline.evaluateQ
+          "mirrorDescent", Pipeline.mirrorDescent ]
+
+    /// The stages of the algorithm that a specification names.
+    let stages (spec: Spec) : (string * Stage) list =
+        match spec.Experiment.Config.Algorithm with
+        | Algorithm.Sdac -> sdac
+        | Algorithm.Dpmd -> dpmd
+
+    /// The stages of the algorithm that a run folder's specification names.
+    let stagesOf (path: string) : (string * Stage) list =
+        Spec.ofRun (RunFolder.openExisting path) (Presets.find "quick") |> stages
 
     /// Where a process begins with a run: at its beginning, or at a checkpoint.
     [<NoComparison; NoEquality>]

@@ -97,6 +97,17 @@ module Spec =
     let ofRun (folder: RunFolder) (complete: Spec) : Spec =
         Files.readText folder.Spec |> parse folder.Spec complete |> validate
 
+/// The algorithms by name.
+[<RequireQualifiedAccess>]
+module Algorithms =
+    let all = [ "sdac", Algorithm.Sdac; "dpmd", Algorithm.Dpmd ]
+
+    /// The algorithm of that name; an unknown one is a Settings failure that names the nearest.
+    let find (name: string) : Algorithm =
+        match List.tryFind (fst >> (=) name) all with
+        | Some(_, algorithm) -> algorithm
+        | None -> Errors.fail (Settings(Errors.unknown "algorithm" name "--algorithm" (List.map fst all)))
+
 /// Named starting points.
 [<RequireQualifiedAccess>]
 module Presets =

@@ -7,9 +7,28 @@ type RssmWeights =
     /// exp(Q/λ) as in the theorem, with no normalisation; works from K = 1.
     | Raw
 
-/// Every setting of SDAC. `Config.published` holds the values of the published experiments.
+/// Which algorithm moves the policy.
+[<RequireQualifiedAccess>]
+type Algorithm =
+    /// Soft Diffusion Actor-Critic: RSSM on draws from the reverse sampling distribution.
+    | Sdac
+    /// Diffusion Policy Mirror Descent: denoising score matching on actions of the old policy, weighted by exp(Q̃/λ).
+    | Dpmd
+
+/// What becomes of Q before it is an energy.
+[<RequireQualifiedAccess>]
+type QNormalisation =
+    /// It stays as it is.
+    | Off
+    /// clip((Q - m)/s, ±QClip) with running averages m and s of Q's mean and deviation.
+    | Running
+    /// clip(Q - m/s, ±QClip): the published reference implementation's slip of precedence, for comparisons with its figures.
+    | RunningAsPublished
+
+/// Every setting of SDAC and DPMD. `Config.published` holds the values of the published SDAC experiments.
 type Config =
     {
+        Algorithm: Algorithm
         /// γ
         Discount: float
         BatchSize: int
@@ -22,16 +41,31 @@ type Config =
         BetaSchedule: BetaSchedule
         /// Deviation of x_T, where reverse sampling starts
         InitialNoiseScale: float
-        /// Actions drawn per state, of which the one with the largest Q is kept
+        /// Actions drawn per state, of which the one with the largest Q is kept, where the next three say nothing else;
+        /// 1 switches best-of-N off
         Particles: int
+        /// The same for the actions taken in the training environments
+        BehaviourParticles: int option
+        /// The same for the actions a' of the critics' targets (and of DPMD's regression, which uses a' too)
+        TargetParticles: int option
+        /// The same in evaluations
+        EvaluationParticles: int option
         /// K, draws of ã_0 per state in the RSSM loss
         MonteCarloDraws: int
         Weights: RssmWeights
         /// Q is multiplied by this before it is divided by λ (the inverse of RewardScale in the published settings)
         QScale: float
+        QNormalisation: QNormalisation
+        /// Rate of the running averages that normalise Q
+        QNormalisationRate: float
+        /// Bound of the normalised Q
+        QClip: float
         RewardScale: float
         /// Adam rate of the critics, and of the policy at the start
         LearningRate: float
+        /// Adam steps of the critics per update, all with the same gradient: 1, or 2 as the published DPMD implementation
+        /// does by a slip
+        CriticSteps: int
         PolicyLearningRateEnd: float
         /// Policy updates before the policy's rate begins to fall
         PolicyDecayBegin: int64
@@ -46,6 +80,7 @@ type Config =
         PolicyDelay: int
         /// λ_0
         InitialTemperature: float
+        /// 0 keeps λ at InitialTemperature
         TemperatureLearningRate: float
         /// λ moves on every such-th update
         TemperatureDelay: int
@@ -67,7 +102,8 @@ type Config =
 module Config =
     /// The published experiments' settings (ICML 2025).
     let published =
-        { Discount = 0.99
+        { Algorithm = Algorithm.Sdac
+          Discount = 0.99
           BatchSize = 256
           Hidden = [ 256; 256; 256 ]
           TimeDim = 16
@@ -76,11 +112,18 @@ module Config =
           BetaSchedule = Linear 0.8
           InitialNoiseScale = 0.5
           Particles = 32
+          BehaviourParticles = None
+          TargetParticles = None
+          EvaluationParticles = None
           MonteCarloDraws = 64
           Weights = SelfNormalised
           QScale = 5.0
+          QNormalisation = QNormalisation.Off
+          QNormalisationRate = 0.001
+          QClip = 3.0
           RewardScale = 0.2
           LearningRate = 3e-4
+          CriticSteps = 1
           PolicyLearningRateEnd = 3e-5
           PolicyDecayBegin = 25_000L
           PolicyDecayLength = 50_000L
@@ -98,6 +141,31 @@ module Config =
           UpdatesPerStep = 1
           WarmUp = 30_000
           BufferCapacity = 1_000_000 }
+
+    /// The same settings for another algorithm: what the two were published with differently (β schedule, weights, scale and
+    /// normalisation of Q) is taken over from the other; all else stays. Nothing changes where the algorithm is that already.
+    let withAlgorithm (algorithm: Algorithm) (c: Config) : Config =
+        match algorithm with
+        | same when same = c.Algorithm -> c
+        | Algorithm.Sdac ->
+            { c with
+                Algorithm = algorithm
+                BetaSchedule = published.BetaSchedule
+                Weights = published.Weights
+                QScale = published.QScale
+                QNormalisation = published.QNormalisation }
+        | Algorithm.Dpmd ->
+            { c with
+                Algorithm = algorithm
+                BetaSchedule = Linear 0.3
+                Weights = Raw
+                QScale = 1.0
+                QNormalisation = QNormalisation.Running }
+
+    /// Actions drawn per state to act in the training environments, for the critics' targets, and in evaluations.
+    let behaviourParticles (c: Config) = defaultArg c.BehaviourParticles c.Particles
+    let targetParticles (c: Config) = defaultArg c.TargetParticles c.Particles
+    let evaluationParticles (c: Config) = defaultArg c.EvaluationParticles c.Particles
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: Config) : string list =
@@ -134,12 +202,20 @@ module Config =
                 | None -> () ]
           within (nameof c.InitialNoiseScale) 0.0 1e6 c.InitialNoiseScale
           atLeast (nameof c.Particles) 1 c.Particles
+          atLeast (nameof c.BehaviourParticles) 1 (defaultArg c.BehaviourParticles 1)
+          atLeast (nameof c.TargetParticles) 1 (defaultArg c.TargetParticles 1)
+          atLeast (nameof c.EvaluationParticles) 1 (defaultArg c.EvaluationParticles 1)
           atLeast (nameof c.MonteCarloDraws) 1 c.MonteCarloDraws
-          [ if c.Weights = SelfNormalised && c.MonteCarloDraws = 1 then
+          [ if c.Weights = SelfNormalised && c.Algorithm = Algorithm.Dpmd then
+                "Weights is SelfNormalised with Algorithm = Dpmd, which has one action per state: every weight would be 1 and nothing would be learned; take Weights = Raw, and QNormalisation = Running (--algorithm dpmd sets both)"
+            elif c.Weights = SelfNormalised && c.MonteCarloDraws = 1 then
                 "MonteCarloDraws is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
           positive (nameof c.QScale) c.QScale
+          within (nameof c.QNormalisationRate) 0.0 1.0 c.QNormalisationRate
+          positive (nameof c.QClip) c.QClip
           positive (nameof c.RewardScale) c.RewardScale
           positive (nameof c.LearningRate) c.LearningRate
+          atLeast (nameof c.CriticSteps) 1 c.CriticSteps
           positive (nameof c.PolicyLearningRateEnd) c.PolicyLearningRateEnd
           [ if c.PolicyDecayBegin < 0L then
                 $"PolicyDecayBegin is {c.PolicyDecayBegin}; it must be at least 0" ]

@@ -8,6 +8,7 @@ module Evaluation =
     /// Plays one episode in each environment of `environment` with the averaged policy, best of N, without exploration
     /// noise; the episodes in the environments' order.
     let run (model: Model) (environment: Environment) (key: Key) (state: TrainState) : Episode[] =
+        let particles = Config.evaluationParticles model.Config
         let resets, noise = Key.foldIn 0L key, Key.foldIn 1L key
         let results: Episode option[] = Array.create environment.Count None
         let mutable states = Environment.reset resets environment
@@ -19,7 +20,7 @@ module Evaluation =
             let obs = Tensors.ofArray model.Compute [ environment.Count; model.ObsDim ] (Environment.obs states)
 
             let action =
-                Sdac.act model state.TargetPolicy state model.Config.Particles 0.0 (Drawn(Key.foldIn t noise)) obs
+                Sdac.act model state.TargetPolicy state particles 0.0 (Drawn(Key.foldIn t noise)) obs
                 |> Tensors.toArray
 
             let outcome = Environment.step action states environment

@@ -28,6 +28,10 @@ module Experiment =
           Device = "cpu"
           Kernels = true }
 
+    /// DPMD with its published settings on a task, seed 0, 200,000 iterations.
+    let dpmd (task: string) : Experiment =
+        { sdac task with Config = Config.withAlgorithm Algorithm.Dpmd Config.published }
+
     let seed (seed: int64) (e: Experiment) = { e with Seed = seed }
     let iterations (count: int64) (e: Experiment) = { e with Iterations = count }
 
@@ -35,6 +39,9 @@ module Experiment =
     let envSteps (count: int64) (e: Experiment) =
         let vectorSteps = (count + int64 e.Config.Environments - 1L) / int64 e.Config.Environments
         { e with Iterations = vectorSteps * int64 e.Config.UpdatesPerStep }
+
+    /// The experiment with another algorithm and the settings published with it (`Config.withAlgorithm`).
+    let algorithm (algorithm: Algorithm) (e: Experiment) = { e with Config = Config.withAlgorithm algorithm e.Config }
 
     let configure (change: Config -> Config) (e: Experiment) = { e with Config = change e.Config }
     let option (name: string) (value: string) (e: Experiment) = { e with TaskOptions = e.TaskOptions.Add(name, value) }

@@ -26,7 +26,7 @@ type Step =
         Metrics: Metrics option
     }
 
-/// One stage of an iteration: collect, evaluateQ, reverseSample, rssmUpdate, or the user's own.
+/// One stage of an iteration: collect, evaluateQ, reverseSample, rssmUpdate, mirrorDescent, or the user's own.
 type Stage = Step -> Step
 
 /// An iteration as a composition of pure stages: `collect >> evaluateQ >> reverseSample >> rssmUpdate`.
@@ -119,9 +119,10 @@ module Pipeline =
                             (Environment.obs step.EnvStates)
 
                     let exploration = c.NoiseScale * step.State.Temperature.Lambda
+                    let particles = Config.behaviourParticles c
 
                     let action =
-                        Sdac.act model step.State.TargetPolicy step.State c.Particles exploration (Drawn keys[0]) obs
+                        Sdac.act model step.State.TargetPolicy step.State particles exploration (Drawn keys[0]) obs
                         |> Tensors.toArray
 
                     let step = advance action step
@@ -150,8 +151,20 @@ module Pipeline =
     /// The RSSM step of the policy, the targets' moving averages and the temperature.
     let rssmUpdate: Stage = onUpdate "rssmUpdate" Sdac.rssmUpdate
 
+    /// DPMD's step of the policy on the actions a' of evaluateQ, the targets' moving averages and the temperature.
+    let mirrorDescent: Stage = onUpdate "mirrorDescent" Dpmd.mirrorDescent
+
     /// SDAC's iteration.
     let sdac: Stage = collect >> evaluateQ >> reverseSample >> rssmUpdate
+
+    /// DPMD's iteration.
+    let dpmd: Stage = collect >> evaluateQ >> mirrorDescent
+
+    /// The iteration of the algorithm that settings name.
+    let ofAlgorithm (algorithm: Algorithm) : Stage =
+        match algorithm with
+        | Algorithm.Sdac -> sdac
+        | Algorithm.Dpmd -> dpmd
 
     /// One iteration of the given stages. Tensors made on the way are freed; those of the new state belong to the caller,
     /// shared with the old state where nothing moved.

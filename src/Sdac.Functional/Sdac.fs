@@ -31,6 +31,8 @@ type TrainState =
         Q1Adam: AdamState
         Q2Adam: AdamState
         Temperature: Temperature
+        /// Running averages of Q; they stay as they are where the settings do not normalise Q
+        Values: RunningValues
         /// Updates done
         Updates: int64
     }
@@ -47,8 +49,8 @@ type Metrics =
         /// None where the policy was not moved
         PolicyLoss: float option
         PolicyGradientNorm: float option
-        /// The largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same.
-        /// None where the policy was not moved
+        /// The largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same. With
+        /// one draw per state the largest weight of the batch over its mean weight. None where the policy was not moved
         WeightConcentration: float option
         Lambda: float
         Entropy: float
@@ -79,7 +81,7 @@ type UpdateNoise =
         Timesteps: int[]
         /// Forward noise z of a_t, [B, A]
         Forward: Tensor
-        /// Reverse noise ε_k, [B, K, A]
+        /// Reverse noise ε_k, [B, K, A]; DPMD has none, K = 0
         Reverse: Tensor
     }
 
@@ -93,11 +95,24 @@ type Update =
         Noise: UpdateNoise
         State: TrainState
         Next: TrainState
+        /// a' on next_obs, [B, A]; None until `evaluateQ`
+        NextAction: Tensor option
         /// The new action on obs, [B, A]; None until `reverseSample`, and on updates that do not move the policy
         Action: Tensor option
-        /// The weights of the reverse draws, [B, K]; None until the policy is moved
+        /// The weights of the reverse draws, [B, K], or of DPMD's actions, [B, 1]; None until the policy is moved
         Weights: Tensor option
         Metrics: Metrics
+    }
+
+/// What a policy step needs: the loss, the weights [B, K] in it, and its gradient with respect to the policy's parameters.
+[<NoComparison; NoEquality>]
+type PolicyGradient =
+    {
+        Loss: Tensor
+        Weights: Tensor
+        Gradient: Tensor
+        /// The running averages of Q with this batch's values
+        Values: RunningValues
     }
 
 [<RequireQualifiedAccess>]
@@ -113,6 +128,12 @@ module Model =
           Schedule = Schedule.create config.BetaSchedule config.Timesteps
           Noise = NoiseNetwork.create obsDim actionDim config.TimeDim config.TimeHidden config.Hidden
           Q = QNetwork.create obsDim actionDim config.Hidden }
+
+    /// Raises InvalidOperationException in a stage of another algorithm than the settings name.
+    let internal require (algorithm: Algorithm) (stage: string) (model: Model) =
+        if model.Config.Algorithm <> algorithm then
+            invalidOp
+                $"the stage {stage} belongs to {algorithm}, but the settings say Algorithm = {model.Config.Algorithm}: take that algorithm's stages (Pipeline.ofAlgorithm), or change the settings with Config.withAlgorithm"
 
     let adam (model: Model) : AdamConfig =
         { Beta1 = model.Config.AdamBeta1
@@ -147,6 +168,7 @@ module TrainState =
               Q1Adam = Adam.init q1
               Q2Adam = Adam.init q2
               Temperature = Temperature.init model.Config.InitialTemperature
+              Values = RunningValues.init
               Updates = 0L })
 
     /// The tensors of `s` that `other` does not hold. Parts that an update leaves alone are shared by both states.
@@ -169,11 +191,16 @@ module UpdateNoise =
         let c = model.Config
         let keys = Key.splitMany 5 key
 
+        let draws =
+            match c.Algorithm with
+            | Algorithm.Sdac -> c.MonteCarloDraws
+            | Algorithm.Dpmd -> 0
+
         { Next = Drawn keys[0]
           New = Drawn keys[1]
           Timesteps = Key.integers c.Timesteps batchSize keys[2]
           Forward = Key.normal model.Compute [ batchSize; model.ActionDim ] keys[3]
-          Reverse = Key.normal model.Compute [ batchSize; c.MonteCarloDraws; model.ActionDim ] keys[4] }
+          Reverse = Key.normal model.Compute [ batchSize; draws; model.ActionDim ] keys[4] }
 
 /// SDAC (Soft Diffusion Actor-Critic): the three parts of an update, each usable alone, and their composition.
 [<RequireQualifiedAccess>]
@@ -235,6 +262,11 @@ module Sdac =
     let sampleAction (model: Model) (state: TrainState) (noise: SamplerNoise) (obs: Tensor) : Tensor =
         act model state.Policy state model.Config.Particles (explorationScale model state) noise obs
 
+    /// The same for the critics' targets, best of `TargetParticles`.
+    let sampleTargetAction (model: Model) (state: TrainState) (noise: SamplerNoise) (nextObs: Tensor) : Tensor =
+        let particles = Config.targetParticles model.Config
+        act model state.Policy state particles (explorationScale model state) noise nextObs
+
     /// The critics' targets y = r·scale + γ(1 - terminated)·min(Q1', Q2')(s', a'). [B].
     let criticTarget (model: Model) (state: TrainState) (batch: Batch) (nextAction: Tensor) : Tensor =
         let actions = nextAction.unsqueeze 1L
@@ -251,19 +283,23 @@ module Sdac =
         let gradient = vjp.PullbackParameters(Critic.gradient vjp.Output target)
         struct (Critic.loss vjp.Output target, vjp.Output.mean (), gradient)
 
-    /// The RSSM loss of actions a ~ policy, its weights [B, K] and the policy's parameter gradient. The forward noising
-    /// of `action` is the sampling distribution p̃_t of the theorem.
+    /// The RSSM loss of actions a ~ policy and its gradient. The forward noising of `action` is the sampling distribution
+    /// p̃_t of the theorem.
     let rssmGradient (model: Model) (state: TrainState) (noise: UpdateNoise) (obs: Tensor) (action: Tensor) =
         let compute, schedule, t = model.Compute, model.Schedule, noise.Timesteps
         let noisy = Diffusion.noised compute schedule t action noise.Forward
         let draws = Rssm.draws compute schedule t noisy noise.Reverse
         let q = Critic.minQ compute model.Q state.Q1 state.Q2 obs draws
-        let energy = q.mul (Scalars.ofFloat (model.Config.QScale / state.Temperature.Lambda))
+        let energy = Energy.ofValues model.Config state.Values state.Temperature.Lambda q
         let weights = Rssm.weights model.Config.Weights energy
         use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
         let loss = Rssm.loss vjp.Output noise.Reverse weights
         let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output noise.Reverse weights)
-        struct (loss, weights, gradient)
+
+        { Loss = loss
+          Weights = weights
+          Gradient = gradient
+          Values = RunningValues.follow model.Config q state.Values }
 
     /// An update that has done nothing yet.
     let start (model: Model) (noise: UpdateNoise) (batch: Batch) (state: TrainState) : Update =
@@ -272,6 +308,7 @@ module Sdac =
           Noise = noise
           State = state
           Next = state
+          NextAction = None
           Action = None
           Weights = None
           Metrics =
@@ -289,14 +326,18 @@ module Sdac =
     /// Samples a' on next_obs and takes one Adam step of both critics towards the targets.
     let evaluateQ (u: Update) : Update =
         let model = u.Model
-        let nextAction = sampleAction model u.State u.Noise.Next u.Batch.NextObs
+        let nextAction = sampleTargetAction model u.State u.Noise.Next u.Batch.NextObs
         let target = criticTarget model u.State u.Batch nextAction
 
         let learn q optimiser =
             let struct (loss, mean, gradient) = criticGradient model q u.Batch target
 
             let struct (q, optimiser) =
-                Adam.step model.Compute (Model.adam model) model.Config.LearningRate gradient q optimiser
+                Seq.replicate model.Config.CriticSteps gradient
+                |> Seq.fold
+                    (fun struct (q, optimiser) gradient ->
+                        Adam.step model.Compute (Model.adam model) model.Config.LearningRate gradient q optimiser)
+                    struct (q, optimiser)
 
             struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean, Tensors.norm gradient)
 
@@ -305,6 +346,7 @@ module Sdac =
 
         { u with
             Next = { u.Next with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }
+            NextAction = Some nextAction
             Metrics =
                 { u.Metrics with
                     Q1Loss = loss1
@@ -326,9 +368,9 @@ module Sdac =
 
         { state with TargetQ1 = follow state.TargetQ1 state.Q1; TargetQ2 = follow state.TargetQ2 state.Q2 }
 
-    let private movePolicy (action: Tensor) (u: Update) : Update =
+    /// One Adam step of the policy, and the targets' moving averages.
+    let movePolicy (p: PolicyGradient) (u: Update) : Update =
         let model = u.Model
-        let struct (loss, weights, gradient) = rssmGradient model u.State u.Noise u.Batch.Obs action
         let rate = LearningRate.at u.State.PolicyAdam.Count (policyRate model.Config)
 
         let struct (policy, optimiser, average) =
@@ -336,62 +378,76 @@ module Sdac =
                 model.Compute
                 (Model.adam model)
                 rate
-                gradient
+                p.Gradient
                 u.State.Policy
                 u.State.PolicyAdam
                 model.Config.Tau
                 u.State.TargetPolicy
 
-        let concentration = weights.amax([| 1L |]).div(weights.mean [| 1L |])
-
-        { u with
-            Next = moveTargets model { u.Next with Policy = policy; PolicyAdam = optimiser; TargetPolicy = average }
-            Weights = Some weights
-            Metrics =
-                { u.Metrics with
-                    PolicyLoss = Some(Tensors.scalar loss)
-                    PolicyGradientNorm = Some(Tensors.norm gradient)
-                    WeightConcentration = Some(Tensors.scalar (concentration.mean ())) } }
-
-    let private moveTemperature (u: Update) : Update =
-        let c = u.Model.Config
+        let perState = if Tensors.size 1 p.Weights > 1 then p.Weights else p.Weights.view (1L, -1L)
+        let concentration = perState.amax([| 1L |]).div(perState.mean [| 1L |])
 
         { u with
             Next =
-                { u.Next with
-                    Temperature =
-                        Temperature.step
-                            (Model.adam u.Model)
-                            c.TemperatureLearningRate
-                            c.TargetEntropyPerDim
-                            u.Model.ActionDim
-                            u.State.Temperature } }
+                moveTargets
+                    model
+                    { u.Next with Policy = policy; PolicyAdam = optimiser; TargetPolicy = average; Values = p.Values }
+            Weights = Some p.Weights
+            Metrics =
+                { u.Metrics with
+                    PolicyLoss = Some(Tensors.scalar p.Loss)
+                    PolicyGradientNorm = Some(Tensors.norm p.Gradient)
+                    WeightConcentration = Some(Tensors.scalar (concentration.mean ())) } }
+
+    /// The temperature's step, on the updates that move it.
+    let moveTemperature (u: Update) : Update =
+        let c = u.Model.Config
+
+        if movesTemperature c u.State.Updates then
+            { u with
+                Next =
+                    { u.Next with
+                        Temperature =
+                            Temperature.step
+                                (Model.adam u.Model)
+                                c.TemperatureLearningRate
+                                c.TargetEntropyPerDim
+                                u.Model.ActionDim
+                                u.State.Temperature } }
+        else
+            u
 
     /// The RSSM step of the policy and the targets' moving averages, where an action was sampled; the temperature's step
     /// when it is due.
     let rssmUpdate (u: Update) : Update =
-        let u =
-            match u.Action with
-            | Some action -> movePolicy action u
-            | None -> u
+        Model.require Algorithm.Sdac "rssmUpdate" u.Model
 
-        if movesTemperature u.Model.Config u.State.Updates then moveTemperature u else u
+        match u.Action with
+        | Some action -> movePolicy (rssmGradient u.Model u.State u.Noise u.Batch.Obs action) u
+        | None -> u
+        |> moveTemperature
 
     /// The state after the update. The tensors that it does not share with the state before belong to the caller.
     let finish (u: Update) : TrainState = { u.Next with Updates = u.State.Updates + 1L }
 
-    /// One update with given random numbers.
-    let updateWith
+    /// One update by given stages with given random numbers. The new state owns the tensors that it does not share with the
+    /// old one.
+    let updateBy
+        (stages: Update -> Update)
         (model: Model)
         (noise: UpdateNoise)
         (batch: Batch)
         (state: TrainState)
         : struct (TrainState * Metrics) =
         Tensors.owning (fun struct (next, _) -> TrainState.tensorsNotIn state next) (fun () ->
-            let u = start model noise batch state |> evaluateQ |> reverseSample |> rssmUpdate
+            let u = start model noise batch state |> stages
             struct (finish u, u.Metrics))
 
-    /// One update. The same arguments give the same bits; no argument is changed. The new state owns the tensors that
+    /// One update of SDAC with given random numbers.
+    let updateWith: Model -> UpdateNoise -> Batch -> TrainState -> struct (TrainState * Metrics) =
+        updateBy (evaluateQ >> reverseSample >> rssmUpdate)
+
+    /// One update of SDAC. The same arguments give the same bits; no argument is changed. The new state owns the tensors that
     /// it does not share with the old one.
     let update (model: Model) (key: Key) (batch: Batch) (state: TrainState) : struct (TrainState * Metrics) =
         use scope = torch.NewDisposeScope()

@@ -72,6 +72,20 @@ let ``a run stopped again and again equals the uninterrupted one, with the check
         Assert.InRange(Directory.GetFiles(folder.Memory).Length, 14, 20))
 
 [<Fact>]
+let ``a run of DPMD, whose running averages of Q are part of a checkpoint, resumes exactly`` () =
+    inFolder (fun path ->
+        let spec = varied 50L
+        let spec = { spec with Experiment = Experiment.algorithm Algorithm.Dpmd spec.Experiment }
+        let expected = prepared (Path.Combine(path, "whole")) spec
+        resumed expected |> ignore
+        let folder = prepared (Path.Combine(path, "stopped")) spec
+        let stopping: Stage = fun step -> if step.Iteration = 30L then failwith "killed" else step
+        let stages = ("stop", stopping) :: Runner.stages spec
+        Assert.ThrowsAny<Exception>(fun () -> Runner.resume stages folder.Path 1 true |> ignore) |> ignore
+        Assert.True((resumed folder).IsSome)
+        same expected folder)
+
+[<Fact>]
 let ``a finished run is left alone`` () =
     inFolder (fun path ->
         copy whole.Value.Path path

@@ -45,7 +45,8 @@ let prepared (path: string) (spec: Spec) =
     folder
 
 /// Resumes a run without a word.
-let resumed (folder: RunFolder) = captureOutput (fun () -> Runner.resume Runner.sdac folder.Path 1 true) |> fst
+let resumed (folder: RunFolder) =
+    captureOutput (fun () -> Runner.resume (Runner.stagesOf folder.Path) folder.Path 1 true) |> fst
 
 /// Every file of a folder with its bytes, by its path below it.
 let content (path: string) =

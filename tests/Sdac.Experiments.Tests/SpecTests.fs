@@ -30,6 +30,58 @@ let ``all schedules and weights survive printing and parsing`` () =
             Assert.Equal(spec, Spec.parse "spec.json" quick (Spec.print spec))
 
 [<Fact>]
+let ``algorithms and options survive printing and parsing`` () =
+    for normalisation in [ QNormalisation.Off; QNormalisation.Running; QNormalisation.RunningAsPublished ] do
+        let change (c: Config) =
+            { c with
+                QNormalisation = normalisation
+                TargetParticles = Some 1
+                EvaluationParticles = Some 32
+                CriticSteps = 2 }
+
+        let spec =
+            { quick with
+                Experiment = quick.Experiment |> Experiment.algorithm Algorithm.Dpmd |> Experiment.configure change }
+
+        Assert.Equal(spec, Spec.parse "spec.json" quick (Spec.print spec))
+        Assert.Equal(quick, Spec.parse "spec.json" spec (Spec.print quick))
+
+[<Fact>]
+let ``a specification written before there were algorithms and options means what it meant`` () =
+    let newer =
+        set
+            [ "algorithm"
+              "behaviourParticles"
+              "targetParticles"
+              "evaluationParticles"
+              "qNormalisation"
+              "qNormalisationRate"
+              "qClip"
+              "criticSteps" ]
+
+    for _, spec in Presets.all do
+        let node = nonNull (Json.parseNode "spec.json" (Spec.print spec))
+        let experiment = nonNull node["experiment"]
+        let config = nonNull experiment["config"]
+        Assert.All(newer, fun name -> Assert.True(config.AsObject().Remove name, name))
+        Assert.Equal(spec, Spec.parse "spec.json" quick (node.ToJsonString()))
+
+[<Fact>]
+let ``algorithms are chosen by name, in a specification and on the command line`` () =
+    Assert.Equal(Algorithm.Dpmd, Algorithms.find "dpmd")
+    failureOf (fun () -> Algorithms.find "dmpd") |> says [ "'dmpd'"; "--algorithm"; "'dpmd'" ]
+    let chosen = Json.set (Json.set quick "algorithm" "dpmd") "targetParticles" "1"
+
+    Assert.Equal(
+        (Algorithm.Dpmd, Some 1),
+        (chosen.Experiment.Config.Algorithm, chosen.Experiment.Config.TargetParticles)
+    )
+
+    failureOf (fun () -> Json.set quick "algorithm" "dpdm") |> says [ "'dpdm'"; "'dpmd'" ]
+    // the algorithm alone leaves weights that cannot learn
+    failureOf (fun () -> Spec.validate chosen) |> says [ "SelfNormalised"; "--algorithm dpmd" ]
+
+[<Fact>]
 let ``a misspelt setting is refused with the nearest valid one, in a file and on the command line`` () =
     failureOf (fun () -> Spec.parse "my.json" quick """{"experiment":{"config":{"partciles":4}}}""")
     |> says [ "partciles"; "my.json"; "did you mean 'particles'?" ]

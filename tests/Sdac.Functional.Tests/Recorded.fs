@@ -224,10 +224,10 @@ let ``RSSM draws, weights, loss and gradient equal the recorded ones`` () =
 
         let check (recorded: JsonElement) lambda =
             let s = { s with Temperature = Temperature.init lambda }
-            let struct (loss, weights, gradient) = Sdac.rssmGradient model s n b.Obs action
-            close "weights" (numbers (recorded /. "weights")) (values weights)
-            close "loss" (numbers (recorded /. "loss")) (values loss)
-            struct (weights, gradient)
+            let found = Sdac.rssmGradient model s n b.Obs action
+            close "weights" (numbers (recorded /. "weights")) (values found.Weights)
+            close "loss" (numbers (recorded /. "loss")) (values found.Loss)
+            struct (found.Weights, found.Gradient)
 
         let struct (weights, gradient) = check r 5.0
         check (r /. "at_log_alpha_0") 1.0 |> ignore

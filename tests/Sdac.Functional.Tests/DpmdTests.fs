@@ -1,0 +1,316 @@
+module Sdac.Tests.DpmdTests
+
+open System
+open Xunit
+open FsCheck.FSharp
+open Sdac
+open TorchSharp
+open Sdac.Tests.Properties
+open Sdac.Tests.Figures
+open Sdac.Tests.SdacTests
+
+let private dpmd = Config.withAlgorithm Algorithm.Dpmd small
+
+/// What one property needs: sizes, settings and a key for all the rest.
+type private Case = { Obs: int; Action: int; Batch: int; Config: Config; Key: Key }
+
+let private cases =
+    let sizes' = Gen.zip (Gen.zip (sizes 1 7) (sizes 1 5)) (Gen.zip (sizes 1 20) (sizes 1 12))
+
+    let settings =
+        Gen.zip
+            (Gen.elements [ QNormalisation.Off; QNormalisation.Running; QNormalisation.RunningAsPublished ])
+            (Gen.zip (between 0.3 5.0) (sizes 1 4))
+
+    Gen.zip (Gen.zip sizes' settings) (Gen.zip schedules (sizes 0 1_000_000))
+    |> Gen.map (fun ((((obs, action), (batch, T)), (normalisation, (lambda, particles))), (schedule, seed)) ->
+        { Obs = obs
+          Action = action
+          Batch = batch
+          Key = Key.ofSeed (int64 seed)
+          Config =
+            { dpmd with
+                BatchSize = batch
+                Timesteps = T
+                BetaSchedule = schedule
+                InitialTemperature = lambda
+                Particles = particles
+                QNormalisation = normalisation } })
+
+let private modelOf compute c = Model.create compute c.Obs c.Action c.Config
+
+/// A state whose running averages have left their beginning.
+let private stateOf model (c: Case) =
+    { TrainState.init model (Key.foldIn 1L c.Key) with Values = { Mean = 0.3; Deviation = 0.2 } }
+
+let private batchOf (c: Case) : Batch =
+    let keys = Key.splitMany 5 (Key.foldIn 2L c.Key)
+    let n = c.Batch
+
+    { Obs = Key.normal Compute.cpu [ n; c.Obs ] keys[0]
+      NextObs = Key.normal Compute.cpu [ n; c.Obs ] keys[1]
+      Action = (Key.normal Compute.cpu [ n; c.Action ] keys[2]).tanh()
+      Reward = Key.normal Compute.cpu [ n ] keys[3]
+      Terminated = (Key.uniform Compute.cpu [ n ] keys[4]).gt(Scalars.ofFloat 0.9).``float``() }
+
+let private noiseOf (model: Model) c = UpdateNoise.draw model c.Batch (Key.foldIn 3L c.Key)
+
+/// The weights as the paper and the published implementation write them, in double precision.
+let private plainWeights (c: Config) (v: RunningValues) (q: float[]) =
+    let clip x = max -3.0 (min 3.0 x)
+
+    let energy q =
+        match c.QNormalisation with
+        | QNormalisation.Off -> q
+        | QNormalisation.Running -> clip ((q - v.Mean) / v.Deviation)
+        | QNormalisation.RunningAsPublished -> clip (q - v.Mean / v.Deviation)
+
+    q |> Array.map (fun q -> exp (energy q / c.InitialTemperature))
+
+/// Weighted noise prediction in plain libtorch: the loss, and by autograd the gradient of the policy's parameters.
+let private plainGradient (model: Model) (state: TrainState) (noise: UpdateNoise) (obs: Tensor) (action: Tensor) w =
+    let flat = state.Policy.Flat.detach().requires_grad_()
+    let rows = Tensors.size 0 action
+
+    let column f = Tensors.ofArray Compute.cpu [ rows; 1 ] (noise.Timesteps |> Array.map (f >> float32))
+
+    let bars = model.Schedule.AlphaBars
+    let keep, spread = column (fun t -> sqrt bars[t]), column (fun t -> sqrt (1.0 - bars[t]))
+    let noisy = keep.mul(action).add(spread.mul noise.Forward)
+
+    let predicted =
+        NoiseNetwork.forward Compute.libtorch model.Noise (Params.withFlat flat state.Policy) obs noisy noise.Timesteps
+
+    let weights = Tensors.ofArray Compute.cpu [ rows; 1 ] (w |> Array.map float32)
+    let loss = (predicted.sub noise.Forward).square().mul(weights).mean()
+    struct (loss, torch.autograd.grad([| loss |], [| flat |]).[0])
+
+[<Fact>]
+let ``DPMD's step of the policy equals the straightforward one with autograd, on random sizes and settings`` () =
+    forAll 40 cases (fun c ->
+        use _ = torch.NewDisposeScope()
+
+        for compute in [ Compute.cpu; Compute.libtorch ] do
+            let model = modelOf compute c
+            let state, batch, noise = stateOf model c, batchOf c, noiseOf model c
+            let u = Sdac.start model noise batch state |> Sdac.evaluateQ
+            let after = Dpmd.mirrorDescent u
+            let action = u.NextAction.Value
+
+            let q net = QNetwork.forward Compute.libtorch model.Q net batch.NextObs action |> values
+            let least = Array.map2 min (q state.Q1) (q state.Q2)
+            let w = plainWeights c.Config state.Values least
+            let struct (loss, gradient) = plainGradient model state noise batch.NextObs action w
+
+            closeTo 2e-4 "weights" w (values after.Weights.Value)
+            closeTo 1e-4 "loss" (values loss) [| after.Metrics.PolicyLoss.Value |]
+
+            // the first Adam step tells only signs: compare the moment, which is (1 - β1)·gradient
+            let scale = values gradient |> Array.map abs |> Array.max |> max 1e-3
+
+            closeTo
+                1e-4
+                "gradient"
+                (values gradient |> Array.map (fun g -> 0.1 * g / scale))
+                (values after.Next.PolicyAdam.M |> Array.map (fun m -> m / scale))
+
+            let followed =
+                match c.Config.QNormalisation with
+                | QNormalisation.Off -> state.Values
+                | _ ->
+                    let mean = Array.average least
+                    let deviation = least |> Array.averageBy (fun q -> (q - mean) ** 2.0) |> sqrt
+                    { Mean = 0.3 + 0.001 * (mean - 0.3); Deviation = 0.2 + 0.001 * (deviation - 0.2) }
+
+            closeTo
+                1e-5
+                "running averages"
+                [| followed.Mean; followed.Deviation |]
+                [| after.Next.Values.Mean; after.Next.Values.Deviation |])
+
+[<Fact>]
+let ``the gradient of DPMD's loss equals central differences along random directions`` () =
+    forAll 15 cases (fun c ->
+        use _ = torch.NewDisposeScope()
+        let model = modelOf Compute.cpu c
+        let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
+        let action = (batchOf c).Action
+        let q = (Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)).mul(Scalars.ofFloat 0.3)
+        let found = Dpmd.policyGradient model state noise obs action q
+        let direction = (Key.normal Compute.cpu [ Tensors.size 0 state.Policy.Flat ] (Key.foldIn 5L c.Key))
+        let direction = direction.div (Scalars.ofFloat (Tensors.norm direction))
+
+        let lossAt step =
+            let flat = state.Policy.Flat.add (direction.mul (Scalars.ofFloat step))
+            let moved = { state with Policy = Params.withFlat flat state.Policy }
+            Tensors.scalar (Dpmd.policyGradient model moved noise obs action q).Loss
+
+        let h = 1e-2
+        let difference = (lossAt h - lossAt -h) / (2.0 * h)
+        let slope = Tensors.scalar (found.Gradient.mul(direction).sum())
+        let tolerance = 2e-3 * (1.0 + lossAt 0.0)
+        Assert.True(abs (difference - slope) <= tolerance, $"slope {slope}, difference {difference}"))
+
+[<Fact>]
+let ``normalised weights ignore shift and scale of Q that the averages share, and stay within their bounds`` () =
+    let cases = Gen.zip (Gen.zip (between -50.0 50.0) (between 0.1 20.0)) (sizes 0 1_000_000)
+
+    forAll 60 cases (fun ((shift, scale), seed) ->
+        use _ = torch.NewDisposeScope()
+        let c = { dpmd with QNormalisation = QNormalisation.Running }
+        let q = Key.normal Compute.cpu [ 9; 1 ] (Key.ofSeed (int64 seed))
+        let v = { Mean = 0.1; Deviation = 0.4 }
+        let moved = q.mul(Scalars.ofFloat scale).add(Scalars.ofFloat shift)
+        let followed = { Mean = scale * v.Mean + shift; Deviation = scale * v.Deviation }
+        let weights v q = Energy.ofValues c v 0.7 q |> Rssm.weights Raw |> values
+        closeTo 1e-2 "weights" (weights v q) (weights followed moved)
+        Assert.All(weights v q, fun w -> Assert.InRange(w, exp (-3.0 / 0.7) - 1e-6, exp (3.0 / 0.7) + 1e-3)))
+
+[<Fact>]
+let ``a constant factor of all weights changes the loss and its gradient by that factor only`` () =
+    forAll 20 cases (fun c ->
+        use _ = torch.NewDisposeScope()
+        let c = { c with Config = { c.Config with QNormalisation = QNormalisation.Off } }
+        let model = modelOf Compute.cpu c
+        let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
+        let q = Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)
+        let at (q: Tensor) = Dpmd.policyGradient model state noise obs (batchOf c).Action q
+        let plain, raised = at q, at (q.add (Scalars.ofFloat (log 2.0 * c.Config.InitialTemperature)))
+        closeTo 1e-4 "loss" (values plain.Loss |> Array.map ((*) 2.0)) (values raised.Loss)
+        closeTo 1e-4 "gradient" (values plain.Gradient |> Array.map ((*) 2.0)) (values raised.Gradient))
+
+[<Fact>]
+let ``running averages reach the mean and deviation of values that keep their distribution`` () =
+    let c = { dpmd with QNormalisation = QNormalisation.Running; QNormalisationRate = 0.01 }
+
+    let v =
+        List.fold
+            (fun v i ->
+                let q = Key.normal Compute.cpu [ 64; 1 ] (Key.ofSeed i)
+                RunningValues.follow c (q.mul(Scalars.ofFloat 3.0).add(Scalars.ofFloat -7.0)) v)
+            RunningValues.init
+            [ 1L .. 1000L ]
+
+    closeTo 0.03 "averages" [| -7.0; 3.0 |] [| v.Mean; v.Deviation |]
+
+[<Fact>]
+let ``a DPMD update changes none of its arguments, and the same arguments give the same bits`` () =
+    forAll 6 cases (fun c ->
+        let model = modelOf Compute.cpu c
+        let state, batch = stateOf model c, batchOf c
+        let bits (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Values
+        let before = bits state
+        let struct (next, metrics) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
+        let struct (again, metricsAgain) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
+        Assert.Equal(before, bits state)
+        Assert.Equal(bits next, bits again)
+        Assert.Equal(metrics, metricsAgain)
+        Assert.NotEqual(before, bits next))
+
+[<Fact>]
+let ``DPMD by libtorch alone gives what the kernels give`` () =
+    forAll 6 cases (fun c ->
+        let run compute =
+            let model = modelOf compute c
+            let mutable state = stateOf model c
+
+            for i in 0L .. 3L do
+                let struct (next, _) = Dpmd.update model (Key.foldIn i c.Key) (batchOf c) state
+                TrainState.disposeReplaced next state
+                state <- next
+
+            let found = TrainState.tensors state |> List.map values, state.Values
+            TrainState.dispose state
+            found
+
+        let ours, oursAverages = run Compute.cpu
+        let theirs, theirAverages = run Compute.libtorch
+
+        for a, b in List.zip ours theirs do
+            closeTo 1e-4 "state" b a
+
+        closeTo
+            1e-5
+            "averages"
+            [| theirAverages.Mean; theirAverages.Deviation |]
+            [| oursAverages.Mean; oursAverages.Deviation |])
+
+[<Fact>]
+let ``DPMD moves the policy and the targets every second update, the averages of Q always`` () =
+    let model = Model.create Compute.cpu 4 2 dpmd
+
+    let batch = batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = dpmd; Key = Key.ofSeed 1L }
+
+    let mutable s = TrainState.init model (Key.ofSeed 2L)
+
+    for i in 0L .. 5L do
+        let struct (next, m) = Dpmd.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
+        let same (f: TrainState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
+        Assert.Equal(i % 2L = 1L, same _.Policy)
+        Assert.Equal(i % 2L = 1L, same _.TargetPolicy)
+        Assert.Equal(i % 2L = 1L, same _.TargetQ1)
+        Assert.Equal(i % 2L = 0L, m.PolicyLoss.IsSome)
+        Assert.False(same _.Q1)
+        Assert.NotEqual(s.Values, next.Values)
+        Assert.Equal(i % 250L = 0L, s.Temperature <> next.Temperature)
+        TrainState.disposeReplaced next s
+        s <- next
+
+[<Fact>]
+let ``settings for another algorithm take over what was published with it, and nothing else`` () =
+    let custom = { Config.published with Timesteps = 7; QScale = 20.0 }
+    Assert.Equal(custom, Config.withAlgorithm Algorithm.Sdac custom)
+
+    Assert.Equal(
+        { custom with
+            Algorithm = Algorithm.Dpmd
+            BetaSchedule = Linear 0.3
+            Weights = Raw
+            QScale = 1.0
+            QNormalisation = QNormalisation.Running },
+        Config.withAlgorithm Algorithm.Dpmd custom
+    )
+
+    Assert.Equal(
+        { custom with QScale = 5.0 },
+        custom |> Config.withAlgorithm Algorithm.Dpmd |> Config.withAlgorithm Algorithm.Sdac
+    )
+
+    Assert.Empty(Config.problems (Experiment.dpmd "Hopper-v4").Config)
+
+[<Fact>]
+let ``weights that cannot learn and stages of the other algorithm are refused by name`` () =
+    use _ = torch.NewDisposeScope()
+    let problems = Config.problems { small with Algorithm = Algorithm.Dpmd }
+    Assert.Contains(problems, fun p -> p.Contains "SelfNormalised" && p.Contains "Weights = Raw")
+
+    let refused (config: Config) (stage: Update -> Update) =
+        let model = Model.create Compute.cpu 4 2 config
+        let state = TrainState.init model (Key.ofSeed 2L)
+
+        let batch =
+            batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = config; Key = Key.ofSeed 1L }
+
+        let u = Sdac.start model (UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)) batch state
+        (Assert.Throws<InvalidOperationException>(fun () -> stage u |> ignore)).Message
+
+    Assert.Contains("mirrorDescent belongs to Dpmd", refused small Dpmd.mirrorDescent)
+    Assert.Contains("rssmUpdate belongs to Sdac", refused dpmd Sdac.rssmUpdate)
+
+[<Fact>]
+let ``an iteration of DPMD's stages is exactly one Dpmd.update on the batch that collect drew`` () =
+    use scope = torch.NewDisposeScope()
+
+    let step =
+        Experiment.sdac "InvertedPendulum-v4"
+        |> Experiment.configure (fun _ -> dpmd)
+        |> Pipeline.start
+        |> Pipeline.warm
+
+    use _ = step.Environment :> IDisposable
+    let u = (Pipeline.collect step).Update.Value
+    let struct (expected, metrics) = Dpmd.updateWith u.Model u.Noise u.Batch step.State
+    let iterated = Pipeline.iterate (Pipeline.ofAlgorithm Algorithm.Dpmd) step
+    let parameters (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+    Assert.Equal<float32[] list>(parameters expected, parameters iterated.State)
+    Assert.Equal(Some metrics, iterated.Metrics)

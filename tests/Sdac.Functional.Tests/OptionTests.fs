@@ -1,0 +1,185 @@
+/// The options of the algorithms, each against what it should be without looking at the code that implements it.
+module Sdac.Tests.OptionTests
+
+open System
+open Xunit
+open FsCheck.FSharp
+open Sdac
+open TorchSharp
+open Sdac.Tests.Properties
+open Sdac.Tests.Figures
+open Sdac.Tests.SdacTests
+
+let private keys = sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)
+
+let private batchOf (key: Key) : Batch =
+    let keys = Key.splitMany 4 key
+    let n = small.BatchSize
+
+    { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
+      NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
+      Action = (Key.normal Compute.cpu [ n; 2 ] keys[2]).tanh()
+      Reward = Key.normal Compute.cpu [ n ] keys[3]
+      Terminated = Tensors.zeros Compute.cpu [ n ] }
+
+let private started config key =
+    let model = Model.create Compute.cpu 4 2 config
+    let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
+    Sdac.start model noise (batchOf (Key.foldIn 2L key)) (TrainState.init model (Key.foldIn 3L key))
+
+let private updated config count key =
+    let model = Model.create Compute.cpu 4 2 config
+    let mutable s = TrainState.init model (Key.foldIn 3L key)
+    let mutable metrics = None
+
+    for i in 0L .. count - 1L do
+        let struct (next, m) = Sdac.update model (Key.foldIn i key) (batchOf (Key.foldIn 2L key)) s
+        TrainState.disposeReplaced next s
+        s <- next
+        metrics <- Some m
+
+    s, metrics.Value
+
+[<Fact>]
+let ``without best-of-N an action is one draw of the policy plus exploration`` () =
+    forAll 10 keys (fun key ->
+        use _ = torch.NewDisposeScope()
+        let u = started small key
+        let struct (sampleKey, exploreKey) = Key.split key
+        let m = u.Model
+        let one = Sdac.act m u.State.Policy u.State 1 0.3 (Drawn key) u.Batch.Obs
+
+        let drawn =
+            Diffusion.sample m.Compute m.Schedule m.Noise u.State.Policy 0.5 1 (Drawn sampleKey) u.Batch.Obs
+            |> Tensors.view [ small.BatchSize; 2 ]
+            |> Diffusion.explore m.Compute 0.3 (Drawn exploreKey)
+
+        Assert.Equal<float32[]>(Tensors.toArray drawn, Tensors.toArray one))
+
+[<Fact>]
+let ``best-of-N is switched off for the targets alone`` () =
+    forAll 5 keys (fun key ->
+        use _ = torch.NewDisposeScope()
+        let critics config = (Sdac.evaluateQ (started config key)).Next.Q1.Flat |> Tensors.toArray
+        let actions config = (Sdac.reverseSample (started config key)).Action.Value |> Tensors.toArray
+        let off, one = { small with TargetParticles = Some 1 }, { small with Particles = 1 }
+        Assert.Equal<float32[]>(critics one, critics off)
+        Assert.NotEqual<float32[]>(critics small, critics off)
+        Assert.Equal<float32[]>(actions small, actions off))
+
+[<Fact>]
+let ``best-of-N is switched off for the behaviour and the evaluation alone`` () =
+    use _ = torch.NewDisposeScope()
+
+    let experiment = Experiment.sdac "InvertedPendulum-v4" |> Experiment.configure (fun _ -> small)
+    let step = Pipeline.warm (Pipeline.start experiment)
+    use arena = Environment.create "InvertedPendulum-v4" Map.empty 3
+    use _ = step.Environment :> IDisposable
+    let under config = { step with Model = { step.Model with Config = config } }
+
+    let acted config =
+        let after = Pipeline.collect (under config)
+        (Replay.gather Compute.cpu [| after.Replay.Count - 1 |] after.Replay).Action |> Tensors.toArray
+
+    let played config = Evaluation.run (under config).Model arena (Key.ofSeed 1L) step.State
+    let one = { small with Particles = 1 }
+    let behaviour = { small with BehaviourParticles = Some 1 }
+    let evaluation = { small with EvaluationParticles = Some 1 }
+    Assert.Equal<float32[]>(acted one, acted behaviour)
+    Assert.Equal<float32[]>(acted small, acted evaluation)
+    Assert.NotEqual<float32[]>(acted small, acted behaviour)
+    Assert.Equal<Episode[]>(played one, played evaluation)
+    Assert.Equal<Episode[]>(played small, played behaviour)
+    Assert.NotEqual<Episode[]>(played small, played evaluation)
+
+[<Fact>]
+let ``a fixed temperature stays fixed, to the last bit, and a learned one moves by its rate`` () =
+    let fixed' =
+        { small with TemperatureLearningRate = 0.0; TemperatureDelay = 1; InitialTemperature = 1.7 }
+
+    let last, metrics = updated fixed' 12L (Key.ofSeed 1L)
+    Assert.Equal(Temperature.init(1.7).LogLambda, last.Temperature.LogLambda)
+    Assert.Equal(last.Temperature.Lambda, metrics.Lambda)
+
+    for rate in [ 1e-4; 7e-3; 0.1 ] do
+        let config = { fixed' with TemperatureLearningRate = rate }
+        let last, _ = updated config 1L (Key.ofSeed 1L)
+        // Adam's first step has the length of its rate; λ = 1.7 lies below the target entropy's 3.6 or above it
+        let expected = Temperature.init(1.7).LogLambda
+        closeTo 1e-6 "step" [| rate |] [| abs (last.Temperature.LogLambda - expected) |]
+
+[<Fact>]
+let ``raw weights with one draw learn under every schedule, and libtorch agrees with the kernels`` () =
+    for schedule in [ Linear 0.8; Linear 0.3; Cosine; VariancePreserving(0.1, 10.0) ] do
+        let config = { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1.0; BetaSchedule = schedule }
+
+        forAll 3 keys (fun key ->
+            let run compute =
+                let model = Model.create compute 4 2 config
+                let mutable s = TrainState.init model (Key.foldIn 3L key)
+
+                for i in 0L .. 2L do
+                    let struct (next, m) = Sdac.update model (Key.foldIn i key) (batchOf key) s
+                    Assert.True((Metrics.firstNotFinite m).IsNone)
+                    TrainState.disposeReplaced next s
+                    s <- next
+
+                let found = TrainState.tensors s |> List.map values
+                TrainState.dispose s
+                found
+
+            for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
+                closeTo 1e-4 $"{schedule}" a b)
+
+[<Fact>]
+let ``a second critic step repeats Adam's step with the same gradient`` () =
+    forAll 5 keys (fun key ->
+        use _ = torch.NewDisposeScope()
+        let u = started small key
+        let twice = Sdac.evaluateQ { u with Model = { u.Model with Config = { small with CriticSteps = 2 } } }
+
+        let gradient =
+            let target = Sdac.criticTarget u.Model u.State u.Batch twice.NextAction.Value
+            let struct (_, _, gradient) = Sdac.criticGradient u.Model u.State.Q1 u.Batch target
+            gradient
+
+        let step q adam = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
+        let struct (q, adam) = step u.State.Q1 u.State.Q1Adam
+        let struct (q, adam) = step q adam
+        Assert.Equal<float32[]>(Tensors.toArray q.Flat, Tensors.toArray twice.Next.Q1.Flat)
+        Assert.Equal(adam.Count, twice.Next.Q1Adam.Count)
+        Assert.NotEqual<float32[]>(Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat, Tensors.toArray q.Flat))
+
+[<Fact>]
+let ``one environment and one update per step count alike`` () =
+    use scope = torch.NewDisposeScope()
+
+    let experiment =
+        Experiment.sdac "InvertedPendulum-v4"
+        |> Experiment.configure (fun _ -> { small with Environments = 1; UpdatesPerStep = 1 })
+        |> Experiment.envSteps 5L
+
+    let struct (last, _) = Pipeline.run Pipeline.sdac experiment
+    use _ = last.Environment :> IDisposable
+    Assert.Equal((5L, 5L, 5L), (last.Iteration, last.EnvSteps, last.State.Updates))
+
+[<Fact>]
+let ``impossible options are named`` () =
+    let problems =
+        Config.problems
+            { small with
+                BehaviourParticles = Some 0
+                TargetParticles = Some -1
+                EvaluationParticles = Some 0
+                CriticSteps = 0
+                QClip = nan
+                QNormalisationRate = 1.5 }
+
+    for name in
+        [ "BehaviourParticles is 0"
+          "TargetParticles is -1"
+          "EvaluationParticles is 0"
+          "CriticSteps is 0"
+          "QClip is NaN"
+          "QNormalisationRate is 1.5" ] do
+        Assert.Contains(problems, fun p -> p.StartsWith name)
