@@ -7,6 +7,15 @@ type RssmWeights =
     /// exp(Q/λ) as in the theorem, with no normalisation; works from K = 1.
     | Raw
 
+/// What becomes of draws from q̃_{0|t} that leave the box [-1, 1]^A in which clean actions live.
+type ReverseNoise =
+    /// They are moved to its border, as the published experiments do: simple, but at high noise nearly all draws sit there.
+    | Clipped
+    /// q̃_{0|t} is restricted to the box: every draw lies inside it and none on its border.
+    | TruncatedNormal
+    /// They stay where they are.
+    | Unbounded
+
 /// Which algorithm moves the policy.
 [<RequireQualifiedAccess>]
 type Algorithm =
@@ -53,6 +62,7 @@ type Config =
         /// K, draws of ã_0 per state in the RSSM loss
         MonteCarloDraws: int
         Weights: RssmWeights
+        ReverseNoise: ReverseNoise
         /// Q is multiplied by this before it is divided by λ (the inverse of RewardScale in the published settings)
         QScale: float
         QNormalisation: QNormalisation
@@ -117,6 +127,7 @@ module Config =
           EvaluationParticles = None
           MonteCarloDraws = 64
           Weights = SelfNormalised
+          ReverseNoise = Clipped
           QScale = 5.0
           QNormalisation = QNormalisation.Off
           QNormalisationRate = 0.001

@@ -3,15 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// What becomes of draws from q̃_{0|t} that leave the box [-1, 1]^A in which clean actions live.
-type ReverseNoise =
-    /// They are moved to its border, as the published experiments do: simple, but at high noise nearly all draws sit there.
-    | Clipped
-    /// q̃_{0|t} is restricted to the box: every draw lies inside it and none on its border.
-    | TruncatedNormal
-    /// They stay where they are.
-    | Unbounded
-
 /// Reverse Sampling Score Matching: the noise network is regressed on the noise of draws from the reverse
 /// sampling distribution q̃_{0|t}(a_0 | a_t) = N(a_t/√ᾱ_t, (1-ᾱ_t)/ᾱ_t·I), weighted by exp(Q/λ). Its minimiser is the
 /// score of the noise-perturbed exp(Q/λ) density, whatever the distribution of a_t, as long as its support is full.

@@ -81,7 +81,8 @@ type UpdateNoise =
         Timesteps: int[]
         /// Forward noise z of a_t, [B, A]
         Forward: Tensor
-        /// Reverse noise ε_k, [B, K, A]; DPMD has none, K = 0
+        /// Standard normal reverse noise ε_k, or the uniform numbers on [0, 1) that truncated-normal noise is made of,
+        /// [B, K, A]; DPMD has none, K = 0
         Reverse: Tensor
     }
 
@@ -196,11 +197,17 @@ module UpdateNoise =
             | Algorithm.Sdac -> c.MonteCarloDraws
             | Algorithm.Dpmd -> 0
 
+        let reverse =
+            match c.ReverseNoise with
+            | TruncatedNormal -> Key.uniform
+            | Clipped
+            | Unbounded -> Key.normal
+
         { Next = Drawn keys[0]
           New = Drawn keys[1]
           Timesteps = Key.integers c.Timesteps batchSize keys[2]
           Forward = Key.normal model.Compute [ batchSize; model.ActionDim ] keys[3]
-          Reverse = Key.normal model.Compute [ batchSize; draws; model.ActionDim ] keys[4] }
+          Reverse = reverse model.Compute [ batchSize; draws; model.ActionDim ] keys[4] }
 
 /// SDAC (Soft Diffusion Actor-Critic): the three parts of an update, each usable alone, and their composition.
 [<RequireQualifiedAccess>]
@@ -283,18 +290,32 @@ module Sdac =
         let gradient = vjp.PullbackParameters(Critic.gradient vjp.Output target)
         struct (Critic.loss vjp.Output target, vjp.Output.mean (), gradient)
 
+    /// The noise ε_k of the K draws of each state, and what it adds to the energies of raw weights: the logarithm of the share
+    /// of q̃_{0|t} that was kept (self-normalised weights do not see it).
+    let private reverseNoise (model: Model) (noise: UpdateNoise) (noisy: Tensor) =
+        match model.Config.ReverseNoise, model.Config.Weights with
+        | (Clipped | Unbounded), _ -> struct (noise.Reverse, id)
+        | TruncatedNormal, weights ->
+            let struct (reverse, logShare) =
+                Rssm.truncatedNoise model.Compute model.Schedule noise.Timesteps noisy noise.Reverse
+
+            match weights with
+            | Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add logShare))
+            | SelfNormalised -> struct (reverse, id)
+
     /// The RSSM loss of actions a ~ policy and its gradient. The forward noising of `action` is the sampling distribution
     /// p̃_t of the theorem.
     let rssmGradient (model: Model) (state: TrainState) (noise: UpdateNoise) (obs: Tensor) (action: Tensor) =
         let compute, schedule, t = model.Compute, model.Schedule, noise.Timesteps
         let noisy = Diffusion.noised compute schedule t action noise.Forward
-        let draws = Rssm.draws compute schedule t noisy noise.Reverse
+        let struct (reverse, restricted) = reverseNoise model noise noisy
+        let draws = Rssm.cleanDraws model.Config.ReverseNoise compute schedule t noisy reverse
         let q = Critic.minQ compute model.Q state.Q1 state.Q2 obs draws
-        let energy = Energy.ofValues model.Config state.Values state.Temperature.Lambda q
+        let energy = Energy.ofValues model.Config state.Values state.Temperature.Lambda q |> restricted
         let weights = Rssm.weights model.Config.Weights energy
         use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
-        let loss = Rssm.loss vjp.Output noise.Reverse weights
-        let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output noise.Reverse weights)
+        let loss = Rssm.loss vjp.Output reverse weights
+        let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output reverse weights)
 
         { Loss = loss
           Weights = weights

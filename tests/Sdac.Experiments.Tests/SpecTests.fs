@@ -35,6 +35,7 @@ let ``algorithms and options survive printing and parsing`` () =
         let change (c: Config) =
             { c with
                 QNormalisation = normalisation
+                ReverseNoise = TruncatedNormal
                 TargetParticles = Some 1
                 EvaluationParticles = Some 32
                 CriticSteps = 2 }
@@ -54,6 +55,7 @@ let ``a specification written before there were algorithms and options means wha
               "behaviourParticles"
               "targetParticles"
               "evaluationParticles"
+              "reverseNoise"
               "qNormalisation"
               "qNormalisationRate"
               "qClip"

@@ -1,0 +1,145 @@
+/// Reverse noise restricted to the box of actions, against the truncated normal distribution integrated numerically.
+module Sdac.Tests.TruncatedTests
+
+open System
+open Xunit
+open FsCheck.FSharp
+open Sdac
+open TorchSharp
+open Sdac.Tests.Properties
+open Sdac.Tests.Figures
+open Sdac.Tests.SdacTests
+
+let private schedule = Schedule.create (Linear 0.8) 20
+
+/// ∫ f(x)·N(x; centre, spread²) over [-1, 1], by the midpoint rule where the density is not negligible.
+let private integral (centre: float) (spread: float) (f: float -> float) =
+    let low, high = max -1.0 (centre - 12.0 * spread), min 1.0 (centre + 12.0 * spread)
+    let n = 20_000
+    let h = (high - low) / float n
+
+    Seq.sum (
+        seq {
+            for i in 0 .. n - 1 do
+                let x = low + (float i + 0.5) * h
+                let z = (x - centre) / spread
+                f x * exp (-0.5 * z * z) / (spread * sqrt (2.0 * Math.PI)) * h
+        }
+    )
+
+// a_t near the box or well outside of it
+let private cases = Gen.zip (Gen.zip (between -2.0 2.0) (sizes 1 19)) (sizes 0 1_000_000)
+
+[<Fact>]
+let ``truncated draws stay inside the box with the mean and the variance of the truncated density`` () =
+    forAll 25 cases (fun ((at, t), seed) ->
+        use _ = torch.NewDisposeScope()
+        let count = 20_000
+        let noisy = Tensors.ofArray Compute.cpu [ 1; 1 ] [| float32 at |]
+        let uniform = Key.uniform Compute.cpu [ 1; count; 1 ] (Key.ofSeed (int64 seed))
+        let struct (noise, logShare) = Rssm.truncatedNoise Compute.cpu schedule [| t |] noisy uniform
+        let centre = float (float32 at) * schedule.SqrtRecipAlphaBars[t]
+        let spread = schedule.SqrtRecipM1AlphaBars[t]
+        // computed here in double: nothing is clipped
+        let draws = values noise |> Array.map (fun e -> centre - spread * e)
+        Assert.All(draws, fun a -> Assert.InRange(a, -1.0 - 3e-4, 1.0 + 3e-4))
+
+        let box = Rssm.cleanDraws TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
+        Assert.All(box, fun a -> Assert.InRange(a, -1.0, 1.0))
+        closeTo 1e-3 "draws" draws box
+
+        let share = integral centre spread (fun _ -> 1.0)
+
+        if share > 1e-12 then
+            let mean = integral centre spread id / share
+            let moment k = integral centre spread (fun x -> (x - mean) ** k) / share
+            let variance = moment 2.0
+            let found = Array.average draws
+            let spreadFound = draws |> Array.averageBy (fun a -> (a - mean) ** 2.0)
+            let error = sqrt (variance / float count)
+            let errorOfVariance = sqrt ((moment 4.0 - variance * variance) / float count)
+            Assert.True(abs (found - mean) < 5.0 * error + 3e-4, $"t {t}, a_t {at}: mean {found}, not {mean}")
+
+            Assert.True(
+                abs (spreadFound - variance) < 5.0 * errorOfVariance + 3e-4,
+                $"t {t}, a_t {at}: variance {spreadFound}, not {variance}"
+            )
+
+            closeTo 1e-3 "share" [| log share |] (values logShare))
+
+[<Fact>]
+let ``quantiles of a restricted normal distribution undo its distribution function, far out too`` () =
+    let interval = Gen.zip (between -60.0 60.0) (between 0.01 80.0)
+
+    forAll 200 (Gen.zip interval (between 0.001 0.999)) (fun ((low, width), u) ->
+        let i = NormalInterval.create low (low + width)
+        let x = NormalInterval.quantile u i
+        Assert.InRange(x, low, low + width)
+        Assert.True(NormalInterval.quantile (u + 0.0005) i >= x)
+
+        // where Φ neither underflows nor loses its digits
+        if abs low < 6.0 && abs (low + width) < 6.0 then
+            let phi = NormalInterval.phi
+            let share = (phi x - phi low) / (phi (low + width) - phi low)
+            Assert.True(abs (share - u) < 1e-5, $"[{low}, {low + width}]: u {u}, found {share}"))
+
+[<Fact>]
+let ``an update with truncated noise learns from draws inside the box, with the theorem's weights`` () =
+    forAll 8 (sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)) (fun key ->
+        use _ = torch.NewDisposeScope()
+
+        for weights in [ Raw; SelfNormalised ] do
+            let config = { small with ReverseNoise = TruncatedNormal; Weights = weights; QScale = 1.0 }
+            let model = Model.create Compute.cpu 4 2 config
+            let n = config.BatchSize
+            let noise = UpdateNoise.draw model n (Key.foldIn 1L key)
+            let state = TrainState.init model (Key.foldIn 2L key)
+            let obs = Key.normal Compute.cpu [ n; 4 ] (Key.foldIn 3L key)
+            let action = (Key.normal Compute.cpu [ n; 2 ] (Key.foldIn 4L key)).tanh()
+            Assert.All(values noise.Reverse, fun u -> Assert.InRange(u, 0.0, 1.0))
+            let found = Sdac.rssmGradient model state noise obs action
+
+            let t = noise.Timesteps
+            let noisy = Diffusion.noised Compute.cpu model.Schedule t action noise.Forward
+            let struct (reverse, logShare) = Rssm.truncatedNoise Compute.cpu model.Schedule t noisy noise.Reverse
+            let draws = Rssm.draws Compute.cpu model.Schedule t noisy reverse
+            let q = Critic.minQ Compute.libtorch model.Q state.Q1 state.Q2 obs draws
+            let raw = (q.div(Scalars.ofFloat state.Temperature.Lambda).add logShare).exp()
+
+            let expected =
+                match weights with
+                | Raw -> raw
+                | SelfNormalised -> (q.div (Scalars.ofFloat state.Temperature.Lambda)).softmax 1L
+
+            closeTo 1e-4 "weights" (values expected) (values found.Weights)
+            let predicted = NoiseNetwork.forward Compute.libtorch model.Noise state.Policy obs noisy t
+            closeTo 1e-4 "loss" (values (Rssm.loss predicted reverse expected)) (values found.Loss))
+
+[<Fact>]
+let ``updates with every kind of reverse noise are the same by kernels and by libtorch`` () =
+    for kind in [ Clipped; TruncatedNormal; Unbounded ] do
+        let run compute =
+            let model = Model.create compute 4 2 { small with ReverseNoise = kind }
+            let mutable s = TrainState.init model (Key.ofSeed 1L)
+            let n = small.BatchSize
+            let keys = Key.splitMany 4 (Key.ofSeed 2L)
+
+            let batch: Batch =
+                { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
+                  NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
+                  Action = (Key.normal Compute.cpu [ n; 2 ] keys[2]).tanh()
+                  Reward = Key.normal Compute.cpu [ n ] keys[3]
+                  Terminated = Tensors.zeros Compute.cpu [ n ] }
+
+            for i in 0L .. 3L do
+                let struct (next, m) = Sdac.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
+                Assert.True((Metrics.firstNotFinite m).IsNone)
+                TrainState.disposeReplaced next s
+                s <- next
+
+            let found = TrainState.tensors s |> List.map values
+            TrainState.dispose s
+            found
+
+        for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
+            closeTo 1e-4 $"{kind}" a b
