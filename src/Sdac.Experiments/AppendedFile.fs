@@ -24,6 +24,7 @@ type AppendedFile private (path: string, stream: FileStream) =
 
             stream.SetLength position
             stream.Position <- position
+            Files.flushFolder (Files.folderOf path)
             new AppendedFile(path, stream))
 
     /// Bytes written so far: where a resumed run goes on.

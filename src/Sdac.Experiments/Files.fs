@@ -48,8 +48,8 @@ module Files =
             storage $"cannot {doing} {path}: the file system is read-only; choose another place"
         | :? IOException as error -> storage $"cannot {doing} {path}: {error.Message}; choose another place"
 
-    /// Makes a rename in `folder` survive a power cut. File systems that cannot do so are left alone.
-    let private flushFolder (folder: string) =
+    /// Makes a rename or a new name in `folder` survive a power cut. File systems that cannot do so are left alone.
+    let flushFolder (folder: string) =
         if OperatingSystem.IsLinux() then
             let descriptor = ``open`` (folder, 0)
 
@@ -57,7 +57,8 @@ module Files =
                 fsync descriptor |> ignore
                 close descriptor |> ignore
 
-    let private folderOf (path: string) =
+    /// The folder that holds a file or folder.
+    let folderOf (path: string) =
         match Path.GetDirectoryName(Path.GetFullPath path) with
         | null -> "/"
         | folder -> folder
@@ -107,4 +108,7 @@ module Files =
     let readText (path: string) = guarded "read" path (fun () -> File.ReadAllText path)
 
     /// Creates a folder and those above it.
-    let createFolder (path: string) = guarded "create" path (fun () -> Directory.CreateDirectory path |> ignore)
+    let createFolder (path: string) =
+        guarded "create" path (fun () ->
+            Directory.CreateDirectory path |> ignore
+            flushFolder (folderOf path))

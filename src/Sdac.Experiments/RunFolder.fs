@@ -88,6 +88,12 @@ module RunFolder =
         | :? IOException as error ->
             Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")
 
+    /// What a process may leave that was killed before it wrote the specification.
+    let private isScaffold (folder: RunFolder) (entry: string) =
+        entry = folder.Lock
+        || (entry = folder.Checkpoints && Seq.isEmpty (Directory.EnumerateFileSystemEntries entry))
+        || entry.StartsWith(Path.Combine(folder.Path, ".spec.json."), StringComparison.Ordinal)
+
     /// A new run folder. An existing one is refused unless it is empty, or holds a run and `overwrite` is set.
     let create (path: string) (overwrite: bool) =
         let folder = { Path = Path.GetFullPath path }
@@ -97,9 +103,7 @@ module RunFolder =
 
         let occupied =
             Directory.Exists folder.Path
-            && Seq.exists
-                (fun (entry: string) -> entry <> folder.Lock)
-                (Directory.EnumerateFileSystemEntries folder.Path)
+            && not (Seq.forall (isScaffold folder) (Directory.EnumerateFileSystemEntries folder.Path))
 
         match occupied, isRun folder, overwrite with
         | true, true, false ->

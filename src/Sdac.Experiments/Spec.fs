@@ -1,5 +1,6 @@
 namespace Sdac.Experiments
 
+open System.Text.Json.Nodes
 open Sdac
 
 /// Everything that decides the results of a run, with its seed. Printed into the run folder, parsed from --config.
@@ -78,8 +79,20 @@ module Spec =
         | [] -> spec
         | problems -> Errors.fail (Settings("impossible settings: " + String.concat "; " problems))
 
+    /// A text of another version would be refused for its settings' names before its version.
+    let private checkSchema (place: string) (text: string) =
+        match Json.parseNode place text with
+        | :? JsonObject as fields ->
+            match fields["schema"] with
+            | :? JsonValue as schema when schema.ToJsonString() <> string Schema ->
+                Errors.fail (Settings $"{place} has schema {schema.ToJsonString()}; this version reads {Schema}")
+            | _ -> ()
+        | _ -> ()
+
     /// Reads a specification; what the text leaves out is taken from `complete`. `place` names the text in messages.
-    let parse (place: string) (complete: Spec) (text: string) : Spec = Json.parseOver place complete text
+    let parse (place: string) (complete: Spec) (text: string) : Spec =
+        checkSchema place text
+        Json.parseOver place complete text
 
     let print (spec: Spec) = Json.print spec + "\n"
 

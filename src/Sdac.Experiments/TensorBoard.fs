@@ -25,7 +25,10 @@ module internal EventMessages =
 
     let private bytes number (value: ByteString) = field number WireFormat.WireType.LengthDelimited _.WriteBytes(value)
     let private text number (value: string) = field number WireFormat.WireType.LengthDelimited _.WriteString(value)
-    let private integer number (value: int64) = field number WireFormat.WireType.Varint _.WriteInt64(value)
+
+    /// Zero is what an integer is that is not written.
+    let private integer number (value: int64) =
+        if value = 0L then ignore else field number WireFormat.WireType.Varint _.WriteInt64(value)
 
     // types.proto
     let private dtDouble, dtString = 2L, 7L
@@ -38,9 +41,9 @@ module internal EventMessages =
     /// SummaryMetadata: plugin_data 1 (plugin_name 1), data_class 4 (2 is a tensor).
     let private metadata (plugin: string) = message [ bytes 1 (message [ text 1 plugin ]); integer 4 2L ]
 
-    /// Summary.Value: tag 1, metadata 9, tensor 8.
+    /// Summary.Value: tag 1, tensor 8, metadata 9.
     let private tensorValue (plugin: string) (tag: string) (value: ByteString) =
-        message [ text 1 tag; bytes 9 (metadata plugin); bytes 8 value ]
+        message [ text 1 tag; bytes 8 value; bytes 9 (metadata plugin) ]
 
     /// Summary.Value: tag 1, simple_value 2.
     let scalar (tag: string) (value: float) =

@@ -87,6 +87,15 @@ let ``a folder with something else in it is refused even with overwrite`` () =
         Assert.True(File.Exists(Path.Combine(folder, "thesis.tex"))))
 
 [<Fact>]
+let ``a folder left by a process that was killed before it wrote its specification is used again`` () =
+    inFolder (fun folder ->
+        let path = Path.Combine(folder, "run")
+        let run = RunFolder.create path false
+        (RunFolder.lock run).Dispose()
+        File.WriteAllText(Path.Combine(path, ".spec.json.77.tmp"), "{")
+        Assert.Equal(run, RunFolder.create path false))
+
+[<Fact>]
 let ``a second writer is refused while the first holds the lock`` () =
     inFolder (fun folder ->
         let run = RunFolder.create folder false

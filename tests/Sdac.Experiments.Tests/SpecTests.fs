@@ -113,6 +113,10 @@ let ``all impossible settings are named in one sentence`` () =
 let ``a specification of another version is refused`` () =
     failureOf (fun () -> Spec.validate { quick with Schema = 2 }) |> says [ "schema is 2"; "reads 1" ]
 
+    // whatever else the other version has
+    failureOf (fun () -> Spec.parse "my.json" quick """{"schema":2,"novelty":1}""")
+    |> says [ "my.json"; "schema 2"; "reads 1" ]
+
 [<Fact>]
 let ``options of the task may be plain JSON`` () =
     let options text = (Spec.parse "my.json" quick text).Experiment.TaskOptions
