@@ -28,7 +28,10 @@ module internal EventMessages =
 
     /// Zero is what an integer is that is not written.
     let private integer number (value: int64) =
-        if value = 0L then ignore else field number WireFormat.WireType.Varint _.WriteInt64(value)
+        if value = 0L then
+            ignore
+        else
+            field number WireFormat.WireType.Varint _.WriteInt64(value)
 
     // types.proto
     let private dtDouble, dtString = 2L, 7L
