@@ -77,7 +77,9 @@ type RunLog(folder: RunFolder, spec: Spec, from: Journal) =
         events.Write(step.EnvSteps, [], [ $"rssm/{name}", h ])
 
     let histograms (step: Step) =
-        Histogram.ofWeights config.MonteCarloDraws weights |> Option.iter (histogram "weight" step)
+        Histogram.ofWeights (max config.MonteCarloDraws config.BatchSize) weights
+        |> Option.iter (histogram "weight" step)
+
         Histogram.ofTimesteps timesteps |> Option.iter (histogram "timestep" step)
         Array.Clear weights
         Array.Clear timesteps
@@ -119,7 +121,9 @@ type RunLog(folder: RunFolder, spec: Spec, from: Journal) =
     member _.Observe(u: Update) =
         match u.Weights with
         | Some w ->
-            Histogram.addWeights config.MonteCarloDraws (Tensors.toArray w) weights
+            // one draw per state (DPMD) is weighed against the other states of the batch
+            let rivals = if Tensors.size 1 w > 1 then Tensors.size 1 w else Tensors.size 0 w
+            Histogram.addWeights rivals (Tensors.toArray w) weights
             Histogram.addTimesteps u.Noise.Timesteps timesteps
         | None -> ()
 
