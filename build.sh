@@ -15,6 +15,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   build          setup, then compile everything
   test           build, then run all tests                      (arguments go to `dotnet test`)
   train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
+  toy            build, then sample known densities and compare  (arguments go to scripts/toy.fsx)
   bench          build, then measure                            (arguments go to the benchmarks)
 
 `./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
@@ -125,6 +126,7 @@ case $command in
     build) build ;;
     test) run_tests "$@" ;;
     train) build; exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
+    toy) build; exec dotnet fsi --exec scripts/toy.fsx -- "$@" ;;
     bench) build; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;
 esac

@@ -439,3 +439,39 @@ let ``an energy that is not finite or of a wrong shape is named with its value a
     failsWith [ "0 samples" ] (fun () ->
         let model = RssmTrainer.create cpu SamplerConfig.standard Targets.pair
         RssmTrainer.sampleBox model (NoiseNetwork.init cpu model.Noise (key 1)) 0 (key 2) |> ignore)
+
+[<Fact>]
+let ``Wasserstein-2 is the best of all pairings`` () =
+    let rec permutations items =
+        match items with
+        | [] -> [ [] ]
+        | _ ->
+            [ for x in items do
+                  for rest in permutations (List.filter ((<>) x) items) -> x :: rest ]
+
+    forAll 40 (Gen.zip (sizes 1 5) seeds) (fun (n, seed) ->
+        let struct (first, second) = Key.split (key seed)
+
+        let a, b =
+            Tensors.toArray (Key.normal cpu [ n; 2 ] first), Tensors.toArray (Key.normal cpu [ n; 2 ] second)
+
+        let cost pairing =
+            pairing
+            |> List.mapi (fun i j ->
+                Seq.sum (seq { for d in 0..1 -> (float a[2 * i + d] - float b[2 * j + d]) ** 2.0 }))
+            |> List.average
+
+        let best = permutations [ 0 .. n - 1 ] |> List.map cost |> List.min |> sqrt
+        Assert.Equal(best, Measures.wasserstein2 a b, 1e-6))
+
+[<Fact>]
+let ``measures of exact samples are near zero and those of naive Langevin see its wrong mode weights`` () =
+    use _ = torch.NewDisposeScope()
+    let exact seed = Tensors.toArray (Targets.pair.Sample.Value 20_000 (key seed))
+    let kl = Measures.divergence Targets.pair (exact 1)
+    Assert.True(abs kl.Value < 0.01 && Measures.modeWeightError Targets.pair (exact 1) < 0.01, $"{kl}")
+    Assert.InRange(Measures.energyDistance (Array.sub (exact 1) 0 4000) (Array.sub (exact 2) 0 4000), -0.02, 0.02)
+    Assert.Equal(2, Measures.modesFound Targets.pair (exact 1))
+    let wrong = Tensors.toArray (Langevin.sample Langevin.naive Targets.pair 2000 (key 3))
+    Assert.InRange(Measures.modeWeightError Targets.pair wrong, 0.2, 0.4)
+    Assert.InRange((Measures.divergence Targets.pair wrong).Value, 0.1, 0.5)

@@ -1,0 +1,57 @@
+namespace Sdac
+
+open TorchSharp
+
+/// Settings of Langevin sampling. Step size and temperature go geometrically from their first to their last value.
+type LangevinConfig =
+    {
+        Steps: int
+        /// In box coordinates
+        StepSize: float * float
+        /// 1 throughout is the naive sampler; a fall to 1 is annealing
+        Temperature: float * float
+    }
+
+/// Unadjusted Langevin dynamics on the energy's own gradient, without any network: the peer whose mode weights stay those
+/// of its start.
+[<RequireQualifiedAccess>]
+module Langevin =
+    /// Constant temperature: naive Langevin.
+    let naive = { Steps = 1000; StepSize = 1e-3, 1e-4; Temperature = 1.0, 1.0 }
+
+    /// Temperature from 30 to 1: annealed Langevin.
+    let annealed = { naive with Temperature = 30.0, 1.0 }
+
+    let private along (first: float, last: float) share = first * (last / first) ** share
+
+    /// n samples [n, D] of the target from the start N(0, I) in box coordinates, the same as the diffusions':
+    /// x ← clip(x + δ/2·∇ln p(x)/τ + √δ·ξ, -1, 1). Raises ArgumentException on settings or a gradient out of range.
+    let sample (config: LangevinConfig) (target: Target) (n: int) (key: Key) : Tensor =
+        if n < 1 || config.Steps < 1 then
+            invalidArg (nameof config) $"Langevin takes at least 1 sample and 1 step, not {n} and {config.Steps}"
+
+        Tensors.scoped List.singleton (fun () ->
+            let clip (x: Tensor) = x.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+            let struct (startKey, noiseKey) = Key.split key
+            let mutable x = clip (Key.normal Compute.cpu [ n; target.Dim ] startKey)
+
+            for step in 0 .. config.Steps - 1 do
+                let share = float step / float config.Steps
+                let size, temperature = along config.StepSize share, along config.Temperature share
+                let old = x
+
+                x <-
+                    Tensors.scoped List.singleton (fun () ->
+                        let drift = (Target.boxGradient target old).mul(Scalars.ofFloat (0.5 * size / temperature))
+
+                        if not (System.Double.IsFinite(Tensors.scalar (drift.sum ()))) then
+                            invalidArg
+                                (nameof target)
+                                $"the gradient of target '{target.Name}' is not finite at step {step}"
+
+                        let noise = Key.normal Compute.cpu [ n; target.Dim ] (Key.foldIn (int64 step) noiseKey)
+                        clip (old.add(drift).add(noise.mul (Scalars.ofFloat (sqrt size)))))
+
+                old.Dispose()
+
+            x.mul (Scalars.ofFloat target.HalfWidth))

@@ -1,0 +1,187 @@
+namespace Sdac
+
+open System
+
+/// An estimate and its standard error.
+type Divergence = { Value: float; Error: float }
+
+/// How far samples are from a two-dimensional density. Points are row-major [n, 2] arrays.
+[<RequireQualifiedAccess>]
+module Measures =
+    /// Cells per axis of the grid that `divergence` counts in.
+    [<Literal>]
+    let private Side = 40
+
+    // Points per axis and cell by which the density is integrated over a cell.
+    [<Literal>]
+    let private Fine = 6
+
+    /// The target's probability of every cell of the grid over its box, row by row in y.
+    let cells (target: Target) : float[] =
+        let side = Side * Fine
+        let at i = ((float i + 0.5) / float side * 2.0 - 1.0) * target.HalfWidth
+
+        let points =
+            Array.init (2 * side * side) (fun i -> float32 (at (if i % 2 = 0 then (i / 2) % side else i / 2 / side)))
+
+        let logs =
+            Tensors.owning (fun _ -> []) (fun () ->
+                Tensors.toArray (target.LogDensity(Tensors.ofArray Compute.cpu [ side * side; 2 ] points)))
+
+        let top = float (Array.max logs)
+        let sums = Array.zeroCreate<float>(Side * Side)
+
+        for i in 0 .. side * side - 1 do
+            let cell = (i / side / Fine) * Side + (i % side) / Fine
+            sums[cell] <- sums[cell] + exp (float logs[i] - top)
+
+        let total = Array.sum sums
+        sums |> Array.map (fun s -> s / total)
+
+    let private cellOf halfWidth (x: float32) =
+        Math.Clamp(int (floor ((float x / halfWidth + 1.0) / 2.0 * float Side)), 0, Side - 1)
+
+    /// KL(q‖p) of the samples' distribution q from the target p: the plug-in estimate Σ q̂·ln(q̂/p) over a 40 x 40 grid on the
+    /// box, with the Miller–Madow correction (m-1)/2n of its bias for m occupied cells; the error is that of the mean of
+    /// ln(q̂/p). Detail finer than a cell is not seen.
+    let divergence (target: Target) (samples: float32[]) : Divergence =
+        let n = samples.Length / 2
+        let counts = Array.zeroCreate<int>(Side * Side)
+
+        for i in 0 .. n - 1 do
+            let cell = cellOf target.HalfWidth samples[2 * i + 1] * Side + cellOf target.HalfWidth samples[2 * i]
+            counts[cell] <- counts[cell] + 1
+
+        let terms =
+            Array.zip counts (cells target)
+            |> Array.filter (fun (count, _) -> count > 0)
+            |> Array.map (fun (count, p) ->
+                let q = float count / float n
+                q, log (q / max p 1e-30))
+
+        let mean = terms |> Array.sumBy (fun (q, log) -> q * log)
+        let spread = terms |> Array.sumBy (fun (q, log) -> q * (log - mean) ** 2.0)
+
+        { Value = mean - float (terms.Length - 1) / (2.0 * float n); Error = sqrt (spread / float n) }
+
+    let private distance (a: float32[]) i (b: float32[]) j =
+        let dx, dy = float a[2 * i] - float b[2 * j], float a[2 * i + 1] - float b[2 * j + 1]
+        sqrt (dx * dx + dy * dy)
+
+    let private meanDistance (a: float32[]) (b: float32[]) =
+        let n, m = a.Length / 2, b.Length / 2
+        let sums = Array.zeroCreate<float> n
+
+        Sdac.Kernels.Workers.For(
+            n,
+            fun i ->
+                for j in 0 .. m - 1 do
+                    sums[i] <- sums[i] + distance a i b j
+        )
+
+        let pairs = if obj.ReferenceEquals(a, b) then float n * float (n - 1) else float n * float m
+        Array.sum sums / pairs
+
+    /// The energy distance 2·E|X-Y| - E|X-X'| - E|Y-Y'| (Székely & Rizzo 2013), without bias: near 0 it may be negative.
+    let energyDistance (a: float32[]) (b: float32[]) = 2.0 * meanDistance a b - meanDistance a a - meanDistance b b
+
+    /// The Wasserstein-2 distance of two equally large sets of points: the root of the smallest mean squared distance over all
+    /// pairings, found exactly by successive shortest paths (Kuhn–Munkres), n³ operations.
+    let wasserstein2 (a: float32[]) (b: float32[]) : float =
+        let n = a.Length / 2
+
+        if b.Length <> a.Length || n = 0 then
+            invalidArg (nameof b) $"Wasserstein-2 pairs two equally large sets, not {n} with {b.Length / 2} points"
+
+        let cost i j = distance a (i - 1) b (j - 1) ** 2.0
+        // Potentials of rows and columns, and the row paired with each column; index 0 stands for none.
+        let u, v, row, way =
+            Array.zeroCreate<float>(n + 1),
+            Array.zeroCreate<float>(n + 1),
+            Array.zeroCreate<int>(n + 1),
+            Array.zeroCreate<int>(n + 1)
+
+        for i in 1..n do
+            row[0] <- i
+            let mutable column = 0
+            let least, used = Array.create (n + 1) Double.PositiveInfinity, Array.create (n + 1) false
+            let mutable searching = true
+
+            while searching do
+                used[column] <- true
+                let from = row[column]
+                let mutable delta, next = Double.PositiveInfinity, 0
+
+                for j in 1..n do
+                    if not used[j] then
+                        let reduced = cost from j - u[from] - v[j]
+
+                        if reduced < least[j] then
+                            least[j] <- reduced
+                            way[j] <- column
+
+                        if least[j] < delta then
+                            delta <- least[j]
+                            next <- j
+
+                for j in 0..n do
+                    if used[j] then
+                        u[row[j]] <- u[row[j]] + delta
+                        v[j] <- v[j] - delta
+                    else
+                        least[j] <- least[j] - delta
+
+                column <- next
+                searching <- row[column] <> 0
+
+            while column <> 0 do
+                row[column] <- row[way[column]]
+                column <- way[column]
+
+        sqrt ((Seq.init n (fun j -> cost row[j + 1] (j + 1)) |> Seq.sum) / float n)
+
+    let private toCentre (samples: float32[]) i (mode: Mode) =
+        sqrt ((float samples[2 * i] - mode.Centre[0]) ** 2.0 + (float samples[2 * i + 1] - mode.Centre[1]) ** 2.0)
+
+    /// The largest |share of samples nearest to a mode - the mode's weight|; NaN for a target without modes.
+    let modeWeightError (target: Target) (samples: float32[]) : float =
+        match List.toArray target.Modes with
+        | [||] -> nan
+        | modes ->
+            let n = samples.Length / 2
+            let counts = Array.zeroCreate<int> modes.Length
+
+            for i in 0 .. n - 1 do
+                let nearest = Seq.init modes.Length id |> Seq.minBy (fun m -> toCentre samples i modes[m])
+                counts[nearest] <- counts[nearest] + 1
+
+            Array.map2 (fun count (mode: Mode) -> abs (float count / float n - mode.Weight)) counts modes
+            |> Array.max
+
+    /// Modes within whose radius lies at least a tenth of their weight in samples.
+    let modesFound (target: Target) (samples: float32[]) : int =
+        let n = samples.Length / 2
+
+        target.Modes
+        |> List.filter (fun (mode: Mode) ->
+            let inside = Seq.init n id |> Seq.filter (fun i -> toCentre samples i mode < mode.Radius) |> Seq.length
+            float inside / float n >= 0.1 * mode.Weight)
+        |> List.length
+
+    /// The relative L2 error of a score under p_t at every timestep with ᾱ_t in [0.01, 0.99], as (timestep, error); empty
+    /// where no closed form is known.
+    let scoreErrors (model: SamplerModel) (state: SamplerState) (n: int) (key: Key) : (int * float) list =
+        match model.Target.NoisedScore with
+        | None -> []
+        | Some exact ->
+            [ for t in 0 .. model.Schedule.Timesteps - 1 do
+                  let alphaBar = model.Schedule.AlphaBars[t]
+
+                  if alphaBar >= 0.01 && alphaBar <= 0.99 then
+                      use _ = TorchSharp.torch.NewDisposeScope()
+                      let struct (first, second) = Key.split (Key.foldIn (int64 t) key)
+                      let clean = Target.boxSample n first model.Target
+                      let noise = Key.normal Compute.cpu [ n; model.Target.Dim ] second
+                      let y = Diffusion.noised Compute.cpu model.Schedule (Array.create n t) clean noise
+                      let want = exact alphaBar y
+                      t, Tensors.norm ((RssmTrainer.score model state t y).sub want) / Tensors.norm want ]
