@@ -7,6 +7,18 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open System.Text.Json.Serialization
 open Microsoft.FSharp.Reflection
+open Sdac
+
+/// A literal as the JSON it is.
+type internal LiteralConverter() =
+    inherit JsonConverter<Literal>()
+
+    override _.Read(reader, _, _) =
+        match JsonNode.Parse(&reader) with
+        | null -> Literal "null"
+        | node -> Literal(node.ToJsonString())
+
+    override _.Write(writer, Literal text, _) = writer.WriteRawValue text
 
 /// Records and unions as JSON. Reading is strict about names, lenient about what is left out: a field that is not given keeps
 /// its value from a complete example, and an unknown one is a Settings failure that names the nearest valid one.
@@ -27,6 +39,7 @@ module Json =
             ||| JsonUnionEncoding.UnwrapSingleFieldCases
             ||| JsonUnionEncoding.UnwrapOption
 
+        options.Converters.Add(LiteralConverter())
         options.Converters.Add(JsonFSharpConverter(encoding, unionTagNamingPolicy = JsonNamingPolicy.CamelCase))
         options
 
@@ -51,7 +64,10 @@ module Json =
         else
             ty.GetGenericArguments()[0]
 
-    let private isUnion (ty: Type) = FSharpType.IsUnion ty && not (isOption ty) && not (isSequence ty)
+    let private isUnion (ty: Type) =
+        FSharpType.IsUnion ty && ty <> typeof<Literal> && not (isOption ty) && not (isSequence ty)
+
+    let private isMap (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<Map<_, _>>
 
     let private fieldsOf (ty: Type) =
         FSharpType.GetRecordFields ty |> Array.map (fun field -> camel field.Name, field.PropertyType)
@@ -89,6 +105,14 @@ module Json =
         | given when FSharpType.IsRecord ty ->
             settings $"{at path}{place} must be an object with named fields, not {given.ToJsonString()}"
         | :? JsonObject as given when ty = typeof<Map<string, string>> -> texts given
+        | :? JsonObject as given when isMap ty ->
+            let value = ty.GetGenericArguments()[1]
+            let result = JsonObject()
+
+            for pair in given do
+                result[pair.Key] <- overlay place (below path pair.Key) value null pair.Value
+
+            result
         | given when isOption ty -> overlay place path (ty.GetGenericArguments()[0]) null given
         | given when isUnion ty ->
             checkCase place path ty given
@@ -235,16 +259,20 @@ module Json =
         with :? JsonException ->
             JsonValue.Create text
 
-    /// Changes one setting, `key` being its path or its unambiguous last part, `text` its new value.
-    let set (complete: 'a) (key: string) (text: string) : 'a =
-        let path = resolve "--set" typeof<'a> key
+    /// Changes one setting, `key` being its path or its unambiguous last part, `text` its new value. `place` names their origin in
+    /// messages.
+    let setFrom (place: string) (complete: 'a) (key: string) (text: string) : 'a =
+        let path = resolve place typeof<'a> key
         let names = path.Split '.'
 
         let nest (name: string) (inner: JsonNode | null) : JsonNode | null =
             JsonObject([ Collections.Generic.KeyValuePair(name, inner) ])
 
         let change = Array.foldBack nest names (literal text)
-        overlay "--set" "" typeof<'a> (tree complete) change |> materialise $"--set {key}={text}"
+        overlay place "" typeof<'a> (tree complete) change |> materialise $"{place} {key}={text}"
+
+    /// Changes one setting as the command line's --set says.
+    let set (complete: 'a) (key: string) (text: string) : 'a = setFrom "--set" complete key text
 
 /// Numbers as this program writes them everywhere: shortest text that reads back to the same bits, invariant culture,
 /// "NaN", "Infinity" and "-Infinity" as texts.

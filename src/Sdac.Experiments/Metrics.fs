@@ -2,6 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Buffers
+open System.IO
 open System.Text.Json
 
 /// One figure of a line of metrics.
@@ -79,9 +80,8 @@ module Metrics =
         | Label _
         | Values _ -> None
 
-    /// The lines of a file, each a map from name to figure. A last line that is cut off (the run was killed) is left out.
-    let read (path: string) : Map<string, Figure> list =
-        let text = Files.readText path
+    /// The whole lines of a text, each a map from name to figure. A last line that is cut off is left out.
+    let private parse (path: string) (text: string) : Map<string, Figure> list =
         let complete = text.Substring(0, text.LastIndexOf '\n' + 1)
 
         [ for line in complete.Split('\n', StringSplitOptions.RemoveEmptyEntries) do
@@ -92,3 +92,20 @@ module Metrics =
                       Errors.fail (Damaged $"{path} holds a line that is not JSON: remove it")
 
               yield Map [ for field in document.RootElement.EnumerateObject() -> field.Name, figure field.Value ] ]
+
+    /// The lines of a file, each a map from name to figure. A last line that is cut off (the run was killed) is left out.
+    let read (path: string) : Map<string, Figure> list = parse path (Files.readText path)
+
+    /// The whole lines within the last `bytes` of a file, which may be growing; none where there is no file.
+    let tail (path: string) (bytes: int) : Map<string, Figure> list =
+        if not (File.Exists path) then
+            []
+        else
+            Files.guarded "read" path (fun () ->
+                use stream =
+                    new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
+
+                let from = max 0L (stream.Length - int64 bytes)
+                stream.Position <- from
+                let text = (new StreamReader(stream)).ReadToEnd()
+                parse path (if from = 0L then text else text.Substring(text.IndexOf '\n' + 1)))

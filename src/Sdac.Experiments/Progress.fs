@@ -25,7 +25,11 @@ module Progress =
     [<Literal>]
     let private PlainInterval = 5.0
 
-    let private thousands (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
+    /// Columns of a table that is not shown on a terminal.
+    [<Literal>]
+    let private WideEnough = 240
+
+    let internal thousands (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 
     let private duration (seconds: float) =
         if Double.IsFinite seconds then
@@ -103,6 +107,17 @@ module Progress =
         elif interactive () then bar total first body
         else plain total first body
 
+    /// Prints to standard output, without colours where that is no terminal.
+    let internal write (item: Rendering.IRenderable) =
+        let ansi = if interactive () then AnsiSupport.Yes else AnsiSupport.No
+        let console = AnsiConsole.Create(AnsiConsoleSettings(Ansi = ansi, Out = AnsiConsoleOutput Console.Out))
+
+        if not (interactive ()) then
+            // a file or a pipe has no width to keep to
+            console.Profile.Width <- max console.Profile.Width WideEnough
+
+        console.Write item
+
     /// Prints a table of names and values.
     let summaryTable (title: string) (rows: (string * string) list) =
         let table =
@@ -113,5 +128,4 @@ module Progress =
         for name, value in rows do
             table.AddRow(Markup.Escape name, Markup.Escape value) |> ignore
 
-        let ansi = if interactive () then AnsiSupport.Yes else AnsiSupport.No
-        AnsiConsole.Create(AnsiConsoleSettings(Ansi = ansi, Out = AnsiConsoleOutput Console.Out)).Write table
+        write table

@@ -93,7 +93,9 @@ let ``a folder left by a process that was killed before it wrote its specificati
         let run = RunFolder.create path false
         (RunFolder.lock run).Dispose()
         File.WriteAllText(Path.Combine(path, ".spec.json.77.tmp"), "{")
-        Assert.Equal(run, RunFolder.create path false))
+        Assert.Equal(run, RunFolder.create path false)
+        File.WriteAllText(Path.Combine(run.Checkpoints, "a"), "precious")
+        failureOf (fun () -> RunFolder.create path false) |> says [ path; "not a run" ])
 
 [<Fact>]
 let ``a second writer is refused while the first holds the lock`` () =

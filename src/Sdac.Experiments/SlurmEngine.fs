@@ -1,0 +1,300 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+open System.Threading
+
+/// How a sweep uses Slurm.
+type SlurmOptions =
+    {
+        /// Runs at a time; None leaves that to Slurm
+        Jobs: int option
+        /// Threads, and processors asked for, of each run
+        Threads: int
+        /// Tries within one task after the first, each from the run's last checkpoint
+        Retries: int
+        /// Further options of sbatch ("--partition=long"), for the array and for the report
+        Sbatch: string list
+        /// The command that writes the report in the end
+        Report: string list
+        /// Time between two questions to Slurm
+        Poll: TimeSpan
+    }
+
+/// A sweep as one Slurm job array. Slurm starts, requeues and ends the tasks; this module submits what is unfinished and not in the
+/// queue, and shows what Slurm and the run folders say. The jobs are known by their name, which follows from the sweep's folder: a
+/// job number alone proves nothing, for a controller that was killed may lose a job and give its number away again.
+[<RequireQualifiedAccess>]
+module SlurmEngine =
+    /// A task of this sweep in Slurm's queue.
+    type private Queued = { Job: string; Index: int; State: string }
+
+    /// What Slurm's queue holds of this sweep.
+    type private Queue = { Tasks: Queued list; Report: bool }
+
+    /// Looks at Slurm in a row that must miss a task before it counts as ended without a result: file systems of clusters show files
+    /// late.
+    [<Literal>]
+    let private Misses = 3
+
+    /// What both of the sweep's jobs are called; the folder's path tells sweeps of one name apart.
+    let jobName (folder: SweepFolder) : string =
+        let bytes = Text.Encoding.UTF8.GetBytes folder.Path
+        let digest = Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData bytes)
+        // squeue separates names by commas
+        let plain =
+            string (Path.GetFileName folder.Path)
+            |> String.filter (fun c -> Char.IsAsciiLetterOrDigit c || c = '-')
+
+        $"sdac-{plain}-{digest.Substring(0, 8)}"
+
+    let private reportName folder = jobName folder + "-report"
+
+    let private command program arguments =
+        match Commands.tryRun program arguments with
+        | Some answer -> answer
+        | None ->
+            Errors.fail (
+                Missing
+                    $"{program} was not found: run this where Slurm's commands are installed (slurm-client), or take --engine local"
+            )
+
+    let private lines (text: string) = text.Split('\n', StringSplitOptions.RemoveEmptyEntries) |> Array.toList
+
+    // ---- asking
+
+    /// One line of `squeue -o "%j|%F|%K|%T"`.
+    let private queued (line: string) =
+        match line.Split '|' with
+        | [| _; job; index; state |] ->
+            match Int32.TryParse index with
+            | true, index -> Some { Job = job; Index = index; State = state }
+            | _ -> None
+        | _ -> None
+
+    let private ask (folder: SweepFolder) : Result<Queue, string> =
+        let names = $"{jobName folder},{reportName folder}"
+
+        command "squeue" [ "--noheader"; "--array"; $"--name={names}"; "--format=%j|%F|%K|%T" ]
+        |> Result.map (fun text ->
+            let report, tasks =
+                lines text |> List.partition _.StartsWith(reportName folder + "|", StringComparison.Ordinal)
+
+            { Tasks = List.choose queued tasks; Report = not report.IsEmpty })
+
+    /// The index and the state in a line of `sacct`: "12_3|TIMEOUT".
+    let private accounted (line: string) =
+        match line.Split([| '|'; '_' |]) with
+        | [| _; index; state |] ->
+            match Int32.TryParse index with
+            | true, index -> Some(index, state)
+            | _ -> None
+        | _ -> None
+
+    /// How tasks ended by Slurm's accounting; empty where there is none.
+    let private accounts (folder: SweepFolder) : Map<int, string> =
+        let arguments =
+            [ "--noheader"; "--parsable2"; "--allocations"; "--starttime=now-30days" ]
+            @ [ $"--name={jobName folder}"; "--format=JobID,State" ]
+
+        match Commands.tryRun "sacct" arguments with
+        | Some(Ok text) -> lines text |> List.choose accounted |> Map.ofList
+        | _ -> Map.empty
+
+    // ---- submitting
+
+    /// 0,1,2,5 as "0-2,5".
+    let ranges (indices: int list) : string =
+        let extend found index =
+            match found with
+            | (first, last) :: rest when index = last + 1 -> (first, index) :: rest
+            | _ -> (index, index) :: found
+
+        indices
+        |> List.sort
+        |> List.fold extend []
+        |> List.rev
+        |> List.map (fun (first, last) -> if first = last then string first else $"{first}-{last}")
+        |> String.concat ","
+
+    let private script (folder: SweepFolder) = Path.Combine(folder.Path, "array.sh")
+
+    let private output (folder: SweepFolder) name = Path.Combine(folder.Path, "logs", name)
+
+    /// Bash patterns of the exit codes after which another try is no use.
+    let private final = 0 :: SweepFolder.hopeless |> List.map string |> String.concat "|"
+
+    let private arrayScript (folder: SweepFolder) (options: SlurmOptions) =
+        let folderText = SweepFolder.commandLine [ folder.Path ]
+
+        $"""#!/usr/bin/env bash
+# One task of the sweep's job array. It may be requeued or started twice: run.sh goes on from the last checkpoint, and whoever
+# finds a run in other hands waits for them.
+folder={folderText}
+name=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$folder/runs.txt")
+for ((failures = 0; failures <= {options.Retries}; )); do
+    bash "$folder/run.sh" "$name" {options.Threads}
+    code=$?
+    case $code in
+    {final}) break ;;
+    {SweepFolder.locked}) sleep 5 ;;
+    *) failures=$((failures + 1)) ;;
+    esac
+done
+exit $code
+"""
+
+    let private submit (arguments: string list) : string =
+        match command "sbatch" ("--parsable" :: arguments) with
+        | Ok text -> text.Trim().Split(';')[0]
+        | Error complaint -> Errors.fail (Missing $"Slurm took no job ({complaint}): mend that and repeat the command")
+
+    let private submitArray (folder: SweepFolder) (options: SlurmOptions) (indices: int list) : string =
+        Files.writeText (script folder) (arrayScript folder options)
+
+        let limit =
+            match options.Jobs with
+            | Some jobs -> $"%%{jobs}"
+            | None -> ""
+
+        submit (
+            [ $"--job-name={jobName folder}"
+              $"--array={ranges indices}{limit}"
+              "--requeue"
+              "--open-mode=append"
+              $"--cpus-per-task={options.Threads}"
+              $"""--output={output folder "slurm-%A_%a.out"}""" ]
+            @ options.Sbatch
+            @ [ script folder ]
+        )
+
+    let private submitReport (folder: SweepFolder) (options: SlurmOptions) (after: string list) =
+        let dependency =
+            match after with
+            | [] -> []
+            | jobs -> [ "--dependency=afterany:" + String.concat ":" jobs ]
+
+        submit (
+            [ $"--job-name={reportName folder}"; "--requeue"; "--open-mode=append" ]
+            @ dependency
+            @ [ $"""--output={output folder "report.out"}""" ]
+            @ options.Sbatch
+            @ [ "--wrap"; SweepFolder.commandLine options.Report ]
+        )
+        |> ignore
+
+    /// Submits the unfinished runs that are not in the queue, and the report behind all of them.
+    let private submitMissing (folder: SweepFolder) (options: SlurmOptions) (names: string list) (queue: Queue) =
+        let indices = SweepFolder.indices folder
+        let there = queue.Tasks |> List.map _.Index |> Set.ofList
+
+        let missing =
+            names
+            |> List.filter (fun name -> not (SweepFolder.finished folder name))
+            |> List.map (fun name -> indices[name])
+            |> List.filter (fun index -> not (there.Contains index))
+
+        let added = if missing.IsEmpty then [] else [ submitArray folder options missing ]
+
+        if not added.IsEmpty || not (queue.Report || Directory.Exists folder.Report) then
+            submitReport folder options (added @ (queue.Tasks |> List.map _.Job |> List.distinct))
+
+    // ---- watching
+
+    /// Slurm's states of tasks that are in their hour of work.
+    let private isAtWork (state: string) =
+        List.contains state [ "RUNNING"; "COMPLETING"; "SUSPENDED"; "STOPPED"; "SIGNALING"; "STAGE_OUT" ]
+
+    /// The state of a run that is in the queue, or has just left it (`missed` looks ago), or has left it for good.
+    let private state
+        (folder: SweepFolder)
+        (name: string)
+        (task: Queued option)
+        (missed: int)
+        (account: string option)
+        =
+        match task, account with
+        | _ when SweepFolder.finished folder name -> Finished
+        | Some task, _ -> if isAtWork task.State then Running else Waiting
+        | None, _ when missed < Misses -> Running
+        | None, account ->
+            match SweepFolder.idleState folder name, account with
+            | Failed sentence, _ -> Failed sentence
+            | _, Some account -> Failed $"Slurm says {account}"
+            | _, None -> Stopped
+
+    let private look (folder: SweepFolder) (runs: (string * int64) list) (missed: Map<string, int>) (queue: Queue) =
+        let indices = SweepFolder.indices folder
+        let tasks = queue.Tasks |> List.map (fun task -> task.Index, task) |> Map.ofList
+
+        let missed =
+            runs
+            |> List.map (fun (name, _) ->
+                let before = Map.tryFind name missed |> Option.defaultValue 0
+                name, (if tasks.ContainsKey indices[name] then 0 else before + 1))
+            |> Map.ofList
+
+        let ended (name, _) = missed[name] >= Misses && not (SweepFolder.finished folder name)
+        let accounts = if List.exists ended runs then accounts folder else Map.empty
+
+        let standings =
+            runs
+            |> List.map (fun (name, total) ->
+                let index = indices[name]
+
+                state folder name (Map.tryFind index tasks) missed[name] (Map.tryFind index accounts)
+                |> SweepFolder.standing folder (name, total))
+
+        missed, standings
+
+    let private check (options: SlurmOptions) =
+        for name, value, least in
+            [ "--jobs", Option.defaultValue 1 options.Jobs, 1
+              "--threads", options.Threads, 1
+              "--retries", options.Retries, 0 ] do
+            if value < least then
+                Errors.fail (Usage $"{name} is {value}; it must be at least {least}")
+
+    let private firstAnswer folder =
+        match ask folder with
+        | Ok queue -> queue
+        | Error complaint ->
+            Errors.fail (
+                Missing
+                    $"Slurm does not answer ({complaint}): repeat the command when it does; what is in its queue goes on meanwhile"
+            )
+
+    /// How the runs (name, iterations) stand now.
+    let status (folder: SweepFolder) (runs: (string * int64) list) : RunStanding list =
+        let given = runs |> List.map (fun (name, _) -> name, Misses) |> Map.ofList
+        firstAnswer folder |> look folder runs given |> snd
+
+    /// Submits what is unfinished of the given runs (name, iterations) in a prepared folder and not in the queue yet, then shows how
+    /// they stand until all have ended and the report with them, or `leaving` is asked for: the jobs then stay in the queue.
+    let run
+        (folder: SweepFolder)
+        (runs: (string * int64) list)
+        (options: SlurmOptions)
+        (leaving: CancellationToken)
+        (show: string -> RunStanding list -> unit)
+        : RunStanding list =
+        check options
+        firstAnswer folder |> submitMissing folder options (List.map fst runs)
+        let isOver (run: RunStanding) = run.State <> Running && run.State <> Waiting
+
+        let rec watch missed known =
+            match ask folder with
+            | Error complaint ->
+                show $"Slurm does not answer ({complaint}); asking again" known
+                wait missed known
+            | Ok queue ->
+                let missed, known = look folder runs missed queue
+                let atReport = List.forall isOver known && queue.Report
+                show (if atReport then "the report is being written" else "") known
+                let inQueue = queue.Report || not queue.Tasks.IsEmpty
+
+                if inQueue || not (List.forall isOver known) then wait missed known else known
+
+        and wait missed known = if leaving.WaitHandle.WaitOne options.Poll then known else watch missed known
+
+        watch Map.empty []

@@ -1,0 +1,150 @@
+namespace Sdac.Experiments
+
+open System
+open System.Diagnostics
+open Spectre.Console
+
+/// Sweeps on the console: a live table on a terminal, a line per event elsewhere, a table at the end.
+[<RequireQualifiedAccess>]
+module SweepTable =
+    /// Seconds between plain lines that say how far the sweep is.
+    [<Literal>]
+    let private PlainInterval = 30.0
+
+    let private word (state: RunState) =
+        match state with
+        | Waiting -> "waiting"
+        | Running -> "running"
+        | Held -> "running elsewhere"
+        | Finished -> "finished"
+        | Failed _ -> "failed"
+        | Stopped -> "stopped"
+
+    let private colour (state: RunState) =
+        match state with
+        | Waiting -> "grey"
+        | Running -> "blue"
+        | Held -> "aqua"
+        | Finished -> "green"
+        | Failed _ -> "red"
+        | Stopped -> "yellow"
+
+    let private figure (value: float) = if Double.IsNaN value then "-" else Number.display value
+
+    /// The cells of one run: name, state, iteration/total, environment steps, return, steps a second, tries.
+    let row (run: RunStanding) : string list =
+        [ run.Name
+          word run.State
+          $"{Progress.thousands run.Iteration}/{Progress.thousands run.Total}"
+          Progress.thousands run.EnvSteps
+          figure run.Return
+          (if Double.IsNaN run.Speed then "-" else $"{run.Speed:F0}")
+          string run.Tries ]
+
+    /// How many runs are in which state: "2 of 6 finished, 1 failed, 3 running".
+    let counts (runs: RunStanding list) : string =
+        let others =
+            runs
+            |> List.countBy (fun run -> word run.State)
+            |> List.filter (fun (state, _) -> state <> word Finished)
+            |> List.sort
+            |> List.map (fun (state, count) -> $", {count} {state}")
+
+        let finished = runs |> List.filter (fun run -> run.State = Finished)
+        $"{finished.Length} of {runs.Length} finished" + String.Concat others
+
+    let private columns = [ "run"; "state"; "iteration"; "env steps"; "return"; "steps/s"; "tries" ]
+
+    let private table (caption: string) (runs: RunStanding list) : Table =
+        let table = Table(Border = TableBorder.Rounded, Caption = TableTitle(Markup.Escape caption))
+
+        for i, column in List.indexed columns do
+            let alignment = if i < 2 then Justify.Left else Justify.Right
+            table.AddColumn(TableColumn(column, Alignment = alignment, NoWrap = (i > 0))) |> ignore
+
+        for run in runs do
+            let cells = row run |> List.map Markup.Escape
+            let cells = List.updateAt 1 $"[{colour run.State}]{cells[1]}[/]" cells
+            table.AddRow(List.toArray cells) |> ignore
+
+        table
+
+    /// Prints the table of all runs.
+    let print (caption: string) (runs: RunStanding list) = Progress.write (table caption runs)
+
+    // A terminal shows so many rows: first what moves, then what failed, then what waits.
+    let private foremost (rows: int) (runs: RunStanding list) =
+        let rank (run: RunStanding) =
+            match run.State with
+            | Running -> 0
+            | Held -> 1
+            | Failed _ -> 2
+            | Stopped -> 3
+            | Waiting -> 4
+            | Finished -> 5
+
+        if runs.Length <= rows then
+            runs
+        else
+            let shown = runs |> List.sortBy rank |> List.truncate rows |> List.map _.Name |> Set.ofList
+            runs |> List.filter (fun run -> shown.Contains run.Name)
+
+    let private live (body: (string -> RunStanding list -> unit) -> 'a) : 'a =
+        let view (note: string) runs =
+            // borders, header and caption take seven lines
+            let shown = foremost (max 3 (AnsiConsole.Profile.Height - 7)) runs
+            let hidden = List.length runs - shown.Length
+            let more = if hidden = 0 then "" else $"; {hidden} more runs"
+            let note = if note = "" then "" else $"; {note}"
+            table $"{counts runs}{more}{note}" shown
+
+        let mutable result = Unchecked.defaultof<'a>
+
+        AnsiConsole
+            .Live(table "" [])
+            .AutoClear(true)
+            .Start(fun context ->
+                result <-
+                    body (fun note runs ->
+                        context.UpdateTarget(view note runs)
+                        context.Refresh()))
+
+        result
+
+    /// One line: what a run has come to.
+    let event (run: RunStanding) : string =
+        let line = $"{run.Name}: {word run.State}"
+
+        match run.State with
+        | Running when run.Tries > 1 -> $"{line} (try {run.Tries})"
+        | Finished -> $"{line}, {Progress.thousands run.EnvSteps} env steps, return {figure run.Return}"
+        | Failed sentence -> $"{line}: {sentence}"
+        | _ -> line
+
+    let private plain (body: (string -> RunStanding list -> unit) -> 'a) : 'a =
+        let clock = Stopwatch.StartNew()
+        let mutable next = PlainInterval
+        let mutable told = Map.empty
+        let mutable noted = ""
+
+        body (fun note runs ->
+            for run in runs do
+                let known = Map.tryFind run.Name told
+
+                if known <> Some(run.State, run.Tries) && not (known.IsNone && run.State = Waiting) then
+                    Console.Out.WriteLine(event run)
+
+                told <- Map.add run.Name (run.State, run.Tries) told
+
+            if note <> noted && note <> "" then
+                Console.Out.WriteLine note
+
+            noted <- note
+
+            if clock.Elapsed.TotalSeconds >= next then
+                next <- clock.Elapsed.TotalSeconds + PlainInterval
+                Console.Out.WriteLine(counts runs))
+
+    /// Runs `body`, which shows the runs' standings, with a remark beside them ("" for none), as often as it likes.
+    let watch (body: (string -> RunStanding list -> unit) -> 'a) : 'a =
+        if Progress.interactive () then live body else plain body

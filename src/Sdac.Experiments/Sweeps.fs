@@ -1,0 +1,118 @@
+namespace Sdac.Experiments
+
+open System
+open System.Runtime.InteropServices
+open System.Threading
+open Sdac
+
+/// Where the runs of a sweep are worked on.
+type Engine =
+    | Local of LocalOptions
+    | Slurm of SlurmOptions
+
+/// Whole sweeps, from the value to the last table.
+[<RequireQualifiedAccess>]
+module Sweeps =
+    /// Exit code after Ctrl-C, as shells have it.
+    [<Literal>]
+    let private Interrupted = 130
+
+    /// The first Ctrl-C (or SIGTERM, SIGHUP) asks to stop; another one ends the process.
+    let private untilInterrupted (body: CancellationToken -> 'a) : 'a =
+        use source = new CancellationTokenSource()
+
+        let handle (context: PosixSignalContext) =
+            context.Cancel <- not source.IsCancellationRequested
+            source.Cancel()
+
+        use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, handle)
+        use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, handle)
+        use _ = PosixSignalRegistration.Create(PosixSignal.SIGHUP, handle)
+        body source.Token
+
+    let private lengths (plan: (PlannedRun * Spec) list) =
+        plan |> List.map (fun (run, spec) -> run.Name, spec.Experiment.Iterations)
+
+    let private work folder plan engine (stopping: CancellationToken) =
+        let runs = lengths plan
+
+        match engine with
+        | Local options -> SweepTable.watch (fun show -> LocalEngine.run folder runs options stopping (show ""))
+        | Slurm options -> SweepTable.watch (SlurmEngine.run folder runs options stopping)
+
+    let private howToGoOn (engine: Engine) (folder: SweepFolder) =
+        match engine with
+        | Local _ -> "stopped; the same command goes on from the last checkpoints"
+        | Slurm _ ->
+            $"left; the jobs stay with Slurm (the same command shows them again, scancel --name={SlurmEngine.jobName folder} ends them)"
+
+    /// The failed runs with their sentences, and how many were left unfinished; None when all have finished.
+    let shortcomings (folder: SweepFolder) (runs: RunStanding list) : string option =
+        let failures =
+            runs
+            |> List.choose (fun run ->
+                match run.State with
+                | Failed sentence -> Some $"{run.Name} ({sentence.TrimEnd('.')})"
+                | _ -> None)
+
+        let finished = runs |> List.filter (fun run -> run.State = Finished) |> List.length
+        let unfinished = runs.Length - finished - failures.Length
+
+        let parts =
+            [ if not failures.IsEmpty then
+                  let names = String.concat "; " failures
+                  $"{failures.Length} of {runs.Length} runs failed: {names}"
+              if unfinished > 0 then
+                  $"{unfinished} of {runs.Length} runs are unfinished" ]
+
+        if parts.IsEmpty then
+            None
+        else
+            let text = String.concat "; " parts
+            Some $"{text}; the logs are in {folder.Path}/logs, and the same command tries again"
+
+    /// Works on a sweep in `folder` until all runs have finished or failed for good, shows how they stand, and gives the exit code.
+    /// A folder that holds a part of the sweep already is continued. `worker` is the command that takes train.fsx's arguments.
+    /// Unfinished failure naming the runs that failed.
+    let run (folder: SweepFolder) (sweep: Sweep) (worker: string list) (engine: Engine) : int =
+        let plan = SweepSpec.plan sweep
+        use _ = SweepFolder.lock folder
+        SweepFolder.prepare folder sweep plan worker
+
+        let runs, interrupted =
+            untilInterrupted (fun stopping ->
+                let runs = work folder plan engine stopping
+                runs, stopping.IsCancellationRequested)
+
+        SweepTable.print $"{sweep.Name} in {folder.Path}: {SweepTable.counts runs}" runs
+
+        match shortcomings folder runs with
+        | None -> 0
+        | Some _ when interrupted ->
+            Console.Error.WriteLine(howToGoOn engine folder)
+            Interrupted
+        | Some sentence -> Errors.fail (Unfinished sentence)
+
+    /// Prints how the runs of a sweep stand; starts nothing.
+    let status (folder: SweepFolder) (sweep: Sweep) (engine: Engine) =
+        let plan = SweepSpec.plan sweep
+        let known = SweepFolder.indices folder
+
+        for run, _ in plan do
+            if not (known.ContainsKey run.Name) then
+                Errors.fail (
+                    Storage
+                        $"{folder.Path} does not hold the run {run.Name}: start the sweep first, by the same command without --status"
+                )
+
+        let standing (name, total) =
+            let held = not (SweepFolder.finished folder name) && SweepFolder.isHeld folder name
+            let state = if held then Running else SweepFolder.idleState folder name
+            SweepFolder.standing folder (name, total) state
+
+        let runs =
+            match engine with
+            | Local _ -> lengths plan |> List.map standing
+            | Slurm _ -> SlurmEngine.status folder (lengths plan)
+
+        SweepTable.print $"{sweep.Name} in {folder.Path}: {SweepTable.counts runs}" runs

@@ -1,0 +1,209 @@
+module Sdac.Experiments.Tests.SlurmEngineTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Net
+open System.Threading
+open FsCheck
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+open Sdac.Experiments.Tests.SweepSupport
+open Xunit
+
+/// Why no private Slurm can be started here; None when it can.
+let private obstacle () =
+    let places =
+        [ yield! string (Environment.GetEnvironmentVariable "PATH") |> _.Split(':'); "/usr/sbin"; "/sbin" ]
+
+    let there program = places |> List.exists (fun place -> File.Exists(Path.Combine(place, program)))
+
+    let toLoopback () =
+        try
+            Dns.GetHostAddresses(Dns.GetHostName()) |> Array.contains IPAddress.Loopback
+        with :? Sockets.SocketException ->
+            false
+
+    match [ "munged"; "slurmctld"; "slurmd"; "sbatch" ] |> List.filter (there >> not) with
+    | [] when not Environment.IsPrivilegedProcess -> Some "a private Slurm needs root"
+    | [] when not (toLoopback ()) -> Some "a private Slurm needs a host name that resolves to 127.0.0.1"
+    | [] -> None
+    | missing ->
+        let missing = String.concat ", " missing
+        Some $"Slurm is not installed ({missing}): apt-get install munge slurmctld slurmd slurm-client"
+
+/// A test against a real Slurm; skipped, with the reason, where none can be started.
+type SlurmFactAttribute() as fact =
+    inherit FactAttribute()
+
+    do
+        match obstacle () with
+        | Some reason -> fact.Skip <- reason
+        | None -> ()
+
+let rec private upwards (folder: DirectoryInfo | null) =
+    match folder with
+    | null -> failwith "tests/slurm was not found"
+    | folder when File.Exists(Path.Combine(folder.FullName, "tests", "slurm", "start-slurm.sh")) ->
+        Path.Combine(folder.FullName, "tests", "slurm")
+    | folder -> upwards folder.Parent
+
+let private succeed program arguments =
+    match Commands.tryRun program arguments with
+    | Some(Ok text) -> text
+    | Some(Error complaint) -> failwith $"{program}: {complaint}"
+    | None -> failwith $"there is no {program}"
+
+/// A Slurm of this test's own, ended with all its jobs and its folder when disposed.
+type private Slurm() =
+    let scripts = upwards (DirectoryInfo AppContext.BaseDirectory)
+    let script name = Path.Combine(scripts, name)
+    let state = Directory.CreateTempSubdirectory("slurm-").FullName
+    let before = Environment.GetEnvironmentVariable "SLURM_CONF"
+
+    let start () = succeed (script "start-slurm.sh") [ "-d"; state; "-n"; "2"; "-c"; "1" ] |> ignore
+
+    do
+        start ()
+        Environment.SetEnvironmentVariable("SLURM_CONF", Path.Combine(state, "slurm.conf"))
+
+    member _.State = state
+    /// Ends the controller as an administrator would; what runs goes on.
+    member _.StopController() = succeed (script "stop-slurm.sh") [ "-k"; state; "slurmctld" ] |> ignore
+    /// Starts again whatever has ended.
+    member _.Start() = start ()
+
+    interface IDisposable with
+        member _.Dispose() =
+            Environment.SetEnvironmentVariable("SLURM_CONF", before)
+            succeed (script "stop-slurm.sh") [ "-r"; state ] |> ignore
+
+let private options (report: string list) =
+    { Jobs = None
+      Threads = 1
+      Retries = 2
+      Sbatch = []
+      Report = report
+      Poll = TimeSpan.FromMilliseconds 500.0 }
+
+let private never = CancellationToken.None
+
+/// What `scontrol` says of a task: JobState, Restarts, ...
+let private field (folder: SweepFolder) (index: int) (name: string) =
+    succeed
+        "squeue"
+        [ "--noheader"
+          "--array"
+          "--states=all"
+          $"--name={SlurmEngine.jobName folder}"
+          "--format=%K %F_%K" ]
+    |> _.Split('\n')
+    |> Array.pick (fun line ->
+        match line.Split ' ' with
+        | [| found; task |] when found = string index -> Some task
+        | _ -> None)
+    |> fun task ->
+        task,
+        (succeed "scontrol" [ "--oneliner"; "show"; "job"; task ]).Split ' '
+        |> Array.tryFind _.StartsWith(name + "=")
+
+[<SlurmFact>]
+let ``a job array gives what the local engine gives, though a run fails, one is killed, one is requeued and the controller restarts``
+    ()
+    =
+    inFolder (fun path ->
+        let settings =
+            """{ "list": [{ "particles": 2 }, { "particles": 3 }, { "particles": 4 },
+                          { "tau": 2 }, { "particles": 5 }, { "particles": 6 }] }"""
+
+        let sweep = sweepOf "test" 1500 settings
+        let folder, runs = prepared (Path.Combine(path, "slurm")) sweep worker
+        let requeued, killed, failing = fst runs[0], fst runs[1], fst runs[3]
+        let count = $"mkdir -p {folder.Report}; ls {folder.Runs}/*/summary.json | wc -l >{folder.Report}/count"
+        use slurm = new Slurm()
+        let mutable silence = 0
+
+        let requeue () =
+            let task, _ = field folder 0 "JobState"
+            succeed "scontrol" [ "requeue"; task ] |> ignore
+
+        let restart () =
+            let killed = killWorker folder killed
+            slurm.StopController()
+            let clock = Stopwatch.StartNew()
+
+            // until the engine has asked in vain
+            while silence = 0 && clock.Elapsed.TotalSeconds < 30.0 do
+                Thread.Sleep 20
+
+            slurm.Start()
+            killed
+
+        let requeuing = whenBegun folder requeued requeue
+
+        let killing =
+            whenBegun folder killed (fun () ->
+                requeuing.Wait()
+                restart ())
+
+        let show (note: string) (_: RunStanding list) =
+            if note.Contains "does not answer" then
+                silence <- silence + 1
+
+        let ended = SlurmEngine.run folder runs (options [ "bash"; "-c"; count ]) never show
+        requeuing.Wait()
+        Assert.True(killing.Result, "nothing was killed")
+        Assert.True(silence > 0, "the controller was never missed")
+        // requeued by Slurm, which does not count failures
+        Assert.Equal(Some "Restarts=1", snd (field folder 0 "Restarts"))
+        Assert.Equal<int list>([ 2; 2; 1; 1; 1; 1 ], ended |> List.map _.Tries)
+
+        for run in ended do
+            match run.State with
+            | Failed sentence when run.Name = failing -> Assert.Contains("Tau is 2", sentence)
+            | state -> Assert.Equal((run.Name, Finished), (run.Name, state))
+
+        // the report came behind all of them
+        Assert.Equal("5", File.ReadAllText(Path.Combine(folder.Report, "count")).Trim())
+
+        let local, _ = prepared (Path.Combine(path, "local")) sweep worker
+        let alike = LocalEngine.run local runs { Jobs = 2; Threads = 1; Retries = 2 } never ignore
+        Assert.Equal<RunState list>(alike |> List.map _.State, ended |> List.map _.State)
+        let good = runs |> List.map fst |> List.filter ((<>) failing)
+        sameAs (Map [ for name in good -> name, result (local.Run name) ]) folder
+
+        // the same command again tries what is unfinished, and nothing else
+        let again = SlurmEngine.run folder runs (options [ "true" ]) never (fun _ _ -> ())
+        Assert.Equal<RunState list>(ended |> List.map _.State, again |> List.map _.State)
+        Assert.Equal<int list>([ 2; 2; 1; 2; 1; 1 ], again |> List.map _.Tries))
+
+[<Fact>]
+let ``without Slurm's commands there is one sentence that says what to install`` () =
+    inFolder (fun path ->
+        let folder, runs = prepared path (sweepOf "test" 20 "{}") worker
+        let before = Environment.GetEnvironmentVariable "PATH"
+
+        try
+            Environment.SetEnvironmentVariable("PATH", path)
+
+            let failure = failureOf (fun () -> SlurmEngine.run folder runs (options []) never (fun _ _ -> ()))
+
+            failure |> says [ "squeue was not found"; "slurm-client"; "--engine local" ]
+            Assert.Equal((Missing "").ExitCode, failure.ExitCode)
+        finally
+            Environment.SetEnvironmentVariable("PATH", before))
+
+[<Fact>]
+let ``indices are written as ranges and mean the same`` () =
+    Assert.Equal("0-2,5,7-8", SlurmEngine.ranges [ 8; 0; 2; 1; 5; 7 ])
+
+    check (fun (numbers: NonNegativeInt list) ->
+        let indices = numbers |> List.map _.Get |> List.distinct |> List.sort
+
+        let expand (range: string) =
+            match range.Split '-' with
+            | [| one |] -> [ int one ]
+            | ends -> [ int ends[0] .. int ends[1] ]
+
+        let text = SlurmEngine.ranges indices
+        (if text = "" then [] else text.Split ',' |> List.ofArray |> List.collect expand) = indices)

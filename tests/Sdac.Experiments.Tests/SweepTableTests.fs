@@ -1,0 +1,65 @@
+module Sdac.Experiments.Tests.SweepTableTests
+
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+open Xunit
+
+let private run name state =
+    { Name = name
+      State = state
+      Iteration = 1_500L
+      Total = 20_000L
+      EnvSteps = 3_000L
+      Return = 12.3456
+      Speed = 512.3
+      Tries = 1 }
+
+[<Fact>]
+let ``a row shows state, iteration, environment steps, return, speed and tries`` () =
+    Assert.Equal<string list>(
+        [ "a"; "running"; "1,500/20,000"; "3,000"; "12.35"; "512"; "1" ],
+        SweepTable.row (run "a" Running)
+    )
+
+    Assert.Equal<string list>(
+        [ "a"; "waiting"; "1,500/20,000"; "3,000"; "-"; "-"; "1" ],
+        SweepTable.row { run "a" Waiting with Return = nan; Speed = nan }
+    )
+
+[<Fact>]
+let ``the counts name every state that occurs`` () =
+    let runs =
+        [ run "a" Finished; run "b" Running; run "c" (Failed "x"); run "d" (Failed "y"); run "e" Held ]
+
+    Assert.Equal("1 of 5 finished, 2 failed, 1 running, 1 running elsewhere", SweepTable.counts runs)
+
+[<Fact>]
+let ``without a terminal there is one line per event`` () =
+    if not (Progress.interactive ()) then
+        let (), text =
+            captureOutput (fun () ->
+                SweepTable.watch (fun show ->
+                    show "" [ run "a" Waiting; run "b" Running ]
+                    show "" [ run "a" Waiting; run "b" Running ]
+                    show "asking again" [ run "a" Waiting; { run "b" Running with Iteration = 1_600L } ]
+                    show "asking again" [ run "a" Running; { run "b" Running with Tries = 2 } ]
+                    show "" [ run "a" (Failed "worker: bad"); run "b" Finished ]))
+
+        Assert.Equal<string list>(
+            [ "b: running"
+              "asking again"
+              "a: running"
+              "b: running (try 2)"
+              "a: failed: worker: bad"
+              "b: finished, 3,000 env steps, return 12.35" ],
+            List.ofArray (text.TrimEnd().Split '\n')
+        )
+
+[<Fact>]
+let ``the table of all runs is not wrapped where there is no terminal`` () =
+    if not (Progress.interactive ()) then
+        let name = System.String('n', 120)
+        let (), text = captureOutput (fun () -> SweepTable.print "caption" [ run name Finished ])
+        let line = text.Split '\n' |> Array.find _.Contains(name)
+        Assert.Contains("finished", line)
+        Assert.Contains("1,500/20,000", line)
