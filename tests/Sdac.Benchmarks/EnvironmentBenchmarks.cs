@@ -33,10 +33,10 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
         var task = Tasks.Create(name);
         var (one, bare) = Single(task);
         var (alone, two, bytes) = Batched(task);
-        var ratio = Median(one.Zip(bare, (mine, theirs) => theirs / mine));
-        var speedUp = Median(alone.Zip(two, (a, b) => a / b));
-        var (rate, bareRate) = (1 / Median(one), 1 / Median(bare));
-        var (aloneRate, twoRate) = (Batch / Median(alone), Batch / Median(two));
+        var ratio = Harness.Median(one.Zip(bare, (mine, theirs) => theirs / mine));
+        var speedUp = Harness.Median(alone.Zip(two, (a, b) => a / b));
+        var (rate, bareRate) = (1 / Harness.Median(one), 1 / Harness.Median(bare));
+        var (aloneRate, twoRate) = (Batch / Harness.Median(alone), Batch / Harness.Median(two));
         table.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{name,-26} {rate,9:F0} {bareRate,9:F0} {ratio,7:F3} "
@@ -130,11 +130,5 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
         }
         while (Stopwatch.GetElapsedTime(start).TotalSeconds < RoundSeconds);
         return Stopwatch.GetElapsedTime(start).TotalSeconds / runs;
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted[sorted.Length / 2];
     }
 }

@@ -79,6 +79,8 @@ internal sealed class Harness(TextWriter table, TextWriter? json, double seconds
         return Stopwatch.GetElapsedTime(start).TotalSeconds / repeats;
     }
 
+    internal static double Median(IEnumerable<double> values) => Quantile(values, 0.5);
+
     internal static double Quantile(IEnumerable<double> values, double q)
     {
         var sorted = values.Order().ToArray();

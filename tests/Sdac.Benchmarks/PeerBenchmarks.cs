@@ -75,14 +75,14 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
 
         peer.StandardInput.Close();
         peer.WaitForExit();
-        var ratio = Median(its.Zip(ours, (a, b) => a / b));
+        var ratio = Harness.Median(its.Zip(ours, (a, b) => a / b));
         table.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{work.Config,-50} {way,-12} {1e3 * Median(ours),9:F2} {1e3 * Median(its),9:F2} {ratio,7:F2}"));
+            $"{work.Config,-50} {way,-12} {1e3 * Harness.Median(ours),9:F2} {1e3 * Harness.Median(its),9:F2} {ratio,7:F2}"));
         json?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{{\"bench\":\"peer\",\"config\":\"{work.Config}, PyTorch {way}\",\"median_ms\":{1e3 * Median(ours):G6},"
-            + $"\"peer_ms\":{1e3 * Median(its):G6},\"ratio\":{ratio:G4}}}"));
+            $"{{\"bench\":\"peer\",\"config\":\"{work.Config}, PyTorch {way}\",\"median_ms\":{1e3 * Harness.Median(ours):G6},"
+            + $"\"peer_ms\":{1e3 * Harness.Median(its):G6},\"ratio\":{ratio:G4}}}"));
     }
 
     private static Process Start(TaskSize size, Config config, Dictionary<string, string> environment)
@@ -115,6 +115,4 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
 
         throw new InvalidOperationException("PyTorch's side ended early: its message stands above.");
     }
-
-    private static double Median(IEnumerable<double> values) => Harness.Quantile(values, 0.5);
 }

@@ -88,14 +88,14 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
                 Workers.Threads = 2;
                 two.Add(Harness.Time(work.Run.Invoke, 1) / work.Updates);
             });
-            var speedUp = Median(alone.Zip(two, (a, b) => a / b));
+            var speedUp = Harness.Median(alone.Zip(two, (a, b) => a / b));
             table.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{work.Config,-62} {1e3 * Median(alone),9:F2} {1e3 * Median(two),9:F2} {speedUp,9:F2}"));
+                $"{work.Config,-62} {1e3 * Harness.Median(alone),9:F2} {1e3 * Harness.Median(two),9:F2} {speedUp,9:F2}"));
             json?.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{{\"bench\":\"scaling\",\"config\":\"{work.Config}\",\"one\":{1e3 * Median(alone):G6},"
-                + $"\"two\":{1e3 * Median(two):G6},\"speed_up\":{speedUp:G4}}}"));
+                $"{{\"bench\":\"scaling\",\"config\":\"{work.Config}\",\"one\":{1e3 * Harness.Median(alone):G6},"
+                + $"\"two\":{1e3 * Harness.Median(two):G6},\"speed_up\":{speedUp:G4}}}"));
         }
 
         Workers.Threads = threads;
@@ -151,7 +151,7 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
     // The product that fills an update, by sgemm.
     private static Peer Product() => KernelCases.Sgemm((8192, 256, 256));
 
-    // Median seconds of a run of each, taken in turn so that a bad spell hits all.
+    // Harness.Median seconds of a run of each, taken in turn so that a bad spell hits all.
     private double[] Rounds(IReadOnlyList<Work> works)
     {
         var times = works.Select(_ => new List<double>()).ToArray();
@@ -162,7 +162,7 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
             for (var i = 0; i < works.Count; i++)
                 times[i].Add(Harness.Time(works[i].Run.Invoke, 1));
         });
-        return [.. times.Select(Median)];
+        return [.. times.Select(Harness.Median)];
     }
 
     private void Repeat(Action round)
@@ -171,6 +171,4 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
         for (var i = 0; i < FewestRounds || clock.Elapsed.TotalSeconds < seconds; i++)
             round();
     }
-
-    private static double Median(IEnumerable<double> values) => Harness.Quantile(values, 0.5);
 }
