@@ -25,7 +25,24 @@ internal sealed class BareLoop : IDisposable
 
     public void Run(Episodes episodes) =>
         bare_run(
-            episodes.Steps, episodes.FrameSkip, episodes.Actions, episodes.Starts, episodes.States, episodes.StateSize);
+            0, episodes.Steps, episodes.FrameSkip, episodes.Actions, episodes.Starts, episodes.States, episodes.StateSize);
+
+    /// <summary>Two loops that share nothing, one after the other and then on two threads.</summary>
+    /// <returns>Seconds of both. Their ratio is what a second processor is worth at this moment.</returns>
+    public (double InTurn, double SideBySide) RunPair(Episodes episodes, int first, int count)
+    {
+        var status = bare_pair(
+            first,
+            count,
+            episodes.FrameSkip,
+            episodes.Actions,
+            episodes.Starts,
+            episodes.States,
+            episodes.StateSize,
+            out var inTurn,
+            out var sideBySide);
+        return status == 0 ? (inTurn, sideBySide) : throw new MujocoException("The bare loop's thread does not start.");
+    }
 
     /// <summary>Where the loop has come to: the environment must be there too.</summary>
     public double[] Qpos(int nq)
@@ -45,7 +62,19 @@ internal sealed class BareLoop : IDisposable
 
     [DllImport("libbare_loop.so")]
     private static extern void bare_run(
-        int steps, int frameSkip, double[] ctrl, byte[] starts, double[] states, int size);
+        int first, int count, int frameSkip, double[] ctrl, byte[] starts, double[] states, int size);
+
+    [DllImport("libbare_loop.so")]
+    private static extern int bare_pair(
+        int first,
+        int count,
+        int frameSkip,
+        double[] ctrl,
+        byte[] starts,
+        double[] states,
+        int size,
+        out double inTurn,
+        out double sideBySide);
 
     [DllImport("libbare_loop.so")]
     private static extern void bare_state(double[] qpos);

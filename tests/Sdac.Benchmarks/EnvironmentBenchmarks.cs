@@ -11,19 +11,25 @@ namespace Sdac.Benchmarks;
 
 /// <summary>
 /// Environment steps per second: one environment in turn with the bare loop over the same states, and a batch of eight
-/// on one thread in turn with two. Ratios are medians over rounds, so that a bad spell of a shared machine hits both.
+/// on one thread in turn with two. Two bare loops that share nothing, one after the other and side by side, say in the
+/// same round what a second processor is worth. Ratios are medians over rounds, so that a bad spell of a shared machine
+/// hits both.
 /// </summary>
 internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, double seconds)
 {
     private const int Batch = 8;
+    private const int ActionSteps = 64;
     private const double RoundSeconds = 0.004;
+
+    // Two bare loops reach this where no neighbour takes part of a processor.
+    private const double Undisturbed = 1.9;
 
     public void Run()
     {
         table.WriteLine();
         table.WriteLine(
             $"{"environment",-26} {"steps/s",9} {"bare loop",9} {"ratio",7} "
-            + $"{"batch of 8",10} {"2 threads",9} {"speed-up",8} {"bytes/step",10}");
+            + $"{"batch of 8",10} {"2 threads",9} {"speed-up",8} {"two loops",9} {"of them",8} {"undisturbed",15} {"bytes/step",10}");
         foreach (var task in Tasks.Names)
             Measure(task);
     }
@@ -32,20 +38,28 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     {
         var task = Tasks.Create(name);
         var (one, bare) = Single(task);
-        var (alone, two, bytes) = Batched(task);
+        var (rounds, bytes) = Batched(task);
         var ratio = Harness.Median(one.Zip(bare, (mine, theirs) => theirs / mine));
-        var speedUp = Harness.Median(alone.Zip(two, (a, b) => a / b));
+        var speedUp = Harness.Median(rounds.Select(r => r.SpeedUp));
+        var limit = Harness.Median(rounds.Select(r => r.Limit));
+        var ofLimit = Harness.Median(rounds.Select(r => r.SpeedUp / r.Limit));
+        var undisturbed = rounds.Where(r => r.Limit >= Undisturbed).Select(r => r.SpeedUp).ToList();
+        var whole = undisturbed.Count == 0 ? double.NaN : Harness.Median(undisturbed);
         var (rate, bareRate) = (1 / Harness.Median(one), 1 / Harness.Median(bare));
-        var (aloneRate, twoRate) = (Batch / Harness.Median(alone), Batch / Harness.Median(two));
+        var aloneRate = Batch / Harness.Median(rounds.Select(r => r.Alone));
+        var twoRate = Batch / Harness.Median(rounds.Select(r => r.Two));
         table.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{name,-26} {rate,9:F0} {bareRate,9:F0} {ratio,7:F3} "
-            + $"{aloneRate,10:F0} {twoRate,9:F0} {speedUp,8:F2} {bytes,10:F1}"));
+            + $"{aloneRate,10:F0} {twoRate,9:F0} {speedUp,8:F2} {limit,9:F2} {ofLimit,8:F3} "
+            + $"{whole,5:F2} ({undisturbed.Count,2}/{rounds.Count,3}) {bytes,10:F1}"));
         json?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{{\"bench\":\"env {name}\",\"steps_per_s\":{rate:F0},\"bare_steps_per_s\":{bareRate:F0},\"of_bare\":{ratio:F4},"
             + $"\"batch\":{Batch},\"one_thread\":{aloneRate:F0},\"two_threads\":{twoRate:F0},\"speed_up\":{speedUp:F3},"
-            + $"\"bytes_per_step\":{bytes:F1}}}"));
+            + $"\"two_bare_loops\":{limit:F3},\"of_two_bare_loops\":{ofLimit:F3},"
+            + $"\"speed_up_undisturbed\":{(undisturbed.Count == 0 ? "null" : whole.ToString("F3", CultureInfo.InvariantCulture))},"
+            + $"\"rounds_undisturbed\":{undisturbed.Count},\"rounds\":{rounds.Count},\"bytes_per_step\":{bytes:F1}}}"));
     }
 
     // Seconds per step of one environment and of the bare loop, round by round.
@@ -77,39 +91,58 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
         }
     }
 
-    // Seconds per step of the whole batch on one and on two threads, and bytes allocated per step.
-    private (List<double> Alone, List<double> Two, double Bytes) Batched(TaskDefinition task)
+    private (List<Round> Rounds, double Bytes) Batched(TaskDefinition task)
     {
+        using var one = new VecEnv(task, 1);
+        var episodes = new Episodes(one, 2000);
+        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(one.Model.Name)));
         using var envs = new VecEnv(task, Batch);
-        var actions = new float[64 * Batch * envs.ActionDim];
+        var (actions, row) = (Actions(envs), Batch * envs.ActionDim);
+        var (start, alone, two) = (envs.Reset(new PhiloxKey(1, 1, 1, 1)), envs.NewStates(), envs.NewStates());
+        var (result, obs) = (envs.NewResult(), new float[Batch * envs.ObsDim]);
+        var (threads, rounds, segment, first) = (Workers.Threads, new List<Round>(), 0, 0);
+        double bytes = 0;
+
+        void Steps(int count, EnvStates into)
+        {
+            for (var (step, from) = (0, start); step < count; step++, from = into)
+                envs.StepInto(from, actions.AsSpan((first + step) % ActionSteps * row, row), into, result, default, obs);
+        }
+
+        double Timed(int workers, int count, EnvStates into)
+        {
+            Workers.Threads = workers;
+            return Harness.Time(() => Steps(count, into), 1) / count;
+        }
+
+        Timed(2, ActionSteps, two);
+        var steps = (int)Math.Clamp(RoundSeconds / Timed(1, ActionSteps, alone), 1, ActionSteps);
+        var half = Math.Min(steps * Batch / 2, episodes.Steps);
+        Repeat(() =>
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            Steps(steps, alone);
+            bytes = (GC.GetAllocatedBytesForCurrentThread() - before) / (double)steps;
+            var (aloneSeconds, twoSeconds) = (Timed(1, steps, alone), Timed(2, steps, two));
+            var (inTurn, sideBySide) = loop.RunPair(episodes, segment * half, half);
+            rounds.Add(new Round(aloneSeconds, twoSeconds, inTurn / sideBySide));
+            segment = (segment + 1) % (episodes.Steps / half);
+            first = (first + steps) % ActionSteps;
+            (start, two) = (two, start);
+        });
+        Workers.Threads = threads;
+        return (rounds, bytes);
+    }
+
+    // Uniform ones for as many steps as a round may take.
+    private static float[] Actions(VecEnv envs)
+    {
+        var actions = new float[ActionSteps * Batch * envs.ActionDim];
         Philox.Uniform(new PhiloxKey(4, 3, 2, 1), 0, actions);
         for (var i = 0; i < actions.Length; i++)
             actions[i] = 2 * actions[i] - 1;
         envs.Spec.ScaleActions(actions, actions);
-        var (states, result) = (envs.Reset(new PhiloxKey(1, 1, 1, 1)), envs.NewResult());
-        var obs = new float[Batch * envs.ObsDim];
-        var row = Batch * envs.ActionDim;
-        void Steps()
-        {
-            for (var step = 0; step < 64; step++)
-                envs.StepInto(states, actions.AsSpan(step * row, row), states, result, default, obs);
-        }
-
-        var threads = Workers.Threads;
-        var (alone, two) = (new List<double>(), new List<double>());
-        double bytes = 0;
-        Repeat(() =>
-        {
-            Workers.Threads = 1;
-            var before = GC.GetAllocatedBytesForCurrentThread();
-            Steps();
-            bytes = (GC.GetAllocatedBytesForCurrentThread() - before) / 64.0;
-            alone.Add(Time(Steps) / 64);
-            Workers.Threads = 2;
-            two.Add(Time(Steps) / 64);
-        });
-        Workers.Threads = threads;
-        return (alone, two, bytes);
+        return actions;
     }
 
     private void Repeat(Action round)
@@ -130,5 +163,11 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
         }
         while (Stopwatch.GetElapsedTime(start).TotalSeconds < RoundSeconds);
         return Stopwatch.GetElapsedTime(start).TotalSeconds / runs;
+    }
+
+    // Seconds per step of the whole batch on one thread and on two, and what two threads gave the bare loops.
+    private readonly record struct Round(double Alone, double Two, double Limit)
+    {
+        public double SpeedUp => Alone / Two;
     }
 }

@@ -1,58 +1,124 @@
 // What MuJoCo costs by itself: mj_step in a loop over recorded actions, with the starts of episodes put in. The
 // environments are measured against this.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include <mujoco/mujoco.h>
 
+// One loop by itself, two that run one after the other, two that run side by side.
+enum { ALONE, IN_TURN, BESIDE = IN_TURN + 2, LOOPS = BESIDE + 2 };
+
 typedef struct
 {
-    mjModel *model;
-    mjData *data;
-} bare;
+    int first, count, frame_skip, size;
+    const double *ctrl;
+    const unsigned char *starts;
+    const double *states;
+} episodes;
 
-static bare loop;
+static mjModel *model;
+static mjData *data[LOOPS];
+static episodes shared;
+static atomic_int ready, go;
 
 int bare_open(const char *path)
 {
     char error[1000];
-    loop.model = mj_loadXML(path, NULL, error, sizeof error);
-    loop.data = loop.model ? mj_makeData(loop.model) : NULL;
-    return loop.data ? 0 : -1;
+    model = mj_loadXML(path, NULL, error, sizeof error);
+    if (!model)
+        return -1;
+    for (int i = 0; i < LOOPS; i++)
+        data[i] = mj_makeData(model);
+    return 0;
 }
 
 void bare_close(void)
 {
-    mj_deleteData(loop.data);
-    mj_deleteModel(loop.model);
+    for (int i = 0; i < LOOPS; i++)
+        mj_deleteData(data[i]);
+    mj_deleteModel(model);
 }
 
-static void put(const mjModel *m, mjData *d, const double *state)
+static void put(mjData *d, const double *state)
 {
+    const mjModel *m = model;
     d->time = state[0];
     memcpy(d->qpos, state + 1, m->nq * sizeof(double));
     memcpy(d->qvel, state + 1 + m->nq, m->nv * sizeof(double));
     memcpy(d->qacc_warmstart, state + 1 + m->nq + m->nv + m->na, m->nv * sizeof(double));
 }
 
-// ctrl [steps, nu]; starts [steps]: whether an episode begins before the step, then from states [steps, size] (time,
-// qpos, qvel, act, qacc_warmstart).
-void bare_run(int steps, int frame_skip, const double *ctrl, const unsigned char *starts, const double *states, int size)
+static void run(mjData *d, const episodes *e)
 {
-    const mjModel *m = loop.model;
-    mjData *d = loop.data;
-    for (int k = 0; k < steps; k++)
+    const mjModel *m = model;
+    for (int k = e->first; k < e->first + e->count; k++)
     {
-        if (starts[k])
+        if (e->starts[k])
         {
-            const double *state = states + (long)k * size;
-            put(m, d, state);
+            const double *state = e->states + (long)k * e->size;
+            put(d, state);
             mj_forward(m, d); // the first observation needs it
-            put(m, d, state); // quaternions have been normalised once more
+            put(d, state);    // quaternions have been normalised once more
         }
-        memcpy(d->ctrl, ctrl + (long)k * m->nu, m->nu * sizeof(double));
-        for (int i = 0; i < frame_skip; i++)
+        memcpy(d->ctrl, e->ctrl + (long)k * m->nu, m->nu * sizeof(double));
+        for (int i = 0; i < e->frame_skip; i++)
             mj_step(m, d);
     }
 }
 
-void bare_state(double *qpos) { memcpy(qpos, loop.data->qpos, loop.model->nq * sizeof(double)); }
+// ctrl [steps, nu]; starts [steps]: whether an episode begins before the step, then from states [steps, size] (time,
+// qpos, qvel, act, qacc_warmstart). Runs steps first to first + count - 1 from where the last call left off.
+void bare_run(
+    int first, int count, int frame_skip, const double *ctrl, const unsigned char *starts, const double *states, int size)
+{
+    const episodes e = {first, count, frame_skip, size, ctrl, starts, states};
+    run(data[ALONE], &e);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+static void *beside(void *unused)
+{
+    atomic_store(&ready, 1);
+    while (!atomic_load(&go))
+        ;
+    run(data[BESIDE + 1], &shared);
+    return unused;
+}
+
+// What a second processor is worth at this moment: two loops that share nothing, one after the other and on two
+// threads. Writes the seconds of both; returns 0, or -1 when no thread starts.
+int bare_pair(
+    int first, int count, int frame_skip, const double *ctrl, const unsigned char *starts, const double *states, int size,
+    double *in_turn, double *side_by_side)
+{
+    shared = (episodes){first, count, frame_skip, size, ctrl, starts, states};
+    double start = now();
+    run(data[IN_TURN], &shared);
+    run(data[IN_TURN + 1], &shared);
+    *in_turn = now() - start;
+
+    pthread_t thread;
+    atomic_store(&ready, 0);
+    atomic_store(&go, 0);
+    if (pthread_create(&thread, NULL, beside, NULL) != 0)
+        return -1;
+    while (!atomic_load(&ready))
+        ;
+    start = now();
+    atomic_store(&go, 1);
+    run(data[BESIDE], &shared);
+    pthread_join(thread, NULL);
+    *side_by_side = now() - start;
+    return 0;
+}
+
+void bare_state(double *qpos) { memcpy(qpos, data[ALONE]->qpos, model->nq * sizeof(double)); }
