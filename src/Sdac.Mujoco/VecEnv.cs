@@ -18,6 +18,8 @@ public sealed partial class VecEnv : IDisposable
     private readonly Divergence divergence;
     private readonly double[] controls;
     private readonly bool[] badStarts; // which no further reset can mend
+    private readonly int[] order; // in which the environments are stepped
+    private readonly long[] costs; // time that each one's last step took
 
     // One per thread, not per environment: the engine's data then stay in that thread's cache.
     private Simulation[] simulations = [];
@@ -36,6 +38,8 @@ public sealed partial class VecEnv : IDisposable
         Spec = new EnvSpec(task, model);
         controls = new double[count * model.Nu];
         badStarts = new bool[count];
+        order = [.. Enumerable.Range(0, count)];
+        costs = new long[count];
         AddSimulations();
     }
 
