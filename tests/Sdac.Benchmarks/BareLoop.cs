@@ -23,9 +23,10 @@ internal sealed class BareLoop : IDisposable
         }
     }
 
-    public void Run(Episodes episodes) =>
+    /// <summary>Runs steps first to first + count - 1 from where the last call left off.</summary>
+    public void Run(Episodes episodes, int first, int count) =>
         bare_run(
-            0, episodes.Steps, episodes.FrameSkip, episodes.Actions, episodes.Starts, episodes.States, episodes.StateSize);
+            first, count, episodes.FrameSkip, episodes.Actions, episodes.Starts, episodes.States, episodes.StateSize);
 
     /// <summary>Two loops that share nothing, one after the other and then on two threads.</summary>
     /// <returns>Seconds of both. Their ratio is what a second processor is worth at this moment.</returns>

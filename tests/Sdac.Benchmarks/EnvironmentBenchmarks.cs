@@ -19,6 +19,7 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
 {
     private const int Batch = 8;
     private const int ActionSteps = 64;
+    private const int EpisodeSteps = 2000;
     private const double RoundSeconds = 0.004;
 
     // Two bare loops reach this where no neighbour takes part of a processor.
@@ -62,39 +63,40 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
             + $"\"rounds_undisturbed\":{undisturbed.Count},\"rounds\":{rounds.Count},\"bytes_per_step\":{bytes:F1}}}"));
     }
 
-    // Seconds per step of one environment and of the bare loop, round by round.
+    // Seconds per step of one environment and of the bare loop, a stretch of the episodes per round.
     private (List<double> Mine, List<double> Bare) Single(TaskDefinition task)
     {
         using var env = new VecEnv(task, 1);
-        var episodes = new Episodes(env, 2000);
+        var episodes = new Episodes(env, EpisodeSteps);
         using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(env.Model.Name)));
         var (mine, bare) = (new List<double>(), new List<double>());
+        var (states, result, obs) = (env.NewStates(), env.NewResult(), new float[env.ObsDim]);
+        var stretch = (int)Math.Clamp(RoundSeconds / Harness.Time(() => loop.Run(episodes, 0, 100), 1) * 100, 1, 500);
+        var first = 0;
+
+        void Replay(int count)
+        {
+            for (var step = first; step < first + count; step++)
+                env.StepInto(step == 0 ? episodes.First : states, episodes.ActionOf(step), states, result, default, obs);
+        }
+
         Repeat(() =>
         {
-            bare.Add(Time(() => loop.Run(episodes)) / episodes.Steps);
-            mine.Add(Time(() => Replay(env, episodes)) / episodes.Steps);
+            var count = Math.Min(stretch, EpisodeSteps - first);
+            bare.Add(Harness.Time(() => loop.Run(episodes, first, count), 1) / count);
+            mine.Add(Harness.Time(() => Replay(count), 1) / count);
+            first = (first + count) % EpisodeSteps;
+            if (first == 0 && states.Elapsed[0] > 0
+                && !states.Physics.Slice(1, env.Model.Nq).SequenceEqual(loop.Qpos(env.Model.Nq)))
+                throw new InvalidOperationException($"{task.Name}: the bare loop went another way than the environment.");
         });
-        if (!episodes.Last.Physics.Slice(1, env.Model.Nq).SequenceEqual(loop.Qpos(env.Model.Nq))
-            && episodes.Last.Elapsed[0] > 0)
-            throw new InvalidOperationException($"{task.Name}: the bare loop went another way than the environment.");
         return (mine, bare);
-    }
-
-    private static void Replay(VecEnv env, Episodes episodes)
-    {
-        var (states, work, result) = (episodes.First, env.NewStates(), env.NewResult());
-        Span<float> obs = new float[env.ObsDim];
-        for (var step = 0; step < episodes.Steps; step++)
-        {
-            env.StepInto(states, episodes.ActionOf(step), work, result, default, obs);
-            states = work;
-        }
     }
 
     private (List<Round> Rounds, double Bytes) Batched(TaskDefinition task)
     {
         using var one = new VecEnv(task, 1);
-        var episodes = new Episodes(one, 2000);
+        var episodes = new Episodes(one, EpisodeSteps);
         using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(one.Model.Name)));
         using var envs = new VecEnv(task, Batch);
         var (actions, row) = (Actions(envs), Batch * envs.ActionDim);
@@ -149,20 +151,6 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     {
         for (var clock = Stopwatch.StartNew(); clock.Elapsed.TotalSeconds < seconds;)
             round();
-    }
-
-    // Seconds per run, over enough runs to fill a round.
-    private static double Time(Action run)
-    {
-        var runs = 0;
-        var start = Stopwatch.GetTimestamp();
-        do
-        {
-            run();
-            runs++;
-        }
-        while (Stopwatch.GetElapsedTime(start).TotalSeconds < RoundSeconds);
-        return Stopwatch.GetElapsedTime(start).TotalSeconds / runs;
     }
 
     // Seconds per step of the whole batch on one thread and on two, and what two threads gave the bare loops.
