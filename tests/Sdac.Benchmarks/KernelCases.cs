@@ -22,6 +22,7 @@ internal static unsafe class KernelCases
 
     public static IEnumerable<Case> All()
     {
+        yield return RegisterPeak.Case();
         yield return FusedLayer();
         yield return FusedPanels();
         foreach (var (task, obs, action) in Tasks)

@@ -15,10 +15,10 @@ const string Usage = """
     usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer]
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
-    Without arguments: every kernel and whole updates at the published sizes, in turn with OpenBLAS's sgemm; what the
-    parts of an update take; two threads against one; cost against size; checkpoints and a run's overhead; every
-    environment, in turn with a bare loop of mj_step in C.
-      --only NAME    what starts so: layer, train, sampler, latency, critic, optimiser, normals, update, shares,
+    Without arguments: multiply-adds in registers, every kernel and whole updates at the published sizes, in turn with
+    OpenBLAS's sgemm; what the parts of an update take; two threads against one; cost against size; checkpoints and a
+    run's overhead; every environment, in turn with bare loops of mj_step in C.
+      --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update, shares,
                      scaling, linear, loop, checkpoint, overhead, environments, peer
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
