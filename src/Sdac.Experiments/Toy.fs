@@ -26,7 +26,7 @@ module Toy =
     let private SampleCount = 40_000
 
     /// The methods by name.
-    let methods = [ "exact"; "rssm"; "rssm-flow"; "dsm"; "langevin"; "annealed" ]
+    let methods = [ "exact"; "rssm"; "rssm-flow"; "dsm"; "idem"; "langevin"; "annealed" ]
 
     let private named (kind: string) (name: string) (all: string list) =
         if not (List.contains name all) then
@@ -62,6 +62,16 @@ module Toy =
         RssmTrainer.dispose state
         Tensors.toArray samples, seconds, (if errors.IsEmpty then nan else List.max errors)
 
+    let private idem (target: Target) (seed: int64) =
+        let model = Idem.create Compute.cpu IdemConfig.standard target
+        let struct (trainKey, sampleKey) = Key.split (Key.ofSeed seed)
+        let clock = Stopwatch.StartNew()
+        let state = Idem.train model trainKey ignore
+        let seconds = clock.Elapsed.TotalSeconds
+        use samples = Idem.sample model state SampleCount sampleKey
+        Idem.dispose state
+        Tensors.toArray samples, seconds, nan
+
     let private direct (draw: Target -> int -> Key -> Tensor) (target: Target) (seed: int64) =
         let clock = Stopwatch.StartNew()
         use samples = draw target SampleCount (Key.ofSeed seed)
@@ -72,6 +82,7 @@ module Toy =
         | "rssm" -> diffusion FromEnergy false
         | "rssm-flow" -> diffusion FromEnergy true
         | "dsm" -> diffusion FromSamples false
+        | "idem" -> idem
         | "langevin" -> direct (Langevin.sample Langevin.naive)
         | "annealed" -> direct (Langevin.sample Langevin.annealed)
         | _ -> direct (fun target n key -> target.Sample.Value n key)

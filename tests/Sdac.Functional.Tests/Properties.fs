@@ -25,3 +25,10 @@ let schedules: Gen<Sdac.BetaSchedule> =
         [ between 0.01 1.0 |> Gen.map Sdac.Linear
           Gen.constant Sdac.Cosine
           Gen.map2 (fun low high -> Sdac.VariancePreserving(low, low + high)) (between 0.01 0.5) (between 1.0 20.0) ]
+
+/// `action` raises an ArgumentException (or one derived from it) whose message has all the words.
+let failsWith (words: string list) (action: unit -> unit) =
+    let error = Xunit.Assert.ThrowsAny<System.ArgumentException>(action)
+
+    for word in words do
+        Xunit.Assert.Contains(word, error.Message)

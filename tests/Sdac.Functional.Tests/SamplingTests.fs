@@ -13,14 +13,8 @@ let private key seed = Key.ofSeed (int64 seed)
 let private scale (c: float) (t: Tensor) = t.mul (Scalars.ofFloat c)
 let private seeds = sizes 0 1_000_000
 
-let private failsWith (words: string list) (action: unit -> unit) =
-    let error = Assert.ThrowsAny<ArgumentException>(action)
-
-    for word in words do
-        Assert.Contains(word, error.Message)
-
 /// A random two-dimensional mixture inside the box of half-width 1.
-let private mixtures =
+let mixtures =
     Gen.zip (sizes 1 4) seeds
     |> Gen.map (fun (n, seed) ->
         let u = values (Key.uniform cpu [ n; 5 ] (key seed))

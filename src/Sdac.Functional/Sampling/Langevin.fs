@@ -42,13 +42,9 @@ module Langevin =
 
                 x <-
                     Tensors.scoped List.singleton (fun () ->
-                        let drift = (Target.boxGradient target old).mul(Scalars.ofFloat (0.5 * size / temperature))
-
-                        if not (System.Double.IsFinite(Tensors.scalar (drift.sum ()))) then
-                            invalidArg
-                                (nameof target)
-                                $"the gradient of target '{target.Name}' is not finite at step {step}"
-
+                        let gradient = Target.boxGradient target old
+                        Checks.finite "gradient" (fun _ -> $"step {step}") target old [ n; target.Dim ] gradient
+                        let drift = gradient.mul (Scalars.ofFloat (0.5 * size / temperature))
                         let noise = Key.normal Compute.cpu [ n; target.Dim ] (Key.foldIn (int64 step) noiseKey)
                         clip (old.add(drift).add(noise.mul (Scalars.ofFloat (sqrt size)))))
 

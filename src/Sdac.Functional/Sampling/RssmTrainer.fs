@@ -63,25 +63,17 @@ module SamplerConfig =
 
     /// What is impossible in these settings, one sentence each.
     let problems (c: SamplerConfig) : string list =
-        let atLeast name least value =
-            [ if value < least then
-                  $"{name} is {value}; it must be at least {least}" ]
-
-        let positive name value =
-            [ if not (value > 0.0 && Double.IsFinite value) then
-                  $"{name} is {value}; it must be a positive number" ]
-
-        [ atLeast "Timesteps (T)" 1 c.Timesteps
-          atLeast "Updates" 1 c.Updates
-          atLeast "Batch" 1 c.Batch
-          atLeast "Draws (K)" 1 c.Draws
+        [ Checks.atLeast "Timesteps (T)" 1 c.Timesteps
+          Checks.atLeast "Updates" 1 c.Updates
+          Checks.atLeast "Batch" 1 c.Batch
+          Checks.atLeast "Draws (K)" 1 c.Draws
           [ if c.Learning = FromEnergy && c.Weights = SelfNormalised && c.Draws = 1 then
                 "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
           [ if c.Jackknife && c.Weights = SelfNormalised && c.Draws % 2 <> 0 then
                 $"Draws (K) is {c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
-          positive "Temperature" c.Temperature
-          positive "LearningRate" c.LearningRate
-          positive "Averaging" c.Averaging
+          Checks.positive "Temperature" c.Temperature
+          Checks.positive "LearningRate" c.LearningRate
+          Checks.positive "Averaging" c.Averaging
           Option.toList (NoisyStates.problem c.States) ]
         |> List.concat
 
@@ -119,9 +111,7 @@ module RssmTrainer =
 
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: SamplerConfig) (target: Target) : SamplerModel =
-        match SamplerConfig.problems config with
-        | [] -> ()
-        | found -> invalidArg (nameof config) ("impossible settings: " + String.concat "; " found)
+        Checks.refuse (SamplerConfig.problems config)
 
         { Compute = compute
           Config = config
@@ -141,8 +131,7 @@ module RssmTrainer =
 
     /// n samples [n, D] in box coordinates by ancestral (DDPM) sampling from x_T ~ N(0, I).
     let sampleBox (model: SamplerModel) (policy: Params) (n: int) (key: Key) : Tensor =
-        if n < 1 then
-            invalidArg (nameof n) $"{n} samples were asked for; at least 1 is needed"
+        Checks.samples n
 
         Tensors.scoped List.singleton (fun () ->
             Diffusion.sample model.Compute model.Schedule model.Noise policy 1.0 n (Drawn key) (obs model 1)
@@ -209,22 +198,7 @@ module RssmTrainer =
         let batch, k, dim = Tensors.size 0 draws, Tensors.size 1 draws, Tensors.size 2 draws
         let flat = draws |> Tensors.reshape [ batch * k; dim ]
         let energy = Target.boxEnergy model.Config.Temperature model.Target flat
-        Tensors.check $"energy of target '{model.Target.Name}'" [ batch * k ] energy
-        let total = Tensors.scalar (energy.sum ())
-
-        // The sum is finite unless an entry is not, or it overflows: only then look closer.
-        if not (Double.IsFinite total) then
-            let values = Tensors.toArray energy
-
-            match values |> Array.tryFindIndex (Single.IsFinite >> not) with
-            | Some i ->
-                let point = (Tensors.toArray (toTarget model flat))[i * dim .. i * dim + dim - 1] |> List.ofArray
-
-                invalidArg
-                    (nameof draws)
-                    $"the energy of target '{model.Target.Name}' is {values[i]} at {point}, timestep {t[i / k]}; it must be finite everywhere in its box of half-width {model.Target.HalfWidth}"
-            | None -> ()
-
+        Checks.finite "energy" (fun row -> $"timestep {t[row / k]}") model.Target flat [ batch * k ] energy
         Tensors.view [ batch; k ] energy
 
     /// The noises ε_k [B, K, D] that explain a_t, and their weights [B, K]: what the network is regressed on.

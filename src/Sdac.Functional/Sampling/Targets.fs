@@ -68,20 +68,26 @@ module Mixture =
     let score (parts: Component[]) : Tensor -> Tensor =
         let f = flat parts
 
+        // One pass, as for the density.
         Rows.mapVector (fun values start result ->
             let mutable top = Double.NegativeInfinity
-
-            for i in 0 .. f.Count - 1 do
-                top <- max top (logWeighted f i values start)
-
             let mutable sum = 0.0
             let gradient = Array.zeroCreate<float> f.Dim
 
             for i in 0 .. f.Count - 1 do
-                let below = logWeighted f i values start - top
+                let term = logWeighted f i values start
 
-                if below > -Negligible then
-                    let weight = exp below
+                if term > top - Negligible then
+                    if term > top then
+                        let shrink = exp (top - term)
+                        sum <- sum * shrink
+
+                        for j in 0 .. f.Dim - 1 do
+                            gradient[j] <- gradient[j] * shrink
+
+                        top <- term
+
+                    let weight = exp (term - top)
                     sum <- sum + weight
 
                     for j in 0 .. f.Dim - 1 do
@@ -264,23 +270,14 @@ module Targets =
         let soft = 0.1
         let normal z = exp (-0.5 * z * z) / sqrt (2.0 * Math.PI)
 
-        // Share of the smoothed square [low, low + 2] at x, and its derivative.
-        let share low x =
-            let a, b = (x - low) / soft, (x - low - 2.0) / soft
-            // The nearer edge decides; far away the difference of two Φ keeps its digits on the negative side.
-            let value =
-                if x < low + 1.0 then
-                    NormalInterval.phi a - NormalInterval.phi b
-                else
-                    NormalInterval.phi -b - NormalInterval.phi -a
+        // Along one axis: the edge nearest to x (edge e is at 2e - 4), the shares of the intervals before and after it, and
+        // the derivative of the latter. Every other edge is at least ten deviations away: its part is below 1e-22.
+        let nearest x =
+            let edge = Math.Clamp(int (Math.Round((x + 4.0) / 2.0)), 0, 4)
+            let z = (x - 2.0 * float edge + 4.0) / soft
+            struct (edge, NormalInterval.phi -z, NormalInterval.phi z, normal z / soft)
 
-            struct (value, (normal a - normal b) / soft)
-
-        let filled =
-            [| for i in 0..3 do
-                   for j in 0..3 do
-                       if (i + j) % 2 = 0 then
-                           struct (-4.0 + 2.0 * float i, -4.0 + 2.0 * float j) |]
+        let filled i j = i >= 0 && i < 4 && j >= 0 && j < 4 && (i + j) % 2 = 0
 
         // Keeps the logarithm finite far from every square.
         let floor = 1e-12
@@ -288,18 +285,27 @@ module Targets =
         let f x y =
             let mutable value, dx, dy = floor, 0.0, 0.0
 
-            for struct (left, bottom) in filled do
-                let struct (px, gx) = share left x
-                let struct (py, gy) = share bottom y
-                value <- value + px * py
-                dx <- dx + gx * py
-                dy <- dy + px * gy
+            let struct (column, before, after, slopeX) = nearest x
+            let struct (row, below, above, slopeY) = nearest y
+
+            for i in 0..1 do
+                for j in 0..1 do
+                    if filled (column - 1 + i) (row - 1 + j) then
+                        let struct (px, gx) = if i = 0 then struct (before, -slopeX) else struct (after, slopeX)
+                        let struct (py, gy) = if j = 0 then struct (below, -slopeY) else struct (above, slopeY)
+                        value <- value + px * py
+                        dx <- dx + gx * py
+                        dy <- dy + px * gy
 
             struct (log value, dx / value, dy / value)
 
-        let square (struct (left, bottom)) = { Centre = [| left + 1.0; bottom + 1.0 |]; Weight = 0.125; Radius = 1.3 }
+        let squares =
+            [ for i in 0..3 do
+                  for j in 0..3 do
+                      if filled i j then
+                          { Centre = [| -3.0 + 2.0 * float i; -3.0 + 2.0 * float j |]; Weight = 0.125; Radius = 1.3 } ]
 
-        planar "checkerboard" 5.0 1e-3 [ for s in filled -> square s ] f
+        planar "checkerboard" 5.0 1e-3 squares f
 
     /// All named targets.
     let all = [ gaussian; pair; eight; forty; moons; rings; checkerboard ]

@@ -1,0 +1,43 @@
+namespace Sdac
+
+open System
+
+/// Sentences about settings and values that cannot be worked with, shared by the samplers.
+[<RequireQualifiedAccess>]
+module internal Checks =
+    let atLeast (name: string) (least: int) (value: int) : string list =
+        [ if value < least then
+              $"{name} is {value}; it must be at least {least}" ]
+
+    let positive (name: string) (value: float) : string list =
+        [ if not (value > 0.0 && Double.IsFinite value) then
+              $"{name} is {value}; it must be a positive number" ]
+
+    /// Raises ArgumentException with all problems, if there are any.
+    let refuse (problems: string list) =
+        if not problems.IsEmpty then
+            invalidArg "config" ("impossible settings: " + String.concat "; " problems)
+
+    let samples (n: int) =
+        if n < 1 then
+            invalidArg (nameof n) $"{n} samples were asked for; at least 1 is needed"
+
+    /// Raises ArgumentException unless `values` [N] or [N, D], the target's `what` at points y [N, D] in box coordinates, has
+    /// the shape it should and is finite; the message names the value, the point and the place of its row.
+    let finite (what: string) (place: int -> string) (target: Target) (y: Tensor) (shape: int list) (values: Tensor) =
+        Tensors.check $"{what} of target '{target.Name}'" shape values
+
+        // The sum is finite unless an entry is not, or it overflows: only then look closer.
+        if not (Double.IsFinite(Tensors.scalar (values.sum ()))) then
+            let found, points = Tensors.toArray values, Tensors.toArray y
+
+            match found |> Array.tryFindIndex (Single.IsFinite >> not) with
+            | Some i ->
+                let row = i / (found.Length / Tensors.size 0 y)
+                let at j = float points[row * target.Dim + j] * target.HalfWidth
+                let point = List.init target.Dim at
+
+                invalidArg
+                    (nameof target)
+                    $"the {what} of target '{target.Name}' is {found[i]} at {point}, {place row}; it must be finite wherever the sampler looks (half-width of its box {target.HalfWidth})"
+            | None -> ()

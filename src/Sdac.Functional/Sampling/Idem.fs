@@ -1,0 +1,266 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// Every setting of iDEM (Akhound-Sadegh et al. 2024), in box coordinates.
+type IdemConfig =
+    {
+        /// Steps of the reverse SDE, and as many noise levels
+        Timesteps: int
+        /// σ_t grows geometrically from the first to the last of these.
+        Noise: float * float
+        Hidden: int list
+        TimeDim: int
+        TimeHidden: int
+        /// Updates of the network
+        Updates: int
+        /// Noised buffer rows per update
+        Batch: int
+        /// K, draws from N(x, σ_t²) per row
+        Draws: int
+        /// ρ of the loss's weight σ_t²/(1 + (σ_t/ρ)²)
+        Knee: float
+        /// Largest norm of an estimated score
+        ScoreClip: float
+        /// Samples that the buffer holds; the oldest go first
+        Buffer: int
+        /// Samples of the reverse SDE that join the buffer at a time
+        Fresh: int
+        /// Updates between two additions to the buffer
+        Refresh: int
+        /// The density sampled is exp(ln p / Temperature)
+        Temperature: float
+        /// Falls linearly to a hundredth of itself over the second half of training
+        LearningRate: float
+        /// Rate of the moving average of the parameters, which is what samples
+        Averaging: float
+    }
+
+[<RequireQualifiedAccess>]
+module IdemConfig =
+    /// Settings that suit the two-dimensional targets.
+    let standard =
+        { Timesteps = 128
+          Noise = 3e-3, 2.0
+          Hidden = [ 128; 128; 128 ]
+          TimeDim = 8
+          TimeHidden = 64
+          Updates = 1500
+          Batch = 128
+          Draws = 500
+          Knee = 0.03
+          ScoreClip = 70.0
+          Buffer = 10_000
+          Fresh = 1024
+          Refresh = 100
+          Temperature = 1.0
+          LearningRate = 5e-3
+          Averaging = 0.005 }
+
+    /// What is impossible in these settings, one sentence each.
+    let problems (c: IdemConfig) : string list =
+        let first, last = c.Noise
+
+        [ Checks.atLeast "Timesteps" 1 c.Timesteps
+          Checks.atLeast "Updates" 1 c.Updates
+          Checks.atLeast "Batch" 1 c.Batch
+          Checks.atLeast "Draws (K)" 1 c.Draws
+          Checks.atLeast "Buffer" 1 c.Buffer
+          Checks.atLeast "Fresh" 1 c.Fresh
+          Checks.atLeast "Refresh" 1 c.Refresh
+          Checks.positive "the first noise level" first
+          Checks.positive "the last noise level" last
+          [ if first > last then
+                $"the noise goes from {first} to {last}; it must not fall" ]
+          Checks.positive "ScoreClip" c.ScoreClip
+          Checks.positive "Temperature" c.Temperature
+          Checks.positive "LearningRate" c.LearningRate
+          Checks.positive "Averaging" c.Averaging ]
+        |> List.concat
+
+/// An iDEM trainer between two updates. Immutable; `Idem.dispose` frees it.
+[<NoComparison; NoEquality>]
+type IdemState =
+    {
+        Network: Params
+        /// Moving average of the network
+        Average: Params
+        Adam: AdamState
+        /// The model's own samples [n, D] in box coordinates, the latest last
+        Buffer: Tensor
+        Updates: int
+        /// Of the last update
+        Loss: float
+    }
+
+/// A target, settings and the network they call for.
+[<NoComparison; NoEquality>]
+type IdemModel = { Compute: Compute; Config: IdemConfig; Target: Target; Schedule: Schedule; Noise: NoiseNetwork }
+
+/// Iterated denoising energy matching: a network is regressed on a Monte-Carlo estimate of the noised score made from
+/// the energy and its gradient, at noised samples of its own reverse SDE.
+///
+/// The process is the variance-exploding x = x_0 + σ_t·z. Networks see it shrunk by √ᾱ_t, ᾱ_t = 1/(1 + σ_t²), which
+/// is RSSM's forward process: both peers share the network, the sampler and its clip to the box, and differ in what is
+/// regressed on what. The network gives ε = -σ_t·s, so the loss carries iDEM's weight σ_t².
+[<RequireQualifiedAccess>]
+module Idem =
+    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
+
+    /// Checks the settings. Raises ArgumentException with all that is impossible in them.
+    let create (compute: Compute) (config: IdemConfig) (target: Target) : IdemModel =
+        Checks.refuse (IdemConfig.problems config)
+
+        { Compute = compute
+          Config = config
+          Target = target
+          Schedule = Schedule.create (Geometric config.Noise) config.Timesteps
+          Noise = NoiseNetwork.create 1 target.Dim config.TimeDim config.TimeHidden config.Hidden }
+
+    let private kept (s: IdemState) = [ s.Network.Flat; s.Average.Flat; s.Adam.M; s.Adam.V; s.Buffer ]
+
+    /// Frees a state's tensors.
+    let dispose (s: IdemState) =
+        for t in kept s do
+            t.Dispose()
+
+    let private obs (model: IdemModel) rows = torch.ones (int64 rows, 1L, torch.float32, model.Compute.Device)
+
+    /// n samples [n, D] in box coordinates by the reverse SDE from N(0, σ_T²).
+    let sampleBox (model: IdemModel) (network: Params) (n: int) (key: Key) : Tensor =
+        Checks.samples n
+
+        Tensors.scoped List.singleton (fun () ->
+            let s = model.Schedule
+            let start = s.SqrtOneMinusAlphaBars[s.Timesteps - 1]
+
+            Diffusion.sample model.Compute s model.Noise network start n (Drawn key) (obs model 1)
+            |> Tensors.view [ n; model.Target.Dim ])
+
+    /// n samples [n, D] of the target from the averaged network.
+    let sample (model: IdemModel) (state: IdemState) (n: int) (key: Key) : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            (sampleBox model state.Average n key).mul(Scalars.ofFloat model.Target.HalfWidth))
+
+    /// The state before the first update.
+    let init (model: IdemModel) (key: Key) : IdemState =
+        Tensors.owning kept (fun () ->
+            let struct (networkKey, bufferKey) = Key.split key
+            let network = NoiseNetwork.init model.Compute model.Noise networkKey
+
+            { Network = network
+              Average = Params.copy network
+              Adam = Adam.init network
+              Buffer = sampleBox model network (min model.Config.Fresh model.Config.Buffer) bufferKey
+              Updates = 0
+              Loss = nan })
+
+    /// S_K(x, t) = ∇ ln (1/K) Σ_k p(x + σ_t·z_k) = Σ_k softmax_k(ln p)·∇ ln p(x + σ_t·z_k) (eq. 8), for x [B, D] in box
+    /// coordinates at timesteps t [B] and normal numbers z [B, K, D]; not clipped. Raises ArgumentException on an
+    /// energy or gradient of a wrong shape, or not finite, with its value and timestep.
+    let score (model: IdemModel) (t: int[]) (x: Tensor) (z: Tensor) : Tensor =
+        let batch, k, dim = Tensors.size 0 z, Tensors.size 1 z, Tensors.size 2 z
+        let sigma = Schedule.column model.Compute model.Schedule.SqrtRecipM1AlphaBars t
+        let draws = (x.unsqueeze 1L).add(z.mul (sigma.unsqueeze 2L)) |> Tensors.reshape [ batch * k; dim ]
+        let check what = Checks.finite what (fun row -> $"timestep {t[row / k]}") model.Target draws
+        let energy = Target.boxEnergy model.Config.Temperature model.Target draws
+        check "energy" [ batch * k ] energy
+        let gradient = Target.boxGradient model.Target draws
+        check "gradient" [ batch * k; dim ] gradient
+        let weights = (Tensors.view [ batch; k ] energy).softmax 1L
+
+        (Tensors.view [ batch; k; dim ] gradient)
+            .mul(weights.unsqueeze 2L)
+            .sum(1L)
+            .div(Scalars.ofFloat model.Config.Temperature)
+
+    /// Scores [B, D] in their directions, none longer than `longest`.
+    let clipped (longest: float) (score: Tensor) : Tensor =
+        let norm = score.square().sum(1L, true).sqrt()
+        score.div (norm.div(Scalars.ofFloat longest).clamp_min(Scalars.ofFloat 1.0))
+
+    /// Noised buffer rows √ᾱ_t·(x_0 + σ_t·z) [B, D] and the noise ε = -σ_t·S_K that the network should give there.
+    let private regression (model: IdemModel) (buffer: Tensor) (t: int[]) (key: Key) =
+        let c, compute, schedule = model.Config, model.Compute, model.Schedule
+        let dim = model.Target.Dim
+        let keys = Key.splitMany 3 key
+        let rows = Key.integers (Tensors.size 0 buffer) c.Batch keys[0]
+        let index = torch.tensor (Array.map int64 rows, device = compute.Device)
+        let clean = buffer.index_select (0L, index)
+        let noisy = Diffusion.noised compute schedule t clean (Key.normal compute [ c.Batch; dim ] keys[1])
+        let x = noisy.mul (Schedule.column compute schedule.SqrtRecipAlphaBars t)
+
+        let estimate =
+            clipped c.ScoreClip (score model t x (Key.normal compute [ c.Batch; c.Draws; dim ] keys[2]))
+
+        let sigma = Schedule.column compute schedule.SqrtRecipM1AlphaBars t
+        struct (noisy, estimate.mul(sigma).neg())
+
+    /// What the squared error of ε counts at every timestep.
+    let private lossWeights (model: IdemModel) =
+        model.Schedule.SqrtRecipM1AlphaBars
+        |> Array.map (fun sigma -> 1.0 / (1.0 + (sigma / model.Config.Knee) ** 2.0))
+
+    let private rate (c: IdemConfig) =
+        let half = int64 (c.Updates / 2)
+        LinearDecay(c.LearningRate, c.LearningRate / 100.0, half, max 1L (int64 c.Updates - half))
+
+    /// The buffer with fresh samples, no longer than it may be.
+    let private refreshed (model: IdemModel) network (buffer: Tensor) key : Tensor =
+        let c = model.Config
+        let joined = Tensors.cat 0 [ buffer; sampleBox model network c.Fresh key ]
+        let excess = max 0 (Tensors.size 0 joined - c.Buffer)
+        joined.narrow(0L, int64 excess, int64 (Tensors.size 0 joined - excess)).clone()
+
+    /// One update. The key belongs to the whole training: the update's own is derived from it.
+    let step (model: IdemModel) (key: Key) (state: IdemState) : IdemState =
+        Tensors.owning kept (fun () ->
+            let c, compute = model.Config, model.Compute
+            let keys = Key.splitMany 3 (Key.foldIn (int64 state.Updates) key)
+            let t = Key.integers c.Timesteps c.Batch keys[0]
+            let struct (noisy, wanted) = regression model state.Buffer t keys[1]
+            use vjp = NoiseNetwork.vjp compute model.Noise state.Network (obs model c.Batch) noisy t
+            let difference = vjp.Output.sub wanted
+            let weights = Schedule.column compute (lossWeights model) t
+            let loss = Tensors.scalar (difference.square().mul(weights).mean())
+
+            if not (Double.IsFinite loss) then
+                invalidArg
+                    (nameof state)
+                    $"the loss for target '{model.Target.Name}' became {loss} at update {state.Updates + 1}: take a smaller learning rate"
+
+            let struct (gradient, _) =
+                vjp.Pullback(difference.mul(weights).mul(Scalars.ofFloat (2.0 / float (difference.numel ()))))
+
+            let learningRate = LearningRate.at (int64 state.Updates) (rate c)
+            let struct (network, moments) = Adam.step compute adam learningRate gradient state.Network state.Adam
+            // Early on, the average forgets the untrained start as fast as a plain mean would.
+            let tau = max c.Averaging (min 1.0 (10.0 / float (state.Updates + 10)))
+            let average = Polyak.step compute tau state.Average network
+
+            let buffer =
+                if (state.Updates + 1) % c.Refresh = 0 then
+                    refreshed model average state.Buffer keys[2]
+                else
+                    state.Buffer.clone ()
+
+            { Network = network
+              Average = average
+              Adam = moments
+              Buffer = buffer
+              Updates = state.Updates + 1
+              Loss = loss })
+
+    /// Trains to the end. `observe` is shown every state and must not keep its tensors.
+    let train (model: IdemModel) (key: Key) (observe: IdemState -> unit) : IdemState =
+        let struct (initKey, stepKey) = Key.split key
+        let mutable state = init model initKey
+
+        while state.Updates < model.Config.Updates do
+            let next = step model stepKey state
+            dispose state
+            state <- next
+            observe state
+
+        state
