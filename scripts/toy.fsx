@@ -2,6 +2,7 @@
 #load "sdac.fsx"
 
 open System
+open System.IO
 open Argu
 open Sdac
 open Sdac.Experiments
@@ -9,52 +10,61 @@ open Sdac.Experiments
 type Arguments =
     | [<AltCommandLine("-t")>] Target of NAME: string
     | [<AltCommandLine("-m")>] Method of NAME: string
-    | [<AltCommandLine("-s")>] Seed of INTEGER: int64
-    | Seeds of COUNT: int
-    | All
-    | Out of FOLDER: string
-    | Threads of COUNT: int
+    | [<Unique; AltCommandLine("-s")>] Seed of INTEGER: int64
+    | [<Unique>] Seeds of COUNT: int
+    | [<Unique>] All
+    | [<Unique; AltCommandLine("-o")>] Out of FOLDER: string
+    | [<Unique; AltCommandLine("-j")>] Jobs of COUNT: int
+    | [<Unique>] Cells of COUNT: int
+    | [<Hidden; Unique>] Worker
 
     interface IArgParserTemplate with
         member this.Usage =
             match this with
             | Target _ ->
                 "a target, may be repeated: " + String.Join(", ", Targets.all |> List.map _.Name) + "; default pair"
-            | Method _ -> "a method, may be repeated: " + String.Join(", ", Toy.methods) + "; default all"
+            | Method _ ->
+                "a method, may be repeated: "
+                + String.Join(", ", ToyMethods.all |> List.map _.Name)
+                + "; default all"
             | Seed _ -> "the first seed, default 0"
             | Seeds _ -> "how many seeds, default 1, with --all 5"
             | All -> "all targets and 5 seeds"
-            | Out _ -> "folder for toy.html and toy.svg, default runs/toy"
-            | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
+            | Out _ ->
+                "folder for toy.html, toy.svg, toy.md, toy.csv and the finished cells, which are not computed again; default runs/toy"
+            | Jobs _ -> "processes at a time, one thread each, default all processors; results do not depend on it"
+            | Cells _ -> "compute at most so many missing cells (target, method, seed) in this call"
+            | Worker -> "compute in this process, write no page"
+
+let options (results: ParseResults<Arguments>) =
+    let all = results.Contains All
+    let orDefault given fallback = if List.isEmpty given then fallback else given
+    let first, count = results.GetResult(Seed, 0L), results.GetResult(Seeds, (if all then 5 else 1))
+
+    { Targets =
+        orDefault
+            (results.GetResults Target |> List.map ToyMethods.target)
+            (if all then Targets.all else [ Targets.pair ])
+      Methods = orDefault (results.GetResults Method |> List.map ToyMethods.named) ToyMethods.all
+      Seeds = [ first .. first + int64 count - 1L ]
+      Folder = Path.GetFullPath(results.GetResult(Out, "runs/toy"))
+      Jobs = results.GetResult(Jobs, Environment.ProcessorCount)
+      Cells = results.GetResult(Cells, Int32.MaxValue) }
 
 let main () =
     let parser = ArgumentParser.Create<Arguments>(programName = "toy.fsx")
     let results = parser.ParseCommandLine fsi.CommandLineArgs[1..]
-    Machine.useThreads Compute.cpu (results.GetResult(Threads, Environment.ProcessorCount))
-    let all = results.Contains All
-    let orDefault given fallback = if List.isEmpty given then fallback else given
+    let options = options results
 
-    let targets =
-        orDefault (results.GetResults Target |> List.map Toy.target) (if all then Targets.all else [ Targets.pair ])
-
-    let methods = orDefault (results.GetResults Method) Toy.methods
-    let first, count = results.GetResult(Seed, 0L), results.GetResult(Seeds, (if all then 5 else 1))
-
-    if count < 1 then
-        Errors.fail (Settings $"--seeds is {count}; it must be at least 1")
-
-    let cells =
-        [ for target in targets do
-              for name in methods do
-                  for seed in first .. first + int64 count - 1L do
-                      let result = Toy.run name seed target
-                      let figures = [ for name, value in result.Measures -> $"{name} {Number.display value}" ]
-                      printfn "%s, %s, seed %d: %s" target.Name name seed (String.Join(", ", figures))
-                      result ]
-
-    let folder = results.GetResult(Out, "runs/toy")
-    Toy.page folder cells
-    printfn "%s" (System.IO.Path.Combine(folder, "toy.html"))
-    0
+    if results.Contains Worker then
+        Machine.useThreads Compute.cpu 1
+        Toy.work options
+        0
+    else
+        let script = Path.Combine(__SOURCE_DIRECTORY__, __SOURCE_FILE__)
+        let worker = [ "--worker"; "--out"; options.Folder ]
+        let code = Toy.run options ([ "dotnet"; "fsi"; "--exec"; script; "--" ] @ worker)
+        printfn "%s" (Path.Combine(options.Folder, "toy.html"))
+        code
 
 exit (Main.run "toy.fsx" main)

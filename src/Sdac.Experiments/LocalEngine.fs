@@ -2,8 +2,6 @@ namespace Sdac.Experiments
 
 open System
 open System.Diagnostics
-open System.IO
-open System.Runtime.InteropServices
 open System.Threading
 
 /// How a sweep uses this machine.
@@ -21,15 +19,6 @@ type LocalOptions =
 /// of its run folder: should this process be killed, they go on, and the next one waits for them.
 [<RequireQualifiedAccess>]
 module LocalEngine =
-    [<DllImport("libc", SetLastError = true)>]
-    extern int private kill(int pid, int signal)
-
-    [<Literal>]
-    let private Terminate = 15
-
-    [<Literal>]
-    let private Kill = 9
-
     /// Milliseconds between two looks at the workers.
     [<Literal>]
     let private Poll = 200
@@ -37,9 +26,6 @@ module LocalEngine =
     /// Milliseconds between two readings of the run folders.
     [<Literal>]
     let private Refresh = 1000.0
-
-    /// How long workers may take to stop.
-    let private patience = TimeSpan.FromSeconds 10.0
 
     /// What follows from the end of a try.
     type Verdict =
@@ -66,29 +52,7 @@ module LocalEngine =
     type private Job = { Name: string; Total: int64; Failures: int; Slot: Slot }
 
     let private start (folder: SweepFolder) (options: LocalOptions) (name: string) : Process =
-        // setsid: the terminal's Ctrl-C reaches this process alone, which then ends the worker with all its children
-        let info = ProcessStartInfo("setsid", [ "bash"; folder.Launcher; name; string options.Threads ])
-
-        match Process.Start info with
-        | null -> Errors.fail (Missing "setsid could not be started: install util-linux")
-        | worker -> worker
-
-    let private signal (worker: Process) (number: int) =
-        // the session's process group, or the process alone while it has not made its session yet
-        if kill (-worker.Id, number) <> 0 then
-            kill (worker.Id, number) |> ignore
-
-    let private stop (workers: Process list) =
-        let clock = Stopwatch.StartNew()
-        let left () = workers |> List.filter (fun worker -> not worker.HasExited)
-        left () |> List.iter (fun worker -> signal worker Terminate)
-
-        while not (List.isEmpty (left ())) && clock.Elapsed < patience do
-            Thread.Sleep 50
-
-        // also what a worker may have left behind in its group
-        workers |> List.iter (fun worker -> kill (-worker.Id, Kill) |> ignore)
-        workers |> List.iter (fun worker -> worker.WaitForExit())
+        Sessions.start [ "bash"; folder.Launcher; name; string options.Threads ]
 
     let private afterTry (folder: SweepFolder) (options: LocalOptions) (job: Job) (worker: Process) : Job =
         let code = worker.ExitCode
@@ -187,7 +151,7 @@ module LocalEngine =
 
                 stopping.WaitHandle.WaitOne Poll |> ignore
         finally
-            stop (workers ())
+            Sessions.stop (workers ())
 
         jobs <-
             jobs

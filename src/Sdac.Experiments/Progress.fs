@@ -53,26 +53,29 @@ module Progress =
         $"iteration {thousands standing.Iteration}/{thousands total}, {figures standing}, {duration remaining} left"
 
     /// Seconds left, from the share done since `first` in `elapsed` seconds.
-    let private remaining (total: int64) (first: int64) (elapsed: float) (standing: Standing) =
-        let finished = standing.Iteration - first
+    let private remaining (total: int64) (first: int64) (elapsed: float) (position: int64) =
+        let finished = position - first
 
         if finished <= 0L then
             nan
         else
-            elapsed / float finished * float (total - standing.Iteration)
+            elapsed / float finished * float (total - position)
 
-    let private plain (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) =
+    /// What is shown of a standing of any kind: where it is, its plain line with the seconds left, its text beside the bar.
+    type private View<'s> = { Position: 's -> int64; Line: float -> 's -> string; Text: 's -> string }
+
+    let private plain (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) =
         let clock = Stopwatch.StartNew()
         let mutable next = PlainInterval
 
         body (fun standing ->
-            let elapsed = clock.Elapsed.TotalSeconds
+            let elapsed, position = clock.Elapsed.TotalSeconds, view.Position standing
 
-            if elapsed >= next || standing.Iteration = total then
+            if elapsed >= next || position = total then
                 next <- elapsed + PlainInterval
-                Console.Out.WriteLine(line total (remaining total first elapsed standing) standing))
+                Console.Out.WriteLine(view.Line (remaining total first elapsed position) standing))
 
-    let private bar (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) =
+    let private bar (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) =
         let columns: ProgressColumn[] =
             [| ProgressBarColumn()
                PercentageColumn()
@@ -89,23 +92,41 @@ module Progress =
                 let mutable next = 0.0
 
                 body (fun standing ->
-                    let elapsed = clock.Elapsed.TotalSeconds
+                    let elapsed, position = clock.Elapsed.TotalSeconds, view.Position standing
 
-                    if elapsed >= next || standing.Iteration = total then
+                    if elapsed >= next || position = total then
                         next <- elapsed + 0.1
-                        task.Value <- float standing.Iteration
-
-                        task.Description <-
-                            Markup.Escape $"{thousands standing.Iteration}/{thousands total}, {figures standing}"))
+                        task.Value <- float position
+                        task.Description <- Markup.Escape(view.Text standing)))
 
     /// True when standard output is a terminal that can move its cursor.
     let interactive () = not Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
 
+    let private show (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) : 'a =
+        if interactive () then
+            bar view total first body
+        else
+            plain view total first body
+
     /// Runs `body`, which reports its standing as often as it likes; iterations go from `first` to `total`.
     let run (quiet: bool) (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) : 'a =
-        if quiet then body ignore
-        elif interactive () then bar total first body
-        else plain total first body
+        let view =
+            { Position = _.Iteration
+              Line = line total
+              Text = fun standing -> $"{thousands standing.Iteration}/{thousands total}, {figures standing}" }
+
+        if quiet then body ignore else show view total first body
+
+    /// Runs `body`, which reports as often as it likes how many of `total` tasks are over and what is under way.
+    let tasks (total: int) (body: (int * string -> unit) -> 'a) : 'a =
+        let text (finished, doing) = $"{finished}/{total} {doing}"
+
+        let view =
+            { Position = fst >> int64
+              Line = fun left standing -> $"{text standing}, {duration left} left"
+              Text = text }
+
+        show view (int64 total) 0L body
 
     /// Prints to standard output, without colours where that is no terminal.
     let internal write (item: Rendering.IRenderable) =

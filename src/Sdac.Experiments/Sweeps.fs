@@ -1,7 +1,6 @@
 namespace Sdac.Experiments
 
 open System
-open System.Runtime.InteropServices
 open System.Threading
 open Sdac
 
@@ -16,19 +15,6 @@ module Sweeps =
     /// Exit code after Ctrl-C, as shells have it.
     [<Literal>]
     let private Interrupted = 130
-
-    /// The first Ctrl-C (or SIGTERM, SIGHUP) asks to stop; another one ends the process.
-    let private untilInterrupted (body: CancellationToken -> 'a) : 'a =
-        use source = new CancellationTokenSource()
-
-        let handle (context: PosixSignalContext) =
-            context.Cancel <- not source.IsCancellationRequested
-            source.Cancel()
-
-        use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, handle)
-        use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, handle)
-        use _ = PosixSignalRegistration.Create(PosixSignal.SIGHUP, handle)
-        body source.Token
 
     let private lengths (plan: (PlannedRun * Spec) list) =
         plan |> List.map (fun (run, spec) -> run.Name, spec.Experiment.Iterations)
@@ -80,7 +66,7 @@ module Sweeps =
         SweepFolder.prepare folder sweep plan worker
 
         let runs, interrupted =
-            untilInterrupted (fun stopping ->
+            Sessions.untilInterrupted (fun stopping ->
                 let runs = work folder plan engine stopping
                 runs, stopping.IsCancellationRequested)
 

@@ -1,5 +1,5 @@
-/// The test assembly as a program of its own: tests start it to have training processes that they can kill, and sweeps as a worker
-/// that takes train.fsx's arguments but need not be compiled first.
+/// The test assembly as a program of its own: tests start it to have training processes that they can kill, and sweeps and the
+/// page of samplers as a worker that takes train.fsx's and toy.fsx's arguments but need not be compiled first.
 module Sdac.Experiments.Tests.Program
 
 open Sdac.Experiments
@@ -10,6 +10,15 @@ let private train file out threads =
     let spec = Spec.parse file (Presets.find "quick") (Files.readText file)
     Runner.run spec Runner.sdac out false threads true |> ignore
 
+let private sample folder target method first count =
+    Toy.work
+        { Targets = [ ToyMethods.target target ]
+          Methods = [ ToyMethods.named method ]
+          Seeds = [ first .. first + count - 1L ]
+          Folder = folder
+          Jobs = 1
+          Cells = 1 }
+
 [<EntryPoint>]
 let main arguments =
     Main.run "host" (fun () ->
@@ -17,6 +26,8 @@ let main arguments =
         | [ "resume"; folder ] -> resume folder 1
         | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> resume folder (int threads)
         | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] -> train file out (int threads)
+        | [ "--worker"; "--out"; out; "--target"; target; "--method"; method; "--seed"; first; "--seeds"; count ] ->
+            sample out target method (int64 first) (int64 count)
         | _ ->
             Errors.fail (
                 Usage "usage: resume FOLDER | (--resume FOLDER | --config FILE --out FOLDER) --threads COUNT --quiet"

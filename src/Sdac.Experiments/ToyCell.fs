@@ -1,0 +1,177 @@
+namespace Sdac.Experiments
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Runtime.InteropServices
+open System.Security.Cryptography
+open System.Text
+open Sdac
+
+/// How far samples are from their target, and what they cost. NaN where a measure has no meaning.
+type ToyMeasures =
+    {
+        Kl: float
+        KlError: float
+        Wasserstein2: float
+        EnergyDistance: float
+        ModeWeightError: float
+        ModesFound: float
+        /// Of training; of sampling for methods without training
+        Seconds: float
+        /// Peak of resident memory above what the process had before its first cell
+        PeakMiB: float
+    }
+
+/// The error of a learned score at one timestep.
+type TimestepError = { Timestep: int; Error: float }
+
+/// One method on one target with one seed.
+type ToyCell =
+    {
+        Target: string
+        Method: string
+        Seed: int64
+        /// All that decides the result, beside target, method and seed
+        Settings: string
+        Measures: ToyMeasures
+        ScoreErrors: TimestepError list
+        /// Some of the samples for the picture, [n, 2] float32 as bytes
+        Points: byte[]
+    }
+
+/// Cells of the page: computing one, and keeping it as a file.
+[<RequireQualifiedAccess>]
+module ToyCell =
+    /// Samples that are measured.
+    [<Literal>]
+    let SampleCount = 40_000
+
+    [<Literal>]
+    let private Shown = 1500
+
+    /// Raised whenever a change of the program changes results that the settings do not show.
+    [<Literal>]
+    let private Version = 1
+
+    /// All that decides a cell beside its target, method and seed.
+    let settings (method: ToyMethod) (target: Target) = $"version {Version}: {method.Settings target}"
+
+    /// The points of the picture, [n, 2] row-major.
+    let points (cell: ToyCell) : float32[] = MemoryMarshal.Cast<byte, float32>(ReadOnlySpan cell.Points).ToArray()
+
+    let private resident () =
+        use self = Process.GetCurrentProcess()
+        float self.WorkingSet64 / 1048576.0
+
+    /// Before the first cell: runtime and libraries, which every method has.
+    let private floor = lazy resident ()
+
+    /// Makes the system count the peak of resident memory afresh. Where it cannot, the peak is the process's own.
+    let private resetPeak () =
+        GC.Collect()
+
+        try
+            File.WriteAllText("/proc/self/clear_refs", "5")
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException -> ()
+
+    let private peak () =
+        use self = Process.GetCurrentProcess()
+        float self.PeakWorkingSet64 / 1048576.0
+
+    let private part n (samples: float32[]) = Array.sub samples 0 (2 * n)
+
+    let private measures (target: Target) (seed: int64) (draw: ToyDraw) memory =
+        let truth =
+            Tensors.owning (fun _ -> []) (fun () ->
+                Tensors.toArray (target.Sample.Value 4000 (Key.ofSeed (seed + 1_000_003L))))
+
+        let kl = Measures.divergence target draw.Samples
+
+        { Kl = kl.Value
+          KlError = kl.Error
+          Wasserstein2 = Measures.wasserstein2 (part 400 draw.Samples) (part 400 truth)
+          EnergyDistance = Measures.energyDistance (part 4000 draw.Samples) truth
+          ModeWeightError = Measures.modeWeightError target draw.Samples
+          ModesFound =
+            if target.Modes.IsEmpty then
+                nan
+            else
+                float (Measures.modesFound target draw.Samples)
+          Seconds = draw.Seconds
+          PeakMiB = memory }
+
+    /// Trains, samples and measures.
+    let compute (target: Target) (method: ToyMethod) (seed: int64) : ToyCell =
+        let floor = floor.Force()
+        resetPeak ()
+        let draw = method.Draw target SampleCount (Key.ofSeed seed)
+        let memory = max 0.0 (peak () - floor)
+
+        { Target = target.Name
+          Method = method.Name
+          Seed = seed
+          Settings = settings method target
+          Measures = measures target seed draw memory
+          ScoreErrors = [ for t, error in draw.ScoreErrors -> { Timestep = t; Error = error } ]
+          Points = MemoryMarshal.AsBytes(ReadOnlySpan(part Shown draw.Samples)).ToArray() }
+
+    /// The largest error of the learned score over timesteps; NaN where there is none.
+    let worstScoreError (cell: ToyCell) =
+        match cell.ScoreErrors with
+        | [] -> nan
+        | errors -> errors |> List.map _.Error |> List.max
+
+    // ---- files
+
+    /// Where a cell is kept.
+    let path (folder: string) (target: Target) (method: ToyMethod) (seed: int64) =
+        Path.Combine(folder, "cells", $"{target.Name}-{method.Name}-{seed}.json")
+
+    let private checksum (text: string) = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
+
+    /// Keeps a cell: a checksum on the first line, the cell in JSON below.
+    let save (path: string) (cell: ToyCell) =
+        Files.createFolder (Files.folderOf path)
+        let text = Json.print cell
+        Files.writeText path (checksum text + "\n" + text)
+
+    let private empty =
+        { Target = ""
+          Method = ""
+          Seed = 0L
+          Settings = ""
+          Measures =
+            { Kl = nan
+              KlError = nan
+              Wasserstein2 = nan
+              EnergyDistance = nan
+              ModeWeightError = nan
+              ModesFound = nan
+              Seconds = nan
+              PeakMiB = nan }
+          ScoreErrors = []
+          Points = [||] }
+
+    let private parse path text =
+        try
+            Some(Json.parseOver path empty text)
+        with :? UserError ->
+            // a whole file of another version's shape
+            None
+
+    /// The cell kept in a file; None where there is none, where the file is damaged, and where the cell was made with other
+    /// settings or by another version: it is then to be computed again.
+    let tryLoad (path: string) (target: Target) (method: ToyMethod) (seed: int64) : ToyCell option =
+        let wanted (cell: ToyCell) =
+            (cell.Target, cell.Method, cell.Seed, cell.Settings) =
+                (target.Name, method.Name, seed, settings method target)
+
+        if not (File.Exists path) then
+            None
+        else
+            match (Files.readText path).Split('\n', 2) with
+            | [| sum; text |] when sum = checksum text -> parse path text |> Option.filter wanted
+            | _ -> None
