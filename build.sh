@@ -78,10 +78,11 @@ setup() {
     fi
 }
 
-# PyTorch, for `bench --peer`: Debian's, and beside it the BLAS that Debian would give it, where it disturbs nobody.
+# For `bench --peer`: Debian's PyTorch, beside it the BLAS that Debian would give it, where it disturbs nobody, and a layer
+# by oneDNN.
 setup_peer() {
     local unpacked=artifacts/openblas-pthread
-    packages+=(python3-torch python3-numpy)
+    packages+=(python3-torch python3-numpy libdnnl-dev)
     install_packages
     if [ ! -d $unpacked ]; then
         rm -rf $unpacked.new
@@ -89,6 +90,9 @@ setup_peer() {
         (cd $unpacked.new && apt-get download -qq libopenblas0-pthread && dpkg -x ./*.deb .)
         mv $unpacked.new $unpacked
     fi
+    mkdir -p artifacts/onednn
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -fopenmp -shared -fPIC tests/Sdac.Benchmarks/native/onednn_layer.c \
+        -o artifacts/onednn/libonednn_layer.so -ldnnl
 }
 
 # Compiles unless nothing has changed since the last time (a no-op `dotnet build` takes seconds).

@@ -161,14 +161,14 @@ internal static unsafe class KernelCases
         return new ReverseCoefficients(Each(1, 20), Each(0.01, 19), Each(1, 0.1), Each(0, 0.9), Each(0.01, 0.8));
     }
 
-    private static float[] Numbers(int count, float scale)
+    internal static float[] Numbers(int count, float scale)
     {
         var random = new Random(count);
         return [.. Enumerable.Range(0, count).Select(_ => scale * (float)((2 * random.NextDouble()) - 1))];
     }
 
     /// <summary>A copy that stays where it is for the life of the process.</summary>
-    private static nint Native(float[] values)
+    internal static nint Native(float[] values)
     {
         var copy = (nint)NativeMemory.AlignedAlloc((nuint)values.Length * sizeof(float), 64);
         values.CopyTo(new Span<float>((void*)copy, values.Length));

@@ -11,7 +11,7 @@ namespace Sdac.Benchmarks;
 
 /// <summary>
 /// The same update in PyTorch (peer/sdac_update.py), in turn with ours: as Debian installs it, and at its best (AVX-512
-/// in ATen, OpenBLAS with OpenMP, no memory returned to the system between tensors).
+/// in ATen, OpenBLAS with OpenMP, no memory returned to the system between tensors). And one fused layer by oneDNN.
 /// </summary>
 internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double seconds)
 {
@@ -24,6 +24,7 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
 
     public void Run()
     {
+        Layer();
         table.WriteLine();
         table.WriteLine(
             $"{"update, in turn with PyTorch",-50} {"PyTorch",-12} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
@@ -37,6 +38,25 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
                 Measure(work, size, config, "at its best", Best);
             }
         }
+    }
+
+    private void Layer()
+    {
+        const int Rows = 8192, Width = 256;
+        var layer = new OneDnnLayer(Rows, Width);
+        layer.Check();
+        var (rows, panels, its) = (new List<double>(), new List<double>(), new List<double>());
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed.TotalSeconds < seconds;)
+        {
+            rows.Add(Harness.Time(layer.Ours, 5));
+            its.Add(Harness.Time(layer.Its, 5));
+            panels.Add(Harness.Time(layer.OursInPanels, 5));
+        }
+
+        table.WriteLine();
+        table.WriteLine($"{"layer, in turn with oneDNN",-63} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
+        Report("layer-onednn", $"{Rows}x{Width}x{Width} mish, row-major", "oneDNN", rows, its);
+        Report("layer-onednn", $"{Rows}x{Width}x{Width} mish, inside a network", "oneDNN", panels, its);
     }
 
     private static Dictionary<string, string> Best => new()
@@ -75,13 +95,18 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
 
         peer.StandardInput.Close();
         peer.WaitForExit();
+        Report("peer", work.Config, way, ours, its);
+    }
+
+    private void Report(string name, string config, string way, List<double> ours, List<double> its)
+    {
         var ratio = Harness.Median(its.Zip(ours, (a, b) => a / b));
         table.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{work.Config,-50} {way,-12} {1e3 * Harness.Median(ours),9:F2} {1e3 * Harness.Median(its),9:F2} {ratio,7:F2}"));
+            $"{config,-50} {way,-12} {1e3 * Harness.Median(ours),9:F2} {1e3 * Harness.Median(its),9:F2} {ratio,7:F2}"));
         json?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{{\"bench\":\"peer\",\"config\":\"{work.Config}, PyTorch {way}\",\"median_ms\":{1e3 * Harness.Median(ours):G6},"
+            $"{{\"bench\":\"{name}\",\"config\":\"{config}, {way}\",\"median_ms\":{1e3 * Harness.Median(ours):G6},"
             + $"\"peer_ms\":{1e3 * Harness.Median(its):G6},\"ratio\":{ratio:G4}}}"));
     }
 
