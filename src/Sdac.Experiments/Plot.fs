@@ -86,6 +86,8 @@ module Plot =
                     "gridColor", Text "#e8e8e8"
                     "domainColor", Text "#999999"
                     "tickColor", Text "#999999" ]
+              // room for most labels: pictures side by side are then of one size
+              "axisY", Fields [ "minExtent", Number 44.0 ]
               "title",
               Fields
                   [ "anchor", Text "start"

@@ -346,19 +346,24 @@ module ReportPlots =
                             "y2", Number high
                             "share", Number share ] ]
 
-        let shade legend =
+        let shade =
             Fields
                 [ "field", Text "share"
                   "type", Text "quantitative"
                   "scale", Fields [ "scheme", Text "viridis"; "type", Text "sqrt" ]
-                  "legend", Fields(if List.isEmpty legend then [ "disable", Flag true ] else legend) ]
+                  "legend",
+                  Fields
+                      [ "title", Text "share of the draws"
+                        "format", Text ".0%"
+                        "gradientLength", Number 300.0
+                        "tickCount", Number 4.0 ] ]
 
         let y =
             Fields
                 [ "field", Text "y"
                   "type", Text "quantitative"
                   "title", Text "Weight over mean weight"
-                  "scale", Fields [ "type", Text "log"; "base", Number 2.0; "nice", Flag false; "zero", Flag false ]
+                  "scale", Fields [ "type", Text "log"; "base", Number 2.0; "nice", Flag false ]
                   "axis", Fields [ "format", Text "~g"; "tickCount", Number 8.0 ] ]
 
         let x =
@@ -380,10 +385,6 @@ module ReportPlots =
                     "x2", Fields [ "field", Text "x2" ]
                     "y", y
                     "y2", Fields [ "field", Text "y2" ]
-                    "stroke", shade []
-                    "fill",
-                    shade
-                        [ "title", Text "share of the draws"
-                          "format", Text ".0%"
-                          "gradientLength", Number 300.0
-                          "tickCount", Number 4.0 ] ] ]
+                    "color", shade
+                    // as the colour, by an expression: a channel of its own would spoil the legend's gradient
+                    "stroke", Fields [ "value", Fields [ "expr", Text "scale('color', datum.share)" ] ] ] ]

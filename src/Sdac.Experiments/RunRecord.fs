@@ -169,14 +169,14 @@ module RunRecord =
             | true, seed -> seed
             | _ -> damaged $"the seed in {folder.Spec} is no whole number"
 
-        let own = set [ "experiment.task"; "experiment.seed"; "experiment.algorithm" ]
+        let own = set [ "experiment.task"; "experiment.seed"; "experiment.config.algorithm" ]
 
         let settings =
             leaves "" root
             |> List.filter (fun (path, _) -> not (own.Contains path || schedules.Contains path))
             |> Map.ofList
 
-        struct (text "task", algorithm (child "algorithm" experiment), seed, settings)
+        struct (text "task", algorithm (experiment |> child "config" |> child "algorithm"), seed, settings)
 
     // ---- metrics.jsonl
 

@@ -40,25 +40,16 @@ let ``a session goes on from any step, and parts make the whole`` () =
     finally
         Pipeline.dispose start
 
-let private root =
-    let rec upwards (folder: DirectoryInfo | null) =
-        match folder with
-        | null -> failwith "the repository was not found"
-        | folder when File.Exists(Path.Combine(folder.FullName, "README.md")) -> folder.FullName
-        | folder -> upwards folder.Parent
-
-    upwards (DirectoryInfo AppContext.BaseDirectory)
-
 /// The README's session, cut out of its section.
 let private session =
-    let readme = File.ReadAllText(Path.Combine(root, "README.md"))
+    let readme = File.ReadAllText(Path.Combine(repository, "README.md"))
     (Regex.Match(readme, "## In an interactive session.*?```fsharp\n(.*?)```", RegexOptions.Singleline)).Groups[1].Value
 
 [<Fact>]
 let ``the README's session runs as it stands there`` () =
     Assert.Contains("#load \"scripts/sdac.fsx\"", session)
 
-    let info = ProcessStartInfo("dotnet", [ "fsi"; "--nologo"; "--quiet" ], WorkingDirectory = root)
+    let info = ProcessStartInfo("dotnet", [ "fsi"; "--nologo"; "--quiet" ], WorkingDirectory = repository)
 
     info.RedirectStandardInput <- true
     info.RedirectStandardOutput <- true

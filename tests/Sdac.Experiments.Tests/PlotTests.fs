@@ -10,24 +10,7 @@ open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Xunit
 
-let private plots =
-    let rec upwards (folder: DirectoryInfo | null) =
-        match folder with
-        | null -> failwith "the repository's plots folder was not found"
-        | folder ->
-            let candidate = Path.Combine(folder.FullName, "src", "Sdac.Experiments", "plots")
-            if Directory.Exists candidate then candidate else upwards folder.Parent
-
-    upwards (DirectoryInfo AppContext.BaseDirectory)
-
-let private withVariable (name: string) (value: string) (action: unit -> 'a) =
-    let before = Environment.GetEnvironmentVariable name
-    Environment.SetEnvironmentVariable(name, value)
-
-    try
-        action ()
-    finally
-        Environment.SetEnvironmentVariable(name, before)
+let private plots = Path.Combine(repository, "src", "Sdac.Experiments", "plots")
 
 let private curve =
     Plot.learningCurve

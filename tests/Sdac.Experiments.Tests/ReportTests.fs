@@ -63,12 +63,12 @@ let private readable path =
     | Ok run -> run
     | Error sentence -> failwith sentence
 
-/// Two tasks, two settings, four and five seeds; scores rise with particles.
+/// Two tasks, two settings, four and five seeds; scores rise with particles, and more and more with the seed.
 let private campaign (root: string) =
     for task in [ "Hopper-v4"; "Ant-v4" ] do
         for particles in [ 4; 8 ] do
             for seed in 0L .. (if particles = 4 then 3L else 4L) do
-                let score = float particles + float seed
+                let score = float particles + float (seed * seed)
 
                 folderOf
                     (Path.Combine(root, $"{task}-{particles}-{seed}"))
@@ -93,21 +93,35 @@ let ``a run folder is read back`` () =
         Assert.True run.Finished)
 
 [<Fact>]
-let ``an algorithm's own field names it, as text or as a case with settings`` () =
+let ``the algorithm names a run, as text or as a case with settings`` () =
     inFolder (fun root ->
         let path = Path.Combine(root, "a")
         folderOf path (spec "Hopper-v4" 7L 4) [ 1.0 ] true
         let file = Path.Combine(path, "spec.json")
         let plain = File.ReadAllText file
+        Assert.Contains("\"algorithm\": \"sdac\"", plain)
 
-        let insert (text: string) =
-            File.WriteAllText(file, plain.Replace("\"task\":", $"\"algorithm\": {text}, \"task\":"))
+        let write (text: string) =
+            File.WriteAllText(file, plain.Replace("\"algorithm\": \"sdac\"", $"\"algorithm\": {text}"))
 
-        insert "\"dpmd\""
-        Assert.Equal("DPMD", (readable path).Algorithm)
-        insert """{ "td3": { "delay": 2 } }"""
+        write """{ "td3": { "delay": 2 } }"""
         Assert.Equal("TD3", (readable path).Algorithm)
-        Assert.Equal("2", (readable path).Settings["experiment.algorithm.td3.delay"]))
+        Assert.Equal("2", (readable path).Settings["experiment.config.algorithm.td3.delay"])
+        // a run older than the setting
+        File.WriteAllText(file, plain.Replace("\"algorithm\": \"sdac\",", ""))
+        Assert.Equal("SDAC", (readable path).Algorithm))
+
+[<Fact>]
+let ``algorithms are told apart by their names alone: what was published with one is no difference within it`` () =
+    inFolder (fun root ->
+        for seed in 0L .. 1L do
+            let sdac = spec "Hopper-v4" seed 4
+            let dpmd = { sdac with Experiment = Experiment.algorithm Algorithm.Dpmd sdac.Experiment }
+            folderOf (Path.Combine(root, $"sdac{seed}")) sdac [ 1.0 ] true
+            folderOf (Path.Combine(root, $"dpmd{seed}")) dpmd [ 2.0 ] true
+
+        let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
+        Assert.Equal<(string * int) list>([ "DPMD", 2; "SDAC", 2 ], [ for g in groups -> g.Name, g.Runs.Length ]))
 
 [<Fact>]
 let ``groups are named by what differs within a task, and hold the seeds`` () =
@@ -181,7 +195,9 @@ let ``names are compared over the tasks that all have finished, each on its own 
         Directory.Delete(Path.Combine(root, "d"), true)
         let tasks, scores = Comparison.shared (runs ())
         Assert.Equal<string list>([ "Ant-v4" ], tasks)
-        close [| 100.0 |] (snd scores[0]))
+        close [| 100.0 |] (snd scores[0])
+        let x, y, count, e = Assert.Single(Comparison.improvements (runs ()))
+        Assert.Equal(("SDAC particles=4", "SDAC particles=8", 1, 0.0), (x, y, count, e.Value)))
 
 [<Fact>]
 let ``weights over time are shares of their span`` () =
@@ -239,9 +255,15 @@ let ``a page stands alone: every section, pictures inside and beside it, tables 
 
         let overview = File.ReadAllLines(Path.Combine(out, "overview.csv"))
         Assert.Equal("task,SDAC particles=4,SDAC particles=8", overview[0])
-        // final scores of Ant with 4 particles: 3, 4, 5, 6; interquartile mean 4.5
-        Assert.StartsWith("Ant-v4,4.5 [", overview[1])
-        Assert.Contains(",9 [", overview[1])
+        // final scores of Ant with 4 particles: 3, 4, 7, 12; interquartile mean 5.5
+        Assert.StartsWith("Ant-v4,5.5 [", overview[1])
+        // 7, 8, 11, 16, 23
+        Assert.Contains(",11.666666666666666 [", overview[1])
+
+        // what the curves of Ant with 4 particles show after the second evaluation: 4, 5, 8, 13
+        for statistic, value in [ "mean", "7.5"; "iqm", "6.5" ] do
+            let curve = File.ReadAllText(Path.Combine(out, $"learning-{statistic}-Ant-v4.vl.json"))
+            Assert.Contains($"\"x\":40,\"value\":{value},\"low\"", curve)
 
         if complaints.Contains "no pictures" then
             // no node here: the page says so

@@ -14,8 +14,18 @@ do ()
 /// Checks a property with a fixed seed.
 let check (property: 'a) = Check.One(Config.QuickThrowOnFailure.WithMaxTest(200).WithReplay(20260101UL, 7UL), property)
 
+/// The folder of the repository.
+let repository =
+    let rec upwards (folder: DirectoryInfo | null) =
+        match folder with
+        | null -> failwith "the repository was not found"
+        | folder when File.Exists(Path.Combine(folder.FullName, "README.md")) -> folder.FullName
+        | folder -> upwards folder.Parent
+
+    upwards (DirectoryInfo AppContext.BaseDirectory)
+
 /// Runs a test in a folder of its own, removed afterwards.
-let inFolder (test: string -> unit) =
+let inFolder (test: string -> 'a) : 'a =
     let folder = Directory.CreateTempSubdirectory("sdac-test-").FullName
 
     try
@@ -32,6 +42,16 @@ let says (parts: string list) (failure: Failure) =
 
     for part in parts do
         Assert.Contains(part, failure.Sentence)
+
+/// Runs an action with another value of an environment variable.
+let withVariable (name: string) (value: string) (action: unit -> 'a) : 'a =
+    let before = Environment.GetEnvironmentVariable name
+    Environment.SetEnvironmentVariable(name, value)
+
+    try
+        action ()
+    finally
+        Environment.SetEnvironmentVariable(name, before)
 
 /// What an action prints to standard error, and its result.
 let captureError (action: unit -> 'a) =

@@ -127,6 +127,13 @@ let ``resamples stay within their stratum, keep its size and follow the key`` ()
         Assert.Equal<int[][][]>(drawn, Statistics.resamples 20 lengths key))
 
 [<Fact>]
+let ``strata are drawn independently of each other`` () =
+    let drawn = Statistics.resamples 4000 [| 2; 2 |] (Key.ofSeed 12L)
+    // two draws of two runs each agree in a quarter of the cases
+    let share = drawn |> Array.averageBy (fun resample -> if resample[0] = resample[1] then 1.0 else 0.0)
+    near 0.028 0.25 share
+
+[<Fact>]
 let ``every run is drawn equally often`` () =
     let drawn = Statistics.resamples 4000 [| 5; 2 |] (Key.ofSeed 1L)
 
