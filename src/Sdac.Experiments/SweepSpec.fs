@@ -30,13 +30,21 @@ module SweepSpec =
         else
             Spec.withExperiment changed.Experiment spec
 
+    /// An algorithm brings along what was published with it, as --algorithm does; what the sweep sets beside it stands.
+    let private setAlgorithm (place: string) (spec: Spec) (assignment: string * Literal) : Spec =
+        let named = (set place spec assignment).Experiment.Config.Algorithm
+        { spec with Experiment = Experiment.algorithm named spec.Experiment }
+
     /// The specification of one run.
     let resolve (sweep: Sweep) (run: PlannedRun) : Spec =
-        let ofIterations (name: string, _) =
-            name = "iterations" || name.EndsWith(".iterations", StringComparison.Ordinal)
+        let names (setting: string) (name: string, _) =
+            name = setting || name.EndsWith("." + setting, StringComparison.Ordinal)
 
-        let iterations, others = List.partition ofIterations run.Settings
-        let spec = List.fold (set $"sweep '{sweep.Name}'") (Presets.find sweep.Preset) (iterations @ others)
+        let iterations, others = run.Settings |> List.partition (names "iterations")
+        let algorithms, others = others |> List.partition (names "algorithm")
+        let place = $"sweep '{sweep.Name}'"
+        let spec = List.fold (set place) (Presets.find sweep.Preset) iterations
+        let spec = List.fold (set place) (List.fold (setAlgorithm place) spec algorithms) others
         { spec with Experiment = { spec.Experiment with Task = run.Task; Seed = run.Seed } }
 
     let private refuseTwins (runs: (PlannedRun * Spec) list) =

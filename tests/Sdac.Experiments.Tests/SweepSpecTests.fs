@@ -55,6 +55,30 @@ let ``what is set beside the iterations stands, whatever the order`` () =
     Assert.Equal((7L, 9L, 1L), (spec.EvaluateEvery, spec.CheckpointEvery, spec.LogEvery))
 
 [<Fact>]
+let ``an algorithm brings along what was published with it, and what is set beside it stands`` () =
+    let configs text =
+        [ for run, spec in SweepSpec.parse "s" text |> SweepSpec.plan -> run.Name, spec.Experiment.Config ]
+
+    let preset = (Presets.find "quick").Experiment.Config
+    let dpmd = Config.withAlgorithm Algorithm.Dpmd preset
+
+    Assert.Equal<(string * Config) list>(
+        [ "InvertedPendulum-v4_dpmd_seed0", { dpmd with QScale = 2.0 }
+          "InvertedPendulum-v4_sdac_seed0", preset ],
+        configs """{"name":"s","algorithms":{"sdac":{},"dpmd":{"algorithm":"dpmd","qScale":2}}}"""
+    )
+
+    // also where it is an axis like others, whatever the order
+    Assert.Equal<(string * Config) list>(
+        [ "InvertedPendulum-v4_algorithm=sdac_seed0", { preset with Tau = 0.01 }
+          "InvertedPendulum-v4_algorithm=dpmd_seed0", { dpmd with Tau = 0.01 } ],
+        configs """{"name":"s","base":{"tau":0.01},"settings":{"grid":{"algorithm":["sdac","dpmd"]}}}"""
+    )
+
+    failureOf (fun () -> configs """{"name":"s","settings":{"grid":{"algorithm":["dpdm"]}}}""")
+    |> says [ "'dpdm'"; "'dpmd'"; "sweep 's'" ]
+
+[<Fact>]
 let ``the smallest sweep is one run of the preset`` () =
     let run, spec =
         SweepSpec.parse "s" """{"name":"s","preset":"laptop"}""" |> SweepSpec.plan |> List.exactlyOne
