@@ -84,10 +84,10 @@ module SlurmEngine =
 
     /// The index and the state in a line of `sacct`: "12_3|TIMEOUT".
     let private accounted (line: string) =
-        match line.Split([| '|'; '_' |]) with
-        | [| _; index; state |] ->
-            match Int32.TryParse index with
-            | true, index -> Some(index, state)
+        match line.Split '|' with
+        | [| task; state |] ->
+            match Int32.TryParse(task.Substring(task.IndexOf '_' + 1)) with
+            | true, index when task.Contains '_' -> Some(index, state)
             | _ -> None
         | _ -> None
 

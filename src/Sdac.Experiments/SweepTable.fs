@@ -130,11 +130,13 @@ module SweepTable =
         body (fun note runs ->
             for run in runs do
                 let known = Map.tryFind run.Name told
+                // a try is in the log a moment after its process has started
+                let now = run.State, max 1 run.Tries
 
-                if known <> Some(run.State, run.Tries) && not (known.IsNone && run.State = Waiting) then
+                if known <> Some now && not (known.IsNone && run.State = Waiting) then
                     Console.Out.WriteLine(event run)
 
-                told <- Map.add run.Name (run.State, run.Tries) told
+                told <- Map.add run.Name now told
 
             if note <> noted && note <> "" then
                 Console.Out.WriteLine note

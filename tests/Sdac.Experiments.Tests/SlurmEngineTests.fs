@@ -41,13 +41,6 @@ type SlurmFactAttribute() as fact =
         | Some reason -> fact.Skip <- reason
         | None -> ()
 
-let rec private upwards (folder: DirectoryInfo | null) =
-    match folder with
-    | null -> failwith "tests/slurm was not found"
-    | folder when File.Exists(Path.Combine(folder.FullName, "tests", "slurm", "start-slurm.sh")) ->
-        Path.Combine(folder.FullName, "tests", "slurm")
-    | folder -> upwards folder.Parent
-
 let private succeed program arguments =
     match Commands.tryRun program arguments with
     | Some(Ok text) -> text
@@ -56,8 +49,7 @@ let private succeed program arguments =
 
 /// A Slurm of this test's own, ended with all its jobs and its folder when disposed.
 type private Slurm() =
-    let scripts = upwards (DirectoryInfo AppContext.BaseDirectory)
-    let script name = Path.Combine(scripts, name)
+    let script name = Path.Combine(repository, "tests", "slurm", name)
     let state = Directory.CreateTempSubdirectory("slurm-").FullName
     let before = Environment.GetEnvironmentVariable "SLURM_CONF"
 
@@ -181,17 +173,127 @@ let ``a job array gives what the local engine gives, though a run fails, one is 
 let ``without Slurm's commands there is one sentence that says what to install`` () =
     inFolder (fun path ->
         let folder, runs = prepared path (sweepOf "test" 20 "{}") worker
-        let before = Environment.GetEnvironmentVariable "PATH"
+        let run () = SlurmEngine.run folder runs (options []) never (fun _ _ -> ())
+        let failure = withVariable "PATH" path (fun () -> failureOf run)
+        failure |> says [ "squeue was not found"; "slurm-client"; "--engine local" ]
+        Assert.Equal((Missing "").ExitCode, failure.ExitCode))
 
-        try
-            Environment.SetEnvironmentVariable("PATH", path)
+/// Runs an action with small scripts in the place of programs.
+let private withPrograms (programs: (string * string) list) (action: unit -> 'a) : 'a =
+    inFolder (fun path ->
+        for name, script in programs do
+            let file = Path.Combine(path, name)
+            File.WriteAllText(file, "#!/bin/bash\n" + script)
+            File.SetUnixFileMode(file, UnixFileMode.UserRead ||| UnixFileMode.UserExecute)
 
-            let failure = failureOf (fun () -> SlurmEngine.run folder runs (options []) never (fun _ _ -> ()))
+        let path = path + ":" + Environment.GetEnvironmentVariable "PATH"
+        withVariable "PATH" path action)
 
-            failure |> says [ "squeue was not found"; "slurm-client"; "--engine local" ]
-            Assert.Equal((Missing "").ExitCode, failure.ExitCode)
-        finally
-            Environment.SetEnvironmentVariable("PATH", before))
+/// A sweep of four runs, the second of which is finished, and the file that tells what it is made of.
+let private quarter (path: string) (worker: string list) =
+    let sweep = sweepOf "test" 20 """{ "grid": { "particles": [2, 3, 4, 5] } }"""
+    let folder, runs = prepared path sweep worker
+    let finished = folder.Run(fst runs[1])
+    Directory.CreateDirectory finished.Path |> ignore
+    File.WriteAllText(finished.Summary, """{ "iterations": 20, "envSteps": 40, "final": { "mean": 1.5 } }""")
+    folder, runs
+
+[<Fact>]
+let ``what is unfinished and not in the queue is submitted, and what Slurm says of its end is shown`` () =
+    inFolder (fun path ->
+        let folder, runs = quarter (Path.Combine(path, "sweep")) worker
+        let name = SlurmEngine.jobName folder
+        let asked, submitted = Path.Combine(path, "asked"), Path.Combine(path, "submitted")
+
+        let programs accounting =
+            [ // the third run is at work under another job, and gone from the second look on
+              "squeue", $"[ -e {asked} ] || echo '{name}|55|2|RUNNING'; touch {asked}"
+              "sbatch", $"echo \"$*\" >>{submitted}; echo 77"
+              "sacct", accounting ]
+
+        let mutable shown = []
+
+        let run () =
+            let show _ (runs: RunStanding list) = shown <- shown @ [ runs |> List.map _.State |> List.head ]
+            SlurmEngine.run folder runs { options [ "true" ] with Poll = TimeSpan.FromMilliseconds 5.0 } never show
+
+        let accounting = "printf '55_2|NODE_FAIL\\n77_0|TIMEOUT\\n77_3|OUT_OF_MEMORY\\n'"
+        let ended = withPrograms (programs accounting) run
+
+        Assert.Equal<RunState list>(
+            [ Failed "Slurm says TIMEOUT"
+              Finished
+              Failed "Slurm says NODE_FAIL"
+              Failed "Slurm says OUT_OF_MEMORY" ],
+            ended |> List.map _.State
+        )
+
+        // files may show late: what has just left the queue is not over yet
+        Assert.Equal<RunState list>([ Running; Running; Failed "Slurm says TIMEOUT" ], shown)
+        let submitted = File.ReadAllLines submitted
+        Assert.Equal(2, submitted.Length)
+
+        for part in [ "--parsable"; $"--job-name={name} "; "--array=0,3 "; "--requeue"; "array.sh" ] do
+            Assert.Contains(part, submitted[0])
+
+        for part in [ $"--job-name={name}-report"; "--dependency=afterany:77:55 " ] do
+            Assert.Contains(part, submitted[1])
+
+        // a cluster without accounting: what the folder tells is what is known
+        let silent = withPrograms (programs "echo 'Slurm accounting storage is disabled' >&2; exit 1") run
+        Assert.Equal<RunState list>([ Stopped; Finished; Stopped; Stopped ], silent |> List.map _.State))
+
+[<Fact>]
+let ``a task of the array works on the run of its line, tries again what may pass, and waits for one in other hands``
+    ()
+    =
+    inFolder (fun path ->
+        let said = Path.Combine(path, "said")
+        // ends with the codes of its file one after the other
+        let recorder = $"echo \"$@\" >>{said}; read code <{path}/codes; sed -i 1d {path}/codes; exit $code"
+
+        let folder, runs = quarter (Path.Combine(path, "sweep")) [ "bash"; "-c"; recorder; "-" ]
+
+        let task (index: int) (codes: int list) =
+            File.WriteAllText(Path.Combine(path, "codes"), String.concat "" [ for code in codes -> $"{code}\n" ])
+            File.WriteAllText(said, "")
+
+            withVariable "SLURM_ARRAY_TASK_ID" (string index) (fun () ->
+                use running = Process.Start("bash", [ Path.Combine(folder.Path, "array.sh") ])
+                running.WaitForExit()
+                running.ExitCode),
+            File.ReadAllLines said
+
+        let nothing =
+            [ "squeue", ""; "sbatch", "echo 1"; "sacct", "exit 1"; "sleep", $"echo \"waits $1\" >>{said}" ]
+
+        withPrograms nothing (fun () ->
+            let quick = { options [ "true" ] with Poll = TimeSpan.FromMilliseconds 5.0 }
+            SlurmEngine.run folder runs quick never (fun _ _ -> ()) |> ignore
+
+            for index in [ 0; 2; 3 ] do
+                let code, lines = task index [ 0 ]
+                Assert.Equal(0, code)
+
+                Assert.Contains(
+                    $"--config {folder.Spec(fst runs[index])} --out {(folder.Run(fst runs[index])).Path}",
+                    Assert.Single lines
+                )
+
+            // a finished run needs no process
+            Assert.Equal((0, 0), task 1 [ 1 ] |> fun (code, lines) -> code, lines.Length)
+            // three tries at most
+            Assert.Equal((1, 3), task 0 [ 1; 1; 1; 1 ] |> fun (code, lines) -> code, lines.Length)
+            Assert.Equal((0, 2), task 0 [ 1; 0 ] |> fun (code, lines) -> code, lines.Length)
+
+            for code in SweepFolder.hopeless do
+                Assert.Equal((code, 1), task 0 [ code; 0 ] |> fun (code, lines) -> code, lines.Length)
+
+            // somebody else works on it: that is no try
+            let code, lines = task 0 [ 9; 9; 1; 9; 1; 0 ]
+            Assert.Equal(0, code)
+            Assert.Equal(3, lines |> Array.filter ((=) "waits 5") |> Array.length)
+            Assert.Equal(9, lines.Length)))
 
 [<Fact>]
 let ``indices are written as ranges and mean the same`` () =

@@ -12,9 +12,13 @@ open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Xunit
 
+/// Where runs find nothing to draw their curves with: starting Node for one takes longer than such a run.
+let private noPictures = "SDAC_PLOTS", "/nowhere"
+
+let private assembly = Path.Combine(AppContext.BaseDirectory, "Sdac.Experiments.Tests.dll")
+
 /// This assembly as a worker (see Program.fs): takes train.fsx's arguments but need not be compiled first.
-let worker: string list =
-    [ "dotnet"; Path.Combine(AppContext.BaseDirectory, "Sdac.Experiments.Tests.dll") ]
+let worker: string list = [ "env"; $"{fst noPictures}={snd noPictures}"; "dotnet"; assembly ]
 
 /// Runs of a second or two, varied as `settings` says (JSON).
 let sweepOf (name: string) (iterations: int) (settings: string) : Sweep =
@@ -42,7 +46,8 @@ let alone (path: string) (sweep: Sweep) : Map<string, byte[] * byte[]> =
     |> List.filter (fun (_, spec) -> (Config.problems spec.Experiment.Config).IsEmpty)
     |> List.map (fun (run, spec) ->
         let out = Path.Combine(path, run.Name)
-        captureOutput (fun () -> Runner.run spec Runner.sdac out false 1 true) |> ignore
+        let train () = captureOutput (fun () -> Runner.run spec Runner.sdac out false 1 true)
+        withVariable (fst noPictures) (snd noPictures) train |> ignore
         run.Name, result { Path = out })
     |> Map.ofList
 
@@ -74,7 +79,7 @@ let processesWith (text: string) : int list =
 let killWorker (folder: SweepFolder) (name: string) : bool =
     let workers =
         processesWith (folder.Run name).Path
-        |> List.filter (fun id -> List.contains id (processesWith worker[1]))
+        |> List.filter (fun id -> List.contains id (processesWith assembly))
 
     for id in workers do
         try

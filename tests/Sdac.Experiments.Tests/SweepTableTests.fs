@@ -39,7 +39,7 @@ let ``without a terminal there is one line per event`` () =
         let (), text =
             captureOutput (fun () ->
                 SweepTable.watch (fun show ->
-                    show "" [ run "a" Waiting; run "b" Running ]
+                    show "" [ run "a" Waiting; { run "b" Running with Tries = 0 } ]
                     show "" [ run "a" Waiting; run "b" Running ]
                     show "asking again" [ run "a" Waiting; { run "b" Running with Iteration = 1_600L } ]
                     show "asking again" [ run "a" Running; { run "b" Running with Tries = 2 } ]
