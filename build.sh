@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 configuration=Release
 plots=src/Sdac.Experiments/plots
 packages=(libtorch-dev libmujoco-dev libopenblas0-openmp nodejs npm)
+test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
 
 usage() {
     cat <<'TEXT'
@@ -14,6 +15,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   setup          install what is missing (Debian packages, .NET tools and packages, plotting)
   build          setup, then compile everything
   test           build, then run all tests                      (arguments go to `dotnet test`)
+  setup-tests    setup, and Debian's Slurm and protobuf for Python: tests that need them are skipped without
   train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
   toy            build, then sample known densities and compare  (arguments go to scripts/toy.fsx)
   bench          build, then measure                            (arguments go to the benchmarks)
@@ -78,6 +80,12 @@ setup() {
     fi
 }
 
+# A Slurm for the tests to start by themselves, and a reader of TensorBoard's files that is none of ours.
+setup_tests() {
+    packages+=("${test_packages[@]}")
+    setup
+}
+
 # For `bench --peer`: Debian's PyTorch, beside it the BLAS that Debian would give it, where it disturbs nobody, and a layer
 # by oneDNN.
 setup_peer() {
@@ -129,6 +137,7 @@ case $command in
     setup) setup ;;
     build) build ;;
     test) run_tests "$@" ;;
+    setup-tests) setup_tests ;;
     train) build; exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
     toy) build; exec dotnet fsi --exec scripts/toy.fsx -- "$@" ;;
     bench) build; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
