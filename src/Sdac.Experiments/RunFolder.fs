@@ -64,12 +64,30 @@ module RunFolder =
         | "" -> ""
         | line -> $" ({line})"
 
+    /// The file, open for this process alone (flock); IOException where another has it.
+    let private openAlone (path: string) =
+        new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1)
+
+    /// Some network file systems are mounted without locks, and .NET does not tell. Where they work, not even this process gets
+    /// the file a second time.
+    let private warnWithoutLocks (folder: RunFolder) =
+        let works =
+            try
+                (openAlone folder.Lock).Dispose()
+                false
+            with :? IOException ->
+                true
+
+        if not works then
+            eprintfn
+                $"warning: the file system of {folder.Path} keeps no locks: see to it yourself that no second process works on this folder"
+
     /// Takes the folder for this process until disposed; a second process is refused with Locked. The system gives it back
     /// however the process ends.
     let lock (folder: RunFolder) : IDisposable =
         try
-            let stream = new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1)
-
+            let stream = openAlone folder.Lock
+            warnWithoutLocks folder
             let me = $"pid {Environment.ProcessId} on {Environment.MachineName}\n"
             stream.SetLength 0L
             stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes me))

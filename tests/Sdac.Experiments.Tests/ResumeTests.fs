@@ -104,8 +104,12 @@ let ``a damaged newest checkpoint is named and the one before it used`` () =
         Assert.Contains("an older checkpoint is used", warnings))
 
 [<Fact>]
-let ``a checkpoint whose part of the replay memory is missing or damaged is not used`` () =
-    for harm in [ File.Delete; spoil ] do
+let ``a checkpoint whose part of the replay memory is missing, damaged or another one is not used`` () =
+    let exchange (part: string) =
+        let another = Directory.GetFiles(string (Path.GetDirectoryName part)) |> Array.find ((<>) part)
+        File.Copy(another, part, true)
+
+    for harm in [ File.Delete; spoil; exchange ] do
         inCopy 60L (fun folder ->
             let parts path = Json.parseOver path ([]: MemoryPart list) (Safetensors.metadata(path)["memory"])
             let older = parts (Checkpoint.path folder 40L)
