@@ -92,6 +92,7 @@ module ToyMethods =
           diffusion "rssm-flow" ToySettings.rssm RssmTrainer.flow
           diffusion "dsm" ToySettings.dsm RssmTrainer.sample
           trained "idem" IdemConfig.standard ToySettings.idem Idem.create Idem.train Idem.sample unscored Idem.dispose
+          trained "fab" FabConfig.standard ToySettings.fab Fab.create Fab.train Fab.sample unscored Fab.dispose
           direct "langevin" Langevin.naive ToySettings.langevin Langevin.sample
           direct "annealed" Langevin.annealed ToySettings.annealed Langevin.sample ]
 

@@ -19,6 +19,9 @@ module ToySettings =
     /// iDEM from energy and gradient.
     let idem (_: Target) : IdemConfig = IdemConfig.standard
 
+    /// FAB's flow from the energy.
+    let fab (_: Target) : FabConfig = FabConfig.standard
+
     /// Langevin at constant temperature.
     let langevin (_: Target) : LangevinConfig = Langevin.naive
 

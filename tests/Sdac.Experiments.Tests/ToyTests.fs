@@ -52,6 +52,8 @@ let ``every method has a name of its own and possible settings for every target`
     for target in Targets.all do
         Assert.Empty(SamplerConfig.problems (ToySettings.rssm target))
         Assert.Empty(SamplerConfig.problems (ToySettings.dsm target))
+        Assert.Empty(IdemConfig.problems (ToySettings.idem target))
+        Assert.Empty(FabConfig.problems (ToySettings.fab target))
 
         for method in ToyMethods.all do
             Assert.NotEqual<string>("", method.Settings target)

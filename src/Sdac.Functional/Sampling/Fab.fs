@@ -1,0 +1,368 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// Every setting of FAB (Midgley et al. 2023), in box coordinates.
+type FabConfig =
+    {
+        /// Affine coupling layers of the flow
+        Layers: int
+        /// Hidden widths of their conditioners
+        Hidden: int list
+        /// Rounds of annealed importance sampling followed by updates
+        Iterations: int
+        /// Points per round of annealed importance sampling
+        Batch: int
+        /// Rounds from the untrained flow that fill the buffer first
+        WarmUp: int
+        /// Densities between the flow and p²/q
+        Intermediate: int
+        /// Metropolis steps at each of them
+        Steps: int
+        /// Deviation of the first proposals; it adapts to the wanted acceptance
+        StepSize: float
+        /// Share of proposals that should be accepted
+        Acceptance: float
+        /// Points that the buffer holds; the oldest go first
+        Buffer: int
+        /// Updates of the flow per iteration
+        Updates: int
+        /// Points per update, drawn from the buffer by their weights
+        UpdateBatch: int
+        /// Largest q_old/q that corrects a point's weight
+        RatioClip: float
+        /// Largest norm of a gradient
+        GradientClip: float
+        /// The density sampled is exp(ln p / Temperature)
+        Temperature: float
+        /// Falls linearly to a hundredth of itself over the second half of training
+        LearningRate: float
+        /// Rate of the moving average of the parameters, which is what samples
+        Averaging: float
+    }
+
+[<RequireQualifiedAccess>]
+module FabConfig =
+    /// Settings that suit the two-dimensional targets.
+    let standard =
+        { Layers = 15
+          Hidden = [ 64; 64 ]
+          Iterations = 2000
+          Batch = 256
+          WarmUp = 16
+          Intermediate = 1
+          Steps = 4
+          StepSize = 0.2
+          Acceptance = 0.4
+          Buffer = 16_384
+          Updates = 2
+          UpdateBatch = 256
+          RatioClip = 10.0
+          GradientClip = 10.0
+          Temperature = 1.0
+          LearningRate = 2e-3
+          Averaging = 0.005 }
+
+    /// What is impossible in these settings, one sentence each.
+    let problems (c: FabConfig) : string list =
+        [ Checks.atLeast "Layers" 1 c.Layers
+          for width in c.Hidden do
+              yield! [ Checks.atLeast "a hidden width" 1 width ]
+          Checks.atLeast "Iterations" 1 c.Iterations
+          Checks.atLeast "Batch" 1 c.Batch
+          Checks.atLeast "WarmUp" 0 c.WarmUp
+          Checks.atLeast "Intermediate" 0 c.Intermediate
+          Checks.atLeast "Steps" 1 c.Steps
+          Checks.positive "StepSize" c.StepSize
+          [ if not (c.Acceptance > 0.0 && c.Acceptance < 1.0) then
+                $"Acceptance is {c.Acceptance}; it must lie between 0 and 1" ]
+          Checks.atLeast "Buffer" 1 c.Buffer
+          Checks.atLeast "Updates" 1 c.Updates
+          Checks.atLeast "UpdateBatch" 1 c.UpdateBatch
+          Checks.positive "RatioClip" c.RatioClip
+          Checks.positive "GradientClip" c.GradientClip
+          Checks.positive "Temperature" c.Temperature
+          Checks.positive "LearningRate" c.LearningRate
+          Checks.positive "Averaging" c.Averaging ]
+        |> List.concat
+
+/// Weighted points: x [n, D] in box coordinates, the logarithms of their importance weights [n] and of the flow's density
+/// there when the weight was last set [n].
+[<NoComparison; NoEquality>]
+type WeightedPoints = { Points: Tensor; LogWeights: float[]; LogFlow: float[] }
+
+/// A FAB trainer between two iterations. Immutable; `Fab.dispose` frees it.
+[<NoComparison; NoEquality>]
+type FabState =
+    {
+        Flow: Params
+        /// Moving average of the flow's parameters
+        Average: Params
+        Adam: AdamState
+        /// The latest points last
+        Buffer: WeightedPoints
+        /// Deviation of the Metropolis proposals
+        StepSize: float
+        Iterations: int
+        /// Of the last update
+        Loss: float
+    }
+
+/// A target, settings and the flow they call for.
+[<NoComparison; NoEquality>]
+type FabModel = { Compute: Compute; Config: FabConfig; Target: Target; Net: RealNvp }
+
+/// Flow annealed importance sampling bootstrap: a RealNVP flow q is trained on the α = 2 divergence ∫ p²/q, whose gradient is
+/// estimated at points that annealed importance sampling (Neal 2001) moves from q towards p²/q, kept in a prioritised buffer.
+[<RequireQualifiedAccess>]
+module Fab =
+    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
+
+    /// Checks the settings. Raises ArgumentException with all that is impossible in them.
+    let create (compute: Compute) (config: FabConfig) (target: Target) : FabModel =
+        Checks.refuse (FabConfig.problems config)
+
+        { Compute = compute
+          Config = config
+          Target = target
+          Net = RealNvp.create target.Dim config.Layers config.Hidden }
+
+    let private kept (s: FabState) = [ s.Flow.Flat; s.Average.Flat; s.Adam.M; s.Adam.V; s.Buffer.Points ]
+
+    /// Frees a state's tensors.
+    let dispose (s: FabState) =
+        for t in kept s do
+            t.Dispose()
+
+    let private doubles (t: Tensor) = Tensors.toArray t |> Array.map float
+
+    /// ln p and ln q at points [N, D]; p ends at the box, to which the other samplers clip: without an end, p²/q of a flow
+    /// with lighter tails has no integral. Raises ArgumentException on an energy of a wrong shape, or not finite, with its
+    /// value and the iteration.
+    let private logDensities (model: FabModel) (flow: Params) iteration (x: Tensor) =
+        let rows, dim = Tensors.size 0 x, model.Target.Dim
+        let inBox = x.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+        let energy = Target.boxEnergy model.Config.Temperature model.Target inBox
+        Checks.finite "energy" (fun _ -> $"iteration {iteration}") model.Target inBox [ rows ] energy
+        let points, logP = Tensors.toArray x, doubles energy
+
+        for row in 0 .. rows - 1 do
+            for j in 0 .. dim - 1 do
+                if not (abs points[row * dim + j] <= 1.0f) then
+                    logP[row] <- Double.NegativeInfinity
+
+        struct (logP, doubles (RealNvp.logDensity model.Compute model.Net flow x))
+
+    /// ln of the density at β between q (β = 0) and p²/q (β = 1), up to a constant: (1-2β)·ln q + 2β·ln p.
+    let private between beta logP logQ = (1.0 - 2.0 * beta) * logQ + 2.0 * beta * logP
+
+    /// One Metropolis step on the density at β with normal proposals: points, their ln p and ln q, and the share accepted.
+    let private metropolis (model: FabModel) flow iteration beta size key (x: Tensor, logP: float[], logQ: float[]) =
+        let n, dim = Tensors.size 0 x, model.Target.Dim
+        let struct (moveKey, acceptKey) = Key.split key
+        let proposal = x.add ((Key.normal model.Compute [ n; dim ] moveKey).mul(Scalars.ofFloat size))
+        let struct (newP, newQ) = logDensities model flow iteration proposal
+        let u = Tensors.toArray (Key.uniform model.Compute [ n ] acceptKey)
+
+        let accept =
+            Array.init n (fun i -> log (float u[i]) < between beta newP[i] newQ[i] - between beta logP[i] logQ[i])
+
+        let pick (fresh: float[]) (old: float[]) = Array.init n (fun i -> if accept[i] then fresh[i] else old[i])
+
+        let mask =
+            Tensors.ofArray model.Compute [ n; 1 ] (accept |> Array.map (fun a -> if a then 1.0f else 0.0f))
+
+        let moved = x.add (proposal.sub(x).mul mask)
+        let share = float (accept |> Array.filter id |> Array.length) / float n
+        struct ((moved, pick newP logP, pick newQ logQ), share)
+
+    /// n points by annealed importance sampling from the flow towards p²/q, with Metropolis proposals of the given
+    /// deviation, and the mean share accepted (NaN without intermediate densities). The mean weight estimates ∫ p²/q without
+    /// bias, whatever the intermediate densities and steps.
+    let anneal (model: FabModel) (flow: Params) (size: float) (iteration: int) (n: int) (key: Key) =
+        Checks.samples n
+
+        Tensors.scoped (fun (struct (points: WeightedPoints, _)) -> [ points.Points ]) (fun () ->
+            let c = model.Config
+            let struct (flowKey, stepKey) = Key.split key
+            let struct (x, _) = RealNvp.sample model.Compute model.Net flow n flowKey
+            let struct (logP, logQ) = logDensities model flow iteration x
+            let mutable at = x, logP, logQ
+            let logWeights = Array.zeroCreate<float> n
+            let shares = ResizeArray()
+            let width = 1.0 / float (c.Intermediate + 1)
+
+            for level in 1 .. c.Intermediate + 1 do
+                let _, logP, logQ = at
+
+                // ln of the ratio of two neighbouring densities at a point.
+                for i in 0 .. n - 1 do
+                    logWeights[i] <- logWeights[i] + 2.0 * width * (logP[i] - logQ[i])
+
+                if level <= c.Intermediate then
+                    for step in 0 .. c.Steps - 1 do
+                        let key = Key.foldIn (int64 (level * c.Steps + step)) stepKey
+                        let struct (next, share) = metropolis model flow iteration (float level * width) size key at
+                        at <- next
+                        shares.Add share
+
+            let x, _, logQ = at
+            let share = if shares.Count = 0 then nan else Seq.average shares
+            struct ({ Points = x; LogWeights = logWeights; LogFlow = logQ }, share))
+
+    /// Indices of n draws in proportion to exp(logWeights), by systematic resampling: point i is drawn n·w_i/Σw times, rounded
+    /// up or down at random so that its mean is exact.
+    let draw (logWeights: float[]) (n: int) (key: Key) : int[] =
+        if logWeights.Length = 0 || n < 1 then
+            invalidArg (nameof n) $"{n} draws from {logWeights.Length} weights: both must be at least 1"
+
+        let top = Array.max logWeights
+
+        if not (Double.IsFinite top) then
+            invalidArg
+                (nameof logWeights)
+                $"the largest of {logWeights.Length} log-weights is {top}: no point has a weight"
+
+        let sums = logWeights |> Array.map (fun w -> exp (w - top)) |> Array.scan (+) 0.0
+        let total = sums[logWeights.Length]
+        let offset = Tensors.owning (fun _ -> []) (fun () -> Tensors.scalar (Key.uniform Compute.cpu [ 1 ] key))
+        let mutable at = 0
+
+        Array.init n (fun i ->
+            let wanted = (float i + offset) / float n * total
+
+            while at < logWeights.Length - 1 && sums[at + 1] <= wanted do
+                at <- at + 1
+
+            at)
+
+    let private joined (capacity: int) (a: WeightedPoints) (b: WeightedPoints) : WeightedPoints =
+        let excess = max 0 (a.LogWeights.Length + b.LogWeights.Length - capacity)
+        let latest (x: float[]) (y: float[]) = (Array.append x y)[excess..]
+        let points = Tensors.cat 0 [ a.Points; b.Points ]
+
+        { Points = points.narrow(0L, int64 excess, points.size 0 - int64 excess).clone()
+          LogWeights = latest a.LogWeights b.LogWeights
+          LogFlow = latest a.LogFlow b.LogFlow }
+
+    /// Robbins–Monro on ln(size) towards the wanted acceptance.
+    let private adapted (c: FabConfig) size share =
+        if Double.IsNaN share then
+            size
+        else
+            Math.Clamp(size * exp (0.1 * (share - c.Acceptance)), 1e-3, 2.0)
+
+    /// The state before the first iteration: an untrained flow, and its points in the buffer.
+    let init (model: FabModel) (key: Key) : FabState =
+        Tensors.owning kept (fun () ->
+            let c = model.Config
+            let struct (flowKey, bufferKey) = Key.split key
+            let flow = RealNvp.init model.Compute model.Net flowKey
+
+            let empty =
+                { Points = Tensors.zeros model.Compute [ 0; model.Target.Dim ]; LogWeights = [||]; LogFlow = [||] }
+
+            let struct (buffer, size) =
+                ((struct (empty, c.StepSize)), [ 0 .. c.WarmUp - 1 ])
+                ||> List.fold (fun (struct (buffer, size)) round ->
+                    let key = Key.foldIn (int64 round) bufferKey
+                    let struct (points, share) = anneal model flow size 0 c.Batch key
+                    struct (joined c.Buffer buffer points, adapted c size share))
+
+            { Flow = flow
+              Average = Params.copy flow
+              Adam = Adam.init flow
+              Buffer = buffer
+              StepSize = size
+              Iterations = 0
+              Loss = nan })
+
+    let private rate (c: FabConfig) =
+        let half = int64 (c.Iterations / 2)
+        LinearDecay(c.LearningRate, c.LearningRate / 100.0, half, max 1L (int64 c.Iterations - half))
+
+    /// One update of the flow on points drawn from the buffer by weight: loss -mean(r·ln q(x)), r = min(q_old/q, clip)
+    /// (algorithm 1), so that the buffer's weights, set under an older flow, serve ∫ p²/q of the present one. The drawn
+    /// points' weights in the buffer are set anew.
+    let private update (model: FabModel) rate key (state: FabState) : FabState =
+        let c, compute = model.Config, model.Compute
+        let drawn = draw state.Buffer.LogWeights c.UpdateBatch key
+        let index = torch.tensor (Array.map int64 drawn, device = compute.Device)
+        let x = state.Buffer.Points.index_select (0L, index)
+
+        let old =
+            Tensors.ofArray compute [ drawn.Length ] (drawn |> Array.map (fun i -> float32 state.Buffer.LogFlow[i]))
+
+        let loss (logQ: Tensor) =
+            let ratio = (old.sub(logQ.detach ()).clamp_max(Scalars.ofFloat (log c.RatioClip))).exp()
+            (ratio.mul logQ).mean().neg()
+
+        let struct (logQ, gradient) = RealNvp.gradient model.Net state.Flow x loss
+        let value, norm = Tensors.scalar (loss logQ), Tensors.norm gradient
+
+        if not (Double.IsFinite value && Double.IsFinite norm) then
+            invalidArg
+                (nameof state)
+                $"the loss for target '{model.Target.Name}' became {value} (gradient {norm}) at iteration {state.Iterations + 1}: take a smaller learning rate"
+
+        let gradient = gradient.mul (Scalars.ofFloat (min 1.0 (c.GradientClip / norm)))
+        let struct (flow, moments) = Adam.step compute adam rate gradient state.Flow state.Adam
+        let weights, logFlow = Array.copy state.Buffer.LogWeights, Array.copy state.Buffer.LogFlow
+        let now = doubles logQ
+
+        drawn
+        |> Array.iteri (fun row i ->
+            weights[i] <- weights[i] + logFlow[i] - now[row]
+            logFlow[i] <- now[row])
+
+        let count = state.Adam.Count
+        // Early on, the average forgets the untrained start as fast as a plain mean would.
+        let tau = max c.Averaging (min 1.0 (10.0 / float (count + 10L)))
+
+        { state with
+            Flow = flow
+            Average = Polyak.step compute tau state.Average flow
+            Adam = moments
+            Buffer = { state.Buffer with LogWeights = weights; LogFlow = logFlow }
+            Loss = value }
+
+    /// One iteration: annealed importance sampling with the present flow, then updates from the buffer. The key belongs
+    /// to the whole training: the iteration's own is derived from it.
+    let step (model: FabModel) (key: Key) (state: FabState) : FabState =
+        Tensors.owning kept (fun () ->
+            let c = model.Config
+            let struct (annealKey, updateKey) = Key.split (Key.foldIn (int64 state.Iterations) key)
+
+            let struct (points, share) =
+                anneal model state.Flow state.StepSize (state.Iterations + 1) c.Batch annealKey
+
+            let learningRate = LearningRate.at (int64 state.Iterations) (rate c)
+            let buffer = joined c.Buffer state.Buffer points
+
+            let trained =
+                ({ state with Buffer = buffer }, [ 0 .. c.Updates - 1 ])
+                ||> List.fold (fun state i -> update model learningRate (Key.foldIn (int64 i) updateKey) state)
+
+            { trained with StepSize = adapted c state.StepSize share; Iterations = state.Iterations + 1 })
+
+    /// Trains to the end. `observe` is shown every state and must not keep its tensors.
+    let train (model: FabModel) (key: Key) (observe: FabState -> unit) : FabState =
+        let struct (initKey, stepKey) = Key.split key
+        let mutable state = init model initKey
+
+        while state.Iterations < model.Config.Iterations do
+            let next = step model stepKey state
+            dispose state
+            state <- next
+            observe state
+
+        state
+
+    /// n samples [n, D] of the target from the averaged flow.
+    let sample (model: FabModel) (state: FabState) (n: int) (key: Key) : Tensor =
+        Checks.samples n
+
+        Tensors.scoped List.singleton (fun () ->
+            let struct (x, _) = RealNvp.sample model.Compute model.Net state.Average n key
+            x.mul (Scalars.ofFloat model.Target.HalfWidth))
