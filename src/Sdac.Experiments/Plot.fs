@@ -71,6 +71,9 @@ module Plot =
     /// The area between two fields.
     let band = Fields [ "type", Text "area"; "opacity", Number 0.18; "line", Flag false ]
 
+    [<Literal>]
+    let private SubtitleSize = 12.0
+
     let private configuration =
         Fields
             [ "font", font
@@ -92,7 +95,7 @@ module Plot =
               Fields
                   [ "anchor", Text "start"
                     "fontSize", Number 16.0
-                    "subtitleFontSize", Number 12.0
+                    "subtitleFontSize", Number SubtitleSize
                     "subtitleColor", Text "#666666"
                     "offset", Number 14.0 ]
               "legend",
@@ -130,6 +133,20 @@ module Plot =
               "mark", layer.Mark
               "encoding", Fields([ "x", x; "color", colour ] @ layer.Channels) ]
 
+    /// A text in lines that the renderer takes to fit into `width` pixels: without a font it counts 0.8 em a character, and a
+    /// longer subtitle would widen the picture.
+    let private lines (width: float) (text: string) : Vega =
+        let most = int (width / (0.8 * SubtitleSize))
+
+        let add (lines: string list) (word: string) =
+            match lines with
+            | line :: above when line.Length + 1 + word.Length <= most -> $"{line} {word}" :: above
+            | _ -> word :: lines
+
+        match text.Split ' ' |> Array.fold add [] |> List.rev with
+        | [ line ] -> Text line
+        | lines -> Items(List.map Text lines)
+
     /// A picture on white: title, size in pixels, and what a specification says beside those.
     let frame (title: string) (subtitle: string) (width: float) (height: float) (body: (string * Vega) list) =
         Fields(
@@ -138,7 +155,7 @@ module Plot =
               "padding", Number 16.0
               "width", Number width
               "height", Number height
-              "title", Fields [ "text", Text title; "subtitle", Text subtitle ] ]
+              "title", Fields [ "text", Text title; "subtitle", lines width subtitle ] ]
             @ body
             @ [ "config", configuration ]
         )

@@ -62,6 +62,21 @@ let ``title and subtitle are in the specification`` () =
     Assert.Equal("λ = 1", title.GetProperty("subtitle").GetString())
 
 [<Fact>]
+let ``a long subtitle is broken into lines, word by word, that keep the picture's width`` () =
+    let words = [ for i in 1..40 -> $"word{i}" ]
+    let subtitle = String.concat " " words
+
+    let lines =
+        ((specification (Plot.learningCurve "" subtitle episodes evaluations)).GetProperty "title").GetProperty
+            "subtitle"
+        |> items
+        |> Array.map string
+
+    Assert.Equal(subtitle, String.concat " " lines)
+    Assert.All(lines, fun line -> Assert.InRange(line.Length, 1, 75))
+    Assert.Equal(4, lines.Length)
+
+[<Fact>]
 let ``what has no data has no layer`` () =
     let names chart = layers chart |> Array.map (fun (name, _, _) -> name)
     Assert.Empty(layers (Plot.learningCurve "" "" [||] [||]))
