@@ -62,8 +62,9 @@ let main () =
         0
     else
         let script = Path.Combine(__SOURCE_DIRECTORY__, __SOURCE_FILE__)
-        let worker = [ "--worker"; "--out"; options.Folder ]
-        let code = Toy.run options ([ "dotnet"; "fsi"; "--exec"; script; "--" ] @ worker)
+        // An update's arrays then die young: above the usual threshold each would call for a collection of the whole heap.
+        let command = [ "env"; "DOTNET_GCLOHThreshold=1000000"; "dotnet"; "fsi"; "--exec"; script; "--" ]
+        let code = Toy.run options (command @ [ "--worker"; "--out"; options.Folder ])
         printfn "%s" (Path.Combine(options.Folder, "toy.html"))
         code
 

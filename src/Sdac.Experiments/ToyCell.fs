@@ -17,7 +17,7 @@ type ToyMeasures =
         EnergyDistance: float
         ModeWeightError: float
         ModesFound: float
-        /// Of training; of sampling for methods without training
+        /// Processor time of training; of sampling for methods without training
         Seconds: float
         /// Peak of resident memory above what the process had before its first cell
         PeakMiB: float

@@ -1,5 +1,6 @@
 namespace Sdac.Experiments
 
+open System
 open System.Diagnostics
 open Sdac
 
@@ -9,7 +10,7 @@ type ToyDraw =
     {
         /// [n, 2], row-major
         Samples: float32[]
-        /// What training took; for methods without training, what sampling took
+        /// Processor time of training; for methods without training, of sampling
         Seconds: float
         /// Relative L2 error of the learned score by timestep; empty where there is none or no closed form
         ScoreErrors: (int * float) list
@@ -31,6 +32,16 @@ type ToyMethod =
 /// The methods of the page.
 [<RequireQualifiedAccess>]
 module ToyMethods =
+    let private processorTime () =
+        use self = Process.GetCurrentProcess()
+        self.TotalProcessorTime
+
+    /// What a computation gives, and its processor time in seconds: unlike the clock's, it does not depend on what else runs.
+    let private timed (computation: unit -> 'a) : 'a * float =
+        let begun: TimeSpan = processorTime ()
+        let result = computation ()
+        result, (processorTime () - begun).TotalSeconds
+
     /// A method without training.
     let private direct name (standard: 'config) settings (sample: 'config -> Target -> int -> Key -> Tensor) =
         { Name = name
@@ -38,9 +49,9 @@ module ToyMethods =
           Adapted = settings >> Json.differences standard
           Draw =
             fun target n key ->
-                let clock = Stopwatch.StartNew()
-                use samples = sample (settings target) target n key
-                { Samples = Tensors.toArray samples; Seconds = clock.Elapsed.TotalSeconds; ScoreErrors = [] } }
+                let samples, seconds = timed (fun () -> sample (settings target) target n key)
+                use samples = samples
+                { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = [] } }
 
     /// A method that trains a model and samples from it.
     let private trained
@@ -60,9 +71,7 @@ module ToyMethods =
             fun target n key ->
                 let model = create Compute.cpu (settings target) target
                 let struct (trainKey, sampleKey) = Key.split key
-                let clock = Stopwatch.StartNew()
-                let state = train model trainKey ignore
-                let seconds = clock.Elapsed.TotalSeconds
+                let state, seconds = timed (fun () -> train model trainKey ignore)
                 use samples = sample model state n sampleKey
                 let errors = scoreErrors model state
                 dispose state

@@ -21,23 +21,34 @@ module Rssm =
     /// Noise ε whose clean actions a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε are distributed as q̃_{0|t} restricted to [-1, 1]^A, and the
     /// logarithm of the share of q̃_{0|t} inside that box. Added to the energies, this share makes raw weights those of the
     /// theorem for the density restricted to the box; self-normalised weights do not see it.
-    /// noisy: [B, A], uniform on [0, 1): [B, K, A], t: [B] -> [B, K, A] and [B, 1].
+    /// Both are NaN where a_t is not finite. noisy: [B, A], uniform on [0, 1): [B, K, A], t: [B] -> [B, K, A] and [B, 1].
     let truncatedNoise (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (uniform: Tensor) =
         let batch, draws, dim = Tensors.size 0 uniform, Tensors.size 1 uniform, Tensors.size 2 uniform
         Tensors.check "noisy" [ batch; dim ] noisy
         let at, u = Tensors.toArray noisy, Tensors.toArray uniform
         let noise, logShare = Array.zeroCreate<float32> u.Length, Array.zeroCreate<float32> batch
 
+        // A state that is not finite makes its noise NaN, which the loss then shows, as with any other reverse noise.
+        let lost b j =
+            logShare[b] <- nanf
+
+            for k in 0 .. draws - 1 do
+                noise[(b * draws + k) * dim + j] <- nanf
+
         let row b =
             for j in 0 .. dim - 1 do
                 let centre = float at[b * dim + j] * schedule.SqrtRecipAlphaBars[t[b]]
-                let spread = schedule.SqrtRecipM1AlphaBars[t[b]]
-                let interval = NormalInterval.create ((centre - 1.0) / spread) ((centre + 1.0) / spread)
-                logShare[b] <- logShare[b] + float32 (NormalInterval.logShare interval)
 
-                for k in 0 .. draws - 1 do
-                    let i = (b * draws + k) * dim + j
-                    noise[i] <- float32 (NormalInterval.quantile (float u[i]) interval)
+                if not (Double.IsFinite centre) then
+                    lost b j
+                else
+                    let spread = schedule.SqrtRecipM1AlphaBars[t[b]]
+                    let interval = NormalInterval.create ((centre - 1.0) / spread) ((centre + 1.0) / spread)
+                    logShare[b] <- logShare[b] + float32 (NormalInterval.logShare interval)
+
+                    for k in 0 .. draws - 1 do
+                        let i = (b * draws + k) * dim + j
+                        noise[i] <- float32 (NormalInterval.quantile (float u[i]) interval)
 
         Sdac.Kernels.Workers.For(batch, row)
 

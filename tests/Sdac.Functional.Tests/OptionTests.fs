@@ -132,23 +132,86 @@ let ``raw weights with one draw learn under every schedule, and libtorch agrees 
                 closeTo 1e-4 $"{schedule}" a b)
 
 [<Fact>]
-let ``a second critic step repeats Adam's step with the same gradient`` () =
-    forAll 5 keys (fun key ->
+let ``further critic steps repeat Adam's step with the same gradient, as many as asked for`` () =
+    let cases = Gen.zip keys (Gen.elements [ 1; 2; 3; 5 ])
+
+    forAll 8 cases (fun (key, count) ->
         use _ = torch.NewDisposeScope()
         let u = started small key
-        let twice = Sdac.evaluateQ { u with Model = { u.Model with Config = { small with CriticSteps = 2 } } }
+
+        let after =
+            Sdac.evaluateQ { u with Model = { u.Model with Config = { small with CriticSteps = count } } }
 
         let gradient =
-            let target = Sdac.criticTarget u.Model u.State u.Batch twice.NextAction.Value
+            let target = Sdac.criticTarget u.Model u.State u.Batch after.NextAction.Value
             let struct (_, _, gradient) = Sdac.criticGradient u.Model u.State.Q1 u.Batch target
             gradient
 
-        let step q adam = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
-        let struct (q, adam) = step u.State.Q1 u.State.Q1Adam
-        let struct (q, adam) = step q adam
-        Assert.Equal<float32[]>(Tensors.toArray q.Flat, Tensors.toArray twice.Next.Q1.Flat)
-        Assert.Equal(adam.Count, twice.Next.Q1Adam.Count)
-        Assert.NotEqual<float32[]>(Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat, Tensors.toArray q.Flat))
+        let step (struct (q, adam)) _ = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
+        let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
+        Assert.Equal<float32[]>(Tensors.toArray q.Flat, Tensors.toArray after.Next.Q1.Flat)
+        Assert.Equal(adam.Count, after.Next.Q1Adam.Count)
+        Assert.Equal(count = 1, (Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat)))
+
+[<Fact>]
+let ``normalised values are clipped where QClip says, whichever way they are normalised`` () =
+    let cases = Gen.zip keys (Gen.zip (between 0.1 8.0) (between 0.2 2.0))
+
+    forAll 40 cases (fun (key, (clip, deviation)) ->
+        use _ = torch.NewDisposeScope()
+        let q = (Key.normal Compute.cpu [ 12; 1 ] key).mul(Scalars.ofFloat 6.0)
+        let v = { Mean = 0.7; Deviation = deviation }
+
+        let found kind = Energy.normalised { small with QNormalisation = kind; QClip = clip } v q |> values
+        let clipped f = values q |> Array.map (fun q -> max -clip (min clip (f q)))
+        closeTo 1e-5 "off" (values q) (found QNormalisation.Off)
+        closeTo 1e-5 "running" (clipped (fun q -> (q - 0.7) / deviation)) (found QNormalisation.Running)
+        closeTo 1e-5 "as published" (clipped (fun q -> q - 0.7 / deviation)) (found QNormalisation.RunningAsPublished))
+
+[<Fact>]
+let ``the schedule that the settings name noises the actions, and no two of them alike`` () =
+    let kinds = [ Linear 0.8; Linear 0.3; Cosine; VariancePreserving(0.1, 10.0); Geometric(0.01, 20.0) ]
+
+    forAll 5 keys (fun key ->
+        use _ = torch.NewDisposeScope()
+
+        let losses =
+            kinds
+            |> List.map (fun kind ->
+                let u = started { small with BetaSchedule = kind } key
+                let bars = (Schedule.create kind small.Timesteps).AlphaBars
+                Assert.Equal<float[]>(bars, u.Model.Schedule.AlphaBars)
+                let after = u |> Sdac.reverseSample |> Sdac.rssmUpdate
+                let t, action = u.Noise.Timesteps, after.Action.Value
+                let column f = Tensors.ofArray Compute.cpu [ t.Length; 1 ] (t |> Array.map (f >> float32))
+
+                let noisy =
+                    (column (fun t -> sqrt bars[t]))
+                        .mul(action)
+                        .add((column (fun t -> sqrt (1.0 - bars[t]))).mul u.Noise.Forward)
+
+                let expected = Sdac.rssmGradient u.Model u.State u.Noise u.Batch.Obs action
+                let used = Diffusion.noised Compute.cpu u.Model.Schedule t action u.Noise.Forward
+                closeTo 1e-5 $"{kind}" (values noisy) (values used)
+                Assert.Equal(Tensors.scalar expected.Loss, after.Metrics.PolicyLoss.Value)
+                after.Metrics.PolicyLoss.Value)
+
+        Assert.Equal(kinds.Length, (List.distinct losses).Length))
+
+[<Fact>]
+let ``the temperature moves on every TemperatureDelay-th update, from the first on`` () =
+    for delay in [ 1; 2; 3 ] do
+        let config = { small with TemperatureDelay = delay }
+        let model = Model.create Compute.cpu 4 2 config
+        let mutable s = TrainState.init model (Key.ofSeed 1L)
+
+        for i in 0L .. 6L do
+            let struct (next, _) = Sdac.update model (Key.ofSeed i) (batchOf (Key.ofSeed 2L)) s
+            Assert.Equal(i % int64 delay = 0L, next.Temperature <> s.Temperature)
+            TrainState.disposeReplaced next s
+            s <- next
+
+        TrainState.dispose s
 
 [<Fact>]
 let ``one environment and one update per step count alike`` () =

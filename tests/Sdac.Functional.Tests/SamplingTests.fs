@@ -469,3 +469,20 @@ let ``measures of exact samples are near zero and those of naive Langevin see it
     let wrong = Tensors.toArray (Langevin.sample Langevin.naive Targets.pair 2000 (key 3))
     Assert.InRange(Measures.modeWeightError Targets.pair wrong, 0.2, 0.4)
     Assert.InRange((Measures.divergence Targets.pair wrong).Value, 0.1, 0.5)
+
+[<Fact>]
+let ``annealed Langevin settles at the target's own temperature, and a cooling that never ends is refused`` () =
+    use _ = torch.NewDisposeScope()
+
+    let deviation config =
+        let x = values (Langevin.sample config Targets.gaussian 4000 (key 5))
+        let along = [| for i in 0..2 .. x.Length - 1 -> x[i] |]
+        let mean = Array.average along
+        sqrt (along |> Array.averageBy (fun v -> (v - mean) ** 2.0))
+
+    Assert.InRange(deviation Langevin.annealed, 1.1, 1.3)
+    // without rest the last steps are too few to lose the heat
+    Assert.InRange(deviation { Langevin.annealed with Cooling = 1.0 }, 1.35, 5.0)
+
+    failsWith [ "Cooling is 0" ] (fun () ->
+        Langevin.sample { Langevin.annealed with Cooling = 0.0 } Targets.pair 10 (key 1) |> ignore)

@@ -1,9 +1,11 @@
 module Sdac.Tests.ScheduleTests
 
+open System
 open Xunit
 open FsCheck.FSharp
 open Sdac
 open Sdac.Tests.Properties
+open Sdac.Tests.Figures
 
 let private near tolerance (a: float) (b: float) what =
     Assert.True(abs (a - b) <= tolerance * (1.0 + abs b), $"{what}: {a} and {b} differ")
@@ -52,7 +54,22 @@ let ``the first timestep adds no noise and returns the clean estimate`` () =
 
 [<Fact>]
 let ``an impossible schedule is refused with the value that is wrong`` () =
-    let none = Assert.Throws<System.ArgumentException>(fun () -> Schedule.create Cosine 0 |> ignore)
+    let none = Assert.Throws<ArgumentException>(fun () -> Schedule.create Cosine 0 |> ignore)
     Assert.Contains("at least 1 timestep, not 0", none.Message)
-    let beta = Assert.Throws<System.ArgumentException>(fun () -> Schedule.create (Linear 1.5) 20 |> ignore)
+    let beta = Assert.Throws<ArgumentException>(fun () -> Schedule.create (Linear 1.5) 20 |> ignore)
     Assert.Contains("timestep 13", beta.Message)
+
+[<Fact>]
+let ``the signal left at each timestep is that of the schedules' closed forms`` () =
+    let cases = Gen.zip (sizes 1 200) (Gen.zip (between 0.01 2.0) (between 2.0 20.0))
+
+    forAll 60 cases (fun (T, (betaMin, betaMax)) ->
+        let u t = float (t + 1) / float T
+        let bars kind = (Schedule.create kind T).AlphaBars
+        // exp(-∫β) of the SDE with β rising linearly
+        let continuous t = exp (-betaMin * u t - 0.5 * (betaMax - betaMin) * u t ** 2.0)
+        closeTo 1e-9 "VP" (Array.init T continuous) (bars (VariancePreserving(betaMin, betaMax)))
+        let cosine u = cos ((u + 0.008) / 1.008 * Math.PI / 2.0) ** 2.0
+        let expected = Array.init T (fun t -> cosine (u t) / cosine 0.0)
+        // the last β is clipped
+        closeTo 1e-9 "cosine" expected[.. T - 2] (bars Cosine)[.. T - 2])

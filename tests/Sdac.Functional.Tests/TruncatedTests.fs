@@ -143,3 +143,38 @@ let ``updates with every kind of reverse noise are the same by kernels and by li
 
         for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
             closeTo 1e-4 $"{kind}" a b
+
+[<Fact>]
+let ``a state that is not finite makes its own noise and share NaN, and the loss names it as with every other noise``
+    ()
+    =
+    use _ = torch.NewDisposeScope()
+
+    for bad in [ nanf; infinityf; -infinityf ] do
+        let noisy = Tensors.ofArray Compute.cpu [ 2; 2 ] [| 0.1f; bad; 0.3f; 0.4f |]
+        let uniform = Key.uniform Compute.cpu [ 2; 3; 2 ] (Key.ofSeed 1L)
+        let struct (noise, logShare) = Rssm.truncatedNoise Compute.cpu schedule [| 3; 3 |] noisy uniform
+        let isNaN = Array.map Double.IsNaN (values noise)
+        Assert.Equal<bool[]>([| for i in 0..11 -> i < 6 && i % 2 = 1 |], isNaN)
+        Assert.Equal<bool[]>([| true; false |], Array.map Double.IsNaN (values logShare))
+
+    let found kind =
+        let config = { small with ReverseNoise = kind }
+        let model = Model.create Compute.cpu 4 2 config
+        let n = config.BatchSize
+
+        let batch: Batch =
+            { Obs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 1L)
+              NextObs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 2L)
+              Action = Key.uniform Compute.cpu [ n; 2 ] (Key.ofSeed 3L)
+              Reward = Key.normal Compute.cpu [ n ] (Key.ofSeed 4L)
+              Terminated = Tensors.zeros Compute.cpu [ n ] }
+
+        let u =
+            Sdac.start model (UpdateNoise.draw model n (Key.ofSeed 5L)) batch (TrainState.init model (Key.ofSeed 6L))
+
+        let action = batch.Action.mul (Scalars.ofFloat nan)
+        (Sdac.rssmUpdate { u with Action = Some action }).Metrics.PolicyLoss.Value
+
+    for kind in [ Clipped; TruncatedNormal; Unbounded ] do
+        Assert.True(Double.IsNaN(found kind), $"{kind}")

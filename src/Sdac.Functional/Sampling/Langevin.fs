@@ -10,6 +10,8 @@ type LangevinConfig =
         StepSize: float * float
         /// 1 throughout is the naive sampler; a fall to 1 is annealing
         Temperature: float * float
+        /// The share of the steps over which the temperature falls; it then stays, so that the samples settle
+        Cooling: float
     }
 
 /// Unadjusted Langevin dynamics on the energy's own gradient, without any network: the peer whose mode weights stay those
@@ -17,10 +19,10 @@ type LangevinConfig =
 [<RequireQualifiedAccess>]
 module Langevin =
     /// Constant temperature: naive Langevin.
-    let naive = { Steps = 1000; StepSize = 1e-3, 1e-4; Temperature = 1.0, 1.0 }
+    let naive = { Steps = 1000; StepSize = 1e-3, 1e-4; Temperature = 1.0, 1.0; Cooling = 1.0 }
 
-    /// Temperature from 30 to 1: annealed Langevin.
-    let annealed = { naive with Temperature = 30.0, 1.0 }
+    /// Annealed Langevin: temperature from 10 to 1 over the first 70 % of the steps, with large steps while it is hot.
+    let annealed = { naive with StepSize = 1e-2, 2e-4; Temperature = 10.0, 1.0; Cooling = 0.7 }
 
     let private along (first: float, last: float) share = first * (last / first) ** share
 
@@ -30,6 +32,11 @@ module Langevin =
         if n < 1 || config.Steps < 1 then
             invalidArg (nameof config) $"Langevin takes at least 1 sample and 1 step, not {n} and {config.Steps}"
 
+        if not (config.Cooling > 0.0 && config.Cooling <= 1.0) then
+            invalidArg
+                (nameof config)
+                $"Cooling is {config.Cooling}; it must be a share of the steps above 0, at most 1"
+
         Tensors.scoped List.singleton (fun () ->
             let clip (x: Tensor) = x.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
             let struct (startKey, noiseKey) = Key.split key
@@ -37,7 +44,8 @@ module Langevin =
 
             for step in 0 .. config.Steps - 1 do
                 let share = float step / float config.Steps
-                let size, temperature = along config.StepSize share, along config.Temperature share
+                let size = along config.StepSize share
+                let temperature = along config.Temperature (min 1.0 (share / config.Cooling))
                 let old = x
 
                 x <-
