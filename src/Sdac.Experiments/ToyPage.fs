@@ -19,7 +19,7 @@ module ToyPage =
         + $"Miller–Madow correction from {ToyCell.SampleCount} samples, and its standard error; the row 'exact' shows what the estimator itself costs. "
         + "W2: exact, of 400 points against 400 exact samples. Energy distance: without bias, 4,000 against 4,000. "
         + "Worst score error: the largest relative L2 error under p_t over timesteps with ᾱ between 0.01 and 0.99. Seconds: processor time of training "
-        + "(of sampling for methods without training), one thread. Peak MiB: resident memory above that of the runtime and its libraries.</p>"
+        + "(of sampling for methods without training), one thread. Peak MiB: resident memory above that of the runtime and its libraries, the largest over seeds.</p>"
 
     /// The tables of all targets in Markdown.
     let markdown (targets: Target list) (methods: ToyMethod list) (cells: ToyCell list) : string =

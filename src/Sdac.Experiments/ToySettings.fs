@@ -11,7 +11,6 @@ module ToySettings =
         let config = { SamplerConfig.standard with States = OwnSamples 500 }
 
         match target.Name with
-        | "gaussian" -> { config with Updates = 3000 }
         | "eight" -> { config with Updates = 6000 }
         | "forty" -> { config with Draws = 64; Updates = 8000; States = OwnSamples 1000 }
         | "moons"

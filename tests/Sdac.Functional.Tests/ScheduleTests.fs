@@ -72,4 +72,5 @@ let ``the signal left at each timestep is that of the schedules' closed forms`` 
         let cosine u = cos ((u + 0.008) / 1.008 * Math.PI / 2.0) ** 2.0
         let expected = Array.init T (fun t -> cosine (u t) / cosine 0.0)
         // the last β is clipped
-        closeTo 1e-9 "cosine" expected[.. T - 2] (bars Cosine)[.. T - 2])
+        let found = bars Cosine
+        closeTo 1e-9 "cosine" expected[.. T - 2] found[.. T - 2])
