@@ -118,6 +118,13 @@ let private secondMoment (net: RealNvp) p (target: Target) =
     let logP, logQ = values (target.LogDensity x), values (RealNvp.logDensity cpu net p x)
     Array.map2 (fun p q -> area * exp (2.0 * p - q)) logP logQ |> Array.sum
 
+/// ∫ |x|² p²/q over the box.
+let private secondMomentOfSquares (net: RealNvp) p (target: Target) =
+    let struct (x, area) = grid 300 1.0
+    let logP, logQ = values (target.LogDensity x), values (RealNvp.logDensity cpu net p x)
+    let squares = values (x.square().sum(1L))
+    Array.map3 (fun r p q -> r * area * exp (2.0 * p - q)) squares logP logQ |> Array.sum
+
 let private meanAndError (v: float[]) =
     let mean = Array.average v
     struct (mean, sqrt ((v |> Array.averageBy (fun x -> (x - mean) ** 2.0)) / float v.Length))
@@ -144,6 +151,22 @@ let ``the mean weight of annealed importance sampling is the integral of p²/q f
             Assert.True(abs (mean - want) < 4.0 * error, $"{mean} ± {error}, not {want}")
             let logQ = values (RealNvp.logDensity cpu net flow points.Points)
             closeTo 1e-3 "ln q" logQ points.LogFlow)
+
+[<Fact>]
+let ``long chains keep weighted points distributed as p²/q`` () =
+    forAll 4 seeds (fun seed ->
+        use _ = torch.NewDisposeScope()
+        let model = Fab.create cpu { small with Intermediate = 3; Steps = 40 } broad
+        let net, flow = randomFlow 2 4 0.02 seed
+
+        for k in 0..1 do
+            (Params.slice $"coupling{k}.2.bias" flow).narrow(0L, 0L, 1L).fill_(Scalars.ofFloat -0.25) |> ignore
+
+        let want = secondMomentOfSquares net flow broad
+        let struct (points, _) = Fab.anneal model flow 0.4 0 20_000 (key seed)
+        let squares = values (points.Points.square().sum(1L))
+        let struct (mean, error) = Array.map2 (fun r w -> r * exp w) squares points.LogWeights |> meanAndError
+        Assert.True(abs (mean - want) < 4.0 * error, $"{mean} ± {error}, not {want}"))
 
 [<Fact>]
 let ``weighted points give the gradient of the alpha-2 divergence`` () =
