@@ -27,7 +27,9 @@ let private cellOf (target: string) (method: string) (seed: int64) : ToyCell =
           ModesFound = nan
           Seconds = 2.0
           PeakMiB = 3.0 }
-      ScoreErrors = [ for t in 0..3 -> { Timestep = t; Error = 0.01 * float (t + 1) * float (seed + 1L) } ]
+      ScoreErrors =
+        [ for t in 0..3 ->
+              { Timestep = t; NoiseLevel = 0.1 * float (t + 1); Error = 0.01 * float (t + 1) * float (seed + 1L) } ]
       Points = Array.init 80 byte }
 
 let private wishes seeds = ToyRun.wishes [ Targets.gaussian; Targets.pair ] [ exact ] seeds
@@ -117,7 +119,7 @@ let ``processes compute what is missing or damaged and nothing else`` () =
         Assert.Empty(ToyRun.supervise folder [ "false" ] 2 wishes CancellationToken.None ignore)
 
         // a process of its own gives what this one gives, but for time and memory
-        let again = ToyCell.compute Targets.pair exact 1L
+        let again = (ToyCell.compute Targets.pair [ exact ] 1L).Head
         let kept = (ToyRun.kept folder wishes)[3]
         Assert.Equal<float32[]>(ToyCell.points again, ToyCell.points kept)
         Assert.Equal((again.Measures.Kl, again.Measures.Wasserstein2), (kept.Measures.Kl, kept.Measures.Wasserstein2)))

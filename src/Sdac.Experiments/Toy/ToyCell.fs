@@ -23,9 +23,6 @@ type ToyMeasures =
         PeakMiB: float
     }
 
-/// The error of a learned score at one timestep.
-type TimestepError = { Timestep: int; Error: float }
-
 /// One method on one target with one seed.
 type ToyCell =
     {
@@ -35,7 +32,7 @@ type ToyCell =
         /// All that decides the result, beside target, method and seed
         Settings: string
         Measures: ToyMeasures
-        ScoreErrors: TimestepError list
+        ScoreErrors: ScoreError list
         /// Some of the samples for the picture, [n, 2] float32 as bytes
         Points: byte[]
     }
@@ -52,7 +49,7 @@ module ToyCell =
 
     /// Raised whenever a change of the program changes results that the settings do not show.
     [<Literal>]
-    let private Version = 1
+    let private Version = 2
 
     /// All that decides a cell beside its target, method and seed.
     let settings (method: ToyMethod) (target: Target) = $"version {Version}: {method.Settings target}"
@@ -103,20 +100,22 @@ module ToyCell =
           Seconds = draw.Seconds
           PeakMiB = memory }
 
-    /// Trains, samples and measures.
-    let compute (target: Target) (method: ToyMethod) (seed: int64) : ToyCell =
+    /// Trains, samples and measures: a cell for each of the methods, which must be of one family. Their training and their peak
+    /// of memory are the same.
+    let compute (target: Target) (methods: ToyMethod list) (seed: int64) : ToyCell list =
         let floor = floor.Force()
         resetPeak ()
-        let draw = method.Draw target SampleCount (Key.ofSeed seed)
+        let draws = methods.Head.Draws (methods |> List.map _.Name) target SampleCount (Key.ofSeed seed)
         let memory = max 0.0 (peak () - floor)
 
-        { Target = target.Name
-          Method = method.Name
-          Seed = seed
-          Settings = settings method target
-          Measures = measures target seed draw memory
-          ScoreErrors = [ for t, error in draw.ScoreErrors -> { Timestep = t; Error = error } ]
-          Points = MemoryMarshal.AsBytes(ReadOnlySpan(part Shown draw.Samples)).ToArray() }
+        [ for method, draw in List.zip methods draws ->
+              { Target = target.Name
+                Method = method.Name
+                Seed = seed
+                Settings = settings method target
+                Measures = measures target seed draw memory
+                ScoreErrors = draw.ScoreErrors
+                Points = MemoryMarshal.AsBytes(ReadOnlySpan(part Shown draw.Samples)).ToArray() } ]
 
     /// The largest error of the learned score over timesteps; NaN where there is none.
     let worstScoreError (cell: ToyCell) =

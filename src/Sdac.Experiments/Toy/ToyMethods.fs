@@ -12,8 +12,8 @@ type ToyDraw =
         Samples: float32[]
         /// Processor time of training; for methods without training, of sampling
         Seconds: float
-        /// Relative L2 error of the learned score by timestep; empty where there is none or no closed form
-        ScoreErrors: (int * float) list
+        /// Of the learned score, by timestep; empty where there is none or no closed form
+        ScoreErrors: ScoreError list
     }
 
 /// A sampler as the page knows it.
@@ -25,8 +25,10 @@ type ToyMethod =
         Settings: Target -> string
         /// Those that differ from the method's standard: path, standard, here
         Adapted: Target -> (string * string * string) list
-        /// n samples for a target
-        Draw: Target -> int -> Key -> ToyDraw
+        /// Methods of one family differ only in how the same trained model is sampled
+        Family: string
+        /// n samples for a target by each of the family's methods named: trains once
+        Draws: string list -> Target -> int -> Key -> ToyDraw list
     }
 
 /// The methods of the page.
@@ -44,66 +46,98 @@ module ToyMethods =
 
     /// A method without training.
     let private direct name (standard: 'config) settings (sample: 'config -> Target -> int -> Key -> Tensor) =
-        { Name = name
-          Settings = settings >> Json.print
-          Adapted = settings >> Json.differences standard
-          Draw =
-            fun target n key ->
-                let samples, seconds = timed (fun () -> sample (settings target) target n key)
-                use samples = samples
-                { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = [] } }
+        let draw target n key =
+            let samples, seconds = timed (fun () -> sample (settings target) target n key)
+            use samples = samples
+            { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = [] }
 
-    /// A method that trains a model and samples from it.
+        [ { Name = name
+            Settings = settings >> Json.print
+            Adapted = settings >> Json.differences standard
+            Family = name
+            Draws = fun _ target n key -> [ draw target n key ] } ]
+
+    /// Methods that train a model and sample from it.
     let private trained
-        name
+        (samplers: (string * ('model -> 'state -> int -> Key -> Tensor)) list)
         (standard: 'config)
         settings
         (create: Compute -> 'config -> Target -> 'model)
         (train: 'model -> Key -> ('state -> unit) -> 'state)
-        (sample: 'model -> 'state -> int -> Key -> Tensor)
-        (scoreErrors: 'model -> 'state -> (int * float) list)
+        (scoreErrors: 'model -> 'state -> ScoreError list)
         (dispose: 'state -> unit)
         =
-        { Name = name
-          Settings = settings >> Json.print
-          Adapted = settings >> Json.differences standard
-          Draw =
-            fun target n key ->
-                let model = create Compute.cpu (settings target) target
-                let struct (trainKey, sampleKey) = Key.split key
-                let state, seconds = timed (fun () -> train model trainKey ignore)
-                use samples = sample model state n sampleKey
-                let errors = scoreErrors model state
-                dispose state
-                { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = errors } }
+        let draws names target n key =
+            let model = create Compute.cpu (settings target) target
+            let struct (trainKey, sampleKey) = Key.split key
+            let state, seconds = timed (fun () -> train model trainKey ignore)
+            let errors = scoreErrors model state
 
-    let private diffusion name settings sample =
-        let errors model state = Measures.scoreErrors model state 2000 (Key.ofSeed 99L)
+            let drawn =
+                [ for name, sample in samplers do
+                      if List.contains name names then
+                          use samples = sample model state n sampleKey
+                          { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = errors } ]
 
+            dispose state
+            drawn
+
+        [ for name, _ in samplers ->
+              { Name = name
+                Settings = settings >> Json.print
+                Adapted = settings >> Json.differences standard
+                Family = fst samplers.Head
+                Draws = draws } ]
+
+    // Points by which a learned score is compared with the closed form.
+    [<Literal>]
+    let private ScorePoints = 2000
+
+    let private diffusion settings samplers =
+        let errors (model: SamplerModel) state =
+            Measures.scoreErrors
+                model.Schedule
+                model.Target
+                (RssmTrainer.score model state)
+                ScorePoints
+                (Key.ofSeed 99L)
+
+        trained samplers SamplerConfig.standard settings RssmTrainer.create RssmTrainer.train errors RssmTrainer.dispose
+
+    let private idem =
+        let errors (model: IdemModel) state =
+            Measures.scoreErrors
+                model.Schedule
+                model.Target
+                (Idem.learnedScore model state)
+                ScorePoints
+                (Key.ofSeed 99L)
+
+        trained [ "idem", Idem.sample ] IdemConfig.standard ToySettings.idem Idem.create Idem.train errors Idem.dispose
+
+    // A flow learns a density, not scores.
+    let private fab =
         trained
-            name
-            SamplerConfig.standard
-            settings
-            RssmTrainer.create
-            RssmTrainer.train
-            sample
-            errors
-            RssmTrainer.dispose
-
-    let private unscored _ _ : (int * float) list = []
+            [ "fab", Fab.sample ]
+            FabConfig.standard
+            ToySettings.fab
+            Fab.create
+            Fab.train
+            (fun _ _ -> [])
+            Fab.dispose
 
     let private exact () (target: Target) n key = target.Sample.Value n key
 
     /// All methods, in the order of the page.
     let all =
-        [ direct "exact" () ignore exact
-          diffusion "rssm" ToySettings.rssm RssmTrainer.sample
-          diffusion "rssm-flow" ToySettings.rssm RssmTrainer.flow
-          diffusion "dsm" ToySettings.dsm RssmTrainer.sample
-          trained "idem" IdemConfig.standard ToySettings.idem Idem.create Idem.train Idem.sample unscored Idem.dispose
-          trained "fab" FabConfig.standard ToySettings.fab Fab.create Fab.train Fab.sample unscored Fab.dispose
-          direct "langevin" Langevin.naive ToySettings.langevin Langevin.sample
-          direct "annealed" Langevin.annealed ToySettings.annealed Langevin.sample ]
+        List.concat
+            [ direct "exact" () ignore exact
+              diffusion ToySettings.rssm [ "rssm", RssmTrainer.sample; "rssm-flow", RssmTrainer.flow ]
+              diffusion ToySettings.dsm [ "dsm", RssmTrainer.sample ]
+              idem
+              fab
+              direct "langevin" Langevin.naive ToySettings.langevin Langevin.sample
+              direct "annealed" Langevin.annealed ToySettings.annealed Langevin.sample ]
 
     let private find kind (nameOf: 'a -> string) (all: 'a list) (name: string) =
         match all |> List.tryFind (fun a -> nameOf a = name) with

@@ -39,7 +39,7 @@ module ToyPage =
 
         let scores =
             match ToyScores.draw cells with
-            | Some svg -> $"<h2>Error of the learned score by timestep</h2>\n{svg}"
+            | Some svg -> $"<h2>Error of the learned score by noise level</h2>\n{svg}"
             | None -> ""
 
         String.concat

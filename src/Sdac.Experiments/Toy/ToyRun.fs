@@ -40,29 +40,25 @@ module ToyRun =
 
     /// Computes what is missing in this process, one after the other.
     let work (folder: string) (wishes: ToyWish list) =
-        for wish in missing folder wishes do
-            ToyCell.compute wish.Target wish.Method wish.Seed |> ToyCell.save (wish.Path folder)
+        for _, family in
+            missing folder wishes |> List.groupBy (fun wish -> wish.Target.Name, wish.Method.Family, wish.Seed) do
+            let cells = ToyCell.compute family.Head.Target (family |> List.map _.Method) family.Head.Seed
+            List.iter2 (fun (wish: ToyWish) -> ToyCell.save (wish.Path folder)) family cells
 
-    /// A process's part: one method on one target, so that its peak of memory is the method's.
+    /// A process's part: one family of methods on one target, so that its peak of memory is theirs.
     type private Group = { Name: string; Wishes: ToyWish list; Arguments: string list }
 
     let private group (wishes: ToyWish list) =
         let first = wishes.Head
         let seeds = wishes |> List.map _.Seed
-        let target, method = first.Target.Name, first.Method.Name
+        let methods = wishes |> List.map _.Method.Name |> List.distinct
         let count = List.max seeds - List.min seeds + 1L
 
-        { Name = $"{target}-{method}"
+        { Name = $"{first.Target.Name}-{first.Method.Family}"
           Wishes = wishes
           Arguments =
-            [ "--target"
-              target
-              "--method"
-              method
-              "--seed"
-              string (List.min seeds)
-              "--seeds"
-              string count ] }
+            [ "--target"; first.Target.Name; "--seed"; string (List.min seeds); "--seeds"; string count ]
+            @ List.collect (fun method -> [ "--method"; method ]) methods }
 
     let private logOf folder (group: Group) = Path.Combine(folder, "logs", $"{group.Name}.log")
 
@@ -103,7 +99,7 @@ module ToyRun =
         for wish in wishes do
             File.Delete(wish.Path folder)
 
-        let groups = wishes |> List.groupBy (fun w -> w.Target.Name, w.Method.Name) |> List.map (snd >> group)
+        let groups = wishes |> List.groupBy (fun w -> w.Target.Name, w.Method.Family) |> List.map (snd >> group)
         let waiting = Collections.Generic.Queue groups
         let mutable busy: (Group * Process) list = []
         let failures = ResizeArray()

@@ -4,7 +4,7 @@ open System.Globalization
 open System.Text
 open Sdac
 
-/// The error of learned scores over timesteps, as SVG.
+/// The error of learned scores over noise levels, as SVG.
 [<RequireQualifiedAccess>]
 module ToyScores =
     let private text (value: float) = value.ToString("0.#", CultureInfo.InvariantCulture)
@@ -23,13 +23,18 @@ module ToyScores =
 
     let private colours = [ "#d94801"; "#2171b5"; "#238b45"; "#6a51a3"; "#636363"; "#c51b8a" ]
 
-    /// Mean error by timestep over a method's cells.
-    let curve (cells: ToyCell list) : (int * float) list =
+    /// Mean error by noise level over a method's cells.
+    let curve (cells: ToyCell list) : (float * float) list =
         cells
         |> List.collect _.ScoreErrors
-        |> List.groupBy _.Timestep
-        |> List.map (fun (t, errors) -> t, errors |> List.averageBy _.Error)
+        |> List.groupBy _.NoiseLevel
+        |> List.map (fun (level, errors) -> level, errors |> List.averageBy _.Error)
         |> List.sortBy fst
+
+    /// So is the horizontal one: ᾱ from 0.99 to 0.01.
+    let private first, last = 0.1, 10.0
+
+    let private x (level: float) = Width * log (level / first) / log (last / first)
 
     let private y (error: float) = Height * (1.0 - log (System.Math.Clamp(error, low, high) / low) / log (high / low))
 
@@ -48,23 +53,20 @@ module ToyScores =
         svg.Append $"<text x='0' y='-10'>{name}</text>" |> ignore
         grid svg
         let curves = methods |> List.map (fun (method, cells) -> method, curve cells)
-        let last = curves |> List.collect (snd >> List.map fst) |> List.max |> float
 
         curves
         |> List.iteri (fun i (method, curve) ->
             let colour = colours[i % colours.Length]
 
             let path =
-                curve
-                |> List.map (fun (t, error) -> $"{text (float t / last * Width)} {text (y error)}")
-                |> String.concat "L"
+                curve |> List.map (fun (level, error) -> $"{text (x level)} {text (y error)}") |> String.concat "L"
 
             svg.Append
                 $"<path d='M{path}' fill='none' stroke='{colour}' stroke-width='1.6'/><text x='{text (Width - 4.0)}' y='{text (14.0 + 15.0 * float i)}' text-anchor='end' font-size='12' fill='{colour}'>{method}</text>"
             |> ignore)
 
         svg.Append
-            $"<text x='{text (Width / 2.0)}' y='{text (Height + 18.0)}' text-anchor='middle' font-size='11' fill='#444444'>timestep (0 to {text last})</text>"
+            $"<text x='{text (Width / 2.0)}' y='{text (Height + 18.0)}' text-anchor='middle' font-size='11' fill='#444444'>noise-to-signal ratio √(1/ᾱ - 1), from 0.1 to 10</text>"
         |> ignore
 
     /// A panel per target, a line per method, for the cells that have score errors; None where no cell has.

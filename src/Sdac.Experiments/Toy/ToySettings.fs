@@ -5,24 +5,39 @@ open Sdac
 /// The settings of each method for each target of the page. What suits most targets is each method's `standard`.
 [<RequireQualifiedAccess>]
 module ToySettings =
-    /// RSSM from the energy. Many draws where the score itself is the measure; the samples of the other targets gain more from
-    /// many updates with fewer draws. Own samples are drawn half as often as in the standard: drawing them is a quarter of the time.
+    /// RSSM from the energy. The smaller the detail beside the box, the deeper the network and the more updates; the more modes,
+    /// the more draws it takes to see them.
     let rssm (target: Target) : SamplerConfig =
-        let config = { SamplerConfig.standard with States = OwnSamples 500 }
+        let config = SamplerConfig.standard
+        let deeper = { config with Hidden = List.replicate 4 128; Updates = 6000 }
 
         match target.Name with
-        | "eight" -> { config with Updates = 6000 }
-        | "forty" -> { config with Draws = 64; Updates = 8000; States = OwnSamples 1000 }
+        | "eight" -> { deeper with Draws = 256; Updates = 8000 }
+        | "forty" ->
+            { config with
+                Hidden = List.replicate 5 128
+                Sharpness = 8.0
+                LearningRate = 2.5e-3
+                Batch = 256
+                Draws = 512
+                Updates = 12_000
+                States = OwnSamples(1000, 0.5) }
         | "moons"
-        | "rings"
-        | "checkerboard" -> { config with Draws = 64; Updates = 8000 }
+        | "checkerboard" -> { deeper with Sharpness = 5.0 }
+        | "rings" -> { deeper with Sharpness = 15.0; Updates = 8000 }
         | _ -> config
 
     /// Denoising score matching on samples: the same network and as many updates.
     let dsm (target: Target) : SamplerConfig = { rssm target with Learning = FromSamples }
 
-    /// iDEM from energy and gradient.
-    let idem (_: Target) : IdemConfig = IdemConfig.standard
+    /// iDEM from energy and gradient: the same network, and where RSSM has more updates than its standard, more of them too.
+    let idem (target: Target) : IdemConfig =
+        let config, peer, usual = IdemConfig.standard, rssm target, SamplerConfig.standard
+
+        { config with
+            Hidden = peer.Hidden
+            Sharpness = peer.Sharpness
+            Updates = config.Updates * peer.Updates / usual.Updates }
 
     /// FAB's flow from the energy.
     let fab (_: Target) : FabConfig = FabConfig.standard

@@ -11,6 +11,8 @@ type IdemConfig =
         /// σ_t grows geometrically from the first to the last of these.
         Noise: float * float
         Hidden: int list
+        /// Factor on the first layer's initial weights: above 1 for targets whose detail is small beside their box
+        Sharpness: float
         TimeDim: int
         TimeHidden: int
         /// Updates of the network
@@ -44,6 +46,7 @@ module IdemConfig =
         { Timesteps = 128
           Noise = 3e-3, 2.0
           Hidden = [ 128; 128; 128 ]
+          Sharpness = 1.0
           TimeDim = 8
           TimeHidden = 64
           Updates = 1500
@@ -73,6 +76,7 @@ module IdemConfig =
           Checks.positive "the last noise level" last
           [ if first > last then
                 $"the noise goes from {first} to {last}; it must not fall" ]
+          Checks.positive "Sharpness" c.Sharpness
           Checks.positive "ScoreClip" c.ScoreClip
           Checks.positive "Temperature" c.Temperature
           Checks.positive "LearningRate" c.LearningRate
@@ -147,7 +151,7 @@ module Idem =
     let init (model: IdemModel) (key: Key) : IdemState =
         Tensors.owning kept (fun () ->
             let struct (networkKey, bufferKey) = Key.split key
-            let network = NoiseNetwork.init model.Compute model.Noise networkKey
+            let network = NoiseNetwork.initSharper model.Compute model.Noise model.Config.Sharpness networkKey
 
             { Network = network
               Average = Params.copy network
@@ -264,3 +268,13 @@ module Idem =
             observe state
 
         state
+
+    /// The score that the averaged network has learned, s = -ε_θ/√(1-ᾱ_t), at points [N, D] in RSSM's box coordinates.
+    let learnedScore (model: IdemModel) (state: IdemState) (t: int) (y: Tensor) : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let rows = Tensors.size 0 y
+
+            let noise =
+                NoiseNetwork.forward model.Compute model.Noise state.Average (obs model rows) y (Array.create rows t)
+
+            noise.mul (Scalars.ofFloat (-1.0 / model.Schedule.SqrtOneMinusAlphaBars[t])))

@@ -5,6 +5,16 @@ open System
 /// An estimate and its standard error.
 type Divergence = { Value: float; Error: float }
 
+/// The error of a learned score at one timestep.
+type ScoreError =
+    {
+        Timestep: int
+        /// √(1/ᾱ_t - 1), the noise-to-signal ratio
+        NoiseLevel: float
+        /// Relative, in L2 under p_t
+        Error: float
+    }
+
 /// How far samples are from a two-dimensional density. Points are row-major [n, 2] arrays.
 [<RequireQualifiedAccess>]
 module Measures =
@@ -168,20 +178,29 @@ module Measures =
             float inside / float n >= 0.1 * mode.Weight)
         |> List.length
 
-    /// The relative L2 error of a score under p_t at every timestep with ᾱ_t in [0.01, 0.99], as (timestep, error); empty
-    /// where no closed form is known.
-    let scoreErrors (model: SamplerModel) (state: SamplerState) (n: int) (key: Key) : (int * float) list =
-        match model.Target.NoisedScore with
+    /// The relative L2 error of a score under p_t at every timestep with ᾱ_t in [0.01, 0.99], by n points; empty
+    /// where no closed form is known. `score` gives it at a timestep for points [N, D] in box coordinates.
+    let scoreErrors
+        (schedule: Schedule)
+        (target: Target)
+        (score: int -> Tensor -> Tensor)
+        (n: int)
+        (key: Key)
+        : ScoreError list =
+        match target.NoisedScore with
         | None -> []
         | Some exact ->
-            [ for t in 0 .. model.Schedule.Timesteps - 1 do
-                  let alphaBar = model.Schedule.AlphaBars[t]
+            [ for t in 0 .. schedule.Timesteps - 1 do
+                  let alphaBar = schedule.AlphaBars[t]
 
                   if alphaBar >= 0.01 && alphaBar <= 0.99 then
                       use _ = TorchSharp.torch.NewDisposeScope()
                       let struct (first, second) = Key.split (Key.foldIn (int64 t) key)
-                      let clean = Target.boxSample n first model.Target
-                      let noise = Key.normal Compute.cpu [ n; model.Target.Dim ] second
-                      let y = Diffusion.noised Compute.cpu model.Schedule (Array.create n t) clean noise
+                      let clean = Target.boxSample n first target
+                      let noise = Key.normal Compute.cpu [ n; target.Dim ] second
+                      let y = Diffusion.noised Compute.cpu schedule (Array.create n t) clean noise
                       let want = exact alphaBar y
-                      t, Tensors.norm ((RssmTrainer.score model state t y).sub want) / Tensors.norm want ]
+
+                      { Timestep = t
+                        NoiseLevel = schedule.SqrtRecipM1AlphaBars[t]
+                        Error = Tensors.norm ((score t y).sub want) / Tensors.norm want } ]

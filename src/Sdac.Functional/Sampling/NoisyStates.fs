@@ -14,14 +14,22 @@ type NoisyStates =
     | UniformStates of HalfWidth: float
     /// Forward noising of points uniform on [-halfWidth, halfWidth]^D: follows the width of p_t.
     | NoisedUniform of HalfWidth: float
-    /// Forward noising of the model's own samples, drawn anew every `Refresh` updates, in every other row;
-    /// `NoisedUniform 1` in the rest, which keeps the support full whatever the model has learnt so far.
-    | OwnSamples of Refresh: int
+    /// Forward noising of the model's own samples, drawn anew every `Refresh` updates, but `NoisedUniform 1` in the share
+    /// `Anywhere` of the rows, so that no mode is missed whatever the model has learnt so far. The share falls linearly to
+    /// nothing over the first half of training: far from the density the noise to be predicted is large, and each row there
+    /// costs exactness where samples lie.
+    | OwnSamples of Refresh: int * Anywhere: float
 
 [<RequireQualifiedAccess>]
 module NoisyStates =
     let private centred (halfWidth: float) (u: Tensor) =
         u.mul(Scalars.ofFloat (2.0 * halfWidth)).sub(Scalars.ofFloat halfWidth)
+
+    /// The distribution when the part `progress` of training, in [0, 1], is over.
+    let during (progress: float) (kind: NoisyStates) : NoisyStates =
+        match kind with
+        | OwnSamples(refresh, anywhere) -> OwnSamples(refresh, anywhere * max 0.0 (1.0 - 2.0 * progress))
+        | _ -> kind
 
     /// States a_t [B, D] at timesteps t [B]. `own` are the model's present samples [n, D] for `OwnSamples`.
     let draw
@@ -45,14 +53,18 @@ module NoisyStates =
         | UniformStates halfWidth -> centred halfWidth (Key.uniform compute shape first)
         | NoisedUniform halfWidth ->
             Diffusion.noised compute schedule t (centred halfWidth (Key.uniform compute shape first)) (noise ())
-        | OwnSamples _ ->
+        | OwnSamples(_, share) ->
             let struct (choice, anywhere) = Key.split first
             let rows = Key.integers (Tensors.size 0 own) t.Length choice
             let samples = Tensors.toArray own
             let clean = Tensors.toArray (centred 1.0 (Key.uniform compute shape anywhere))
 
-            for row in 0..2 .. t.Length - 1 do
-                Array.blit samples (rows[row] * dim) clean (row * dim) dim
+            // evenly through the batch
+            let isAnywhere row = floor (float (row + 1) * share) > floor (float row * share)
+
+            for row in 0 .. t.Length - 1 do
+                if not (isAnywhere row) then
+                    Array.blit samples (rows[row] * dim) clean (row * dim) dim
 
             Diffusion.noised compute schedule t (Tensors.ofArray compute shape clean) (noise ())
 
@@ -64,6 +76,8 @@ module NoisyStates =
         | UniformStates x
         | NoisedUniform x when not (x > 0.0 && Double.IsFinite x) ->
             Some $"the width of the sampling distribution {kind} must be a positive number"
-        | OwnSamples refresh when refresh < 1 ->
+        | OwnSamples(refresh, _) when refresh < 1 ->
             Some $"OwnSamples refreshes every {refresh} updates; it must be at least 1"
+        | OwnSamples(_, share) when not (share >= 0.0 && share <= 1.0) ->
+            Some $"OwnSamples draws the share {share} of its states from anywhere; it must lie in [0, 1]"
         | _ -> None

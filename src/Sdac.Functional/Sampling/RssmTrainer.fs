@@ -18,6 +18,8 @@ type SamplerConfig =
         Timesteps: int
         Schedule: BetaSchedule
         Hidden: int list
+        /// Factor on the first layer's initial weights: above 1 for targets whose detail is small beside their box
+        Sharpness: float
         TimeDim: int
         TimeHidden: int
         /// Updates of the network
@@ -26,6 +28,7 @@ type SamplerConfig =
         Batch: int
         /// K, draws from q̃_{0|t} per state
         Draws: int
+        Points: DrawPoints
         Weights: RssmWeights
         /// Removes the leading bias of self-normalised weights; K must then be even
         Jackknife: bool
@@ -48,15 +51,17 @@ module SamplerConfig =
           Timesteps = 128
           Schedule = Geometric(0.01, 20.0)
           Hidden = [ 128; 128; 128 ]
+          Sharpness = 1.0
           TimeDim = 8
           TimeHidden = 64
           Updates = 4000
           Batch = 128
-          Draws = 256
+          Draws = 128
+          Points = Lattice
           Weights = SelfNormalised
-          Jackknife = true
+          Jackknife = false
           ReverseNoise = TruncatedNormal
-          States = OwnSamples 250
+          States = OwnSamples(500, 0.5)
           Temperature = 1.0
           LearningRate = 5e-3
           Averaging = 0.005 }
@@ -71,6 +76,7 @@ module SamplerConfig =
                 "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
           [ if c.Jackknife && c.Weights = SelfNormalised && c.Draws % 2 <> 0 then
                 $"Draws (K) is {c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
+          Checks.positive "Sharpness" c.Sharpness
           Checks.positive "Temperature" c.Temperature
           Checks.positive "LearningRate" c.LearningRate
           Checks.positive "Averaging" c.Averaging
@@ -177,7 +183,7 @@ module RssmTrainer =
     let init (model: SamplerModel) (key: Key) : SamplerState =
         Tensors.owning kept (fun () ->
             let struct (networkKey, ownKey) = Key.split key
-            let policy = NoiseNetwork.init model.Compute model.Noise networkKey
+            let policy = NoiseNetwork.initSharper model.Compute model.Noise model.Config.Sharpness networkKey
 
             let own =
                 match model.Config.States with
@@ -205,13 +211,13 @@ module RssmTrainer =
     /// `top` is the energy that raw weights are measured from. Returned with the largest energy seen.
     let regression (model: SamplerModel) (top: float) (t: int[]) (noisy: Tensor) (key: Key) =
         let c, compute, schedule = model.Config, model.Compute, model.Schedule
-        let shape = [ t.Length; c.Draws; model.Target.Dim ]
+        let drawn points = points compute c.Points t.Length c.Draws model.Target.Dim key
 
         let struct (noise, logShare) =
             match c.ReverseNoise with
-            | TruncatedNormal -> Rssm.truncatedNoise compute schedule t noisy (Key.uniform compute shape key)
+            | TruncatedNormal -> Rssm.truncatedNoise compute schedule t noisy (drawn DrawPoints.uniform)
             | Clipped
-            | Unbounded -> struct (Key.normal compute shape key, Tensors.zeros compute [ t.Length; 1 ])
+            | Unbounded -> struct (drawn DrawPoints.normal, Tensors.zeros compute [ t.Length; 1 ])
 
         let energy =
             (energies model t (Rssm.cleanDraws c.ReverseNoise compute schedule t noisy noise)).add logShare
@@ -232,7 +238,8 @@ module RssmTrainer =
 
         match c.Learning with
         | FromEnergy ->
-            let noisy = NoisyStates.draw compute schedule state.Own model.Target.Dim c.States t first
+            let states = NoisyStates.during (float state.Updates / float c.Updates) c.States
+            let noisy = NoisyStates.draw compute schedule state.Own model.Target.Dim states t first
             let struct (noise, weights, top) = regression model state.TopEnergy t noisy second
             struct (noisy, noise, weights, top)
         | FromSamples ->
@@ -269,7 +276,8 @@ module RssmTrainer =
 
             let own =
                 match c.States with
-                | OwnSamples refresh when (state.Updates + 1) % refresh = 0 -> sampleBox model average OwnCount keys[2]
+                | OwnSamples(refresh, _) when (state.Updates + 1) % refresh = 0 ->
+                    sampleBox model average OwnCount keys[2]
                 | _ -> state.Own.clone ()
 
             { Policy = policy

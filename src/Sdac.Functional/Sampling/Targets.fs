@@ -1,6 +1,7 @@
 namespace Sdac
 
 open System
+open System.Numerics
 
 /// A part of a mixture: a normal distribution with independent coordinates.
 type Component = { Weight: float; Mean: float[]; Deviation: float[] }
@@ -47,28 +48,43 @@ module Mixture =
     /// ln Σ w_i N(x; μ_i, σ_i²), normalised: [N, D] -> [N].
     let logDensity (parts: Component[]) : Tensor -> Tensor =
         let f = flat parts
+        let vectors (values: float[]) = values |> Array.map (fun v -> Vector<float32>(float32 v))
+        let constants, means = vectors f.Constants, vectors f.Means
+        let halves = vectors (f.Precisions |> Array.map (fun p -> 0.5 * p))
+        let negligible = Vector<float32>(float32 Negligible)
 
-        // One pass: the sum is rescaled when a larger term comes.
-        Rows.map (fun values start ->
-            let mutable top = logWeighted f 0 values start
-            let mutable sum = 1.0
+        // RSSM asks for this more often than for anything else.
+        Rows.mapLanes (fun () ->
+            let terms = Array.zeroCreate<Vector<float32>> f.Count
 
-            for i in 1 .. f.Count - 1 do
-                let term = logWeighted f i values start
+            fun point ->
+                let mutable top = Vector<float32> Single.NegativeInfinity
 
-                if term > top then
-                    sum <- 1.0 + sum * exp (top - term)
-                    top <- term
-                elif term > top - Negligible then
-                    sum <- sum + exp (term - top)
+                for i in 0 .. f.Count - 1 do
+                    let mutable term = constants[i]
 
-            top + log sum)
+                    for j in 0 .. f.Dim - 1 do
+                        let z = point[j] - means[i * f.Dim + j]
+                        term <- term - z * z * halves[i * f.Dim + j]
+
+                    terms[i] <- term
+                    top <- Vector.Max(top, term)
+
+                let mutable sum = Vector<float32>.Zero
+                let cut = top - negligible
+
+                for term in terms do
+                    // true for NaN too, which must not be lost
+                    if not (Vector.LessThanOrEqualAll(term, cut)) then
+                        sum <- sum + Vector.Exp(term - top)
+
+                top + Vector.Log sum)
 
     /// ∇ ln Σ w_i N(x; μ_i, σ_i²): [N, D] -> [N, D].
     let score (parts: Component[]) : Tensor -> Tensor =
         let f = flat parts
 
-        // One pass, as for the density.
+        // One pass: the sums are rescaled when a larger term comes.
         Rows.mapVector (fun values start result ->
             let mutable top = Double.NegativeInfinity
             let mutable sum = 0.0
