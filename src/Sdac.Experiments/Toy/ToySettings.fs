@@ -15,12 +15,13 @@ module ToySettings =
         | "eight" -> { deeper with Draws = 256; Updates = 8000 }
         | "forty" ->
             { config with
+                Schedule = Geometric(0.01, 12.0)
                 Hidden = List.replicate 5 128
                 Sharpness = 8.0
                 LearningRate = 2.5e-3
                 Batch = 256
                 Draws = 512
-                Updates = 12_000
+                Updates = 16_000
                 States = OwnSamples(1000, 0.5) }
         | "moons"
         | "checkerboard" -> { deeper with Sharpness = 5.0 }
@@ -30,14 +31,15 @@ module ToySettings =
     /// Denoising score matching on samples: the same network and as many updates.
     let dsm (target: Target) : SamplerConfig = { rssm target with Learning = FromSamples }
 
-    /// iDEM from energy and gradient: the same network, and where RSSM has more updates than its standard, more of them too.
+    /// iDEM from energy and gradient: the same network, and more updates in proportion where RSSM has more, up to fourfold.
     let idem (target: Target) : IdemConfig =
-        let config, peer, usual = IdemConfig.standard, rssm target, SamplerConfig.standard
+        let config, peer = IdemConfig.standard, rssm target
+        let more = min 4.0 (float peer.Updates / float SamplerConfig.standard.Updates)
 
         { config with
             Hidden = peer.Hidden
             Sharpness = peer.Sharpness
-            Updates = config.Updates * peer.Updates / usual.Updates }
+            Updates = int (more * float config.Updates) }
 
     /// FAB's flow from the energy.
     let fab (_: Target) : FabConfig = FabConfig.standard
