@@ -146,6 +146,24 @@ let ``initial weights have variance one over fan-in and biases are zero`` () =
     Assert.Contains("layer0.weight", e.Message)
 
 [<Fact>]
+let ``a sharper start multiplies the first layer's weights of obs and action and nothing else`` () =
+    forAll 10 (Gen.zip (sizes 1 5) (between 0.5 20.0)) (fun (dim, factor) ->
+        let net = NoiseNetwork.create 2 dim 8 16 [ 12; 12 ]
+        let plain = NoiseNetwork.init Compute.cpu net (Key.ofSeed 3L)
+        let sharper = NoiseNetwork.initSharper Compute.cpu net factor (Key.ofSeed 3L)
+        let scaled = (plain.Layout |> List.find (fun slice -> slice.Name = "layer0.weight")).Offset
+
+        let expected =
+            values plain.Flat
+            |> Array.mapi (fun i w ->
+                if i >= scaled && i < scaled + (2 + dim) * 12 then
+                    float32 w * float32 factor
+                else
+                    float32 w)
+
+        Assert.Equal<float[]>(Array.map float expected, values sharper.Flat))
+
+[<Fact>]
 let ``an input of the wrong width is refused with both shapes`` () =
     let net = QNetwork.create 3 2 [ 8 ]
     let p = QNetwork.init Compute.cpu net (Key.ofSeed 1L)

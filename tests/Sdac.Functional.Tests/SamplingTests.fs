@@ -432,6 +432,63 @@ let ``the same key trains the same sampler and leaves no tensor behind`` () =
     Assert.Equal(before, liveTensors ())
 
 [<Fact>]
+let ``the share of states from anywhere is what the setting says and falls to nothing by half of the training`` () =
+    let s = Schedule.create (Geometric(0.01, 20.0)) 8
+    // all of the model's samples lie at 5, where no point of the box comes near
+    let own = Tensors.ofArray cpu [ 1; 2 ] [| 5.0f; 5.0f |]
+
+    forAll 40 (Gen.zip (Gen.zip (sizes 1 200) (between 0.0 1.0)) (between 0.0 1.0)) (fun ((batch, share), progress) ->
+        use _ = torch.NewDisposeScope()
+        let kind = NoisyStates.during progress (OwnSamples(10, share))
+        let left = share * max 0.0 (1.0 - 2.0 * progress)
+        Assert.Equal(OwnSamples(10, left), kind)
+        let points = values (NoisyStates.draw cpu s own 2 kind (Array.zeroCreate batch) (key batch))
+
+        let anywhere =
+            Seq.init batch (fun row -> points[2 * row]) |> Seq.filter (fun x -> x < 3.0) |> Seq.length
+
+        Assert.Equal(int (floor (float batch * left)), anywhere))
+
+    Assert.Equal(CauchyStates 0.5, NoisyStates.during 0.9 (CauchyStates 0.5))
+
+[<Fact>]
+let ``the learning rate holds for half of the updates and falls to a hundredth, the averaging forgets the start`` () =
+    forAll 60 (Gen.zip (sizes 2 5000) (between 1e-4 1e-2)) (fun (updates, rate) ->
+        let at update = Training.learningRate rate updates (int64 update)
+        Assert.Equal(rate, at 0)
+        Assert.Equal(rate, at (updates / 2))
+        Assert.Equal(0.01 * rate, at updates, 12)
+        Assert.Equal(0.505 * rate, at (updates - updates / 4), 4.0 * rate / float updates)
+        // a plain mean of the last tenth or so at first, the rate itself in the end
+        Assert.Equal(1.0, Training.averaging rate 0L)
+        Assert.Equal(max rate 0.1, Training.averaging rate 90L, 12)
+        Assert.Equal(rate, Training.averaging rate 10_000_000L))
+
+[<Fact>]
+let ``rows taken several at a time give what single rows give, however many there are`` () =
+    forAll 60 (Gen.zip (sizes 1 2100) (sizes 1 4)) (fun (rows, dim) ->
+        use _ = torch.NewDisposeScope()
+        let x = Key.normal cpu [ rows; dim ] (key rows)
+
+        let single (v: float32[]) start =
+            let mutable sum = 0.0f
+
+            for j in 0 .. dim - 1 do
+                sum <- sum * 3.0f + v[start + j]
+
+            float sum
+
+        let several () (point: Numerics.Vector<float32>[]) =
+            let mutable sum = Numerics.Vector<float32>.Zero
+
+            for j in 0 .. dim - 1 do
+                sum <- sum * Numerics.Vector<float32> 3.0f + point[j]
+
+            sum
+
+        Assert.Equal<float[]>(values (Rows.map single x), values (Rows.mapLanes several x)))
+
+[<Fact>]
 let ``settings that cannot work are refused by name`` () =
     let refused words change =
         failsWith words (fun () -> RssmTrainer.create cpu (change SamplerConfig.standard) Targets.pair |> ignore)

@@ -18,7 +18,8 @@ module ToyPage =
         "<p>Mean over seeds with its 95 % bootstrap interval. KL: plug-in estimate of KL(samples‖target) on a 40 x 40 grid with "
         + $"Miller–Madow correction from {ToyCell.SampleCount} samples, and its standard error; the row 'exact' shows what the estimator itself costs. "
         + "W2: exact, of 400 points against 400 exact samples. Energy distance: without bias, 4,000 against 4,000. "
-        + "Worst score error: the largest relative L2 error under p_t over timesteps with ᾱ between 0.01 and 0.99. Seconds: processor time of training "
+        + "Worst score error: the largest relative L2 error under p_t over timesteps with ᾱ between 0.01 and 0.99 "
+        + "(iDEM's loss gives high noise levels almost no weight, and its sampler needs no exact score there). Seconds: processor time of training "
         + "(of sampling for methods without training), one thread. Peak MiB: resident memory above that of the runtime and its libraries, the largest over seeds.</p>"
 
     /// The tables of all targets in Markdown.

@@ -31,10 +31,10 @@ module ToySettings =
     /// Denoising score matching on samples: the same network and as many updates.
     let dsm (target: Target) : SamplerConfig = { rssm target with Learning = FromSamples }
 
-    /// iDEM from energy and gradient: the same network, and more updates in proportion where RSSM has more, up to fourfold.
+    /// iDEM from energy and gradient: the same network, and more updates in proportion where RSSM has more, up to twofold.
     let idem (target: Target) : IdemConfig =
         let config, peer = IdemConfig.standard, rssm target
-        let more = min 4.0 (float peer.Updates / float SamplerConfig.standard.Updates)
+        let more = min 2.0 (float peer.Updates / float SamplerConfig.standard.Updates)
 
         { config with
             Hidden = peer.Hidden

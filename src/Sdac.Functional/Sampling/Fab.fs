@@ -278,10 +278,6 @@ module Fab =
               Iterations = 0
               Loss = nan })
 
-    let private rate (c: FabConfig) =
-        let half = int64 (c.Iterations / 2)
-        LinearDecay(c.LearningRate, c.LearningRate / 100.0, half, max 1L (int64 c.Iterations - half))
-
     /// One update of the flow on points drawn from the buffer by weight: loss -mean(r·ln q(x)), r = min(q_old/q, clip)
     /// (algorithm 1), so that the buffer's weights, set under an older flow, serve ∫ p²/q of the present one. The drawn
     /// points' weights in the buffer are set anew.
@@ -316,9 +312,7 @@ module Fab =
             weights[i] <- weights[i] + logFlow[i] - now[row]
             logFlow[i] <- now[row])
 
-        let count = state.Adam.Count
-        // Early on, the average forgets the untrained start as fast as a plain mean would.
-        let tau = max c.Averaging (min 1.0 (10.0 / float (count + 10L)))
+        let tau = Training.averaging c.Averaging state.Adam.Count
 
         { state with
             Flow = flow
@@ -337,7 +331,7 @@ module Fab =
             let struct (points, share) =
                 anneal model state.Flow state.StepSize (state.Iterations + 1) c.Batch annealKey
 
-            let learningRate = LearningRate.at (int64 state.Iterations) (rate c)
+            let learningRate = Training.learningRate c.LearningRate c.Iterations (int64 state.Iterations)
             let buffer = joined c.Buffer state.Buffer points
 
             let trained =
@@ -348,16 +342,7 @@ module Fab =
 
     /// Trains to the end. `observe` is shown every state and must not keep its tensors.
     let train (model: FabModel) (key: Key) (observe: FabState -> unit) : FabState =
-        let struct (initKey, stepKey) = Key.split key
-        let mutable state = init model initKey
-
-        while state.Iterations < model.Config.Iterations do
-            let next = step model stepKey state
-            dispose state
-            state <- next
-            observe state
-
-        state
+        Training.run (init model) (step model) dispose model.Config.Iterations key observe
 
     /// n samples [n, D] of the target from the averaged flow.
     let sample (model: FabModel) (state: FabState) (n: int) (key: Key) : Tensor =

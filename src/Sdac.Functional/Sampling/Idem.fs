@@ -129,8 +129,6 @@ module Idem =
         for t in kept s do
             t.Dispose()
 
-    let private obs (model: IdemModel) rows = torch.ones (int64 rows, 1L, torch.float32, model.Compute.Device)
-
     /// n samples [n, D] in box coordinates by the reverse SDE from N(0, σ_T²).
     let sampleBox (model: IdemModel) (network: Params) (n: int) (key: Key) : Tensor =
         Checks.samples n
@@ -139,7 +137,7 @@ module Idem =
             let s = model.Schedule
             let start = s.SqrtOneMinusAlphaBars[s.Timesteps - 1]
 
-            Diffusion.sample model.Compute s model.Noise network start n (Drawn key) (obs model 1)
+            Diffusion.sample model.Compute s model.Noise network start n (Drawn key) (Training.obs model.Compute 1)
             |> Tensors.view [ n; model.Target.Dim ])
 
     /// n samples [n, D] of the target from the averaged network.
@@ -206,10 +204,6 @@ module Idem =
         model.Schedule.SqrtRecipM1AlphaBars
         |> Array.map (fun sigma -> 1.0 / (1.0 + (sigma / model.Config.Knee) ** 2.0))
 
-    let private rate (c: IdemConfig) =
-        let half = int64 (c.Updates / 2)
-        LinearDecay(c.LearningRate, c.LearningRate / 100.0, half, max 1L (int64 c.Updates - half))
-
     /// The buffer with fresh samples, no longer than it may be.
     let private refreshed (model: IdemModel) network (buffer: Tensor) key : Tensor =
         let c = model.Config
@@ -224,7 +218,10 @@ module Idem =
             let keys = Key.splitMany 3 (Key.foldIn (int64 state.Updates) key)
             let t = Key.integers c.Timesteps c.Batch keys[0]
             let struct (noisy, wanted) = regression model state.Buffer t keys[1]
-            use vjp = NoiseNetwork.vjp compute model.Noise state.Network (obs model c.Batch) noisy t
+
+            use vjp =
+                NoiseNetwork.vjp compute model.Noise state.Network (Training.obs model.Compute c.Batch) noisy t
+
             let difference = vjp.Output.sub wanted
             let weights = Schedule.column compute (lossWeights model) t
             let loss = Tensors.scalar (difference.square().mul(weights).mean())
@@ -237,10 +234,9 @@ module Idem =
             let struct (gradient, _) =
                 vjp.Pullback(difference.mul(weights).mul(Scalars.ofFloat (2.0 / float (difference.numel ()))))
 
-            let learningRate = LearningRate.at (int64 state.Updates) (rate c)
+            let learningRate = Training.learningRate c.LearningRate c.Updates (int64 state.Updates)
             let struct (network, moments) = Adam.step compute adam learningRate gradient state.Network state.Adam
-            // Early on, the average forgets the untrained start as fast as a plain mean would.
-            let tau = max c.Averaging (min 1.0 (10.0 / float (state.Updates + 10)))
+            let tau = Training.averaging c.Averaging (int64 state.Updates)
             let average = Polyak.step compute tau state.Average network
 
             let buffer =
@@ -258,23 +254,8 @@ module Idem =
 
     /// Trains to the end. `observe` is shown every state and must not keep its tensors.
     let train (model: IdemModel) (key: Key) (observe: IdemState -> unit) : IdemState =
-        let struct (initKey, stepKey) = Key.split key
-        let mutable state = init model initKey
-
-        while state.Updates < model.Config.Updates do
-            let next = step model stepKey state
-            dispose state
-            state <- next
-            observe state
-
-        state
+        Training.run (init model) (step model) dispose model.Config.Updates key observe
 
     /// The score that the averaged network has learned, s = -ε_θ/√(1-ᾱ_t), at points [N, D] in RSSM's box coordinates.
     let learnedScore (model: IdemModel) (state: IdemState) (t: int) (y: Tensor) : Tensor =
-        Tensors.scoped List.singleton (fun () ->
-            let rows = Tensors.size 0 y
-
-            let noise =
-                NoiseNetwork.forward model.Compute model.Noise state.Average (obs model rows) y (Array.create rows t)
-
-            noise.mul (Scalars.ofFloat (-1.0 / model.Schedule.SqrtOneMinusAlphaBars[t])))
+        Training.score model.Compute model.Schedule model.Noise state.Average t y

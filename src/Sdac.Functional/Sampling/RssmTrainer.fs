@@ -132,15 +132,20 @@ module RssmTrainer =
         for t in kept s do
             t.Dispose()
 
-    /// Every row's observation: the constant 1, [rows, 1].
-    let private obs (model: SamplerModel) rows = torch.ones (int64 rows, 1L, torch.float32, model.Compute.Device)
-
     /// n samples [n, D] in box coordinates by ancestral (DDPM) sampling from x_T ~ N(0, I).
     let sampleBox (model: SamplerModel) (policy: Params) (n: int) (key: Key) : Tensor =
         Checks.samples n
 
         Tensors.scoped List.singleton (fun () ->
-            Diffusion.sample model.Compute model.Schedule model.Noise policy 1.0 n (Drawn key) (obs model 1)
+            Diffusion.sample
+                model.Compute
+                model.Schedule
+                model.Noise
+                policy
+                1.0
+                n
+                (Drawn key)
+                (Training.obs model.Compute 1)
             |> Tensors.view [ n; model.Target.Dim ])
 
     /// n samples [n, D] in box coordinates by the probability-flow ODE, integrated by the deterministic steps
@@ -148,7 +153,7 @@ module RssmTrainer =
     let flowBox (model: SamplerModel) (policy: Params) (n: int) (key: Key) : Tensor =
         Tensors.scoped List.singleton (fun () ->
             let s = model.Schedule
-            let obs = obs model n
+            let obs = Training.obs model.Compute n
             let mutable x = Key.normal model.Compute [ n; model.Target.Dim ] key
 
             for t in s.Timesteps - 1 .. -1 .. 0 do
@@ -248,10 +253,6 @@ module RssmTrainer =
             let noisy = Diffusion.noised compute schedule t clean noise
             struct (noisy, noise.unsqueeze 1L, torch.ones (int64 c.Batch, 1L, torch.float32, compute.Device), nan)
 
-    let private rate (c: SamplerConfig) =
-        let half = int64 (c.Updates / 2)
-        LinearDecay(c.LearningRate, c.LearningRate / 100.0, half, max 1L (int64 c.Updates - half))
-
     /// One update. The key belongs to the whole training: the update's own is derived from it.
     let step (model: SamplerModel) (key: Key) (state: SamplerState) : SamplerState =
         Tensors.owning kept (fun () ->
@@ -259,7 +260,7 @@ module RssmTrainer =
             let keys = Key.splitMany 3 (Key.foldIn (int64 state.Updates) key)
             let t = Key.integers c.Timesteps c.Batch keys[0]
             let struct (noisy, noise, weights, top) = batchOf model state t keys[1]
-            use vjp = NoiseNetwork.vjp compute model.Noise state.Policy (obs model c.Batch) noisy t
+            use vjp = NoiseNetwork.vjp compute model.Noise state.Policy (Training.obs model.Compute c.Batch) noisy t
             let loss = Tensors.scalar (Rssm.loss vjp.Output noise weights)
 
             if not (Double.IsFinite loss) then
@@ -268,10 +269,9 @@ module RssmTrainer =
                     $"the loss for target '{model.Target.Name}' became {loss} at update {state.Updates + 1}: take a smaller learning rate"
 
             let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output noise weights)
-            let learningRate = LearningRate.at (int64 state.Updates) (rate c)
+            let learningRate = Training.learningRate c.LearningRate c.Updates (int64 state.Updates)
             let struct (policy, moments) = Adam.step compute adam learningRate gradient state.Policy state.Adam
-            // Early on, the average forgets the untrained start as fast as a plain mean would.
-            let tau = max c.Averaging (min 1.0 (10.0 / float (state.Updates + 10)))
+            let tau = Training.averaging c.Averaging (int64 state.Updates)
             let average = Polyak.step compute tau state.Average policy
 
             let own =
@@ -290,23 +290,8 @@ module RssmTrainer =
 
     /// Trains to the end. `observe` is shown every state and must not keep its tensors.
     let train (model: SamplerModel) (key: Key) (observe: SamplerState -> unit) : SamplerState =
-        let struct (initKey, stepKey) = Key.split key
-        let mutable state = init model initKey
-
-        while state.Updates < model.Config.Updates do
-            let next = step model stepKey state
-            dispose state
-            state <- next
-            observe state
-
-        state
+        Training.run (init model) (step model) dispose model.Config.Updates key observe
 
     /// The score that the averaged network has learned, s = -ε_θ/√(1-ᾱ_t), at points [N, D] in box coordinates.
     let score (model: SamplerModel) (state: SamplerState) (t: int) (y: Tensor) : Tensor =
-        Tensors.scoped List.singleton (fun () ->
-            let rows = Tensors.size 0 y
-
-            let noise =
-                NoiseNetwork.forward model.Compute model.Noise state.Average (obs model rows) y (Array.create rows t)
-
-            noise.mul (Scalars.ofFloat (-1.0 / model.Schedule.SqrtOneMinusAlphaBars[t])))
+        Training.score model.Compute model.Schedule model.Noise state.Average t y

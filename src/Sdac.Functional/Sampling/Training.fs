@@ -1,0 +1,44 @@
+namespace Sdac
+
+open TorchSharp
+
+/// What the trainers of samplers have in common.
+[<RequireQualifiedAccess>]
+module Training =
+    /// Constant over the first half of the updates, then linearly down to a hundredth.
+    let learningRate (initial: float) (updates: int) (update: int64) : float =
+        let half = int64 (updates / 2)
+        LearningRate.at update (LinearDecay(initial, initial / 100.0, half, max 1L (int64 updates - half)))
+
+    /// The rate of the parameters' moving average: early on it forgets the untrained start as fast as a plain mean would.
+    let averaging (rate: float) (update: int64) : float = max rate (min 1.0 (10.0 / float (update + 10L)))
+
+    /// The state after so many updates. `observe` is shown every state; each is freed once the next one is there.
+    let run
+        init
+        (step: Key -> 'state -> 'state)
+        (dispose: 'state -> unit)
+        updates
+        (key: Key)
+        (observe: 'state -> unit)
+        =
+        let struct (initKey, stepKey) = Key.split key
+        let mutable state: 'state = init initKey
+
+        for _ in 1..updates do
+            let next = step stepKey state
+            dispose state
+            state <- next
+            observe state
+
+        state
+
+    /// Every row's observation: the constant 1, [rows, 1]. Noise networks take at least one.
+    let obs (compute: Compute) (rows: int) : Tensor = torch.ones (int64 rows, 1L, torch.float32, compute.Device)
+
+    /// The score of a noise network, s = -ε_θ/√(1-ᾱ_t), at points y [N, D] in box coordinates.
+    let score (compute: Compute) (schedule: Schedule) (net: NoiseNetwork) (p: Params) (t: int) (y: Tensor) : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let rows = Tensors.size 0 y
+            let noise = NoiseNetwork.forward compute net p (obs compute rows) y (Array.create rows t)
+            noise.mul (Scalars.ofFloat (-1.0 / schedule.SqrtOneMinusAlphaBars[t])))
