@@ -26,7 +26,7 @@ let main arguments =
         | [ "resume"; folder ] -> resume folder 1
         | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> resume folder (int threads)
         | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] -> train file out (int threads)
-        | [ "--worker"; "--out"; out; "--target"; target; "--method"; method; "--seed"; first; "--seeds"; count ] ->
+        | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
             sample out target method (int64 first) (int64 count)
         | _ ->
             Errors.fail (

@@ -125,6 +125,35 @@ let ``processes compute what is missing or damaged and nothing else`` () =
         Assert.Equal((again.Measures.Kl, again.Measures.Wasserstein2), (kept.Measures.Kl, kept.Measures.Wasserstein2)))
 
 [<Fact>]
+let ``methods of one family share a training per seed, and each keeps its own samples`` () =
+    inFolder (fun folder ->
+        let trained = ResizeArray()
+
+        let draws (names: string list) (target: Target) n key =
+            trained.Add((names, key))
+            let samples = Tensors.toArray (target.Sample.Value n key)
+
+            [ for name in names ->
+                  { Samples = (if name = "near" then samples else Array.map (fun x -> -x) samples)
+                    Seconds = 3.0
+                    ScoreErrors = [] } ]
+
+        let method name = { exact with Name = name; Family = "near"; Draws = draws }
+        let wishes = ToyRun.wishes [ Targets.pair ] [ method "near"; method "mirrored" ] [ 0L; 1L ]
+        Files.createFolder (Path.Combine(folder, "cells"))
+        ToyRun.work folder wishes
+        Assert.Equal([ [ "near"; "mirrored" ], Key.ofSeed 0L; [ "near"; "mirrored" ], Key.ofSeed 1L ], trained)
+
+        let kl = ToyRun.kept folder wishes |> List.map (fun cell -> cell.Method, cell.Measures.Kl < 0.1)
+
+        Assert.Equal<(string * bool) list>([ "near", true; "near", true; "mirrored", false; "mirrored", false ], kl)
+
+        // one of the two is missing: it alone is drawn
+        File.Delete(wishes[1].Path folder)
+        ToyRun.work folder wishes
+        Assert.Equal(([ "near" ], Key.ofSeed 1L), trained[2]))
+
+[<Fact>]
 let ``a stopped run ends its processes and goes on where it was`` () =
     inFolder (fun folder ->
         let wishes = wishes [ 0L .. 2L ]
