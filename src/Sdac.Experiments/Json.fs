@@ -149,25 +149,46 @@ module Json =
         let find name =
             match cases |> Array.tryFind (fun (case, _) -> case = name) with
             | Some(_, fields) -> fields
-            | None -> settings (Errors.unknown "choice" name $"'{path}' of {place}" (Array.map fst cases))
+            | None ->
+                let names = String.Join(", ", Array.map fst cases)
+                settings $"unknown choice '{name}' in '{path}' of {place}: it must be one of {names}"
+
+        // The sentence that says how a case is written.
+        let form name (fields: string[]) =
+            let written =
+                match fields with
+                | [||] -> $"\"{name}\""
+                | [| _ |] -> $"{{\"{name}\": VALUE}}"
+                | _ ->
+                    let values = fields |> Array.map (fun field -> $"\"{field}\": VALUE") |> String.concat ", "
+                    $"{{\"{name}\": {{{values}}}}}"
+
+            $"'{path}' of {place}: write {name} as {written}"
 
         match given with
         | :? JsonObject as given when given.Count = 1 ->
             let pair = Seq.head given
             let fields = find pair.Key
 
+            let names = fields |> Array.map (fun field -> camel field.Name)
+
             match pair.Value with
             | :? JsonObject as inner when fields.Length > 1 ->
-                let names = fields |> Array.map (fun field -> camel field.Name)
-
                 for field in inner do
                     if not (Array.contains field.Key names) then
                         settings (Errors.unknown "setting" field.Key $"'{path}.{pair.Key}' of {place}" names)
+
+                if inner.Count < fields.Length then
+                    settings (form pair.Key names)
             | inner when fields.Length = 1 ->
                 overlay place $"{path}.{pair.Key}" fields[0].PropertyType null inner |> ignore
-            | _ -> ()
+            | _ -> settings (form pair.Key names)
         | :? JsonValue as given when given.GetValueKind() = JsonValueKind.String ->
-            given.GetValue<string>() |> find |> ignore
+            let name = given.GetValue<string>()
+            let fields = find name
+
+            if fields.Length > 0 then
+                settings (form name (fields |> Array.map (fun field -> camel field.Name)))
         | _ ->
             let names = String.Join(", ", Array.map fst cases)
             settings $"{at path}{place} must name one of {names}"

@@ -175,7 +175,10 @@ module Config =
 
     /// Actions drawn per state to act in the training environments, for the critics' targets, and in evaluations.
     let behaviourParticles (c: Config) = defaultArg c.BehaviourParticles c.Particles
+    /// N of the critics' targets.
     let targetParticles (c: Config) = defaultArg c.TargetParticles c.Particles
+
+    /// N of evaluations.
     let evaluationParticles (c: Config) = defaultArg c.EvaluationParticles c.Particles
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
@@ -202,14 +205,8 @@ module Config =
           atLeast (nameof c.TimeHidden) 1 c.TimeHidden
           atLeast (nameof c.Timesteps) 1 c.Timesteps
           [ if c.Timesteps >= 1 then
-                match
-                    (try
-                        Schedule.create c.BetaSchedule c.Timesteps |> ignore
-                        None
-                     with :? System.ArgumentException as e ->
-                         Some e.Message)
-                with
-                | Some message -> $"BetaSchedule: {message}"
+                match Schedule.problem c.BetaSchedule c.Timesteps with
+                | Some problem -> $"BetaSchedule: {problem}"
                 | None -> () ]
           within (nameof c.InitialNoiseScale) 0.0 1e6 c.InitialNoiseScale
           atLeast (nameof c.Particles) 1 c.Particles

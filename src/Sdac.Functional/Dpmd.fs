@@ -3,8 +3,9 @@ namespace Sdac
 open TorchSharp
 
 /// DPMD (Diffusion Policy Mirror Descent): the next policy is proportional to π_old·exp(Q/λ). Denoising score matching on
-/// actions of the old policy, weighted by exp(Q̃/λ), has that policy's score as its minimiser. Networks, reverse sampling,
-/// critics and temperature are SDAC's; only the policy's step differs.
+/// actions of π_old, weighted by exp(Q̃/λ), has that policy's score as its minimiser. As published, the actions are those of
+/// the critics' targets: π_old's, the best of N and with exploration noise. Networks, reverse sampling, critics and
+/// temperature are SDAC's; only the policy's step differs.
 [<RequireQualifiedAccess>]
 module Dpmd =
     /// The weighted noise prediction loss, mean over states and dimensions of exp(Q̃/λ)·(ε_θ(s, a_t, t) - z)² with

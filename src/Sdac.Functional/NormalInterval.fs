@@ -111,13 +111,16 @@ module NormalInterval =
 
         { Low = low; High = high; Mirrored = mirrored; PhiLow = phi low; PhiHigh = phi high }
 
+    // Far out the density falls off like exp(|high|·(x - high)): the share of that exponential that lies below the interval.
+    let private cut (interval: NormalInterval) = exp (interval.High * (interval.High - interval.Low))
+
     // Far out Φ(-z) ≈ φ(z)/z, which does not underflow as a logarithm.
     let private logPhi (x: float) (phi: float) = if x < Tail then -0.5 * x * x - log -x - 0.918938533204673 else log phi
 
     /// ln of the share of the whole distribution that lies in the interval.
     let logShare (interval: NormalInterval) : float =
         if interval.High < Tail then
-            logPhi interval.High interval.PhiHigh
+            logPhi interval.High interval.PhiHigh + log (1.0 - cut interval)
         else
             log (interval.PhiHigh - interval.PhiLow)
 
@@ -127,8 +130,9 @@ module NormalInterval =
 
         let x =
             if interval.High < Tail then
-                // An exponential distribution that falls away from `high`.
-                interval.High + log u / -interval.High
+                // An exponential distribution that falls away from `high` and ends at `low`.
+                let cut = cut interval
+                interval.High - log (cut + u * (1.0 - cut)) / interval.High
             else
                 let p = interval.PhiLow + u * (interval.PhiHigh - interval.PhiLow)
                 inversePhi (Math.Clamp(p, 1e-300, 1.0 - 1e-16))

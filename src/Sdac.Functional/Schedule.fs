@@ -68,27 +68,31 @@ module Schedule =
 
             Array.init timesteps (fun t -> 1.0 - alphaBar t / alphaBar (t - 1))
 
-    /// The schedule's coefficients for T timesteps. Raises ArgumentException when T < 1 or a β leaves (0, 1).
-    let create (schedule: BetaSchedule) (timesteps: int) : Schedule =
+    let private alphaBars (betas: float[]) = Array.scan (fun product b -> product * (1.0 - b)) 1.0 betas
+
+    /// What is impossible in a schedule of T timesteps: T < 1, a β outside (0, 1), or no signal left.
+    let problem (schedule: BetaSchedule) (timesteps: int) : string option =
         if timesteps < 1 then
-            invalidArg (nameof timesteps) $"a diffusion needs at least 1 timestep, not {timesteps}"
+            Some $"a diffusion needs at least 1 timestep, not {timesteps}"
+        else
+            let betas = betas schedule timesteps
+            let last = Array.last (alphaBars betas)
 
+            match betas |> Array.tryFindIndex (fun b -> not (b > 0.0 && b < 1.0)) with
+            | Some t -> Some $"{schedule} gives β = {betas[t]} at timestep {t}; it must lie in (0, 1)"
+            // The networks work in float32: √(1/ᾱ_T) must not overflow there.
+            | None when not (Single.IsFinite(float32 (sqrt (1.0 / last)))) ->
+                Some
+                    $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {last}); take fewer timesteps or smaller β"
+            | None -> None
+
+    /// The schedule's coefficients for T timesteps. Raises ArgumentException on what `problem` names.
+    let create (schedule: BetaSchedule) (timesteps: int) : Schedule =
+        problem schedule timesteps |> Option.iter (invalidArg (nameof schedule))
         let betas = betas schedule timesteps
-
-        for t in 0 .. timesteps - 1 do
-            if not (betas[t] > 0.0 && betas[t] < 1.0) then
-                invalidArg (nameof schedule) $"{schedule} gives β = {betas[t]} at timestep {t}; it must lie in (0, 1)"
-
         let alphas = betas |> Array.map (fun b -> 1.0 - b)
-        let bars = Array.scan (*) 1.0 alphas
+        let bars = alphaBars betas
         let alphaBars, previous = bars[1..], bars[.. timesteps - 1]
-
-        // The networks work in float32: √(1/ᾱ_T) must not overflow there.
-        if not (Single.IsFinite(float32 (sqrt (1.0 / alphaBars[timesteps - 1])))) then
-            invalidArg
-                (nameof timesteps)
-                $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {alphaBars[timesteps - 1]}); take fewer timesteps or smaller β"
-
         let variance = Array.init timesteps (fun t -> betas[t] * (1.0 - previous[t]) / (1.0 - alphaBars[t]))
 
         { Betas = betas

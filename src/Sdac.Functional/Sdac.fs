@@ -182,12 +182,14 @@ module TrainState =
         for t in tensorsNotIn current old do
             t.Dispose()
 
+    /// Frees a state's tensors.
     let dispose (s: TrainState) =
         for t in tensors s do
             t.Dispose()
 
 [<RequireQualifiedAccess>]
 module UpdateNoise =
+    /// All random numbers of one update; each kind has a key of its own.
     let draw (model: Model) (batchSize: int) (key: Key) : UpdateNoise =
         let c = model.Config
         let keys = Key.splitMany 5 key
@@ -215,6 +217,7 @@ module Sdac =
     /// Does the `step`-th update (from 0) move the policy and the targets?
     let movesPolicy (config: Config) (step: int64) = step % int64 config.PolicyDelay = 0L
 
+    /// True for the updates that move λ.
     let movesTemperature (config: Config) (step: int64) = step % int64 config.TemperatureDelay = 0L
 
     /// The policy's learning rate after `updates` policy updates.

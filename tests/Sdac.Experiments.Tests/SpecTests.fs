@@ -92,6 +92,23 @@ let ``a misspelt setting is refused with the nearest valid one, in a file and on
     failureOf (fun () -> Presets.find "quikc") |> says [ "quikc"; "'quick'" ]
 
 [<Fact>]
+let ``a choice that does not exist or lacks its numbers is told how it is written`` () =
+    let schedule text = failureOf (fun () -> Json.set quick "betaSchedule" text)
+    schedule "vp" |> says [ "'vp'"; "betaSchedule"; "one of linear, cosine, variancePreserving" ]
+    schedule "linear" |> says [ "betaSchedule"; """{"linear": VALUE}""" ]
+    let variancePreserving = """{"variancePreserving": {"betaMin": VALUE, "betaMax": VALUE}}"""
+    schedule "variancePreserving" |> says [ "betaSchedule"; variancePreserving ]
+    schedule """{"variancePreserving":3}""" |> says [ variancePreserving ]
+    schedule """{"variancePreserving":{"betaMin":0.1}}""" |> says [ variancePreserving ]
+    schedule """{"cosine":1}""" |> says [ "write cosine as \"cosine\"" ]
+
+    // the sentence is the user's: without the name of a parameter that .NET appends
+    let failure = failureOf (fun () -> Spec.validate (Json.set quick "betaSchedule" """{"linear":2}"""))
+
+    failure |> says [ "BetaSchedule"; "timestep" ]
+    Assert.DoesNotContain("Parameter", failure.Sentence)
+
+[<Fact>]
 let ``settings are changed by their short names`` () =
     let spec = Json.set (Json.set quick "particles" "3") "hidden" "[8,9]"
     Assert.Equal(3, spec.Experiment.Config.Particles)

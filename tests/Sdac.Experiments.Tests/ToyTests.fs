@@ -276,6 +276,30 @@ let ``impossible numbers of jobs, cells and seeds are refused`` () =
         failureOf (fun () -> Toy.run { options with Seeds = [] } []) |> says [ "--seeds is 0" ])
 
 [<Fact>]
+let ``a limit on cells cuts between trainings, and inside one only where it makes more`` () =
+    let limited count methods =
+        ToyRun.wishes [ Targets.pair ] (methods |> List.map ToyMethods.named) [ 0L .. 4L ]
+        |> ToyRun.atMost count
+        |> List.map (fun wish -> wish.Method.Name, wish.Seed)
+        |> List.sort
+
+    let all = [ "exact"; "rssm"; "rssm-flow" ]
+    let exact = [ for seed in 0L .. 4L -> "exact", seed ]
+    Assert.Equal<(string * int64) list>(exact, limited 6 all)
+
+    let three =
+        List.sort (
+            exact
+            @ [ for seed in 0L .. 2L do
+                    yield! [ "rssm", seed; "rssm-flow", seed ] ]
+        )
+
+    Assert.Equal<(string * int64) list>(three, limited 11 all)
+    Assert.Equal<(string * int64) list>(three, limited 12 all)
+    Assert.Equal<(string * int64) list>([ "rssm", 0L ], limited 1 [ "rssm"; "rssm-flow" ])
+    Assert.Equal(15, (limited Int32.MaxValue all).Length)
+
+[<Fact>]
 let ``a run limited in cells says how many are finished and goes on`` () =
     inFolder (fun folder ->
         let options =

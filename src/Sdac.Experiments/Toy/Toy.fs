@@ -13,7 +13,8 @@ type ToyOptions =
         Folder: string
         /// Processes at a time, with one thread each
         Jobs: int
-        /// How many missing cells to compute at most in this call
+        /// How many missing cells to compute at most in this call; trainings that make several are not cut where that can be
+        /// avoided
         Cells: int
     }
 
@@ -34,7 +35,7 @@ module Toy =
                 Errors.fail (Settings $"{name} is {value}; it must be at least 1")
 
     let private compute (options: ToyOptions) worker wishes =
-        let missing = ToyRun.missing options.Folder wishes |> List.truncate options.Cells
+        let missing = ToyRun.missing options.Folder wishes |> ToyRun.atMost options.Cells
 
         if missing.IsEmpty then
             []

@@ -49,7 +49,7 @@ module ToyCell =
 
     /// Raised whenever a change of the program changes results that the settings do not show.
     [<Literal>]
-    let private Version = 2
+    let private Version = 3
 
     /// All that decides a cell beside its target, method and seed.
     let settings (method: ToyMethod) (target: Target) = $"version {Version}: {method.Settings target}"
@@ -83,7 +83,7 @@ module ToyCell =
     let private measures (target: Target) (seed: int64) (draw: ToyDraw) memory =
         let truth =
             Tensors.owning (fun _ -> []) (fun () ->
-                Tensors.toArray (target.Sample.Value 4000 (Key.ofSeed (seed + 1_000_003L))))
+                Tensors.toArray (Target.sample 4000 (Key.ofSeed (seed + 1_000_003L)) target))
 
         let kl = Measures.divergence target draw.Samples
 

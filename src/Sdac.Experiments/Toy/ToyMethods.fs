@@ -126,7 +126,7 @@ module ToyMethods =
             (fun _ _ -> [])
             Fab.dispose
 
-    let private exact () (target: Target) n key = target.Sample.Value n key
+    let private exact () (target: Target) n key = Target.sample n key target
 
     /// All methods, in the order of the page.
     let all =

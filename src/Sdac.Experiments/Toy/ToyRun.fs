@@ -13,7 +13,9 @@ type ToyWish =
       Method: ToyMethod
       Seed: int64 }
 
+    /// Where the cell is kept.
     member wish.Path(folder: string) = ToyCell.path folder wish.Target wish.Method wish.Seed
+    /// The kept cell, if it is there, whole and of these settings.
     member wish.TryLoad(folder: string) = ToyCell.tryLoad (wish.Path folder) wish.Target wish.Method wish.Seed
 
 /// Computing the cells of the page. Each is kept as soon as it is finished and not computed again.
@@ -34,14 +36,27 @@ module ToyRun =
     let missing (folder: string) (wishes: ToyWish list) : ToyWish list =
         wishes |> List.filter (fun wish -> (wish.TryLoad folder).IsNone)
 
+    // What one training makes: methods of one family share it.
+    let private trainings (wishes: ToyWish list) =
+        wishes |> List.groupBy (fun wish -> wish.Target.Name, wish.Method.Family, wish.Seed) |> List.map snd
+
+    /// The first wishes, at most `count` of them and whole trainings only, unless the first training alone has more: a
+    /// training that is cut would be run again for the rest of its cells.
+    let atMost (count: int) (wishes: ToyWish list) : ToyWish list =
+        let trainings = trainings wishes
+        let sums = trainings |> List.scan (fun sum cells -> sum + cells.Length) 0 |> List.tail
+
+        match List.zip trainings sums |> List.takeWhile (fun (_, sum) -> sum <= count), trainings with
+        | [], first :: _ -> List.truncate count first
+        | whole, _ -> List.collect fst whole
+
     /// The cells of the wishes that the folder holds.
     let kept (folder: string) (wishes: ToyWish list) : ToyCell list =
         wishes |> List.choose (fun wish -> wish.TryLoad folder)
 
     /// Computes what is missing in this process, one after the other.
     let work (folder: string) (wishes: ToyWish list) =
-        for _, family in
-            missing folder wishes |> List.groupBy (fun wish -> wish.Target.Name, wish.Method.Family, wish.Seed) do
+        for family in missing folder wishes |> trainings do
             let cells = ToyCell.compute family.Head.Target (family |> List.map _.Method) family.Head.Seed
             List.iter2 (fun (wish: ToyWish) -> ToyCell.save (wish.Path folder)) family cells
 

@@ -19,7 +19,7 @@ module ToyScores =
     let private Gap = 46.0
 
     /// The vertical axis is logarithmic between these.
-    let private low, high = 1e-3, 1.0
+    let private low, high = 1e-3, 10.0
 
     let private colours = [ "#d94801"; "#2171b5"; "#238b45"; "#6a51a3"; "#636363"; "#c51b8a" ]
 
@@ -44,7 +44,8 @@ module ToyScores =
               0.01, "1 %", "#e8e8e8"
               0.05, "5 %", "#999999"
               0.1, "10 %", "#e8e8e8"
-              1.0, "100 %", "#e8e8e8" ] do
+              1.0, "100 %", "#e8e8e8"
+              10.0, "1000 %", "#e8e8e8" ] do
             svg.Append
                 $"<path d='M0 {text (y error)}h{text Width}' stroke='{style}'/><text x='-5' y='{text (y error + 4.0)}' text-anchor='end' font-size='11' fill='#444444'>{label}</text>"
             |> ignore

@@ -13,6 +13,11 @@ module internal Checks =
         [ if not (value > 0.0 && Double.IsFinite value) then
               $"{name} is {value}; it must be a positive number" ]
 
+    /// Above 0, at most 1.
+    let share (name: string) (value: float) : string list =
+        [ if not (value > 0.0 && value <= 1.0) then
+              $"{name} is {value}; it must be above 0 and at most 1" ]
+
     /// Raises ArgumentException with all problems, if there are any.
     let refuse (problems: string list) =
         if not problems.IsEmpty then

@@ -84,7 +84,7 @@ module FabConfig =
           Checks.positive "GradientClip" c.GradientClip
           Checks.positive "Temperature" c.Temperature
           Checks.positive "LearningRate" c.LearningRate
-          Checks.positive "Averaging" c.Averaging ]
+          Checks.share "Averaging" c.Averaging ]
         |> List.concat
 
 /// Weighted points: x [n, D] in box coordinates, the logarithms of their importance weights [n] and of the flow's density

@@ -24,18 +24,21 @@ module Langevin =
     /// Annealed Langevin: temperature from 10 to 1 over the first 70 % of the steps, with large steps while it is hot.
     let annealed = { naive with StepSize = 1e-2, 2e-4; Temperature = 10.0, 1.0; Cooling = 0.7 }
 
+    /// What is impossible in these settings, one sentence each.
+    let problems (c: LangevinConfig) : string list =
+        [ Checks.atLeast "Steps" 1 c.Steps
+          for name, (first, last) in [ "StepSize", c.StepSize; "Temperature", c.Temperature ] do
+              yield! [ Checks.positive $"the first {name}" first; Checks.positive $"the last {name}" last ]
+          Checks.share "Cooling" c.Cooling ]
+        |> List.concat
+
     let private along (first: float, last: float) share = first * (last / first) ** share
 
     /// n samples [n, D] of the target from the start N(0, I) in box coordinates, the same as the diffusions':
     /// x ← clip(x + δ/2·∇ln p(x)/τ + √δ·ξ, -1, 1). Raises ArgumentException on settings or a gradient out of range.
     let sample (config: LangevinConfig) (target: Target) (n: int) (key: Key) : Tensor =
-        if n < 1 || config.Steps < 1 then
-            invalidArg (nameof config) $"Langevin takes at least 1 sample and 1 step, not {n} and {config.Steps}"
-
-        if not (config.Cooling > 0.0 && config.Cooling <= 1.0) then
-            invalidArg
-                (nameof config)
-                $"Cooling is {config.Cooling}; it must be a share of the steps above 0, at most 1"
+        Checks.refuse (problems config)
+        Checks.samples n
 
         Tensors.scoped List.singleton (fun () ->
             let clip (x: Tensor) = x.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)

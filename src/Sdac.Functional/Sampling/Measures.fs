@@ -153,30 +153,38 @@ module Measures =
     let private toCentre (samples: float32[]) i (mode: Mode) =
         sqrt ((float samples[2 * i] - mode.Centre[0]) ** 2.0 + (float samples[2 * i + 1] - mode.Centre[1]) ** 2.0)
 
+    /// How many samples each mode is the nearest of, among those that `counts` holds for.
+    let private nearest (modes: Mode[]) (samples: float32[]) (counts: int -> Mode -> bool) : int[] =
+        let found = Array.zeroCreate<int> modes.Length
+
+        for i in 0 .. samples.Length / 2 - 1 do
+            let m = Seq.init modes.Length id |> Seq.minBy (fun m -> toCentre samples i modes[m])
+
+            if counts i modes[m] then
+                found[m] <- found[m] + 1
+
+        found
+
+    let private share (count: int) (samples: float32[]) = float count / float (samples.Length / 2)
+
     /// The largest |share of samples nearest to a mode - the mode's weight|; NaN for a target without modes.
     let modeWeightError (target: Target) (samples: float32[]) : float =
         match List.toArray target.Modes with
         | [||] -> nan
         | modes ->
-            let n = samples.Length / 2
-            let counts = Array.zeroCreate<int> modes.Length
-
-            for i in 0 .. n - 1 do
-                let nearest = Seq.init modes.Length id |> Seq.minBy (fun m -> toCentre samples i modes[m])
-                counts[nearest] <- counts[nearest] + 1
-
-            Array.map2 (fun count (mode: Mode) -> abs (float count / float n - mode.Weight)) counts modes
+            nearest modes samples (fun _ _ -> true)
+            |> Array.map2 (fun (mode: Mode) count -> abs (share count samples - mode.Weight)) modes
             |> Array.max
 
-    /// Modes within whose radius lies at least a tenth of their weight in samples.
+    /// Modes that have at least a tenth of their weight in samples that are nearest to them and within their radius: samples
+    /// of a neighbour do not count for them.
     let modesFound (target: Target) (samples: float32[]) : int =
-        let n = samples.Length / 2
+        let modes = List.toArray target.Modes
 
-        target.Modes
-        |> List.filter (fun (mode: Mode) ->
-            let inside = Seq.init n id |> Seq.filter (fun i -> toCentre samples i mode < mode.Radius) |> Seq.length
-            float inside / float n >= 0.1 * mode.Weight)
-        |> List.length
+        nearest modes samples (fun i mode -> toCentre samples i mode < mode.Radius)
+        |> Array.map2 (fun (mode: Mode) count -> share count samples >= 0.1 * mode.Weight) modes
+        |> Array.filter id
+        |> Array.length
 
     /// The relative L2 error of a score under p_t at every timestep with ᾱ_t in [0.01, 0.99], by n points; empty
     /// where no closed form is known. `score` gives it at a timestep for points [N, D] in box coordinates.

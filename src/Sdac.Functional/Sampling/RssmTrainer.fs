@@ -76,10 +76,12 @@ module SamplerConfig =
                 "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
           [ if c.Jackknife && c.Weights = SelfNormalised && c.Draws % 2 <> 0 then
                 $"Draws (K) is {c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
+          [ if c.Jackknife && c.Weights = Raw then
+                "Jackknife is on with raw weights, which have no bias to remove; take Jackknife = false" ]
           Checks.positive "Sharpness" c.Sharpness
           Checks.positive "Temperature" c.Temperature
           Checks.positive "LearningRate" c.LearningRate
-          Checks.positive "Averaging" c.Averaging
+          Checks.share "Averaging" c.Averaging
           Option.toList (NoisyStates.problem c.States) ]
         |> List.concat
 
@@ -93,7 +95,8 @@ type SamplerState =
         Adam: AdamState
         /// The model's own samples, where p̃_t is made of them
         Own: Tensor
-        /// The largest energy seen: raw weights are exp(energy - this), a constant factor that keeps them finite
+        /// The largest energy seen: raw weights are exp(energy - this), which keeps them finite. It only rises, so that
+        /// their scale settles as soon as the top has been seen
         TopEnergy: float
         Updates: int
         /// Of the last update
@@ -105,8 +108,8 @@ type SamplerState =
 type SamplerModel =
     { Compute: Compute; Config: SamplerConfig; Target: Target; Schedule: Schedule; Noise: NoiseNetwork }
 
-/// RSSM as a general trainer of samplers: the same draws, weights, gradient, network and optimiser as SDAC, with an
-/// energy in the place of Q/λ. The networks see one constant observation, 1, for every point: they take at least one.
+/// RSSM as a general trainer of samplers: the same weights, gradient, network and optimiser as SDAC, with an energy in the
+/// place of Q/λ; draws on a lattice and the jackknife are options of this trainer alone. The networks see one constant observation, 1, for every point: they take at least one.
 [<RequireQualifiedAccess>]
 module RssmTrainer =
     // How many of its own samples the model keeps for p̃_t.
@@ -149,8 +152,11 @@ module RssmTrainer =
             |> Tensors.view [ n; model.Target.Dim ])
 
     /// n samples [n, D] in box coordinates by the probability-flow ODE, integrated by the deterministic steps
-    /// x_{t-1} = √ᾱ_{t-1}·x̂_0 + √(1-ᾱ_{t-1})·ε_θ (Song, Meng & Ermon 2021, eq. 12 with σ = 0).
+    /// x_{t-1} = √ᾱ_{t-1}·x̂_0 + √(1-ᾱ_{t-1})·ε (Song, Meng & Ermon 2021, eq. 12 with σ = 0). x̂_0 is clipped to the box, and ε
+    /// is the noise that leads from it to x_t: ε_θ wherever nothing was clipped.
     let flowBox (model: SamplerModel) (policy: Params) (n: int) (key: Key) : Tensor =
+        Checks.samples n
+
         Tensors.scoped List.singleton (fun () ->
             let s = model.Schedule
             let obs = Training.obs model.Compute n
@@ -166,11 +172,13 @@ module RssmTrainer =
                             (Diffusion.clean model.Compute s times x noise)
                                 .clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
 
+                        // x_{t-1} = √ᾱ_{t-1}·x̂_0 + ratio·(x_t - √ᾱ_t·x̂_0)
                         let previous = s.AlphaBarsPrevious[t]
+                        let ratio = sqrt (1.0 - previous) / s.SqrtOneMinusAlphaBars[t]
 
                         clean
-                            .mul(Scalars.ofFloat (sqrt previous))
-                            .add(noise.mul (Scalars.ofFloat (sqrt (1.0 - previous)))))
+                            .mul(Scalars.ofFloat (sqrt previous - ratio * s.SqrtAlphaBars[t]))
+                            .add(x.mul (Scalars.ofFloat ratio)))
 
             x)
 

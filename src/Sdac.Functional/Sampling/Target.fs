@@ -35,10 +35,13 @@ type Target =
 
 [<RequireQualifiedAccess>]
 module Target =
-    let private autograd (f: Tensor -> Tensor) (x: Tensor) : Tensor =
+    let private autograd (name: string) (f: Tensor -> Tensor) (x: Tensor) : Tensor =
         Tensors.scoped List.singleton (fun () ->
             let x = x.detach().requires_grad_()
-            torch.autograd.grad([| (f x).sum() |], [| x |]).[0])
+            let value = f x
+            // the sum of any other shape would have a gradient as well, of another density
+            Tensors.check $"energy of target '{name}'" [ Tensors.size 0 x ] value
+            torch.autograd.grad([| value.sum () |], [| x |]).[0])
 
     /// A target of the user's: any differentiable function of libtorch as log-density, [N, D] -> [N].
     /// Raises ArgumentException when dim < 1 or halfWidth is not positive.
@@ -53,7 +56,7 @@ module Target =
           Dim = dim
           HalfWidth = halfWidth
           LogDensity = logDensity
-          Gradient = autograd logDensity
+          Gradient = autograd name logDensity
           LogNormaliser = None
           Sample = None
           NoisedScore = None
@@ -68,8 +71,12 @@ module Target =
         let scale = Scalars.ofFloat target.HalfWidth
         (target.Gradient(y.mul scale)).mul scale
 
+    /// Exact samples [n, D]. Raises ArgumentException when the target has no exact sampler.
+    let sample (n: int) (key: Key) (target: Target) : Tensor =
+        match target.Sample with
+        | Some sample -> sample n key
+        | None -> invalidArg (nameof target) $"target '{target.Name}' has no exact sampler: choose another target"
+
     /// Exact samples in box coordinates. Raises ArgumentException when the target has no exact sampler.
     let boxSample (n: int) (key: Key) (target: Target) : Tensor =
-        match target.Sample with
-        | Some sample -> (sample n key).div(Scalars.ofFloat target.HalfWidth)
-        | None -> invalidArg (nameof target) $"target '{target.Name}' has no exact sampler: choose another target"
+        (sample n key target).div(Scalars.ofFloat target.HalfWidth)

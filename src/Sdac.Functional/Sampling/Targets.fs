@@ -158,10 +158,12 @@ module Mixture =
                 if part.Mean.Length <> first.Mean.Length || part.Deviation.Length <> first.Mean.Length then
                     invalidArg (nameof parts) $"component {i} of mixture '{name}' differs in dimension from the first"
 
-                if not (part.Weight > 0.0 && Array.forall (fun d -> d > 0.0) part.Deviation) then
+                let positive value = value > 0.0 && Double.IsFinite value
+
+                if not (positive part.Weight && Array.forall positive part.Deviation) then
                     invalidArg
                         (nameof parts)
-                        $"component {i} of mixture '{name}' has weight {part.Weight} and deviations {List.ofArray part.Deviation}; all must be positive"
+                        $"component {i} of mixture '{name}' has weight {part.Weight} and deviations {List.ofArray part.Deviation}; all must be positive numbers"
 
         let total = parts |> List.sumBy _.Weight
         let parts = [| for part in parts -> { part with Weight = part.Weight / total } |]
