@@ -27,6 +27,34 @@ let private started config key =
     let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
     Sdac.start model noise (batchOf (Key.foldIn 2L key)) (TrainState.init model (Key.foldIn 3L key))
 
+[<Fact>]
+let ``raw weights are the exponentials of the energies, and one factor keeps them finite however large these are`` () =
+    use _ = torch.NewDisposeScope()
+
+    forAll 100 (Gen.zip keys (between -4.0 4.0)) (fun (key, exponent) ->
+        let energy = (Key.normal Compute.cpu [ 6; 3 ] key).mul(Scalars.ofFloat (10.0 ** exponent))
+        let energies, weights = values energy, values (Rssm.weights Raw energy)
+        Assert.All(weights, fun w -> Assert.True(Double.IsFinite w && w >= 0.0))
+        let top, largest = Array.max energies, Array.max weights
+        Assert.True(abs (log largest - min top 30.0) < 1e-3, $"top {top}: the largest weight is {largest}")
+
+        for e, w in Array.zip energies weights do
+            if top - e < 60.0 then
+                Assert.True(abs (log w - log largest - (e - top)) < 1e-5 * (10.0 + abs e + abs top)))
+
+[<Fact>]
+let ``a temperature far too low leaves the loss of raw weights finite`` () =
+    use _ = torch.NewDisposeScope()
+    let key = Key.ofSeed 5L
+    let config = { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1e4 }
+    let model = Model.create Compute.cpu 4 2 config
+    let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
+    let state = TrainState.init model (Key.foldIn 3L key)
+    let batch = batchOf (Key.foldIn 2L key)
+    let found = Sdac.rssmGradient model state noise batch.Obs batch.Action
+    Assert.True(Double.IsFinite(Tensors.scalar found.Loss))
+    Assert.All(values found.Gradient, fun g -> Assert.True(Double.IsFinite g))
+
 let private updated config count key =
     let model = Model.create Compute.cpu 4 2 config
     let mutable s = TrainState.init model (Key.foldIn 3L key)

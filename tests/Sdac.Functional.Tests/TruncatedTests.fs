@@ -84,6 +84,37 @@ let ``quantiles of a restricted normal distribution undo its distribution functi
             Assert.True(abs (share - u) < 1e-5, $"[{low}, {low + width}]: u {u}, found {share}"))
 
 [<Fact>]
+let ``far out in the tail a narrow interval has its whole share, spread over its whole width`` () =
+    // by the midpoint rule, relative to the density at the end nearer to zero
+    let integral high low upTo =
+        let n = 4000
+        let h = (upTo - low) / float n
+        let at i = low + (float i + 0.5) * h
+        Seq.sum (Seq.init n (fun i -> exp (0.5 * (high * high - at i * at i)))) * h
+
+    // where the exponential tail takes over, down to widths over which the density hardly changes
+    let cases = Gen.zip (Gen.zip (between -300.0 -30.5) (between -4.0 0.5)) (between 0.01 0.99)
+
+    forAll 200 cases (fun ((high, exponent), u) ->
+        // in units of the tail's own scale 1/|high|
+        let low = high - 10.0 ** exponent / -high * 2.0
+        let whole = integral high low high
+        let share = log whole - 0.5 * high * high - 0.5 * log (2.0 * Math.PI)
+
+        for mirrored in [ false; true ] do
+            let i =
+                if mirrored then
+                    NormalInterval.create -high -low
+                else
+                    NormalInterval.create low high
+
+            let found = NormalInterval.logShare i
+            Assert.True(abs (found - share) < 3e-3, $"[{low}, {high}]: ln share {found}, not {share}")
+            let x = NormalInterval.quantile (if mirrored then 1.0 - u else u) i
+            let below = integral high low (if mirrored then -x else x) / whole
+            Assert.True(abs (below - u) < 3e-3, $"[{low}, {high}]: u {u}, found {below}"))
+
+[<Fact>]
 let ``an update with truncated noise learns from draws inside the box, with the theorem's weights`` () =
     forAll 8 (sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)) (fun key ->
         use _ = torch.NewDisposeScope()

@@ -117,8 +117,6 @@ type FabModel = { Compute: Compute; Config: FabConfig; Target: Target; Net: Real
 /// estimated at points that annealed importance sampling (Neal 2001) moves from q towards p²/q, kept in a prioritised buffer.
 [<RequireQualifiedAccess>]
 module Fab =
-    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
-
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: FabConfig) (target: Target) : FabModel =
         Checks.refuse (FabConfig.problems config)
@@ -297,13 +295,16 @@ module Fab =
         let struct (logQ, gradient) = RealNvp.gradient model.Net state.Flow x loss
         let value, norm = Tensors.scalar (loss logQ), Tensors.norm gradient
 
-        if not (Double.IsFinite value && Double.IsFinite norm) then
-            invalidArg
-                (nameof state)
-                $"the loss for target '{model.Target.Name}' became {value} (gradient {norm}) at iteration {state.Iterations + 1}: take a smaller learning rate"
+
+        for number in [ value; norm ] do
+            Training.finite model.Target $"iteration {state.Iterations + 1} (gradient {norm})" number
 
         let gradient = gradient.mul (Scalars.ofFloat (min 1.0 (c.GradientClip / norm)))
-        let struct (flow, moments) = Adam.step compute adam rate gradient state.Flow state.Adam
+        let tau = Training.averaging c.Averaging state.Adam.Count
+
+        let struct (flow, average, moments) =
+            Training.moved compute rate tau gradient state.Flow state.Average state.Adam
+
         let weights, logFlow = Array.copy state.Buffer.LogWeights, Array.copy state.Buffer.LogFlow
         let now = doubles logQ
 
@@ -312,11 +313,9 @@ module Fab =
             weights[i] <- weights[i] + logFlow[i] - now[row]
             logFlow[i] <- now[row])
 
-        let tau = Training.averaging c.Averaging state.Adam.Count
-
         { state with
             Flow = flow
-            Average = Polyak.step compute tau state.Average flow
+            Average = average
             Adam = moments
             Buffer = { state.Buffer with LogWeights = weights; LogFlow = logFlow }
             Loss = value }

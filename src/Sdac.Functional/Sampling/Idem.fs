@@ -116,8 +116,6 @@ type IdemModel = { Compute: Compute; Config: IdemConfig; Target: Target; Schedul
 /// `Knee` lowers it further where the estimate is noisiest.
 [<RequireQualifiedAccess>]
 module Idem =
-    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
-
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: IdemConfig) (target: Target) : IdemModel =
         Checks.refuse (IdemConfig.problems config)
@@ -217,6 +215,9 @@ module Idem =
         let excess = max 0 (Tensors.size 0 joined - c.Buffer)
         joined.narrow(0L, int64 excess, int64 (Tensors.size 0 joined - excess)).clone()
 
+    let private pace (c: IdemConfig) : Pace =
+        { LearningRate = c.LearningRate; Averaging = c.Averaging; Updates = c.Updates }
+
     /// One update. The key belongs to the whole training: the update's own is derived from it.
     let step (model: IdemModel) (key: Key) (state: IdemState) : IdemState =
         Tensors.owning kept (fun () ->
@@ -225,25 +226,17 @@ module Idem =
             let t = Key.integers c.Timesteps c.Batch keys[0]
             let struct (noisy, wanted) = regression model state.Buffer t keys[1]
 
-            use vjp =
-                NoiseNetwork.vjp compute model.Noise state.Network (Training.obs model.Compute c.Batch) noisy t
-
-            let difference = vjp.Output.sub wanted
             let weights = Schedule.column compute (lossWeights model) t
-            let loss = Tensors.scalar (difference.square().mul(weights).mean())
 
-            if not (Double.IsFinite loss) then
-                invalidArg
-                    (nameof state)
-                    $"the loss for target '{model.Target.Name}' became {loss} at update {state.Updates + 1}: take a smaller learning rate"
+            let loss (output: Tensor) =
+                let difference = output.sub wanted
+                let slope = difference.mul(weights).mul(Scalars.ofFloat (2.0 / float (difference.numel ())))
+                struct (difference.square().mul(weights).mean(), slope)
 
-            let struct (gradient, _) =
-                vjp.Pullback(difference.mul(weights).mul(Scalars.ofFloat (2.0 / float (difference.numel ()))))
+            let before = state.Network, state.Average, state.Adam
 
-            let learningRate = Training.learningRate c.LearningRate c.Updates (int64 state.Updates)
-            let struct (network, moments) = Adam.step compute adam learningRate gradient state.Network state.Adam
-            let tau = Training.averaging c.Averaging (int64 state.Updates)
-            let average = Polyak.step compute tau state.Average network
+            let struct (network, average, moments, loss) =
+                Training.regress compute model.Noise model.Target (pace c) state.Updates before noisy t loss
 
             let buffer =
                 if (state.Updates + 1) % c.Refresh = 0 then

@@ -116,8 +116,6 @@ module RssmTrainer =
     [<Literal>]
     let private OwnCount = 4096
 
-    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
-
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: SamplerConfig) (target: Target) : SamplerModel =
         Checks.refuse (SamplerConfig.problems config)
@@ -261,6 +259,9 @@ module RssmTrainer =
             let noisy = Diffusion.noised compute schedule t clean noise
             struct (noisy, noise.unsqueeze 1L, torch.ones (int64 c.Batch, 1L, torch.float32, compute.Device), nan)
 
+    let private pace (c: SamplerConfig) : Pace =
+        { LearningRate = c.LearningRate; Averaging = c.Averaging; Updates = c.Updates }
+
     /// One update. The key belongs to the whole training: the update's own is derived from it.
     let step (model: SamplerModel) (key: Key) (state: SamplerState) : SamplerState =
         Tensors.owning kept (fun () ->
@@ -268,19 +269,11 @@ module RssmTrainer =
             let keys = Key.splitMany 3 (Key.foldIn (int64 state.Updates) key)
             let t = Key.integers c.Timesteps c.Batch keys[0]
             let struct (noisy, noise, weights, top) = batchOf model state t keys[1]
-            use vjp = NoiseNetwork.vjp compute model.Noise state.Policy (Training.obs model.Compute c.Batch) noisy t
-            let loss = Tensors.scalar (Rssm.loss vjp.Output noise weights)
+            let loss output = struct (Rssm.loss output noise weights, Rssm.gradient output noise weights)
+            let before = state.Policy, state.Average, state.Adam
 
-            if not (Double.IsFinite loss) then
-                invalidArg
-                    (nameof state)
-                    $"the loss for target '{model.Target.Name}' became {loss} at update {state.Updates + 1}: take a smaller learning rate"
-
-            let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output noise weights)
-            let learningRate = Training.learningRate c.LearningRate c.Updates (int64 state.Updates)
-            let struct (policy, moments) = Adam.step compute adam learningRate gradient state.Policy state.Adam
-            let tau = Training.averaging c.Averaging (int64 state.Updates)
-            let average = Polyak.step compute tau state.Average policy
+            let struct (policy, average, moments, loss) =
+                Training.regress compute model.Noise model.Target (pace c) state.Updates before noisy t loss
 
             let own =
                 match c.States with

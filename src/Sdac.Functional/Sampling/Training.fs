@@ -1,6 +1,11 @@
 namespace Sdac
 
+open System
 open TorchSharp
+
+/// How a sampler's network learns: its rates and how many updates there will be.
+[<Struct>]
+type internal Pace = { LearningRate: float; Averaging: float; Updates: int }
 
 /// What the trainers of samplers have in common.
 [<RequireQualifiedAccess>]
@@ -35,6 +40,45 @@ module Training =
 
     /// Every row's observation: the constant 1, [rows, 1]. Noise networks take at least one.
     let obs (compute: Compute) (rows: int) : Tensor = torch.ones (int64 rows, 1L, torch.float32, compute.Device)
+
+    let private adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
+
+    /// Raises ArgumentException unless the loss is finite.
+    let internal finite (target: Target) (place: string) (loss: float) =
+        if not (Double.IsFinite loss) then
+            invalidArg
+                "state"
+                $"the loss for target '{target.Name}' became {loss} at {place}: take a smaller learning rate"
+
+    /// Parameters after an Adam step, their moving average and Adam's moments.
+    let internal moved compute learningRate rate gradient (parameters: Params) (average: Params) (moments: AdamState) =
+        let struct (parameters, moments) = Adam.step compute adam learningRate gradient parameters moments
+        struct (parameters, Polyak.step compute rate average parameters, moments)
+
+    /// One update of a noise network at states [B, D] and timesteps t [B]: network, moving average, Adam's moments and the loss.
+    /// `loss` gives a prediction's loss and its gradient. Raises ArgumentException when the loss is not finite.
+    let internal regress
+        (compute: Compute)
+        (net: NoiseNetwork)
+        (target: Target)
+        (pace: Pace)
+        (update: int)
+        (network: Params, average: Params, moments: AdamState)
+        (noisy: Tensor)
+        (t: int[])
+        (loss: Tensor -> struct (Tensor * Tensor))
+        =
+        use vjp = NoiseNetwork.vjp compute net network (obs compute t.Length) noisy t
+        let struct (loss, slope) = loss vjp.Output
+        let loss = Tensors.scalar loss
+        finite target $"update {update + 1}" loss
+        let rate = learningRate pace.LearningRate pace.Updates (int64 update)
+        let tau = averaging pace.Averaging (int64 update)
+
+        let struct (network, average, moments) =
+            moved compute rate tau (vjp.PullbackParameters slope) network average moments
+
+        struct (network, average, moments, loss)
 
     /// The score of a noise network, s = -ε_θ/√(1-ᾱ_t), at points y [N, D] in box coordinates.
     let score (compute: Compute) (schedule: Schedule) (net: NoiseNetwork) (p: Params) (t: int) (y: Tensor) : Tensor =
