@@ -26,8 +26,31 @@ module Measures =
     [<Literal>]
     let private Fine = 6
 
+    let private checkPlane (target: Target) =
+        if target.Dim <> 2 then
+            invalidArg (nameof target) $"target '{target.Name}' has dimension {target.Dim}; measures take 2"
+
+    /// Raises ArgumentException unless the array is at least one row of two finite coordinates.
+    let private checkPoints (name: string) (points: float32[]) =
+        if points.Length = 0 then
+            invalidArg name $"{name} has no rows; a measure needs at least 1"
+
+        if points.Length % 2 <> 0 then
+            invalidArg
+                name
+                $"{name} has {points.Length} numbers, the last one alone in row {points.Length / 2}; a measure takes rows of 2"
+
+        match points |> Array.tryFindIndex (Single.IsFinite >> not) with
+        | Some i -> invalidArg name $"{name} has {points[i]} in row {i / 2}; a measure takes finite coordinates"
+        | None -> ()
+
+    let private check (target: Target) (samples: float32[]) =
+        checkPlane target
+        checkPoints (nameof samples) samples
+
     /// The target's probability of every cell of the grid over its box, row by row in y.
     let cells (target: Target) : float[] =
+        checkPlane target
         let side = Side * Fine
         let at i = ((float i + 0.5) / float side * 2.0 - 1.0) * target.HalfWidth
 
@@ -53,8 +76,10 @@ module Measures =
 
     /// KL(q‖p) of the samples' distribution q from the target p: the plug-in estimate Σ q̂·ln(q̂/p) over a 40 x 40 grid on the
     /// box, with the Miller–Madow correction (m-1)/2n of its bias for m occupied cells; the error is that of the mean of
-    /// ln(q̂/p). Detail finer than a cell is not seen.
+    /// ln(q̂/p). Detail finer than a cell is not seen. The correction by occupied cells leaves exact samples a bias of about
+    /// 0.001 to 0.003 at n = 40,000 (sparse cells), the same for all methods, which the row `exact` shows.
     let divergence (target: Target) (samples: float32[]) : Divergence =
+        check target samples
         let n = samples.Length / 2
         let counts = Array.zeroCreate<int>(Side * Side)
 
@@ -93,14 +118,23 @@ module Measures =
         Array.sum sums / pairs
 
     /// The energy distance 2·E|X-Y| - E|X-X'| - E|Y-Y'| (Székely & Rizzo 2013), without bias: near 0 it may be negative.
-    let energyDistance (a: float32[]) (b: float32[]) = 2.0 * meanDistance a b - meanDistance a a - meanDistance b b
+    let energyDistance (a: float32[]) (b: float32[]) : float =
+        for name, points in [ nameof a, a; nameof b, b ] do
+            checkPoints name points
+
+            if points.Length = 2 then
+                invalidArg name $"{name} has 1 row; the distance within a set needs at least 2"
+
+        2.0 * meanDistance a b - meanDistance a a - meanDistance b b
 
     /// The Wasserstein-2 distance of two equally large sets of points: the root of the smallest mean squared distance over all
     /// pairings, found exactly by successive shortest paths (Kuhn–Munkres), n³ operations.
     let wasserstein2 (a: float32[]) (b: float32[]) : float =
+        checkPoints (nameof a) a
+        checkPoints (nameof b) b
         let n = a.Length / 2
 
-        if b.Length <> a.Length || n = 0 then
+        if b.Length <> a.Length then
             invalidArg (nameof b) $"Wasserstein-2 pairs two equally large sets, not {n} with {b.Length / 2} points"
 
         let cost i j = distance a (i - 1) b (j - 1) ** 2.0
@@ -153,37 +187,43 @@ module Measures =
     let private toCentre (samples: float32[]) i (mode: Mode) =
         sqrt ((float samples[2 * i] - mode.Centre[0]) ** 2.0 + (float samples[2 * i + 1] - mode.Centre[1]) ** 2.0)
 
-    /// How many samples each mode is the nearest of, among those that `counts` holds for.
-    let private nearest (modes: Mode[]) (samples: float32[]) (counts: int -> Mode -> bool) : int[] =
-        let found = Array.zeroCreate<int> modes.Length
+    /// Per mode, the number of samples that are `near` it among those whose nearest mode it is.
+    let private countNearest (modes: Mode[]) (samples: float32[]) (near: Mode -> float -> bool) : int[] =
+        let counts = Array.zeroCreate<int> modes.Length
 
         for i in 0 .. samples.Length / 2 - 1 do
-            let m = Seq.init modes.Length id |> Seq.minBy (fun m -> toCentre samples i modes[m])
+            let nearest, distance = Seq.init modes.Length (fun m -> m, toCentre samples i modes[m]) |> Seq.minBy snd
 
-            if counts i modes[m] then
-                found[m] <- found[m] + 1
+            if near modes[nearest] distance then
+                counts[nearest] <- counts[nearest] + 1
 
-        found
-
-    let private share (count: int) (samples: float32[]) = float count / float (samples.Length / 2)
+        counts
 
     /// The largest |share of samples nearest to a mode - the mode's weight|; NaN for a target without modes.
     let modeWeightError (target: Target) (samples: float32[]) : float =
+        check target samples
+
         match List.toArray target.Modes with
         | [||] -> nan
         | modes ->
-            nearest modes samples (fun _ _ -> true)
-            |> Array.map2 (fun (mode: Mode) count -> abs (share count samples - mode.Weight)) modes
+            let share count = float count / float (samples.Length / 2)
+
+            Array.map2
+                (fun count (mode: Mode) -> abs (share count - mode.Weight))
+                (countNearest modes samples (fun _ _ -> true))
+                modes
             |> Array.max
 
-    /// Modes that have at least a tenth of their weight in samples that are nearest to them and within their radius: samples
-    /// of a neighbour do not count for them.
+    /// Modes with at least a tenth of their weight in samples nearest to them and within their radius. Each sample speaks for
+    /// one mode only: where modes overlap, a mode that was missed is not found by its neighbour's samples.
     let modesFound (target: Target) (samples: float32[]) : int =
+        check target samples
         let modes = List.toArray target.Modes
+        let within (mode: Mode) distance = distance < mode.Radius
+        let share count = float count / float (samples.Length / 2)
 
-        nearest modes samples (fun i mode -> toCentre samples i mode < mode.Radius)
-        |> Array.map2 (fun (mode: Mode) count -> share count samples >= 0.1 * mode.Weight) modes
-        |> Array.filter id
+        Array.zip modes (countNearest modes samples within)
+        |> Array.filter (fun (mode, count) -> share count >= 0.1 * mode.Weight)
         |> Array.length
 
     /// The relative L2 error of a score under p_t at every timestep with ᾱ_t in [0.01, 0.99], by n points; empty
@@ -195,6 +235,8 @@ module Measures =
         (n: int)
         (key: Key)
         : ScoreError list =
+        Checks.samples n
+
         match target.NoisedScore with
         | None -> []
         | Some exact ->
