@@ -150,7 +150,7 @@ module Json =
             match cases |> Array.tryFind (fun (case, _) -> case = name) with
             | Some(_, fields) -> fields
             | None ->
-                let names = String.Join(", ", Array.map fst cases)
+                let names = String.Join(", ", cases |> Array.map (fun (case, _) -> $"'{case}'"))
                 settings $"unknown choice '{name}' in '{path}' of {place}: it must be one of {names}"
 
         // The sentence that says how a case is written.

@@ -94,7 +94,7 @@ let ``a misspelt setting is refused with the nearest valid one, in a file and on
 [<Fact>]
 let ``a choice that does not exist or lacks its numbers is told how it is written`` () =
     let schedule text = failureOf (fun () -> Json.set quick "betaSchedule" text)
-    schedule "vp" |> says [ "'vp'"; "betaSchedule"; "one of linear, cosine, variancePreserving" ]
+    schedule "vp" |> says [ "'vp'"; "betaSchedule"; "one of 'linear', 'cosine', 'variancePreserving'" ]
     schedule "linear" |> says [ "betaSchedule"; """{"linear": VALUE}""" ]
     let variancePreserving = """{"variancePreserving": {"betaMin": VALUE, "betaMax": VALUE}}"""
     schedule "variancePreserving" |> says [ "betaSchedule"; variancePreserving ]
