@@ -1,5 +1,6 @@
 // The library in one line: `#load "scripts/sdac.fsx"` in a script or in a `dotnet fsi` session (after `./build.sh build`).
-#r "../src/Sdac.Experiments/bin/Release/Sdac.Torch.dll"
+#r "../src/Sdac.Experiments/bin/Release/TorchSharp.dll"
+#r "../src/Sdac.Experiments/bin/Release/Sdac.LibTorch.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Kernels.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Mujoco.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Functional.dll"

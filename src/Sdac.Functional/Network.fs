@@ -76,7 +76,7 @@ module Mlp =
         match activation with
         | Activation.Relu -> torch.nn.functional.relu x
         | Activation.Tanh -> x.tanh ()
-        | Activation.Mish -> torch.nn.functional.Mish x
+        | Activation.Mish -> torch.nn.functional.mish x
         | _ -> x
 
     /// The straightforward forward pass in libtorch. x: [rows, in] -> [rows, out].
