@@ -86,16 +86,15 @@ module Plot =
 
         let evaluated = [ for step, value, deviation in evaluations -> float step, value, deviation ]
 
-        let evaluation mark =
-            { Name = "evaluation: mean ± standard deviation of its episodes"; Colour = "#D55E00"; Mark = mark }
+        let evaluation mark = { Name = "evaluation: mean ± deviation of its episodes"; Colour = "#D55E00"; Mark = mark }
 
-        [ if episodes.Length > 0 then
-              { Name = "a training episode"; Colour = "#56B4E9"; Mark = dots 4.5 0.5 (points episodes) }
-
-          if evaluations.Length > 0 then
+        [ if evaluations.Length > 0 then
               evaluation (
                   Mark.Band [ for step, value, deviation in evaluated -> step, value - deviation, value + deviation ]
               )
+
+          if episodes.Length > 0 then
+              { Name = "a training episode"; Colour = "#56B4E9"; Mark = dots 4.5 0.6 (points episodes) }
 
           if episodes.Length > 0 then
               { Name = $"mean of the last {Window} training episodes"

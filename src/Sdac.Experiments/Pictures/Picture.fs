@@ -47,7 +47,7 @@ type Stroke =
         Stepped: bool
     }
 
-/// A rectangle in the axes' units, and the value that shades it.
+/// A cell of a grid, in the axes' units, and the value that shades it.
 type Tile = { X: float * float; Y: float * float; Value: float }
 
 /// How the root of a tile's value, as a share of the largest value's, becomes a colour.
@@ -55,7 +55,7 @@ type Tile = { X: float * float; Y: float * float; Value: float }
 type Shading =
     /// From dark violet to yellow, explained in the legend by percentages
     | Viridis
-    /// From the ground to the layer's colour
+    /// From the ground to the layer's colour, in levels
     | Fading
 
 /// What a layer draws. All numbers are in the axes' units, thicknesses and diameters in pixels.
@@ -152,16 +152,16 @@ module Picture =
             let ends side = tiles |> List.collect (fun tile -> [ fst (side tile); snd (side tile) ])
             ends _.X, ends _.Y
 
-    /// A point that comes close to the end of an axis would be cut in half there.
-    let private room (low, high) (least, most) =
+    /// A point that comes close to the end of an axis would be cut in half there; at the left end the upright axis begins at 0.
+    let private room upright (low, high) (least, most) =
         let range = high - low
         let near a b = abs (a - b) < 0.015 * range
 
-        (if near low least && least <> 0.0 then low - 0.02 * range else low),
+        (if near low least && (upright || low <> 0.0) then low - 0.02 * range else low),
         (if near high most then high + 0.02 * range else high)
 
     /// Where an axis begins and ends, given its values; a logarithmic one in powers of its base.
-    let private limits (axis: Axis) (values: float list) : float * float =
+    let private limits upright (axis: Axis) (values: float list) : float * float =
         let least, most = if values.IsEmpty then 0.0, 1.0 else List.min values, List.max values
 
         let around low high =
@@ -176,7 +176,7 @@ module Picture =
                 else
                     low, high
 
-            room (RoundNumbers.around count low high) (least, most)
+            room upright (RoundNumbers.around count low high) (least, most)
 
         match axis.Scale, axis.Extent with
         | Scale.Rows rows, _ -> -0.5, float rows.Length - 0.5
@@ -190,7 +190,7 @@ module Picture =
     /// Where both axes of a panel begin and end. Logarithmic ones are told in powers of their base.
     let extents (panel: Panel) : (float * float) * (float * float) =
         let xs, ys = panel.Layers |> List.map (fun layer -> reach (finite layer.Mark)) |> List.unzip
-        limits panel.X (List.concat xs), limits panel.Y (List.concat ys)
+        limits false panel.X (List.concat xs), limits true panel.Y (List.concat ys)
 
     /// An axis's ticks: their places (of a logarithmic axis in powers of its base) and texts.
     let ticks (axis: Axis) (low: float, high: float) : (float * string) list =

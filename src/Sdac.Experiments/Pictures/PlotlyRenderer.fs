@@ -167,7 +167,7 @@ module PlotlyRenderer =
             )
 
         trace.SetProperty("base", [ for _, low, _ in bars -> low ])
-        trace.SetProperty("customdata", [ for _, low, high in bars -> [ low; high ] ])
+        trace.SetProperty("customdata", [ for _, low, high in bars -> [ low; high; high - low ] ])
         trace
 
     let private strokes (layer: Layer) listed (height: float) (points: (float * float) list) : Trace =
@@ -179,6 +179,7 @@ module PlotlyRenderer =
             )
 
         bar.SetProperty("size", height)
+        bar.SetProperty("color", colour layer.Colour)
         bar.SetProperty("line", Line.init (Width = 3.0, Color = colour layer.Colour))
         trace.SetProperty("marker", bar)
         trace
@@ -282,6 +283,7 @@ module PlotlyRenderer =
             result.SetProperty("range", [ high; low ])
             result.SetProperty("tickvals", [ 0 .. rows.Length - 1 ])
             result.SetProperty("ticktext", List.map broken rows)
+            result.SetProperty("ticks", "")
             result.SetProperty("showgrid", false)
             result.SetProperty("showline", false)
         | Scale.Log power ->
@@ -331,7 +333,7 @@ module PlotlyRenderer =
               | Mark.Line(stroke, points) ->
                   line layer listed (Map.tryFind layer.Name bands |> Option.defaultValue Map.empty) stroke points
               | Mark.Band points -> band layer points
-              | Mark.Bars(thickness, at) -> bars layer listed 1.0 "%{x:,.4~r}" (share thickness) at
+              | Mark.Bars(thickness, at) -> bars layer listed 1.0 "%{customdata[2]:,.4~r}" (share thickness) at
               | Mark.Intervals(thickness, at) ->
                   bars layer listed 0.3 "%{customdata[0]:,.6~r} to %{customdata[1]:,.6~r}" (share thickness) at
               | Mark.Strokes(height, points) -> strokes layer listed height points
@@ -390,6 +392,7 @@ module PlotlyRenderer =
                 Orientation = StyleParam.Orientation.Horizontal,
                 X = 0.0,
                 XAnchor = StyleParam.XAnchorPosition.Left,
+                XRef = "container",
                 Y = 0.0,
                 YAnchor = StyleParam.YAnchorPosition.Bottom,
                 YRef = "container"
@@ -398,22 +401,15 @@ module PlotlyRenderer =
 
         layout
 
-    let private config () =
-        Config.init (
-            Responsive = true,
-            Displaylogo = false,
-            ModeBarButtonsToRemove =
-                [ StyleParam.ModeBarButton.Select2d
-                  StyleParam.ModeBarButton.Lasso2d
-                  StyleParam.ModeBarButton.AutoScale2d ]
-        )
+    /// Settings of every figure, which Plotly.NET's JSON of a figure leaves out.
+    let private config =
+        """{"responsive":true,"displaylogo":false,"modeBarButtonsToRemove":["select2d","lasso2d","autoScale2d"]}"""
 
-    /// A panel of a picture in the JSON that `Plotly.newPlot` takes, safe within a script element.
+    /// A panel of a picture in the JSON that plotly.js takes, safe within a script element.
     let json (picture: Picture) (panel: Panel) : string =
         let chart =
             GenericChart.ofTraceObjects false (traces picture panel)
             |> GenericChart.setLayout (layoutOf picture panel)
-            |> GenericChart.setConfig (config ())
 
         (GenericChart.toFigureJson chart).Replace("<", "\\u003c")
 
@@ -434,7 +430,10 @@ module PlotlyRenderer =
             [ for name, panel in panels ->
                   $"<div class=\"plot\" id=\"{name}\" role=\"img\" aria-label=\"{label}\" style=\"height:{height picture panel}px\"></div>\n" ]
 
-        let calls = [ for name, panel in panels -> $"Plotly.newPlot(\"{name}\", {json picture panel});\n" ]
+        let calls =
+            [ for name, panel in panels ->
+                  $"Plotly.newPlot(\"{name}\", {{...{json picture panel}, config: {config}}});\n" ]
+
         String.concat "" elements, String.concat "" calls
 
     /// plotly.js as it comes with Plotly.NET: what a page needs once, before its figures' scripts.

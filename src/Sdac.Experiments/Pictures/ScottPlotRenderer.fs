@@ -1,6 +1,8 @@
 namespace Sdac.Experiments
 
 open System
+open System.Collections.Generic
+open System.Globalization
 open System.IO
 open System.Text
 open System.Text.RegularExpressions
@@ -166,7 +168,7 @@ module ScottPlotRenderer =
                 1.0
             else
                 max 12.0 ((xTicks |> List.last |> snd |> ticks.Width) / 2.0)
-          Bottom = if xTicks.IsEmpty then 1.0 else 24.0 + label panel.X }
+          Bottom = if xTicks.IsEmpty then 1.0 else 24.0 + 0.85 * label panel.X }
 
     // ---- marks
 
@@ -180,13 +182,10 @@ module ScottPlotRenderer =
     let private ground = SKColor.Parse "#ffffff"
 
     /// The colour of a shade from 0 to 1.
-    let private shaded (shading: Shading) (layer: string) (shade: float) : SKColor =
-        match shading with
-        | Shading.Fading -> mixed ground (SKColor.Parse layer) shade
-        | Shading.Viridis ->
-            let at = shade * float (Picture.viridis.Length - 1)
-            let i = min (int at) (Picture.viridis.Length - 2)
-            mixed (SKColor.Parse Picture.viridis[i]) (SKColor.Parse Picture.viridis[i + 1]) (at - float i)
+    let private viridis (shade: float) : SKColor =
+        let at = shade * float (Picture.viridis.Length - 1)
+        let i = min (int at) (Picture.viridis.Length - 2)
+        mixed (SKColor.Parse Picture.viridis[i]) (SKColor.Parse Picture.viridis[i + 1]) (at - float i)
 
     /// A mark of our own among ScottPlot's.
     type private Own(draw: RenderPack -> IAxes -> unit) =
@@ -222,16 +221,53 @@ module ScottPlotRenderer =
 
                 pack.Canvas.DrawPath(path, paint))
 
-    let private tiles shading layer (tiles: (Tile * float) list) =
+    /// Tiles in the colours of viridis.
+    let private viridisTiles (tiles: (Tile * float) list) =
         Own(fun pack axes ->
             use paint = new SKPaint(IsAntialias = false, Style = SKPaintStyle.Fill)
 
             for tile, shade in tiles do
                 let left, right = axes.GetPixelX(fst tile.X), axes.GetPixelX(snd tile.X)
                 let low, high = axes.GetPixelY(fst tile.Y), axes.GetPixelY(snd tile.Y)
-                paint.Color <- shaded shading layer shade
-                // a little over its right and upper neighbours, which come later: seams would show
-                pack.Canvas.DrawRect(SKRect(left, high - 0.4f, right + 0.4f, low), paint))
+                paint.Color <- viridis shade
+                // a pixel under its right and upper neighbours, which come later: seams would show
+                pack.Canvas.DrawRect(SKRect(left, high - 1f, right + 1f, low), paint))
+
+    /// Colours of fading tiles.
+    [<Literal>]
+    let private Levels = 8
+
+    /// Neighbours in a row as one tile.
+    let private merged (tiles: Tile list) : Tile list =
+        let add (row: Tile list) (tile: Tile) =
+            match row with
+            | last :: before when snd last.X = fst tile.X -> { last with X = (fst last.X, snd tile.X) } :: before
+            | _ -> tile :: row
+
+        tiles
+        |> List.groupBy _.Y
+        |> List.collect (snd >> List.sortBy (fun (tile: Tile) -> tile.X) >> List.fold add [])
+
+    /// Level over level, each one shape: it has no seams.
+    let private fadingTiles (hex: string) (tiles: (Tile * float) list) =
+        Own(fun pack axes ->
+            use paint = new SKPaint(IsAntialias = true, Style = SKPaintStyle.Fill)
+
+            for level in 1..Levels do
+                use path = new SKPath()
+                let reached (shade: float) = Math.Round(float Levels * shade) >= float level
+
+                for tile in
+                    merged
+                        [ for tile, shade in tiles do
+                              if reached shade then
+                                  tile ] do
+                    let left, right = axes.GetPixelX(fst tile.X), axes.GetPixelX(snd tile.X)
+                    let low, high = axes.GetPixelY(fst tile.Y), axes.GetPixelY(snd tile.Y)
+                    path.AddRect(SKRect(left, high, right, low))
+
+                paint.Color <- mixed ground (SKColor.Parse hex) (float level / float Levels)
+                pack.Canvas.DrawPath(path, paint))
 
     let private bars (fill: string) (thickness: float) opacity (bars: (float * float * float) list) =
         Own(fun pack axes ->
@@ -312,13 +348,12 @@ module ScottPlotRenderer =
             let full = Picture.fullShade at
             let both f (a, b) = f a, f b
 
-            own (
-                tiles
-                    shading
-                    layer.Colour
-                    [ for tile in at ->
-                          { tile with X = both x tile.X; Y = both y tile.Y }, Picture.shade full tile.Value ]
-            )
+            let placed =
+                [ for tile in at -> { tile with X = both x tile.X; Y = both y tile.Y }, Picture.shade full tile.Value ]
+
+            match shading with
+            | Shading.Viridis -> own (viridisTiles placed)
+            | Shading.Fading -> own (fadingTiles layer.Colour placed)
 
     // ---- axes
 
@@ -334,6 +369,7 @@ module ScottPlotRenderer =
         axis.Label.Bold <- false
         axis.Label.ForeColor <- colour "#222222"
         axis.Label.IsVisible <- from.Title <> ""
+        axis.TickLabelStyle.OffsetY <- if axis :? IYAxis then 2.5f else 0f
         axis.MinorTickStyle.Length <- 0f
         axis.MajorTickStyle.Color <- colour guideColour
         axis.FrameLineStyle.Color <- colour guideColour
@@ -451,8 +487,15 @@ module ScottPlotRenderer =
                 pen.Write canvas x (y + 4.3) label
 
                 for i in 0 .. int length - 1 do
-                    paint.Color <- shaded Shading.Viridis "#000000" ((float i + 0.5) / length)
-                    canvas.DrawRect(float32 (x + start + float i), float32 (y - high / 2.0), 1.2f, float32 high, paint)
+                    paint.Color <- viridis ((float i + 0.5) / length)
+
+                    canvas.DrawRect(
+                        float32 (x + start + float i),
+                        float32 (y - high / 2.0),
+                        (if i + 1 < int length then 2f else 1f),
+                        float32 high,
+                        paint
+                    )
 
                 // a quarter of the largest share stands in the middle
                 pen.Write canvas (x + start + (length - pen.Width quarter) / 2.0) (y + 19.0) quarter
@@ -523,7 +566,10 @@ module ScottPlotRenderer =
             | (first :: _) :: _ when not (isRows first.Panel.Y) -> first.Left
             | _ -> 0.0
 
-        let legend = legendLines (inner - indent) (entries pens.Legend (inner - indent) picture)
+        let legend indent = legendLines (inner - indent) (entries pens.Legend (inner - indent) picture)
+        // under the axis where there is room for it
+        let indent = if (legend indent).Length > 1 then 0.0 else indent
+        let legend = legend indent
         let rowHeights = [ for row in rows -> row |> List.map _.Height |> List.fold max 0.0 ]
         let body = List.sum rowHeights + Gap * float (rows.Length - 1)
         let foot = if legend.IsEmpty then 0.0 else Gap + (legend |> List.sumBy lineHeight)
@@ -588,8 +634,38 @@ module ScottPlotRenderer =
             let reason = error.GetBaseException().Message.Split('\n')[0]
             Error $"SkiaSharp's native library libSkiaSharp.so cannot be loaded ({reason}): run `./build.sh build`"
 
-    /// Skia's text names one font; a viewer without it is to take another one without serifs.
+    // ---- SVG as Skia writes it, made smaller, the same each time, and fit for viewers without the font
+
+    /// Places with two decimals.
+    let private rounded (svg: string) =
+        let short (number: Match) =
+            Math
+                .Round(Double.Parse(number.Value, CultureInfo.InvariantCulture), 2)
+                .ToString("0.##", CultureInfo.InvariantCulture)
+
+        Regex.Replace(
+            svg,
+            " (d|x|y|width|height)=\"[^\"]*\"",
+            fun attribute -> Regex.Replace(attribute.Value, @"\d+\.\d{3,}", short)
+        )
+
+    /// Skia numbers clipping areas through the whole process.
+    let private renumbered (svg: string) =
+        let numbers = Dictionary<string, int>()
+
+        Regex.Replace(
+            svg,
+            "(?<=\"|#)cl_[0-9a-f]+",
+            fun name ->
+                numbers.TryAdd(name.Value, numbers.Count + 1) |> ignore
+                $"clip{numbers[name.Value]}"
+        )
+
     let private finish (svg: string) =
+        let svg = Regex.Replace(svg, "\t*<path [^>]*d=\"\"/>\n", "")
+        let svg = rounded (renumbered svg)
+        let svg = Regex.Replace(svg, @"M(\S+) (\S+?)L([^ L]+) \2L\3 ([^ L]+)L\1 \4L\1 \2Z", "M$1 $2H$3V$4H$1Z")
+        let svg = Regex.Replace(svg, @"M(\S+ [^ML""]+)L\1(?=[M""])", "M$1h0")
         let svg = Regex.Replace(svg, "font-family=\"([^\"]*)\"", "font-family=\"$1, Verdana, sans-serif\"")
 
         Regex("<svg ([^>]*)width=\"([0-9]+)\" height=\"([0-9]+)\"")

@@ -7,32 +7,15 @@ open Sdac
 module ToyPicture =
     let private side = 180.0
 
-    /// Shades of the density; neighbouring cells of one shade are one rectangle.
-    [<Literal>]
-    let private Shades = 8.0
-
-    /// The target's density as tiles, by rows of its box.
+    /// The target's density over its box.
     let private density (target: Target) : Tile list =
         let p = Measures.cells target
         let cells = int (sqrt (float p.Length))
-        let top = Array.max p
         let edge i = target.HalfWidth * (2.0 * float i / float cells - 1.0)
-        let shade row column = round (Shades * sqrt (p[row * cells + column] / top))
 
-        [ for row in 0 .. cells - 1 do
-              let mutable column = 0
-
-              while column < cells do
-                  let here = shade row column
-                  let mutable past = column + 1
-
-                  while past < cells && shade row past = here do
-                      past <- past + 1
-
-                  if here > 0.0 then
-                      { X = (edge column, edge past); Y = (edge row, edge (row + 1)); Value = here * here }
-
-                  column <- past ]
+        [ for i, share in Array.indexed p ->
+              let column, row = i % cells, i / cells
+              { X = (edge column, edge (column + 1)); Y = (edge row, edge (row + 1)); Value = share } ]
 
     let private samples limit (cell: ToyCell) =
         let samples = ToyCell.points cell
