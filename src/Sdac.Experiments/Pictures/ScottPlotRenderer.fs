@@ -591,10 +591,16 @@ module ScottPlotRenderer =
             let top = Margin + TitleLine * float plan.Titles.Length
             pens.Subtitle.Write canvas Margin (top + 12.0 + SubtitleLine * float i) text
 
-    let private drawPanel (pens: Pens) (canvas: SKCanvas) (left: float) (top: float) (place: Place) =
+    let private drawPanel (pens: Pens) (plan: Plan) (canvas: SKCanvas) (left: float) (top: float) (place: Place) =
         use plot = plotOf pens.Family place
         let right, bottom = left + place.Width, top + place.Height
-        plot.Render(canvas, PixelRect(float32 left, float32 right, float32 bottom, float32 top))
+        let area = PixelRect(float32 left, float32 right, float32 bottom, float32 top)
+
+        // a plot draws itself twice the first time, to settle its layout: that is not to stand in the file
+        (use nowhere = new SKNoDrawCanvas(plan.Width, plan.Height)
+         plot.Render(nowhere, area))
+
+        plot.Render(canvas, area)
 
         if place.Panel.Title <> "" then
             let text = pens.Panel.Fit (fst place.Panel.Size) place.Panel.Title
@@ -611,7 +617,7 @@ module ScottPlotRenderer =
             let lefts = row |> List.scan (fun left place -> left + place.Width + Gap) Margin
 
             for place, left in Seq.zip row lefts do
-                drawPanel pens canvas left top place
+                drawPanel pens plan canvas left top place
 
             top <- top + height + Gap
 
@@ -645,7 +651,7 @@ module ScottPlotRenderer =
 
         Regex.Replace(
             svg,
-            " (d|x|y|width|height)=\"[^\"]*\"",
+            " (d|x|y|width|height|cx|cy)=\"[^\"]*\"",
             fun attribute -> Regex.Replace(attribute.Value, @"\d+\.\d{3,}", short)
         )
 
