@@ -30,8 +30,7 @@ module RoundNumbers =
         let step = step count (high - low)
         [ for n in ceil (low / step - 1e-9) .. floor (high / step + 1e-9) -> times step n + 0.0 ]
 
-    /// A number with commas between thousands and as many decimals as it has, up to nine significant digits.
-    let text (value: float) : string =
+    let private digits (value: float) =
         let invariant = CultureInfo.InvariantCulture
 
         if value = 0.0 then
@@ -41,3 +40,6 @@ module RoundNumbers =
         else
             let digits = Math.Clamp(8 - int (floor (log10 (abs value))), 0, 15)
             Math.Round(value, digits).ToString("#,##0.###############", invariant)
+
+    /// A number with commas between thousands, as many decimals as it has, up to nine significant digits, and a true minus.
+    let text (value: float) : string = (digits value).Replace('-', '−')
