@@ -19,6 +19,7 @@ public static class Libtorch
     public const string Version = "2.10.0";
 
     private const string Binding = "libLibTorchSharp.so";
+    private const string Remedy = "run `./build.sh build`, and see that LD_LIBRARY_PATH names no other libtorch";
     private const int BindNow = 2;
     private static readonly object Gate = new();
     private static volatile bool started;
@@ -92,6 +93,13 @@ public static class Libtorch
         }
     }
 
+    /// <summary>The address of one of libtorch's functions by its mangled name; 0 where it has none.</summary>
+    internal static nint Function(string name)
+    {
+        Start();
+        return NativeLibrary.TryGetExport(NativeLibrary.Load("libtorch_cpu.so"), name, out var address) ? address : 0;
+    }
+
     /// <summary>Loads TorchSharp's native library, and with it libtorch, from a path.</summary>
     /// <exception cref="DllNotFoundException">As for <see cref="Start"/>.</exception>
     internal static void Load(string path)
@@ -100,14 +108,10 @@ public static class Libtorch
             throw new DllNotFoundException($"TorchSharp's native library is missing at {path}: run `./build.sh build`");
         // Every symbol at once: a libtorch of another version would otherwise end the process at the first missing one.
         if (Open(path) is { } complaint)
+            throw new DllNotFoundException($"libtorch {Version} cannot be loaded for {path} ({complaint}): {Remedy}");
+        if (FoundVersion() is var found && found != Version)
             throw new DllNotFoundException(
-                $"libtorch {Version} cannot be loaded for {path} ({complaint}): run `./build.sh build`, "
-                + "and see that LD_LIBRARY_PATH names no other libtorch");
-        var found = FoundVersion(Path.GetDirectoryName(path)!);
-        if (found != Version)
-            throw new DllNotFoundException(
-                $"the libtorch found for {path} is version {found}, but TorchSharp needs {Version}: run `./build.sh build`, "
-                + "and see that LD_LIBRARY_PATH names no other libtorch");
+                $"the libtorch found for {path} is version {found}, but TorchSharp needs {Version}: {Remedy}");
     }
 
     // The loader's complaint, or null. NativeLibrary.Load binds symbols one by one, when they are first called.
@@ -121,11 +125,10 @@ public static class Libtorch
     }
 
     // libtorch says its version in the text of at::show_config alone (a std::string returned through a hidden pointer).
-    private static unsafe string FoundVersion(string folder)
+    private static unsafe string FoundVersion()
     {
         const string function = "_ZN2at11show_configB5cxx11Ev", label = "TORCH_VERSION=";
-        var library = NativeLibrary.Load(Path.Combine(folder, "libtorch_cpu.so"));
-        if (!NativeLibrary.TryGetExport(library, function, out var showConfig))
+        if (!NativeLibrary.TryGetExport(NativeLibrary.Load("libtorch_cpu.so"), function, out var showConfig))
             return "unknown";
         var text = stackalloc nint[4];
         ((delegate* unmanaged<nint*, nint*>)showConfig)(text);

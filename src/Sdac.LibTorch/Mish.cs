@@ -1,7 +1,4 @@
 using System;
-using System.IO;
-using System.Runtime.InteropServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sdac.LibTorch;
@@ -28,9 +25,10 @@ public static unsafe class Mish
     // at::_ops::mish_::call(at::Tensor&): a Handle is the address of an at::Tensor.
     private static delegate* unmanaged<nint, nint> Find()
     {
-        Libtorch.Start();
-        var folder = Path.GetDirectoryName(typeof(torch).Assembly.Location)!;
-        var library = NativeLibrary.Load(Path.Combine(folder, "libtorch_cpu.so"));
-        return (delegate* unmanaged<nint, nint>)NativeLibrary.GetExport(library, "_ZN2at4_ops5mish_4callERNS_6TensorE");
+        const string Function = "_ZN2at4_ops5mish_4callERNS_6TensorE";
+        var address = Libtorch.Function(Function);
+        return address != 0
+            ? (delegate* unmanaged<nint, nint>)address
+            : throw new EntryPointNotFoundException($"this libtorch has no {Function}: take libtorch {Libtorch.Version}");
     }
 }

@@ -1,11 +1,9 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
-using System.IO;
 using System.Linq;
 using System.Runtime.InteropServices;
 using System.Threading;
-using TorchSharp;
 
 namespace Sdac.LibTorch;
 
@@ -44,13 +42,12 @@ public sealed unsafe class OperationProfile : IDisposable
     /// <exception cref="NotSupportedException">This libtorch has no such observers.</exception>
     public OperationProfile(Action? synchronize = null)
     {
-        Libtorch.Start();
         if (Interlocked.CompareExchange(ref current, this, null) is not null)
             throw new InvalidOperationException("an operation profile is open already: dispose it first");
         this.synchronize = synchronize;
-        var library = NativeLibrary.Load(Path.Combine(Path.GetDirectoryName(typeof(torch).Assembly.Location)!, "libtorch_cpu.so"));
-        if (!NativeLibrary.TryGetExport(library, "_ZN2at17addGlobalCallbackENS_22RecordFunctionCallbackE", out var add)
-            || !NativeLibrary.TryGetExport(library, "_ZNK2at14RecordFunction4nameEv", out var name))
+        var add = Libtorch.Function("_ZN2at17addGlobalCallbackENS_22RecordFunctionCallbackE");
+        var name = Libtorch.Function("_ZNK2at14RecordFunction4nameEv");
+        if (add == 0 || name == 0)
         {
             current = null;
             throw new NotSupportedException($"operations can be counted with libtorch {Libtorch.Version} alone");
@@ -82,8 +79,7 @@ public sealed unsafe class OperationProfile : IDisposable
     {
         if (Interlocked.CompareExchange(ref current, null, this) != this)
             return;
-        var library = NativeLibrary.Load(Path.Combine(Path.GetDirectoryName(typeof(torch).Assembly.Location)!, "libtorch_cpu.so"));
-        ((delegate* unmanaged<ulong, void>)NativeLibrary.GetExport(library, "_ZN2at14removeCallbackEm"))(handle);
+        ((delegate* unmanaged<ulong, void>)Libtorch.Function("_ZN2at14removeCallbackEm"))(handle);
     }
 
     [UnmanagedCallersOnly]
