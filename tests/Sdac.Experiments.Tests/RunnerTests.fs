@@ -2,11 +2,12 @@ module Sdac.Experiments.Tests.RunnerTests
 
 open System
 open System.IO
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open TorchSharp
-open Xunit
+open Sdac.Testing
 
 /// A run of a second or two.
 let private tiny =
@@ -35,262 +36,281 @@ let private runIn folder name spec threads =
 
 let private withTask task (spec: Spec) = { spec with Experiment = { spec.Experiment with Task = task } }
 
-[<Fact>]
-let ``two runs of one specification write the same metrics and checkpoints, on one thread and on two`` () =
-    inFolder (fun folder ->
-        for task in [ "InvertedPendulum-v4"; "Hopper-v4" ] do
-            let spec = withTask task tiny
-            let one, _ = runIn folder $"{task}-1" spec 1
-            let again, _ = runIn folder $"{task}-again" spec 1
-            let two, _ = runIn folder $"{task}-2" spec 2
-            let bytes run (file: string) = File.ReadAllBytes(Path.Combine(run, file))
+[<Tests>]
+let tests =
+    testList
+        "runner"
+        [ testCase
+              "two runs of one specification write the same metrics and checkpoints, on one thread and on two"
+              (fun () ->
+                  inFolder (fun folder ->
+                      for task in [ "InvertedPendulum-v4"; "Hopper-v4" ] do
+                          let spec = withTask task tiny
+                          let one, _ = runIn folder $"{task}-1" spec 1
+                          let again, _ = runIn folder $"{task}-again" spec 1
+                          let two, _ = runIn folder $"{task}-2" spec 2
+                          let bytes run (file: string) = File.ReadAllBytes(Path.Combine(run, file))
 
-            for file in [ "metrics.jsonl"; "spec.json"; "checkpoints/000000040.safetensors" ] do
-                Assert.Equal<byte[]>(bytes one file, bytes again file)
-                Assert.Equal<byte[]>(bytes one file, bytes two file))
+                          for file in [ "metrics.jsonl"; "spec.json"; "checkpoints/000000040.safetensors" ] do
+                              Expect.equal (bytes again file) (bytes one file) "bytes"
+                              Expect.equal (bytes two file) (bytes one file) "bytes"))
 
-[<Fact>]
-let ``another seed gives other metrics`` () =
-    inFolder (fun folder ->
-        let other = { tiny with Experiment = Experiment.seed 1L tiny.Experiment }
-        let a, _ = runIn folder "a" tiny 1
-        let b, _ = runIn folder "b" other 1
-        let metrics run = File.ReadAllText(Path.Combine(run, "metrics.jsonl"))
-        Assert.NotEqual<string>(metrics a, metrics b))
+          testCase "another seed gives other metrics" (fun () ->
+              inFolder (fun folder ->
+                  let other = { tiny with Experiment = Experiment.seed 1L tiny.Experiment }
+                  let a, _ = runIn folder "a" tiny 1
+                  let b, _ = runIn folder "b" other 1
+                  let metrics run = File.ReadAllText(Path.Combine(run, "metrics.jsonl"))
+                  Expect.notEqual (metrics b) (metrics a) "metrics"))
 
-[<Fact>]
-let ``a run folder holds what it promises`` () =
-    inFolder (fun folder ->
-        let out, summary = runIn folder "run" tiny 1
-        let there = RunFolder.openExisting out
-        Assert.Equal(tiny, Spec.parse "spec.json" (Presets.find "paper") (File.ReadAllText there.Spec))
-        let lines = Metrics.read there.Metrics
-        let count kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.length
-        Assert.Equal(40, count "update")
-        // after 15 and 30 iterations and at the end
-        Assert.Equal(3, count "evaluation")
+          testCase "a run folder holds what it promises" (fun () ->
+              inFolder (fun folder ->
+                  let out, summary = runIn folder "run" tiny 1
+                  let there = RunFolder.openExisting out
 
-        Assert.Equal(
-            summary.Final.Mean,
-            (lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"]
-            |> Metrics.number
-            |> Option.get
-        )
+                  Expect.equal
+                      (Spec.parse "spec.json" (Presets.find "paper") (File.ReadAllText there.Spec))
+                      tiny
+                      "parse"
 
-        Assert.Equal(80L, summary.EnvSteps)
-        let timings = Metrics.read there.Timings
-        Assert.Equal(40, timings.Length)
+                  let lines = Metrics.read there.Metrics
+                  let count kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.length
+                  Expect.equal (count "update") 40 "count"
+                  // after 15 and 30 iterations and at the end
+                  Expect.equal (count "evaluation") 3 "count"
 
-        let seconds phase =
-            timings
-            |> List.sumBy (fun line -> Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
+                  Expect.equal
+                      ((lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"]
+                       |> Metrics.number
+                       |> Option.get)
+                      summary.Final.Mean
+                      "value"
 
-        let phases =
-            [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ]
-            |> List.map seconds
+                  Expect.equal summary.EnvSteps 80L "env steps"
+                  let timings = Metrics.read there.Timings
+                  Expect.equal timings.Length 40 "number of timings"
 
-        Assert.All(phases, fun spent -> Assert.True(spent > 0.0))
-        let whole = timings |> List.last |> Map.find "seconds" |> Metrics.number |> Option.get
-        Assert.True(List.sum phases <= whole, $"the phases take {phases} of {whole} s")
-        // after 8, 16, 24, 32 iterations and at the end, the newest three kept
-        Assert.Equal<string list>(
-            [ "000000040"; "000000032"; "000000024" ],
-            Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string
-        )
+                  let seconds phase =
+                      timings
+                      |> List.sumBy (fun line ->
+                          Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
 
-        Assert.True(File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine))
+                  let phases =
+                      [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ]
+                      |> List.map seconds
 
-[<Fact>]
-let ``every logged line has policy figures, also where the policy moves on other iterations`` () =
-    inFolder (fun folder ->
-        let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
-        // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
-        let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
+                  for spent in phases do
+                      Expect.isTrue (spent > 0.0) "spent"
 
-        let updates =
-            Metrics.read (RunFolder.openExisting out).Metrics
-            |> List.filter (fun l -> l["kind"] = Label "update")
+                  let whole = timings |> List.last |> Map.find "seconds" |> Metrics.number |> Option.get
+                  Expect.isTrue (List.sum phases <= whole) $"the phases take {phases} of {whole} s"
+                  // after 8, 16, 24, 32 iterations and at the end, the newest three kept
+                  Expect.equal
+                      (Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string)
+                      [ "000000040"; "000000032"; "000000024" ]
+                      "list"
 
-        Assert.Equal(20, updates.Length)
+                  Expect.isTrue
+                      (File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine)
+                      "summary"))
 
-        Assert.All(
-            updates,
-            fun l -> Assert.True(Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)
-        ))
+          testCase "every logged line has policy figures, also where the policy moves on other iterations" (fun () ->
+              inFolder (fun folder ->
+                  let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
+                  // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
+                  let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
 
-[<Fact>]
-let ``evaluating the newest checkpoint repeats the run's final evaluation`` () =
-    inFolder (fun folder ->
-        let out, summary = runIn folder "run" tiny 1
-        let _, text = captureOutput (fun () -> Evaluate.run out None None None 2)
-        Assert.Contains($"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}", text)
-        Assert.Contains("over 3 episodes", text)
-        Assert.Contains("episode   3:", text))
+                  let updates =
+                      Metrics.read (RunFolder.openExisting out).Metrics
+                      |> List.filter (fun l -> l["kind"] = Label "update")
 
-[<Fact>]
-let ``a checkpoint restores every number of the training state`` () =
-    inFolder (fun folder ->
-        let mutable step = Pipeline.warm (Pipeline.start tiny.Experiment)
-        use _ = step.Environment :> IDisposable
+                  Expect.equal updates.Length 20 "number of updates"
 
-        for _ in 1..5 do
-            step <- Pipeline.consume Pipeline.sdac step
+                  for l in updates do
+                      Expect.isTrue
+                          (Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)
+                          "contains key"))
 
-        let run = RunFolder.create (Path.Combine(folder, "run")) false
-        let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
-        let restored = Checkpoint.load step.Model step.Environment.Task path
-        let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
-        Assert.Equal<float32[] list>(numbers step.State, numbers restored)
-        Assert.Equal(step.State.Temperature, restored.Temperature)
-        Assert.Equal(step.State.Updates, restored.Updates)
+          testCase "evaluating the newest checkpoint repeats the run's final evaluation" (fun () ->
+              inFolder (fun folder ->
+                  let out, summary = runIn folder "run" tiny 1
+                  let _, text = captureOutput (fun () -> Evaluate.run out None None None 2)
 
-        Assert.Equal(
-            (step.State.PolicyAdam.Count, step.State.Q1Adam.Count),
-            (restored.PolicyAdam.Count, restored.Q1Adam.Count)
-        )
+                  Expect.stringContains
+                      text
+                      $"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}"
+                      "text"
 
-        TrainState.dispose step.State
-        TrainState.dispose restored)
+                  Expect.stringContains text "over 3 episodes" "text"
+                  Expect.stringContains text "episode   3:" "text"))
 
-[<Fact>]
-let ``a damaged newest checkpoint is refused by name and the one before it is used`` () =
-    inFolder (fun folder ->
-        let out, _ = runIn folder "run" tiny 1
-        let there = RunFolder.openExisting out
-        let newest = List.head (Checkpoint.list there)
-        let bytes = File.ReadAllBytes newest
-        bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
-        File.WriteAllBytes(newest, bytes)
-        let model = Runner.model tiny.Experiment
-        failureOf (fun () -> Checkpoint.load model tiny.Experiment.Task newest) |> says [ newest ]
-        let struct (used, state, complaints) = Checkpoint.newest model tiny.Experiment.Task there
-        Assert.EndsWith("000000032.safetensors", used)
-        Assert.Contains(newest, Assert.Single complaints)
-        Assert.Equal(32L, state.Updates)
-        TrainState.dispose state
+          testCase "a checkpoint restores every number of the training state" (fun () ->
+              inFolder (fun folder ->
+                  let mutable step = Pipeline.warm (Pipeline.start tiny.Experiment)
+                  use _ = step.Environment :> IDisposable
 
-        // cut off, all of them: nothing is left to use
-        for path in Checkpoint.list there do
-            File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
+                  for _ in 1..5 do
+                      step <- Pipeline.consume Pipeline.sdac step
 
-        failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there)
-        |> says [ "no checkpoint that can be used"; "000000024" ])
+                  let run = RunFolder.create (Path.Combine(folder, "run")) false
+                  let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
+                  let restored = Checkpoint.load step.Model step.Environment.Task path
+                  let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+                  Expect.equal (numbers restored) (numbers step.State) "numbers"
+                  Expect.equal restored.Temperature step.State.Temperature "temperature"
+                  Expect.equal restored.Updates step.State.Updates "updates"
 
-[<Fact>]
-let ``a checkpoint of another task or of other sizes is refused`` () =
-    inFolder (fun folder ->
-        let out, _ = runIn folder "run" tiny 1
-        let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
-        let model = Runner.model tiny.Experiment
+                  Expect.equal
+                      (restored.PolicyAdam.Count, restored.Q1Adam.Count)
+                      (step.State.PolicyAdam.Count, step.State.Q1Adam.Count)
+                      "number of policy adam and number of Q1 adam"
 
-        failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest)
-        |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
+                  TrainState.dispose step.State
+                  TrainState.dispose restored))
 
-        let wider =
-            Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
+          testCase "a damaged newest checkpoint is refused by name and the one before it is used" (fun () ->
+              inFolder (fun folder ->
+                  let out, _ = runIn folder "run" tiny 1
+                  let there = RunFolder.openExisting out
+                  let newest = List.head (Checkpoint.list there)
+                  let bytes = File.ReadAllBytes newest
+                  bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
+                  File.WriteAllBytes(newest, bytes)
+                  let model = Runner.model tiny.Experiment
+                  failureOf (fun () -> Checkpoint.load model tiny.Experiment.Task newest) |> says [ newest ]
+                  let struct (used, state, complaints) = Checkpoint.newest model tiny.Experiment.Task there
+                  Expect.stringEnds used "000000032.safetensors" "used"
+                  Expect.stringContains (Expect.single complaints "complaints") newest "complaints"
+                  Expect.equal state.Updates 32L "updates"
+                  TrainState.dispose state
 
-        failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest)
-        |> says [ "policy.layer0.weight"; newest ])
+                  // cut off, all of them: nothing is left to use
+                  for path in Checkpoint.list there do
+                      File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
 
-[<Fact>]
-let ``a loss that is not a number stops the run with its name, the iteration and the last good checkpoint`` () =
-    inFolder (fun folder ->
-        let poison: Stage =
-            fun step ->
-                if step.Iteration < 10L then
-                    step
-                else
-                    let spoil (u: Update) =
-                        { u with Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
+                  failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there)
+                  |> says [ "no checkpoint that can be used"; "000000024" ]))
 
-                    { step with Update = Option.map spoil step.Update }
+          testCase "a checkpoint of another task or of other sizes is refused" (fun () ->
+              inFolder (fun folder ->
+                  let out, _ = runIn folder "run" tiny 1
+                  let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
+                  let model = Runner.model tiny.Experiment
 
-        let stages = List.insertAt 1 ("poison", poison) Runner.sdac
-        let out = Path.Combine(folder, "run")
+                  failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest)
+                  |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
 
-        failureOf (fun () -> Runner.run tiny stages out false 1 true)
-        |> says [ "the loss of critic 1 is NaN"; "iteration 11"; "000000008.safetensors" ]
+                  let wider =
+                      Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
 
-        // what had been written is still there and good
-        let model = Runner.model tiny.Experiment
-        let struct (used, state, _) = Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
-        Assert.EndsWith("000000008.safetensors", used)
+                  failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest)
+                  |> says [ "policy.layer0.weight"; newest ]))
 
-        Assert.Equal(
-            0.0,
-            (TrainState.tensors state
-             |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64>())))
-        )
+          testCase
+              "a loss that is not a number stops the run with its name, the iteration and the last good checkpoint"
+              (fun () ->
+                  inFolder (fun folder ->
+                      let poison: Stage =
+                          fun step ->
+                              if step.Iteration < 10L then
+                                  step
+                              else
+                                  let spoil (u: Update) =
+                                      { u with
+                                          Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
 
-        TrainState.dispose state)
+                                  { step with Update = Option.map spoil step.Update }
 
-[<Fact>]
-let ``an existing run is not touched unless it may be replaced`` () =
-    inFolder (fun folder ->
-        let out, _ = runIn folder "run" tiny 1
-        let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
-        failureOf (fun () -> Runner.run tiny Runner.sdac out false 1 true) |> says [ out; "--overwrite" ]
-        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
-        // settings that are refused leave the old run alone even with --overwrite
-        let unknown = withTask "Hoper-v4" tiny
+                      let stages = List.insertAt 1 ("poison", poison) Runner.sdac
+                      let out = Path.Combine(folder, "run")
 
-        let error =
-            Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Runner.sdac out true 1 true |> ignore)
+                      failureOf (fun () -> Runner.run tiny stages out false 1 true)
+                      |> says [ "the loss of critic 1 is NaN"; "iteration 11"; "000000008.safetensors" ]
 
-        Assert.Contains("Hopper-v4", error.Message)
-        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
-        captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
-        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))))
+                      // what had been written is still there and good
+                      let model = Runner.model tiny.Experiment
 
-[<Fact>]
-let ``what the layers below refuse reaches the user as one sentence and an exit code`` () =
-    inFolder (fun folder ->
-        let out = Path.Combine(folder, "run")
+                      let struct (used, state, _) =
+                          Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
 
-        let complaint spec =
-            let code, text =
-                captureError (fun () ->
-                    Main.run "train.fsx" (fun () ->
-                        Runner.run spec Runner.sdac out false 1 true |> ignore
-                        0))
+                      Expect.stringEnds used "000000008.safetensors" "used"
 
-            Assert.NotEqual(0, code)
-            Assert.Equal(1, text.Trim().Split('\n').Length)
-            Assert.False(Directory.Exists out, "a folder was made")
-            text
+                      Expect.equal
+                          (TrainState.tensors state
+                           |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64>())))
+                          0.0
+                          "tensors"
 
-        Assert.Contains("Hopper-v4", complaint (withTask "Hoper-v4" tiny))
-        let hopper = withTask "Hopper-v4" tiny
-        let option = { hopper with Experiment = Experiment.option "reset_noise_scal" "0.1" hopper.Experiment }
-        Assert.Contains("reset_noise_scale", complaint option)
+                      TrainState.dispose state))
 
-        if not (torch.cuda.is_available ()) then
-            let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
-            Assert.Contains("--device cpu", complaint cuda)
+          testCase "an existing run is not touched unless it may be replaced" (fun () ->
+              inFolder (fun folder ->
+                  let out, _ = runIn folder "run" tiny 1
+                  let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
+                  failureOf (fun () -> Runner.run tiny Runner.sdac out false 1 true) |> says [ out; "--overwrite" ]
+                  Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"
+                  // settings that are refused leave the old run alone even with --overwrite
+                  let unknown = withTask "Hoper-v4" tiny
 
-        let few =
-            { tiny with
-                Experiment = Experiment.configure (fun c -> { c with BufferCapacity = 1 }) tiny.Experiment }
+                  let error =
+                      Expect.raises<ArgumentException>(fun () ->
+                          Runner.run unknown Runner.sdac out true 1 true |> ignore)
 
-        Assert.Contains("BufferCapacity is 1", complaint few)
+                  Expect.stringContains error.Message "Hopper-v4" "sentence"
+                  Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"
+                  captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
+                  Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"))
 
-        let settings =
-            { tiny with Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
+          testCase "what the layers below refuse reaches the user as one sentence and an exit code" (fun () ->
+              inFolder (fun folder ->
+                  let out = Path.Combine(folder, "run")
 
-        Assert.Contains("BatchSize is 0", complaint settings))
+                  let complaint spec =
+                      let code, text =
+                          captureError (fun () ->
+                              Main.run "train.fsx" (fun () ->
+                                  Runner.run spec Runner.sdac out false 1 true |> ignore
+                                  0))
 
-[<Fact>]
-let ``a folder that cannot be made is refused by name`` () =
-    // root may write anywhere but there
-    if Directory.Exists "/proc" then
-        failureOf (fun () -> Runner.run tiny Runner.sdac "/proc/sdac-run" false 1 true)
-        |> says [ "/proc/sdac-run" ]
+                      Expect.notEqual code 0 "code"
+                      Expect.equal (text.Trim().Split('\n').Length) 1 "number of trim"
+                      Expect.isFalse (Directory.Exists out) "a folder was made"
+                      text
 
-[<Fact>]
-let ``the default folder is numbered on where it is taken`` () =
-    inFolder (fun folder ->
-        let wanted = Path.Combine(folder, "run")
-        Assert.Equal(wanted, RunFolder.unused wanted)
-        Directory.CreateDirectory wanted |> ignore
-        Directory.CreateDirectory(wanted + "-2") |> ignore
-        Assert.Equal(wanted + "-3", RunFolder.unused wanted))
+                  Expect.stringContains (complaint (withTask "Hoper-v4" tiny)) "Hopper-v4" "complaint"
+                  let hopper = withTask "Hopper-v4" tiny
+
+                  let option =
+                      { hopper with Experiment = Experiment.option "reset_noise_scal" "0.1" hopper.Experiment }
+
+                  Expect.stringContains (complaint option) "reset_noise_scale" "complaint"
+
+                  if not (torch.cuda.is_available ()) then
+                      let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
+                      Expect.stringContains (complaint cuda) "--device cpu" "complaint"
+
+                  let few =
+                      { tiny with
+                          Experiment = Experiment.configure (fun c -> { c with BufferCapacity = 1 }) tiny.Experiment }
+
+                  Expect.stringContains (complaint few) "BufferCapacity is 1" "complaint"
+
+                  let settings =
+                      { tiny with
+                          Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
+
+                  Expect.stringContains (complaint settings) "BatchSize is 0" "complaint"))
+
+          testCase "a folder that cannot be made is refused by name" (fun () ->
+              // root may write anywhere but there
+              if Directory.Exists "/proc" then
+                  failureOf (fun () -> Runner.run tiny Runner.sdac "/proc/sdac-run" false 1 true)
+                  |> says [ "/proc/sdac-run" ])
+
+          testCase "the default folder is numbered on where it is taken" (fun () ->
+              inFolder (fun folder ->
+                  let wanted = Path.Combine(folder, "run")
+                  Expect.equal (RunFolder.unused wanted) wanted "wanted"
+                  Directory.CreateDirectory wanted |> ignore
+                  Directory.CreateDirectory(wanted + "-2") |> ignore
+                  Expect.equal (RunFolder.unused wanted) (wanted + "-3") "wanted")) ]
