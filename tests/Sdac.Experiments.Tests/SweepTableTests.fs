@@ -39,30 +39,34 @@ let tests =
                   "counts")
 
           testCase "without a terminal there is one line per event" (fun () ->
-              if not (Progress.interactive ()) then
-                  let (), text =
-                      captureOutput (fun () ->
-                          SweepTable.watch (fun show ->
-                              show "" [ run "a" Waiting; { run "b" Running with Tries = 0 } ]
-                              show "" [ run "a" Waiting; run "b" Running ]
-                              show "asking again" [ run "a" Waiting; { run "b" Running with Iteration = 1_600L } ]
-                              show "asking again" [ run "a" Running; { run "b" Running with Tries = 2 } ]
-                              show "" [ run "a" (Failed "worker: bad"); run "b" Finished ]))
+              if Progress.interactive () then
+                  skiptest "standard output is a terminal"
 
-                  Expect.equal
-                      (List.ofArray (text.TrimEnd().Split '\n'))
-                      [ "b: running"
-                        "asking again"
-                        "a: running"
-                        "b: running (try 2)"
-                        "a: failed: worker: bad"
-                        "b: finished, 3,000 env steps, return 12.35" ]
-                      "trim end")
+              let (), text =
+                  captureOutput (fun () ->
+                      SweepTable.watch (fun show ->
+                          show "" [ run "a" Waiting; { run "b" Running with Tries = 0 } ]
+                          show "" [ run "a" Waiting; run "b" Running ]
+                          show "asking again" [ run "a" Waiting; { run "b" Running with Iteration = 1_600L } ]
+                          show "asking again" [ run "a" Running; { run "b" Running with Tries = 2 } ]
+                          show "" [ run "a" (Failed "worker: bad"); run "b" Finished ]))
+
+              Expect.equal
+                  (List.ofArray (text.TrimEnd().Split '\n'))
+                  [ "b: running"
+                    "asking again"
+                    "a: running"
+                    "b: running (try 2)"
+                    "a: failed: worker: bad"
+                    "b: finished, 3,000 env steps, return 12.35" ]
+                  "trim end")
 
           testCase "the table of all runs is not wrapped where there is no terminal" (fun () ->
-              if not (Progress.interactive ()) then
-                  let name = System.String('n', 120)
-                  let (), text = captureOutput (fun () -> SweepTable.print "caption" [ run name Finished ])
-                  let line = text.Split '\n' |> Array.find _.Contains(name)
-                  Expect.stringContains line "finished" "line"
-                  Expect.stringContains line "1,500/20,000" "line") ]
+              if Progress.interactive () then
+                  skiptest "standard output is a terminal"
+
+              let name = System.String('n', 120)
+              let (), text = captureOutput (fun () -> SweepTable.print "caption" [ run name Finished ])
+              let line = text.Split '\n' |> Array.find _.Contains(name)
+              Expect.stringContains line "finished" "line"
+              Expect.stringContains line "1,500/20,000" "line") ]

@@ -8,9 +8,7 @@ open FsCheck.FSharp
 [<AutoOpen>]
 module Properties =
     let fixedSeed (seed: uint64) (count: int) : FsCheckConfig =
-        { FsCheckConfig.defaultConfig with
-            maxTest = count
-            replay = Some(seed, 7UL, None) }
+        { FsCheckConfig.defaultConfig with maxTest = count; replay = Some(seed, 7UL, None) }
 
     /// A test that a property holds for values of `gen`.
     let testForAllWith (config: FsCheckConfig) (name: string) (gen: Gen<'a>) (property: 'a -> unit) : Test =

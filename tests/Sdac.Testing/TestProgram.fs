@@ -11,11 +11,7 @@ open Expecto.Impl
 /// The exit code where no test has all the words in its name.
 let private nothingMatches = 64
 
-type private Options =
-    { Words: string list
-      Results: string option
-      FailOnFocused: bool
-      List: bool }
+type private Options = { Words: string list; Results: string option; FailOnFocused: bool; List: bool }
 
 let rec private parse (options: Options) (arguments: string list) : Result<Options, string> =
     match arguments with
@@ -110,8 +106,7 @@ let run (assembly: Assembly) (arguments: string[]) : int =
             let report = Report(output, flat.Length)
             let mutable summary = None
 
-            let printers =
-                { report.Printers with summary = fun _ found -> async { summary <- Some found } }
+            let printers = { report.Printers with summary = fun _ found -> async { summary <- Some found } }
 
             let settings =
                 [ CLIArguments.Sequenced
