@@ -2,6 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Text.RegularExpressions
+open Sdac.LibTorch
 open Sdac.Mujoco
 
 /// What a user can do something about. The text of each case is one sentence: the thing, the place, the mend.
@@ -109,7 +110,7 @@ module Main =
 
     /// A message on one line, without the name of a parameter that .NET appends: it means nothing to a user.
     let private oneLine (error: exn) =
-        let text = Regex.Replace(error.Message, @"\s*\(Parameter '[^']*'\)", "")
+        let text = Regex.Replace(LibtorchException.Sentence error.Message, @"\s*\(Parameter '[^']*'\)", "")
         Regex.Replace(text, @"\s+", " ").Trim()
 
     let private describe (error: exn) =

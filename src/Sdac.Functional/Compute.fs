@@ -2,6 +2,7 @@ namespace Sdac
 
 open System
 open System.Runtime.InteropServices
+open Sdac.LibTorch
 open TorchSharp
 
 type Tensor = torch.Tensor
@@ -22,23 +23,54 @@ type Compute =
 
 [<RequireQualifiedAccess>]
 module Compute =
+    let private onCpu kernels =
+        Libtorch.Start()
+        { Device = torch.CPU; Kernels = kernels }
+
     /// The CPU with this project's kernels: the default.
-    let cpu = { Device = torch.CPU; Kernels = true }
+    let cpu = onCpu true
 
-    /// The CPU with libtorch alone.
-    let libtorch = { Device = torch.CPU; Kernels = false }
+    /// The CPU with libtorch alone, on as many threads as libtorch has now (`Libtorch.UseThreads`).
+    let libtorch = onCpu false
 
-    /// The named device ("cpu", "cuda", "cuda:1"). Kernels are ours on the CPU only; elsewhere libtorch does all.
-    /// Raises ArgumentException when CUDA is asked for and absent.
-    let create (device: string) (kernels: bool) =
-        let wanted = torch.device device
+    let private named (device: string) : torch.Device =
+        let unknown () =
+            invalidArg (nameof device) $"unknown device '{device}': use cpu, cuda or cuda:N with the number of a GPU"
 
-        if wanted.``type`` <> DeviceType.CPU && not (torch.cuda.is_available ()) then
+        let ofNumber (number: string) =
+            match
+                Int32.TryParse(number, Globalization.NumberStyles.None, Globalization.CultureInfo.InvariantCulture)
+            with
+            | true, index -> torch.device ("cuda", index)
+            | _ -> unknown ()
+
+        match device.Split ':' with
+        | [| "cpu" |] -> torch.CPU
+        | [| "cuda" |] -> torch.CUDA
+        | [| "cuda"; number |] -> ofNumber number
+        | _ -> unknown ()
+
+    /// The named device ("cpu", "cuda", "cuda:1"). Kernels are ours on the CPU only; elsewhere libtorch does all, and then
+    /// has all processors of this process.
+    /// Raises ArgumentException for an unknown device, and when CUDA is asked for and absent.
+    let create (device: string) (kernels: bool) : Compute =
+        Libtorch.Start()
+        let wanted = named device
+        let onGpu = wanted.``type`` <> DeviceType.CPU
+
+        if onGpu && not (torch.cuda.is_available ()) then
             invalidArg
                 (nameof device)
-                $"device '{device}' is not available: this libtorch sees no CUDA GPU; use --device cpu, or a CUDA build of libtorch (LIBTORCH=/path)"
+                $"device '{device}' is not available: this libtorch sees no CUDA GPU; use --device cpu, or build with CUDA: dotnet build -c Release -p:Cuda=true (after ./build.sh setup)"
 
-        { Device = wanted; Kernels = kernels && wanted.``type`` = DeviceType.CPU }
+        if onGpu && wanted.index >= torch.cuda.device_count () then
+            invalidArg
+                (nameof device)
+                $"device '{device}' is not there: this machine has {torch.cuda.device_count ()} GPUs, counted from cuda:0"
+
+        let kernels = kernels && not onGpu
+        if kernels then Libtorch.UseThreads 1 else Libtorch.UseProcessors()
+        { Device = wanted; Kernels = kernels }
 
 /// Numbers as libtorch's scalars.
 [<RequireQualifiedAccess>]
@@ -50,7 +82,9 @@ module Scalars =
 module Tensors =
     let private dims (shape: int list) = shape |> List.map int64 |> List.toArray
 
-    let empty (shape: int list) : Tensor = torch.empty (dims shape, torch.float32)
+    let empty (shape: int list) : Tensor =
+        Libtorch.Start()
+        torch.empty (dims shape, torch.float32)
 
     let zeros (compute: Compute) (shape: int list) : Tensor = torch.zeros (dims shape, torch.float32, compute.Device)
 
@@ -91,6 +125,7 @@ module Tensors =
     let size (dim: int) (t: Tensor) = int (t.size dim)
     let shape (t: Tensor) = t.shape |> Array.map int |> Array.toList
     let cat (dim: int) (ts: Tensor list) : Tensor = torch.cat (List.toArray ts, int64 dim)
+
     let scalar (t: Tensor) : float = float (t.item<float32>())
 
     /// The Euclidean norm of all entries.
@@ -98,11 +133,18 @@ module Tensors =
         use scope = torch.NewDisposeScope()
         sqrt (scalar (t.square().sum()))
 
+    let private refusing (f: unit -> 'r) : 'r =
+        try
+            f ()
+        with error when LibtorchException.IsRefusal error ->
+            raise (LibtorchException.From error)
+
     /// Runs `f` in a dispose scope of its own: every tensor made inside is freed, but for those that `keep` names
     /// in the result, which become the caller's own (outside any scope).
+    /// What libtorch refuses becomes a LibtorchException of one sentence.
     let owning (keep: 'r -> Tensor list) (f: unit -> 'r) : 'r =
         use scope = torch.NewDisposeScope()
-        let result = f ()
+        let result = refusing f
 
         for t in keep result do
             t.DetachFromDisposeScope() |> ignore
@@ -110,9 +152,10 @@ module Tensors =
         result
 
     /// Runs `f` in a dispose scope; the tensors that `keep` names go to the caller's scope.
+    /// What libtorch refuses becomes a LibtorchException of one sentence.
     let scoped (keep: 'r -> Tensor list) (f: unit -> 'r) : 'r =
         use scope = torch.NewDisposeScope()
-        let result = f ()
+        let result = refusing f
 
         for t in keep result do
             t.MoveToOuterDisposeScope() |> ignore

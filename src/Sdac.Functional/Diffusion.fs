@@ -12,6 +12,29 @@ type SamplerNoise =
     /// Given: x_T before its scaling [B, P, A]; step noise [T, B, P, A], entry i used at t = T-1-i; exploration [B, A].
     | Given of Initial: Tensor * Steps: Tensor * Explore: Tensor
 
+[<RequireQualifiedAccess>]
+module SamplerNoise =
+    /// The keys of x_T and of the steps' noise of one sampling.
+    let sampleKeys (key: Key) : struct (Key * Key) = Key.split key
+
+    /// The key of the exploration noise.
+    let exploreKey (key: Key) : Key = Key.foldIn 0L key
+
+    /// What acting draws: the noise of the sampling, and of exploration.
+    let split (noise: SamplerNoise) : struct (SamplerNoise * SamplerNoise) =
+        match noise with
+        | Drawn key ->
+            let struct (sample, explore) = Key.split key
+            struct (Drawn sample, Drawn explore)
+        | given -> struct (given, given)
+
+    /// All streams that acting with `Drawn key` draws from: x_T, step noise, exploration.
+    let streams (timesteps: int) (batch: int) (particles: int) (actionDim: int) (key: Key) : (int list * Key) list =
+        let struct (sample, explore) = Key.split key
+        let struct (initial, steps) = sampleKeys sample
+        let shape = [ batch; particles; actionDim ]
+        [ shape, initial; timesteps :: shape, steps; [ batch; actionDim ], exploreKey explore ]
+
 /// Actions chosen by best of N, and what they were chosen from.
 [<NoComparison; NoEquality>]
 type Chosen =
@@ -44,14 +67,14 @@ module Diffusion =
     /// One reverse step t -> t-1 without its noise: the posterior mean of x_{t-1} given x_t and the clipped clean
     /// estimate x̂_0 = clip(x_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε, -1, 1). Any shape.
     let posteriorMean (schedule: Schedule) (t: int) (noisy: Tensor) (noise: Tensor) : Tensor =
-        let estimate =
-            noisy
-                .mul(Scalars.ofFloat schedule.SqrtRecipAlphaBars[t])
-                .sub(noise.mul (Scalars.ofFloat schedule.SqrtRecipM1AlphaBars[t]))
+        // x̂_0 times its coefficient at once: one pass over the actions less.
+        let ofEstimate, ofNoisy = schedule.PosteriorMeanCoef1[t], schedule.PosteriorMeanCoef2[t]
 
-        (clip estimate)
-            .mul(Scalars.ofFloat schedule.PosteriorMeanCoef1[t])
-            .add(noisy.mul (Scalars.ofFloat schedule.PosteriorMeanCoef2[t]))
+        noisy
+            .mul(Scalars.ofFloat (ofEstimate * schedule.SqrtRecipAlphaBars[t]))
+            .add_(noise, Scalars.ofFloat (-ofEstimate * schedule.SqrtRecipM1AlphaBars[t]))
+            .clamp_(Scalars.ofFloat -ofEstimate, Scalars.ofFloat ofEstimate)
+            .add_(noisy, Scalars.ofFloat ofNoisy)
 
     /// Reverse sampling with any noise predictor: x_T = `initial`; for t = T-1 .. 0 the posterior mean plus
     /// σ_t·`step`(i), i = T-1-t; clipped to [-1, 1]. The straightforward form that the fast path is tested against.
@@ -71,7 +94,7 @@ module Diffusion =
                 if t = 0 then
                     mean
                 else
-                    mean.add ((step (schedule.Timesteps - 1 - t)).mul(Scalars.ofFloat sigma))
+                    mean.add (step (schedule.Timesteps - 1 - t), Scalars.ofFloat sigma)
 
         clip x
 
@@ -86,16 +109,22 @@ module Diffusion =
             Array.init schedule.Timesteps (fun t -> float32 (Schedule.sigma schedule t))
         )
 
-    let private sampleInLibtorch compute schedule (net: NoiseNetwork) (policy: Params) obs particles initial steps =
-        let batch, actionDim = Tensors.size 0 obs, net.Shape.ActionDim
+    // initial: [B, P, A], already scaled; steps: [T, B, P, A]. Nothing inside the chain goes to the device or comes from it.
+    let private sampleInLibtorch
+        (compute: Compute)
+        (schedule: Schedule)
+        (net: NoiseNetwork)
+        (policy: Params)
+        (obs: Tensor)
+        (initial: Tensor)
+        (steps: Tensor)
+        =
+        let batch, particles, actionDim = Tensors.size 0 initial, Tensors.size 1 initial, net.Shape.ActionDim
         let rows = batch * particles
-        let repeated = (obs: Tensor).repeat_interleave(int64 particles, 0L)
+        let steps = (Tensors.reshape [ schedule.Timesteps; rows; actionDim ] steps).unbind 0
+        let predict = NoiseNetwork.along compute net policy schedule.Timesteps obs
 
-        let predict t x = NoiseNetwork.forward compute net policy repeated x (Array.create rows t)
-
-        let flat = Tensors.reshape [ rows; actionDim ]
-
-        reverse schedule predict (steps >> flat) (flat initial)
+        reverse schedule predict (Array.get steps) (Tensors.reshape [ rows; actionDim ] initial)
         |> Tensors.view [ batch; particles; actionDim ]
 
     /// Draws `particles` actions per state by reverse sampling: obs [B, O] -> [B, P, A] in [-1, 1].
@@ -117,7 +146,7 @@ module Diffusion =
         Tensors.scoped List.singleton (fun () ->
             match noise, compute.Kernels with
             | Drawn key, true ->
-                let struct (initialKey, stepKey) = Key.split key
+                let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
                 let actions = Tensors.empty shape
                 let obs = obs.contiguous ()
 
@@ -156,17 +185,14 @@ module Diffusion =
                 Tensors.keepAlive [ policy.Flat; obs; initial; steps ]
                 actions
             | Drawn key, false ->
-                let struct (initialKey, stepKey) = Key.split key
-                let initial = (Key.normal compute shape initialKey).mul(Scalars.ofFloat initialScale)
-                let steps = Key.normal compute (schedule.Timesteps :: shape) stepKey
+                let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
 
-                sampleInLibtorch compute schedule net policy obs particles initial (fun i ->
-                    steps.select (0L, int64 i))
+                match Key.normals compute [ shape, initialKey; schedule.Timesteps :: shape, stepKey ] with
+                | [ initial; steps ] ->
+                    sampleInLibtorch compute schedule net policy obs (initial.mul (Scalars.ofFloat initialScale)) steps
+                | _ -> invalidOp "two streams give two tensors"
             | Given(initial, steps, _), false ->
-                let initial = initial.mul (Scalars.ofFloat initialScale)
-
-                sampleInLibtorch compute schedule net policy obs particles initial (fun i ->
-                    steps.select (0L, int64 i)))
+                sampleInLibtorch compute schedule net policy obs (initial.mul (Scalars.ofFloat initialScale)) steps)
 
     /// The particle with the largest value for each state. actions: [B, P, A], values: [B, P].
     let bestOf (actions: Tensor) (values: Tensor) : Chosen =
@@ -182,7 +208,7 @@ module Diffusion =
     let explore (compute: Compute) (scale: float) (noise: SamplerNoise) (action: Tensor) : Tensor =
         let z =
             match noise with
-            | Drawn key -> Key.normal compute (Tensors.shape action) (Key.foldIn 0L key)
+            | Drawn key -> Key.normal compute (Tensors.shape action) (SamplerNoise.exploreKey key)
             | Given(_, _, explore) -> explore
 
         action.add (z.mul (Scalars.ofFloat scale))

@@ -1,6 +1,7 @@
 namespace Sdac
 
 open Sdac.Kernels
+open Sdac.LibTorch
 
 /// A splittable key of the counter-based generator Philox4x32-10 (Salmon et al., SC 2011). The same key always gives the
 /// same numbers, on any number of threads. A key is consumed by splitting: use each one once.
@@ -32,18 +33,41 @@ module Key =
 
         child (foldDomain + uint64 data) key
 
-    let private draw (compute: Compute) (shape: int list) (fill: Tensor -> unit) : Tensor =
-        let t = Tensors.empty shape
-        fill t
-        Tensors.place compute t
+    // With the kernels on, stream by stream in memory of the CPU; else all streams by one pass of tensor operations on the
+    // device, where the numbers stay.
+    let private draw
+        (compute: Compute)
+        (fill: PhiloxKey -> Tensor -> unit)
+        (onDevice: struct (PhiloxKey * int64)[] -> Tensor[])
+        (streams: (int list * Key) list)
+        : Tensor list =
+        if compute.Kernels then
+            [ for shape, key in streams do
+                  let t = Tensors.empty shape
+                  fill key.Philox t
+                  t ]
+        else
+            [| for shape, key in streams -> struct (key.Philox, int64 (List.fold (*) 1 shape)) |]
+            |> onDevice
+            |> Seq.map2 (fun (shape, _) numbers -> Tensors.view shape numbers) streams
+            |> List.ofSeq
+
+    let private fillNormal (key: PhiloxKey) (t: Tensor) = Philox.Normal(key, 0L, Tensors.span t)
+    let private fillUniform (key: PhiloxKey) (t: Tensor) = Philox.Uniform(key, 0L, Tensors.span t)
+
+    /// Standard normal numbers of the given shapes, each from its own key: on a GPU, all in one pass.
+    let normals (compute: Compute) (streams: (int list * Key) list) : Tensor list =
+        draw compute fillNormal (fun streams -> TensorPhilox.Normals(compute.Device, streams)) streams
+
+    /// Numbers uniform on [0, 1) of the given shapes, each from its own key.
+    let uniforms (compute: Compute) (streams: (int list * Key) list) : Tensor list =
+        draw compute fillUniform (fun streams -> TensorPhilox.Uniforms(compute.Device, streams)) streams
 
     /// Standard normal numbers of the given shape.
-    let normal (compute: Compute) (shape: int list) (key: Key) : Tensor =
-        draw compute shape (fun t -> Philox.Normal(key.Philox, 0L, Tensors.span t))
+    let normal (compute: Compute) (shape: int list) (key: Key) : Tensor = normals compute [ shape, key ] |> List.head
 
     /// Numbers uniform on [0, 1) of the given shape.
-    let uniform (compute: Compute) (shape: int list) (key: Key) : Tensor =
-        draw compute shape (fun t -> Philox.Uniform(key.Philox, 0L, Tensors.span t))
+    let uniform (compute: Compute) (shape: int list) (key: Key) : Tensor = uniforms compute [ shape, key ] |> List.head
 
     /// `n` integers uniform on 0 .. bound-1.
     let integers (bound: int) (n: int) (key: Key) : int[] =

@@ -2,6 +2,7 @@ namespace Sdac
 
 open System
 open Sdac.Kernels
+open Sdac.LibTorch
 open TorchSharp
 
 /// A named part of a flat parameter vector.
@@ -72,30 +73,80 @@ module Mlp =
 
         values
 
+    // Overwrites what it is given: the fresh product of a layer.
     let private activate (activation: Activation) (x: Tensor) : Tensor =
         match activation with
-        | Activation.Relu -> torch.nn.functional.relu x
-        | Activation.Tanh -> x.tanh ()
-        | Activation.Mish -> torch.nn.functional.mish x
+        | Activation.Relu -> x.relu_ ()
+        | Activation.Tanh -> x.tanh_ ()
+        | Activation.Mish -> Mish.Apply x
         | _ -> x
+
+    /// Weight and bias of every layer, as views of the flat vector: one cut, whose backward pass is one operation as well.
+    let private layers (shape: MlpShape) (flat: Tensor) : struct (Tensor * Tensor)[] =
+        let inputs i = shape.Widths[i]
+        let outputs i = shape.Widths[i + 1]
+
+        let parts =
+            flat.split
+                [| for i in 0 .. shape.LayerCount - 1 do
+                       int64 (inputs i * outputs i)
+                       int64 (outputs i) |]
+
+        Array.init shape.LayerCount (fun i ->
+            struct (Tensors.view [ inputs i; outputs i ] parts[2 * i], parts[2 * i + 1]))
+
+    let private activationOf (shape: MlpShape) layer =
+        if layer = shape.LayerCount - 1 then shape.Output else shape.Hidden
+
+    /// Everything behind the products of the first layer, in libtorch. first: [rows, widths[1]], before its activation.
+    let private behindFirst (shape: MlpShape) (parts: struct (Tensor * Tensor)[]) (first: Tensor) : Tensor =
+        let mutable h = activate (activationOf shape 0) first
+
+        for i in 1 .. parts.Length - 1 do
+            let struct (w, b) = parts[i]
+            h <- b.addmm (h, w) |> activate (activationOf shape i)
+
+        h
 
     /// The straightforward forward pass in libtorch. x: [rows, in] -> [rows, out].
     let private libtorchForward (shape: MlpShape) (flat: Tensor) (x: Tensor) : Tensor =
-        let part offset (dims: int list) =
-            flat.narrow (0L, int64 offset, int64 (List.fold (*) 1 dims)) |> Tensors.view dims
+        let parts = layers shape flat
+        let struct (w, b) = parts[0]
+        behindFirst shape parts (b.addmm (x, w))
 
-        let mutable h = x
+    /// The first layer's products of rows that share leading inputs in groups, each shared one computed once.
+    /// own: [rows, O] with its rows `w` of the weight; shared: [rows / repeat, 1, H] -> [rows, H].
+    let private addShared (w: Tensor) (shared: Tensor) (own: Tensor) : Tensor =
+        let products = own.mm w
+        (products.view (shared.size 0, -1L, shared.size 2)).add_ shared |> ignore
+        products
 
-        for i in 0 .. shape.LayerCount - 1 do
-            let inputs, outputs = shape.Widths[i], shape.Widths[i + 1]
-            let w = part (shape.WeightOffset i) [ inputs; outputs ]
-            let b = part (shape.BiasOffset i) [ outputs ]
+    /// The forward pass in libtorch of rows that share their leading inputs in groups (see `forwardShared`).
+    let private libtorchShared (shape: MlpShape) (flat: Tensor) (shared: Tensor) (own: Tensor) : Tensor =
+        let parts = layers shape flat
+        let struct (w, b) = parts[0]
+        let common, rest = shared.size 1, own.size 1
+        let start = b.addmm (shared, w.narrow (0L, 0L, common))
+        own |> addShared (w.narrow (0L, common, rest)) (start.unsqueeze 1L) |> behindFirst shape parts
 
-            let activation = if i = shape.LayerCount - 1 then shape.Output else shape.Hidden
-
-            h <- b.addmm (h, w) |> activate activation
-
-        h
+    /// A network for many passes in libtorch over rows [shared | own | late], where `shared` is common to groups of rows and
+    /// `late` is one of few rows common to all: what depends on those alone is computed once, here.
+    /// shared: [G, S], late: [L, T]; the result maps l and own [rows, O] to the output [rows, out].
+    let passes
+        (shape: MlpShape)
+        (flat: Tensor)
+        (shared: Tensor)
+        (ownWidth: int)
+        (late: Tensor)
+        : int -> Tensor -> Tensor =
+        let parts = layers shape flat
+        let struct (w, b) = parts[0]
+        let s, o, t = shared.size 1, int64 ownWidth, late.size 1
+        let groups = (b.addmm (shared, w.narrow (0L, 0L, s))).unsqueeze 1L
+        let rows = late.mm(w.narrow (0L, s + o, t)).view(late.size 0, 1L, 1L, -1L)
+        let starts = (groups.add rows).unbind 0
+        let ownWeight = w.narrow (0L, s, o)
+        fun l own -> own |> addShared ownWeight starts[l] |> behindFirst shape parts
 
     let private groupSize (shared: Tensor) (own: Tensor) =
         let groups, rows = Tensors.size 0 shared, Tensors.size 0 own
@@ -129,8 +180,7 @@ module Mlp =
             Tensors.keepAlive [ flat; shared; own ]
             output
         else
-            let shared = if repeat = 1 then shared else shared.repeat_interleave (int64 repeat, 0L)
-            libtorchForward shape flat (Tensors.cat 1 [ shared; own ])
+            libtorchShared shape flat shared own
 
     /// The smaller of two networks' outputs for such rows, in one pass over them: [rows, out].
     let forwardLeast
@@ -230,7 +280,7 @@ module Mlp =
         let y = libtorchForward shape p x
 
         let gradients (inputs: Tensor[]) (outputGradient: Tensor) =
-            torch.autograd.grad ([| y |], inputs, [| outputGradient.reshape y.shape |], retain_graph = true)
+            Gradient.Of("the network's output", y, inputs, outputGradient.reshape y.shape, true)
 
         let pullback (outputGradient: Tensor) =
             let found = gradients [| p; x |] outputGradient
@@ -333,6 +383,20 @@ module NoiseNetwork =
         let time = Mlp.forward compute net.Shape.Time timeFlat (encodeTime compute net.Shape.Time.InputWidth t)
 
         Mlp.forward compute net.Shape.Main mainFlat (input obs noisy time)
+
+    /// Predictions along a reverse chain in libtorch: what depends on the state alone and on t alone is computed once, here.
+    /// obs: [B, O]; the result maps t and noisy actions [B·P, A], P in a row for each state, to predicted noise [B·P, A].
+    let along
+        (compute: Compute)
+        (net: NoiseNetwork)
+        (p: Params)
+        (timesteps: int)
+        (obs: Tensor)
+        : int -> Tensor -> Tensor =
+        let struct (timeFlat, mainFlat) = parts net p
+        let encoded = encodeTime compute net.Shape.Time.InputWidth [| 0 .. timesteps - 1 |]
+        let time = Mlp.forward compute net.Shape.Time timeFlat encoded
+        Mlp.passes net.Shape.Main mainFlat obs net.Shape.ActionDim time
 
     /// Predicted noise and the pullback: dε [B, A] -> gradient of the parameters, and of a_t [B, A].
     let vjp (compute: Compute) (net: NoiseNetwork) (p: Params) (obs: Tensor) (noisy: Tensor) (t: int[]) : Vjp<Tensor> =

@@ -36,7 +36,7 @@ module Polyak =
             Tensors.keepAlive [ target.Flat; online.Flat ]
             Params.withFlat result target
         else
-            let flat = target.Flat.add (online.Flat.sub(target.Flat).mul(Scalars.ofFloat tau))
+            let flat = target.Flat.add (online.Flat.sub target.Flat, Scalars.ofFloat tau)
             Params.withFlat flat target
 
 [<RequireQualifiedAccess>]
@@ -94,15 +94,16 @@ module Adam =
         if compute.Kernels then
             kernelStep config rate gradient p state Span<float32>.Empty 0.0 Span<float32>.Empty
         else
-            let scaled (beta: float) (old: Tensor) (fresh: Tensor) =
-                old.mul(Scalars.ofFloat beta).add(fresh.mul (Scalars.ofFloat (1.0 - beta)))
+            let m = state.M.mul(Scalars.ofFloat config.Beta1).add_(gradient, Scalars.ofFloat (1.0 - config.Beta1))
 
-            let m = scaled config.Beta1 state.M gradient
-            let v = scaled config.Beta2 state.V (gradient.square ())
-            let mHat = m.div (Scalars.ofFloat (1.0 - config.Beta1 ** float count))
-            let vHat = v.div (Scalars.ofFloat (1.0 - config.Beta2 ** float count))
-            let delta = mHat.div (vHat.sqrt().add(Scalars.ofFloat config.Epsilon))
-            let p' = p.Flat.sub (delta.mul (Scalars.ofFloat rate))
+            let v =
+                state.V
+                    .mul(Scalars.ofFloat config.Beta2)
+                    .addcmul_(gradient, gradient, Scalars.ofFloat (1.0 - config.Beta2))
+
+            let mScale, vScale = 1.0 - config.Beta1 ** float count, 1.0 - config.Beta2 ** float count
+            let root = v.div(Scalars.ofFloat vScale).sqrt_().add_(Scalars.ofFloat config.Epsilon)
+            let p' = p.Flat.add (m.div root, Scalars.ofFloat (-rate / mScale))
             struct (Params.withFlat p' p, { M = m; V = v; Count = count })
 
     /// The same step, and in the same pass the moving average of the new parameters, `target` + τ·(new - `target`).

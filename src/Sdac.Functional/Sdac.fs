@@ -191,7 +191,7 @@ module TrainState =
 module UpdateNoise =
     /// All random numbers of one update; each kind has a key of its own.
     let draw (model: Model) (batchSize: int) (key: Key) : UpdateNoise =
-        let c = model.Config
+        let c, compute = model.Config, model.Compute
         let keys = Key.splitMany 5 key
 
         let draws =
@@ -199,17 +199,36 @@ module UpdateNoise =
             | Algorithm.Sdac -> c.MonteCarloDraws
             | Algorithm.Dpmd -> 0
 
-        let reverse =
-            match c.ReverseNoise with
-            | TruncatedNormal -> Key.uniform
-            | Clipped
-            | Unbounded -> Key.normal
+        let forward = [ batchSize; model.ActionDim ], keys[3]
+        let reverse = [ batchSize; draws; model.ActionDim ], keys[4]
 
-        { Next = Drawn keys[0]
-          New = Drawn keys[1]
+        // The kernels draw the samplers' numbers while they sample. On a GPU, where each operation costs its start, all of
+        // the update's normal numbers are made in one pass.
+        let sampler particles key =
+            if compute.Kernels then
+                []
+            else
+                SamplerNoise.streams c.Timesteps batchSize particles model.ActionDim key
+
+        let sampled = sampler (Config.targetParticles c) keys[0] @ sampler c.Particles keys[1]
+
+        let reverseNormal =
+            match c.ReverseNoise with
+            | TruncatedNormal -> []
+            | Clipped
+            | Unbounded -> [ reverse ]
+
+        let drawn = Key.normals compute (forward :: sampled @ reverseNormal) |> List.toArray
+        let given first = Given(drawn[first], drawn[first + 1], drawn[first + 2])
+
+        { Next = if compute.Kernels then Drawn keys[0] else given 1
+          New = if compute.Kernels then Drawn keys[1] else given 4
           Timesteps = Key.integers c.Timesteps batchSize keys[2]
-          Forward = Key.normal model.Compute [ batchSize; model.ActionDim ] keys[3]
-          Reverse = reverse model.Compute [ batchSize; draws; model.ActionDim ] keys[4] }
+          Forward = drawn[0]
+          Reverse =
+            match reverseNormal with
+            | [] -> reverse ||> Key.uniform compute
+            | _ -> Array.last drawn }
 
 /// SDAC (Soft Diffusion Actor-Critic): the three parts of an update, each usable alone, and their composition.
 [<RequireQualifiedAccess>]
@@ -235,12 +254,7 @@ module Sdac =
         (noise: SamplerNoise)
         (obs: Tensor)
         : Tensor =
-        let sampleNoise, exploreNoise =
-            match noise with
-            | Drawn key ->
-                let struct (a, b) = Key.split key
-                Drawn a, Drawn b
-            | given -> given, given
+        let struct (sampleNoise, exploreNoise) = SamplerNoise.split noise
 
         Tensors.scoped List.singleton (fun () ->
             let actions =

@@ -35,8 +35,7 @@ module Updates =
         $"{size.Task}: {c.BatchSize} x {c.Particles}, K {c.MonteCarloDraws}, T {c.Timesteps}, {hidden}"
 
     /// A model, a fresh state and a batch. They live as long as the process.
-    let private setting (size: TaskSize) (config: Config) =
-        let compute = Compute.cpu
+    let private setting (compute: Compute) (size: TaskSize) (config: Config) =
         let model = Model.create compute size.ObsDim size.ActionDim config
         let key = Key.ofSeed 1L
         let normal shape i = Key.normal compute shape (Key.foldIn i key)
@@ -52,8 +51,8 @@ module Updates =
         struct (model, TrainState.init model key, batch, key)
 
     /// As many updates in a row as the policy's delay: one of them moves the policy.
-    let whole (name: string) (size: TaskSize) (config: Config) : Work =
-        let struct (model, first, batch, key) = setting size config
+    let wholeOn (compute: Compute) (name: string) (size: TaskSize) (config: Config) : Work =
+        let struct (model, first, batch, key) = setting compute size config
         let mutable state = first
 
         let update () =
@@ -70,9 +69,12 @@ module Updates =
                 for _ in 1 .. config.PolicyDelay do
                     update ()) }
 
+    /// The same with this project's kernels.
+    let whole (name: string) (size: TaskSize) (config: Config) : Work = wholeOn Compute.cpu name size config
+
     /// The parts of an update with the times that an update has of each, on average.
     let parts (size: TaskSize) (config: Config) : (Work * float) list =
-        let struct (model, state, batch, key) = setting size config
+        let struct (model, state, batch, key) = setting Compute.cpu size config
         let c, compute = config, Compute.cpu
         let moves = 1.0 / float c.PolicyDelay
         let noise = UpdateNoise.draw model c.BatchSize key

@@ -6,6 +6,7 @@ using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using Microsoft.FSharp.Core;
 using Sdac;
 using Sdac.Benchmarks;
 using Sdac.Experiments;
@@ -33,6 +34,18 @@ if (args is ["kernels", ..])
     var config = DefaultConfig.Instance.AddJob(job).WithArtifactsPath(Path.Combine("artifacts", "benchmarks"));
     BenchmarkRunner.Run<KernelBenchmarks>(config, args[1..]);
     return 0;
+}
+
+if (args is ["cuda-check", .. var rest])
+{
+    if (rest is not ([] or ["--device", _]))
+    {
+        Console.Error.WriteLine("usage: ./build.sh cuda-check [--device cuda|cuda:N|cpu]    (cpu: a rehearsal)");
+        return 2;
+    }
+
+    return Main.run("cuda-check", FuncConvert.FromFunc(() => CudaCheck.run(
+        rest.Length == 2 ? rest[1] : "cuda", FuncConvert.FromAction<string>(Console.WriteLine))));
 }
 
 string only = "", json = "";

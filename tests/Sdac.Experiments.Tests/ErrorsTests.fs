@@ -1,76 +1,78 @@
 module Sdac.Experiments.Tests.ErrorsTests
 
 open System
+open Expecto
 open FsCheck
 open Sdac.Experiments
 open Sdac.Mujoco
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
-[<Fact>]
-let ``the nearest valid name is the one with the fewest edits`` () =
-    Assert.Equal(Some "gamma", Errors.nearest "gama" [ "tau"; "gamma"; "lambda" ])
-    Assert.Equal(Some "batchSize", Errors.nearest "batch_size" [ "bufferSize"; "batchSize"; "stages" ])
-    Assert.Equal(None, Errors.nearest "x" [])
+[<Tests>]
+let tests =
+    testList
+        "errors"
+        [ testCase "the nearest valid name is the one with the fewest edits" (fun () ->
+              Expect.equal (Errors.nearest "gama" [ "tau"; "gamma"; "lambda" ]) (Some "gamma") "nearest"
 
-[<Fact>]
-let ``a valid name is nearest to itself`` () =
-    check (fun (names: NonEmptyString list) ->
-        let names = names |> List.map _.Get |> List.distinctBy _.ToLowerInvariant()
-        names |> List.forall (fun name -> Errors.nearest name names = Some name))
+              Expect.equal
+                  (Errors.nearest "batch_size" [ "bufferSize"; "batchSize"; "stages" ])
+                  (Some "batchSize")
+                  "nearest"
 
-[<Fact>]
-let ``a failure becomes one sentence and its own exit code, without stack trace`` () =
-    let code, text =
-        captureError (fun () -> Main.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
+              Expect.equal (Errors.nearest "x" []) None "nearest")
 
-    Assert.Equal(4, code)
-    Assert.Equal("train: no room in x: free some\n", text)
+          testPropertyWithConfig seeded "a valid name is nearest to itself" (fun (names: NonEmptyString list) ->
+              let names = names |> List.map _.Get |> List.distinctBy _.ToLowerInvariant()
+              names |> List.forall (fun name -> Errors.nearest name names = Some name))
 
-[<Fact>]
-let ``a missing native library is named with its mend, even inside a type initialiser`` () =
-    let missing =
-        TypeInitializationException(
-            "Native",
-            DllNotFoundException "libtorch is missing: run `./build.sh setup`\nsecond line"
-        )
+          testCase "a failure becomes one sentence and its own exit code, without stack trace" (fun () ->
+              let code, text =
+                  captureError (fun () -> Main.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
 
-    let code, text = captureError (fun () -> Main.run "train" (fun () -> raise missing))
-    Assert.Equal(8, code)
-    Assert.StartsWith("train: libtorch is missing: run `./build.sh setup`", text)
-    Assert.Equal(1, text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length)
+              Expect.equal code 4 "code"
+              Expect.equal text "train: no room in x: free some\n" "text")
 
-[<Fact>]
-let ``any other exception is one line and exit code 1`` () =
-    let code, text = captureError (fun () -> Main.run "train" (fun () -> invalidOp "first\nsecond"))
-    Assert.Equal(1, code)
-    Assert.Equal("train: first second\n", text)
+          testCase "a missing native library is named with its mend, even inside a type initialiser" (fun () ->
+              let missing =
+                  TypeInitializationException(
+                      "Native",
+                      DllNotFoundException "libtorch is missing: run `./build.sh setup`\nsecond line"
+                  )
 
-[<Fact>]
-let ``exit codes tell the failures apart`` () =
-    let failures =
-        [ Usage ""
-          Settings ""
-          Storage ""
-          Damaged ""
-          Input ""
-          Diverged ""
-          Missing ""
-          Locked ""
-          Unfinished "" ]
+              let code, text = captureError (fun () -> Main.run "train" (fun () -> raise missing))
+              Expect.equal code 8 "code"
+              Expect.stringStarts text "train: libtorch is missing: run `./build.sh setup`" "text"
+              Expect.equal (text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length) 1 "number of split")
 
-    let codes = failures |> List.map _.ExitCode
-    Assert.Equal<int list>(List.distinct codes, codes)
-    Assert.DoesNotContain(0, codes)
+          testCase "any other exception is one line and exit code 1" (fun () ->
+              let code, text = captureError (fun () -> Main.run "train" (fun () -> invalidOp "first\nsecond"))
+              Expect.equal code 1 "code"
+              Expect.equal text "train: first second\n" "text")
 
-[<Fact>]
-let ``what environments and arguments refuse keeps its sentence and gets its own exit code`` () =
-    let ends error = captureError (fun () -> Main.run "train" (fun () -> raise error))
+          testCase "exit codes tell the failures apart" (fun () ->
+              let failures =
+                  [ Usage ""
+                    Settings ""
+                    Storage ""
+                    Damaged ""
+                    Input ""
+                    Diverged ""
+                    Missing ""
+                    Locked ""
+                    Unfinished "" ]
 
-    Assert.Equal(
-        (7, "train: Hopper-v4, environment 2, step 7 of its episode: NaN\n"),
-        ends (SimulationException("Hopper-v4", 2, 7, "NaN"))
-    )
+              let codes = failures |> List.map _.ExitCode
+              Expect.equal codes (List.distinct codes) "codes"
+              Expect.isFalse (List.contains 0 codes) "success is no failure's code")
 
-    Assert.Equal((8, "train: MuJoCo is missing\n"), ends (MujocoException "MuJoCo is missing"))
-    Assert.Equal((3, "train: no such task\n"), ends (ArgumentException("no such task", "name")))
+          testCase "what environments and arguments refuse keeps its sentence and gets its own exit code" (fun () ->
+              let ends error = captureError (fun () -> Main.run "train" (fun () -> raise error))
+
+              Expect.equal
+                  (ends (SimulationException("Hopper-v4", 2, 7, "NaN")))
+                  (7, "train: Hopper-v4, environment 2, step 7 of its episode: NaN\n")
+                  "ends"
+
+              Expect.equal (ends (MujocoException "MuJoCo is missing")) (8, "train: MuJoCo is missing\n") "ends"
+              Expect.equal (ends (ArgumentException("no such task", "name"))) (3, "train: no such task\n") "ends") ]

@@ -2,119 +2,121 @@ module Sdac.Experiments.Tests.FilesTests
 
 open System
 open System.IO
+open Expecto
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
-[<Fact>]
-let ``a written file holds the bytes and leaves nothing beside it`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "a.bin")
-        Files.writeAtomic path (fun stream -> stream.Write(ReadOnlySpan [| 1uy; 2uy |]))
-        Files.writeAtomic path (fun stream -> stream.Write(ReadOnlySpan [| 3uy |]))
-        Assert.Equal<byte[]>([| 3uy |], File.ReadAllBytes path)
-        Assert.Equal<string[]>([| path |], Directory.GetFileSystemEntries folder))
+[<Tests>]
+let tests =
+    testList
+        "files"
+        [ testCase "a written file holds the bytes and leaves nothing beside it" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "a.bin")
+                  Files.writeAtomic path (fun stream -> stream.Write(ReadOnlySpan [| 1uy; 2uy |]))
+                  Files.writeAtomic path (fun stream -> stream.Write(ReadOnlySpan [| 3uy |]))
+                  Expect.equal (File.ReadAllBytes path) [| 3uy |] "content of path"
+                  Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "folder"))
 
-[<Fact>]
-let ``a write that fails half way leaves the old file and nothing beside it`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "a.bin")
-        File.WriteAllText(path, "old")
+          testCase "a write that fails half way leaves the old file and nothing beside it" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "a.bin")
+                  File.WriteAllText(path, "old")
 
-        let broken (stream: Stream) =
-            stream.Write(ReadOnlySpan(Array.zeroCreate<byte> 100_000))
-            invalidOp "half way"
+                  let broken (stream: Stream) =
+                      stream.Write(ReadOnlySpan(Array.zeroCreate<byte> 100_000))
+                      invalidOp "half way"
 
-        Assert.Throws<InvalidOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
-        Assert.Equal("old", File.ReadAllText path)
-        Assert.Equal<string[]>([| path |], Directory.GetFileSystemEntries folder))
+                  Expect.raises<InvalidOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
+                  Expect.equal (File.ReadAllText path) "old" "content of path"
+                  Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "folder"))
 
-[<Fact>]
-let ``a reader sees the old content until the write is complete`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "a.txt")
-        File.WriteAllText(path, "old")
+          testCase "a reader sees the old content until the write is complete" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "a.txt")
+                  File.WriteAllText(path, "old")
 
-        Files.writeAtomic path (fun stream ->
-            stream.Write(ReadOnlySpan "new"B)
-            stream.Flush()
-            Assert.Equal("old", File.ReadAllText path))
+                  Files.writeAtomic path (fun stream ->
+                      stream.Write(ReadOnlySpan "new"B)
+                      stream.Flush()
+                      Expect.equal (File.ReadAllText path) "old" "content of path")
 
-        Assert.Equal("new", File.ReadAllText path))
+                  Expect.equal (File.ReadAllText path) "new" "content of path"))
 
-[<Fact>]
-let ``a full disk is named as such`` () =
-    if File.Exists "/dev/full" then
-        let writing () =
-            Files.guarded "write" "checkpoint" (fun () ->
-                use stream = new FileStream("/dev/full", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0)
-                stream.Write(ReadOnlySpan [| 1uy |]))
+          testCase "a full disk is named as such" (fun () ->
+              if not (File.Exists "/dev/full") then
+                  skiptest "there is no /dev/full, the device that has no room"
 
-        failureOf writing |> says [ "disk is full"; "checkpoint"; "free some space" ]
+              let writing () =
+                  Files.guarded "write" "checkpoint" (fun () ->
+                      use stream =
+                          new FileStream("/dev/full", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0)
 
-[<Fact>]
-let ``a missing folder, a missing file and a place that cannot be written are named`` () =
-    inFolder (fun folder ->
-        let deep = Path.Combine(folder, "none", "a.txt")
-        failureOf (fun () -> Files.writeText deep "x") |> says [ deep; "create it" ]
-        let none = Path.Combine(folder, "none.txt")
-        failureOf (fun () -> Files.readText none) |> says [ none; "no such file" ]
-        let file = Path.Combine(folder, "file")
-        File.WriteAllText(file, "")
+                      stream.Write(ReadOnlySpan [| 1uy |]))
 
-        failureOf (fun () -> Files.createFolder (Path.Combine(file, "below")))
-        |> says [ file; "choose another" ])
+              failureOf writing |> says [ "disk is full"; "checkpoint"; "free some space" ])
 
-[<Fact>]
-let ``an existing run is refused without overwrite and emptied with it`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "run")
-        let run = RunFolder.create path false
-        Files.writeText run.Spec "{}"
-        Files.writeText run.Metrics "old"
-        Files.writeText (Path.Combine(run.Checkpoints, "a")) "old"
-        failureOf (fun () -> RunFolder.create path false) |> says [ path; "--overwrite"; "--out" ]
-        Assert.Equal("old", File.ReadAllText run.Metrics)
-        let again = RunFolder.create path true
-        Assert.False(File.Exists again.Metrics)
-        Assert.Empty(Directory.GetFileSystemEntries again.Checkpoints))
+          testCase "a missing folder, a missing file and a place that cannot be written are named" (fun () ->
+              inFolder (fun folder ->
+                  let deep = Path.Combine(folder, "none", "a.txt")
+                  failureOf (fun () -> Files.writeText deep "x") |> says [ deep; "create it" ]
+                  let none = Path.Combine(folder, "none.txt")
+                  failureOf (fun () -> Files.readText none) |> says [ none; "no such file" ]
+                  let file = Path.Combine(folder, "file")
+                  File.WriteAllText(file, "")
 
-[<Fact>]
-let ``a folder with something else in it is refused even with overwrite`` () =
-    inFolder (fun folder ->
-        File.WriteAllText(Path.Combine(folder, "thesis.tex"), "precious")
-        failureOf (fun () -> RunFolder.create folder true) |> says [ folder; "not a run" ]
-        Assert.True(File.Exists(Path.Combine(folder, "thesis.tex"))))
+                  failureOf (fun () -> Files.createFolder (Path.Combine(file, "below")))
+                  |> says [ file; "choose another" ]))
 
-[<Fact>]
-let ``a folder left by a process that was killed before it wrote its specification is used again`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "run")
-        let run = RunFolder.create path false
-        (RunFolder.lock run).Dispose()
-        File.WriteAllText(Path.Combine(path, ".spec.json.77.tmp"), "{")
-        Assert.Equal(run, RunFolder.create path false)
-        File.WriteAllText(Path.Combine(run.Checkpoints, "a"), "precious")
-        failureOf (fun () -> RunFolder.create path false) |> says [ path; "not a run" ])
+          testCase "an existing run is refused without overwrite and emptied with it" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "run")
+                  let run = RunFolder.create path false
+                  Files.writeText run.Spec "{}"
+                  Files.writeText run.Metrics "old"
+                  Files.writeText (Path.Combine(run.Checkpoints, "a")) "old"
+                  failureOf (fun () -> RunFolder.create path false) |> says [ path; "--overwrite"; "--out" ]
+                  Expect.equal (File.ReadAllText run.Metrics) "old" "metrics"
+                  let again = RunFolder.create path true
+                  Expect.isFalse (File.Exists again.Metrics) "metrics"
+                  Expect.isEmpty (Directory.GetFileSystemEntries again.Checkpoints) "checkpoints"))
 
-[<Fact>]
-let ``a second writer is refused while the first holds the lock`` () =
-    inFolder (fun folder ->
-        let run = RunFolder.create folder false
-        let first = RunFolder.lock run
-        failureOf (fun () -> RunFolder.lock run) |> says [ folder; "another process" ]
-        first.Dispose()
-        (RunFolder.lock run).Dispose())
+          testCase "a folder with something else in it is refused even with overwrite" (fun () ->
+              inFolder (fun folder ->
+                  File.WriteAllText(Path.Combine(folder, "thesis.tex"), "precious")
+                  failureOf (fun () -> RunFolder.create folder true) |> says [ folder; "not a run" ]
+                  Expect.isTrue (File.Exists(Path.Combine(folder, "thesis.tex"))) "folder"))
 
-[<Fact>]
-let ``a folder that is no run cannot be opened as one`` () =
-    inFolder (fun folder ->
-        failureOf (fun () -> RunFolder.openExisting folder) |> says [ folder; "spec.json" ]
-        let none = Path.Combine(folder, "none")
-        failureOf (fun () -> RunFolder.openExisting none) |> says [ none; "check the path" ])
+          testCase
+              "a folder left by a process that was killed before it wrote its specification is used again"
+              (fun () ->
+                  inFolder (fun folder ->
+                      let path = Path.Combine(folder, "run")
+                      let run = RunFolder.create path false
+                      (RunFolder.lock run).Dispose()
+                      File.WriteAllText(Path.Combine(path, ".spec.json.77.tmp"), "{")
+                      Expect.equal (RunFolder.create path false) run "path"
+                      File.WriteAllText(Path.Combine(run.Checkpoints, "a"), "precious")
+                      failureOf (fun () -> RunFolder.create path false) |> says [ path; "not a run" ]))
 
-[<Fact>]
-let ``a folder that the system refuses to make is named, with another place as the mend`` () =
-    if Directory.Exists "/proc/self" then
-        failureOf (fun () -> RunFolder.create "/proc/run" false)
-        |> says [ "cannot create /proc/run"; "choose another place" ]
+          testCase "a second writer is refused while the first holds the lock" (fun () ->
+              inFolder (fun folder ->
+                  let run = RunFolder.create folder false
+                  let first = RunFolder.lock run
+                  failureOf (fun () -> RunFolder.lock run) |> says [ folder; "another process" ]
+                  first.Dispose()
+                  (RunFolder.lock run).Dispose()))
+
+          testCase "a folder that is no run cannot be opened as one" (fun () ->
+              inFolder (fun folder ->
+                  failureOf (fun () -> RunFolder.openExisting folder) |> says [ folder; "spec.json" ]
+                  let none = Path.Combine(folder, "none")
+                  failureOf (fun () -> RunFolder.openExisting none) |> says [ none; "check the path" ]))
+
+          testCase "a folder that the system refuses to make is named, with another place as the mend" (fun () ->
+              if not (Directory.Exists "/proc/self") then
+                  skiptest "there is no /proc, where the system lets nobody make a folder"
+
+              failureOf (fun () -> RunFolder.create "/proc/run" false)
+              |> says [ "cannot create /proc/run"; "choose another place" ]) ]

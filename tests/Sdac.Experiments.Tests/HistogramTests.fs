@@ -1,10 +1,11 @@
 module Sdac.Experiments.Tests.HistogramTests
 
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// Relative weights, counted by the edges as they are read.
 let private naive (edges: float list) (values: float list) =
@@ -20,36 +21,46 @@ let private weights =
         return draws, List.map2 (fun e m -> float32 (m * 2.0 ** float e)) exponents mantissas
     }
 
-[<Fact>]
-let ``relative weights are counted between the edges that are given with them`` () =
-    check (
-        Prop.forAll (Arb.fromGen weights) (fun (draws, weights) ->
-            let counts = Array.zeroCreate Histogram.weightBuckets
-            Histogram.addWeights draws (List.toArray weights) counts
-            let h = Option.get (Histogram.ofWeights draws counts)
+[<Tests>]
+let tests =
+    testList
+        "histograms"
+        [ testPropertyWithConfig
+              seeded
+              "relative weights are counted between the edges that are given with them"
+              (Prop.forAll (Arb.fromGen weights) (fun (draws, weights) ->
+                  let counts = Array.zeroCreate Histogram.weightBuckets
+                  Histogram.addWeights draws (List.toArray weights) counts
+                  let h = Option.get (Histogram.ofWeights draws counts)
 
-            let relative =
-                weights
-                |> List.chunkBySize draws
-                |> List.collect (fun row ->
-                    let scale = float32 draws / List.fold (+) 0.0f row
-                    row |> List.map (fun w -> float (w * scale)))
+                  let relative =
+                      weights
+                      |> List.chunkBySize draws
+                      |> List.collect (fun row ->
+                          let scale = float32 draws / List.fold (+) 0.0f row
+                          row |> List.map (fun w -> float (w * scale)))
 
-            List.sum h.Counts = int64 weights.Length
-            && h.Edges.Length = h.Counts.Length + 1
-            && List.head h.Counts > 0L
-            && List.last h.Counts > 0L
-            && naive h.Edges relative = h.Counts)
-    )
+                  List.sum h.Counts = int64 weights.Length
+                  && h.Edges.Length = h.Counts.Length + 1
+                  && List.head h.Counts > 0L
+                  && List.last h.Counts > 0L
+                  && naive h.Edges relative = h.Counts))
 
-[<Fact>]
-let ``equal weights are 1, timesteps have a bucket each, and nothing makes no histogram`` () =
-    let counts = Array.zeroCreate Histogram.weightBuckets
-    Assert.Equal(None, Histogram.ofWeights 4 counts)
-    Histogram.addWeights 4 (Array.create 8 0.25f) counts
-    Assert.Equal(Some { Edges = [ 1.0; 1.25 ]; Counts = [ 8L ] }, Histogram.ofWeights 4 counts)
-    let timesteps = Array.zeroCreate 3
-    Assert.Equal(None, Histogram.ofTimesteps timesteps)
-    Histogram.addTimesteps [| 2; 0; 2 |] timesteps
+          testCase "equal weights are 1, timesteps have a bucket each, and nothing makes no histogram" (fun () ->
+              let counts = Array.zeroCreate Histogram.weightBuckets
+              Expect.equal (Histogram.ofWeights 4 counts) None "of weights"
+              Histogram.addWeights 4 (Array.create 8 0.25f) counts
 
-    Assert.Equal(Some { Edges = [ 0.0; 1.0; 2.0; 3.0 ]; Counts = [ 1L; 0L; 2L ] }, Histogram.ofTimesteps timesteps)
+              Expect.equal
+                  (Histogram.ofWeights 4 counts)
+                  (Some { Edges = [ 1.0; 1.25 ]; Counts = [ 8L ] })
+                  "of weights"
+
+              let timesteps = Array.zeroCreate 3
+              Expect.equal (Histogram.ofTimesteps timesteps) None "of timesteps"
+              Histogram.addTimesteps [| 2; 0; 2 |] timesteps
+
+              Expect.equal
+                  (Histogram.ofTimesteps timesteps)
+                  (Some { Edges = [ 0.0; 1.0; 2.0; 3.0 ]; Counts = [ 1L; 0L; 2L ] })
+                  "of timesteps") ]

@@ -1,10 +1,10 @@
 module Sdac.Experiments.Tests.JsonTests
 
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
 
 type Schedule =
     | Linear of scale: float
@@ -40,58 +40,62 @@ let private outer =
     }
     |> Arb.fromGen
 
-[<Fact>]
-let ``a printed value is parsed back to the same value, to the last bit`` () =
-    check (Prop.forAll outer (fun value -> Json.parseOver "test" example (Json.print value) = value))
+[<Tests>]
+let tests =
+    testList
+        "JSON"
+        [ testPropertyWithConfig
+              seeded
+              "a printed value is parsed back to the same value, to the last bit"
+              (Prop.forAll outer (fun value -> Json.parseOver "test" example (Json.print value) = value))
 
-[<Fact>]
-let ``what is left out keeps its value`` () =
-    let parsed = Json.parseOver "test" example """{"algorithm":{"gamma":0.9}}"""
-    Assert.Equal({ example with Algorithm = { example.Algorithm with Gamma = 0.9 } }, parsed)
-    Assert.Equal(example, Json.parseOver "test" example "{}")
+          testCase "what is left out keeps its value" (fun () ->
+              let parsed = Json.parseOver "test" example """{"algorithm":{"gamma":0.9}}"""
+              Expect.equal parsed { example with Algorithm = { example.Algorithm with Gamma = 0.9 } } "parsed"
+              Expect.equal (Json.parseOver "test" example "{}") example "parse over")
 
-[<Fact>]
-let ``an unknown field is named together with the nearest valid one and its place`` () =
-    failureOf (fun () -> Json.parseOver "my.json" example """{"sead":3}""")
-    |> says [ "'sead'"; "my.json"; "'seed'" ]
+          testCase "an unknown field is named together with the nearest valid one and its place" (fun () ->
+              failureOf (fun () -> Json.parseOver "my.json" example """{"sead":3}""")
+              |> says [ "'sead'"; "my.json"; "'seed'" ]
 
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"batch_size":3}}""")
-    |> says [ "'batch_size'"; "'algorithm' of my.json"; "'batchSize'" ]
+              failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"batch_size":3}}""")
+              |> says [ "'batch_size'"; "'algorithm' of my.json"; "'batchSize'" ]
 
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":"cosin"}}""")
-    |> says [ "'cosin'"; "'algorithm.schedule'"; "'cosine'" ]
+              failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":"cosin"}}""")
+              |> says [ "'cosin'"; "'algorithm.schedule'"; "'cosine'" ]
 
-    failureOf (fun () ->
-        Json.parseOver "my.json" example """{"algorithm":{"schedule":{"bounded":{"low":1,"hihg":2}}}}""")
-    |> says [ "'hihg'"; "'high'" ]
+              failureOf (fun () ->
+                  Json.parseOver "my.json" example """{"algorithm":{"schedule":{"bounded":{"low":1,"hihg":2}}}}""")
+              |> says [ "'hihg'"; "'high'" ])
 
-[<Fact>]
-let ``a value of the wrong kind is refused with its place`` () =
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"gamma":"high"}}""")
-    |> says [ "my.json"; "wrong kind" ]
+          testCase "a value of the wrong kind is refused with its place" (fun () ->
+              failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"gamma":"high"}}""")
+              |> says [ "my.json"; "wrong kind" ]
 
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":3}""")
-    |> says [ "my.json"; "algorithm"; "object" ]
+              failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":3}""")
+              |> says [ "my.json"; "algorithm"; "object" ]
 
-    failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":7}}""")
-    |> says [ "linear, cosine, bounded" ]
+              failureOf (fun () -> Json.parseOver "my.json" example """{"algorithm":{"schedule":7}}""")
+              |> says [ "linear, cosine, bounded" ])
 
-[<Fact>]
-let ``text that is not JSON is refused with line and column`` () =
-    failureOf (fun () -> Json.parseOver "my.json" example "{\n  \"seed\": ,\n}")
-    |> says [ "my.json"; "line 2"; "column" ]
+          testCase "text that is not JSON is refused with line and column" (fun () ->
+              failureOf (fun () -> Json.parseOver "my.json" example "{\n  \"seed\": ,\n}")
+              |> says [ "my.json"; "line 2"; "column" ])
 
-[<Fact>]
-let ``one setting is changed by its path or by its last part`` () =
-    Assert.Equal(0.5, (Json.set example "algorithm.gamma" "0.5").Algorithm.Gamma)
-    Assert.Equal(0.5, (Json.set example "gamma" "0.5").Algorithm.Gamma)
-    Assert.Equal("Ant-v4", (Json.set example "task" "Ant-v4").Task)
-    Assert.Equal(Cosine, (Json.set example "schedule" "cosine").Algorithm.Schedule)
-    Assert.Equal(Linear 0.5, (Json.set example "schedule" """{"linear":0.5}""").Algorithm.Schedule)
-    Assert.Equal<int list>([ 64; 64 ], (Json.set example "hidden" "[64,64]").Algorithm.Hidden)
-    Assert.Equal(Some 4, (Json.set example "limit" "4").Limit)
+          testCase "one setting is changed by its path or by its last part" (fun () ->
+              Expect.equal ((Json.set example "algorithm.gamma" "0.5").Algorithm.Gamma) 0.5 "gamma"
+              Expect.equal ((Json.set example "gamma" "0.5").Algorithm.Gamma) 0.5 "gamma"
+              Expect.equal ((Json.set example "task" "Ant-v4").Task) "Ant-v4" "task"
+              Expect.equal ((Json.set example "schedule" "cosine").Algorithm.Schedule) Cosine "schedule"
 
-[<Fact>]
-let ``an unknown setting on the command line is named together with the nearest valid one`` () =
-    failureOf (fun () -> Json.set example "gama" "0.5") |> says [ "'gama'"; "--set"; "'gamma'" ]
-    failureOf (fun () -> Json.set example "gamma" "often") |> says [ "--set gamma=often"; "wrong kind" ]
+              Expect.equal
+                  ((Json.set example "schedule" """{"linear":0.5}""").Algorithm.Schedule)
+                  (Linear 0.5)
+                  "schedule"
+
+              Expect.equal ((Json.set example "hidden" "[64,64]").Algorithm.Hidden) [ 64; 64 ] "hidden"
+              Expect.equal ((Json.set example "limit" "4").Limit) (Some 4) "limit")
+
+          testCase "an unknown setting on the command line is named together with the nearest valid one" (fun () ->
+              failureOf (fun () -> Json.set example "gama" "0.5") |> says [ "'gama'"; "--set"; "'gamma'" ]
+              failureOf (fun () -> Json.set example "gamma" "often") |> says [ "--set gamma=often"; "wrong kind" ]) ]

@@ -4,10 +4,10 @@ open System
 open System.Diagnostics
 open System.IO
 open System.Threading
+open Expecto
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
-open Xunit
 
 /// Starts this assembly's program (Program.fs), by itself or through a command that runs it.
 let private start (through: string list) (arguments: string list) =
@@ -64,25 +64,6 @@ let private killSometime (random: Random) (folder: RunFolder) (running: Process)
     running.WaitForExit()
     alive
 
-[<Fact>]
-let ``a process killed at random moments and resumed leaves what an uninterrupted one leaves, byte for byte`` () =
-    inFolder (fun path ->
-        let spec = varied (int64 (400 + 150 * kills))
-        let expected = prepared (Path.Combine(path, "whole")) spec
-        resumed expected |> ignore
-        let folder = prepared (Path.Combine(path, "killed")) spec
-        let random = Random 20261122
-
-        for _ in 1..kills do
-            use running = start [] [ "resume"; folder.Path ]
-            Assert.True(killSometime random folder running, "the run was over before it could be killed")
-
-        use last = start [] [ "resume"; folder.Path ]
-        let code, error = ended last
-        Assert.Equal("", error)
-        Assert.Equal(0, code)
-        same expected folder)
-
 /// Can this process mount a file system of its own?
 let private canMount () =
     try
@@ -92,27 +73,59 @@ let private canMount () =
     with :? ComponentModel.Win32Exception ->
         false
 
-[<Fact>]
-let ``a full disk stops the run with one sentence, and with room it goes on as if nothing had been`` () =
-    if canMount () then
-        inFolder (fun path ->
-            let spec = { varied 130L with CheckpointsKept = 100 }
-            let expected = prepared (Path.Combine(path, "whole")) spec
-            resumed expected |> ignore
-            let small, saved = Path.Combine(path, "small"), Path.Combine(path, "saved")
-            Directory.CreateDirectory small |> ignore
-            let folder = prepared (Path.Combine(path, "killed")) spec
-            let bytes = content expected.Path |> Map.toSeq |> Seq.sumBy (fun (_, bytes) -> bytes.Length)
-            // a disk that fills while the run writes its checkpoints; what it holds then is kept outside
-            let script =
-                $"mount -t tmpfs -o size={bytes * 6 / 10} none '{small}' && cp -r '{folder.Path}' '{small}/run' && shift && "
-                + $"\"$@\" '{small}/run'; code=$?; cp -r '{small}/run' '{saved}'; exit $code"
+[<Tests>]
+let tests =
+    testList
+        "killed processes"
+        [ testCase
+              "a process killed at random moments and resumed leaves what an uninterrupted one leaves, byte for byte"
+              (fun () ->
+                  inFolder (fun path ->
+                      let spec = varied (int64 (400 + 150 * kills))
+                      let expected = prepared (Path.Combine(path, "whole")) spec
+                      resumed expected |> ignore
+                      let folder = prepared (Path.Combine(path, "killed")) spec
+                      let random = Random 20261122
 
-            let code, error = ended (start [ "unshare"; "-rm"; "sh"; "-c"; script; "sh"; "-" ] [ "resume" ])
-            Assert.Equal((Storage "").ExitCode, code)
-            Assert.Equal(1, error.Trim().Split('\n').Length)
-            Assert.Contains("the disk is full", error)
-            let rescued = RunFolder.openExisting saved
-            Assert.NotEmpty(Checkpoint.list rescued)
-            Assert.True((resumed rescued).IsSome)
-            same expected rescued)
+                      for _ in 1..kills do
+                          use running = start [] [ "--resume"; folder.Path ]
+
+                          Expect.isTrue
+                              (killSometime random folder running)
+                              "the run was over before it could be killed"
+
+                      use last = start [] [ "--resume"; folder.Path ]
+                      let code, error = ended last
+                      Expect.equal error "" "error"
+                      Expect.equal code 0 "code"
+                      same expected folder))
+
+          testCase
+              "a full disk stops the run with one sentence, and with room it goes on as if nothing had been"
+              (fun () ->
+                  if not (canMount ()) then
+                      skiptest "this process may not mount a file system of its own (unshare -rm)"
+
+                  inFolder (fun path ->
+                      let spec = { varied 130L with CheckpointsKept = 100 }
+                      let expected = prepared (Path.Combine(path, "whole")) spec
+                      resumed expected |> ignore
+                      let small, saved = Path.Combine(path, "small"), Path.Combine(path, "saved")
+                      Directory.CreateDirectory small |> ignore
+                      let folder = prepared (Path.Combine(path, "killed")) spec
+                      let bytes = content expected.Path |> Map.toSeq |> Seq.sumBy (fun (_, bytes) -> bytes.Length)
+                      // a disk that fills while the run writes its checkpoints; what it holds then is kept outside
+                      let script =
+                          $"mount -t tmpfs -o size={bytes * 6 / 10} none '{small}' && cp -r '{folder.Path}' '{small}/run' && shift && "
+                          + $"\"$@\" '{small}/run'; code=$?; cp -r '{small}/run' '{saved}'; exit $code"
+
+                      let code, error =
+                          ended (start [ "unshare"; "-rm"; "sh"; "-c"; script; "sh"; "-" ] [ "--resume" ])
+
+                      Expect.equal code ((Storage "").ExitCode) "code"
+                      Expect.equal (error.Trim().Split('\n').Length) 1 "number of trim"
+                      Expect.stringContains error "the disk is full" "error"
+                      let rescued = RunFolder.openExisting saved
+                      Expect.isNonEmpty (Checkpoint.list rescued) "list"
+                      Expect.isTrue ((resumed rescued).IsSome) "resumed"
+                      same expected rescued)) ]

@@ -3,12 +3,12 @@ module Sdac.Experiments.Tests.LocalEngineTests
 open System
 open System.IO
 open System.Threading
+open Expecto
 open FsCheck
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Experiments.Tests.SweepSupport
-open Xunit
 
 let private two = { Jobs = 2; Threads = 1; Retries = 2 }
 
@@ -16,138 +16,149 @@ let private never = CancellationToken.None
 
 let private states (runs: RunStanding list) = runs |> List.map _.State
 
-[<Fact>]
-let ``a sweep gives what its runs give alone, though one is killed and another fails for good`` () =
-    inFolder (fun path ->
-        let sweep = sweepOf "test" 300 """{ "list": [{ "particles": 2 }, { "tau": 2 }, { "particles": 4 }] }"""
-        let folder, runs = prepared (Path.Combine(path, "sweep")) sweep worker
-        let killed, failing = fst runs[0], fst runs[1]
-        let mutable atOnce = 0
+[<Tests>]
+let tests =
+    testList
+        "local engine"
+        [ testCase "a sweep gives what its runs give alone, though one is killed and another fails for good" (fun () ->
+              inFolder (fun path ->
+                  let sweep =
+                      sweepOf "test" 300 """{ "list": [{ "particles": 2 }, { "tau": 2 }, { "particles": 4 }] }"""
 
-        let show (runs: RunStanding list) =
-            atOnce <- max atOnce (runs |> List.filter (fun run -> run.State = Running) |> List.length)
+                  let folder, runs = prepared (Path.Combine(path, "sweep")) sweep worker
+                  let killed, failing = fst runs[0], fst runs[1]
+                  let mutable atOnce = 0
 
-        let killing = whenBegun folder killed (fun () -> killWorker folder killed)
-        let ended = LocalEngine.run folder runs two never show
-        Assert.True(killing.Result, "nothing was killed")
-        Assert.Equal(2, atOnce)
-        Assert.Equal<RunState list>([ Finished; Finished ], [ ended[0].State; ended[2].State ])
-        // the same settings would fail the same way again
-        Assert.Equal<int list>([ 2; 1; 1 ], ended |> List.map _.Tries)
-        Assert.Equal<int64 list>([ 300L; 0L; 300L ], ended |> List.map _.Iteration)
-        Assert.True(Double.IsFinite ended[0].Return)
+                  let show (runs: RunStanding list) =
+                      atOnce <- max atOnce (runs |> List.filter (fun run -> run.State = Running) |> List.length)
 
-        match (find failing ended).State with
-        | Failed sentence -> Assert.Contains("Tau is 2", sentence)
-        | other -> Assert.Fail $"{failing} is {other}"
+                  let killing = whenBegun folder killed (fun () -> killWorker folder killed)
+                  let ended = LocalEngine.run folder runs two never show
+                  Expect.isTrue killing.Result "nothing was killed"
+                  Expect.equal atOnce 2 "at once"
+                  Expect.equal [ ended[0].State; ended[2].State ] [ Finished; Finished ] "value"
+                  // the same settings would fail the same way again
+                  Expect.equal (ended |> List.map _.Tries) [ 2; 1; 1 ] "tries of ended"
+                  Expect.equal (ended |> List.map _.Iteration) [ 300L; 0L; 300L ] "iteration of ended"
+                  Expect.isTrue (Double.IsFinite ended[0].Return) "return"
 
-        Assert.Contains("Tau is 2", File.ReadAllText(folder.Log failing))
-        let sentence = Sweeps.shortcomings folder ended |> Option.get
-        Assert.Contains($"1 of 3 runs failed: {failing} (host: impossible settings: Tau is 2", sentence)
-        sameAs (alone path sweep) folder)
+                  match (find failing ended).State with
+                  | Failed sentence -> Expect.stringContains sentence "Tau is 2" "sentence"
+                  | other -> failtest $"{failing} is {other}"
 
-[<Fact>]
-let ``stopping ends the workers, and the same call goes on`` () =
-    inFolder (fun path ->
-        let sweep = sweepOf "test" 300 """{ "grid": { "particles": [2, 3, 4] } }"""
-        let folder, runs = prepared (Path.Combine(path, "sweep")) sweep worker
-        use source = new CancellationTokenSource()
+                  Expect.stringContains (File.ReadAllText(folder.Log failing)) "Tau is 2" "content of log"
+                  let sentence = Sweeps.shortcomings folder ended |> Option.get
 
-        let stopping = whenBegun folder (fst runs[0]) source.Cancel
-        let stopped = LocalEngine.run folder runs two source.Token ignore
-        stopping.Wait()
-        Assert.Empty(processesWith folder.Path)
-        Assert.Contains(Stopped, states stopped)
-        Assert.Equal(Waiting, (List.last stopped).State)
-        let ended = LocalEngine.run folder runs two never ignore
-        Assert.Equal<RunState list>([ Finished; Finished; Finished ], states ended)
-        // the run that was certainly begun
-        sameAs (alone path (sweepOf "test" 300 """{ "grid": { "particles": [2] } }""")) folder
-        // nothing is left to do: no process is started
-        let written = File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))
-        Assert.Equal<RunState list>(states ended, LocalEngine.run folder runs two never ignore |> states)
-        Assert.Equal(written, File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))))
+                  Expect.stringContains
+                      sentence
+                      $"1 of 3 runs failed: {failing} (host: impossible settings: Tau is 2"
+                      "sentence"
 
-[<Fact>]
-let ``a run in other hands is waited for`` () =
-    inFolder (fun path ->
-        let folder, runs = prepared path (sweepOf "test" 20 "{}") worker
-        let name = fst runs[0]
-        Directory.CreateDirectory (folder.Run name).Path |> ignore
-        let mutable seen = []
-        let other = RunFolder.lock (folder.Run name)
+                  sameAs (alone path sweep) folder))
 
-        let show (runs: RunStanding list) =
-            seen <- states runs @ seen
+          testCase "stopping ends the workers, and the same call goes on" (fun () ->
+              inFolder (fun path ->
+                  let sweep = sweepOf "test" 300 """{ "grid": { "particles": [2, 3, 4] } }"""
+                  let folder, runs = prepared (Path.Combine(path, "sweep")) sweep worker
+                  use source = new CancellationTokenSource()
 
-            if states runs = [ Held ] then
-                other.Dispose()
+                  let stopping = whenBegun folder (fst runs[0]) source.Cancel
+                  let stopped = LocalEngine.run folder runs two source.Token ignore
+                  stopping.Wait()
+                  Expect.isEmpty (processesWith folder.Path) "path"
+                  Expect.contains (states stopped) Stopped "states"
+                  Expect.equal ((List.last stopped).State) Waiting "state"
+                  let ended = LocalEngine.run folder runs two never ignore
+                  Expect.equal (states ended) [ Finished; Finished; Finished ] "states"
+                  // the run that was certainly begun
+                  sameAs (alone path (sweepOf "test" 300 """{ "grid": { "particles": [2] } }""")) folder
+                  // nothing is left to do: no process is started
+                  let written = File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))
+                  Expect.equal (LocalEngine.run folder runs two never ignore |> states) (states ended) "run"
+                  Expect.equal (File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))) written "log"))
 
-        let ended = LocalEngine.run folder runs two never show
-        Assert.Contains(Held, seen)
-        Assert.Equal<RunState list>([ Finished ], states ended)
-        Assert.Equal(1, ended[0].Tries))
+          testCase "a run in other hands is waited for" (fun () ->
+              inFolder (fun path ->
+                  let folder, runs = prepared path (sweepOf "test" 20 "{}") worker
+                  let name = fst runs[0]
+                  Directory.CreateDirectory (folder.Run name).Path |> ignore
+                  let mutable seen = []
+                  let other = RunFolder.lock (folder.Run name)
 
-[<Fact>]
-let ``a failing run is tried again so many times, then named with what it said`` () =
-    inFolder (fun path ->
-        let sweep = sweepOf "test" 20 "{}"
-        let failing = [ "bash"; "-c"; "echo no such luck >&2; exit 1" ]
-        let folder, runs = prepared path sweep failing
-        let ended = LocalEngine.run folder runs { two with Retries = 1 } never ignore
-        Assert.Equal<RunState list>([ Failed "no such luck" ], states ended)
-        Assert.Equal(2, ended[0].Tries)
+                  let show (runs: RunStanding list) =
+                      seen <- states runs @ seen
 
-        let code, text =
-            captureError (fun () ->
-                Main.run "sweep.fsx" (fun () ->
-                    captureOutput (fun () -> Sweeps.run folder sweep failing (Local { two with Retries = 0 })) |> fst))
+                      if states runs = [ Held ] then
+                          other.Dispose()
 
-        Assert.Equal((Unfinished "").ExitCode, code)
-        Assert.Contains("1 of 1 runs failed: InvertedPendulum-v4_seed0 (no such luck)", text)
-        // a worker that says it succeeded must show a summary
-        let silent, runs = prepared (Path.Combine(path, "silent")) sweep [ "true" ]
-        let ended = LocalEngine.run silent runs { two with Retries = 0 } never ignore
-        Assert.Equal<RunState list>([ Failed "it ended without a word" ], states ended))
+                  let ended = LocalEngine.run folder runs two never show
+                  Expect.contains seen Held "seen"
+                  Expect.equal (states ended) [ Finished ] "states"
+                  Expect.equal (ended[0].Tries) 1 "tries"))
 
-[<Fact>]
-let ``only failures that may pass are tried again`` () =
-    check (fun (retries: NonNegativeInt) (failures: NonNegativeInt) (finished: bool) (code: byte) ->
-        let code = int code
+          testCase "a failing run is tried again so many times, then named with what it said" (fun () ->
+              inFolder (fun path ->
+                  let sweep = sweepOf "test" 20 "{}"
+                  let failing = [ "bash"; "-c"; "echo no such luck >&2; exit 1" ]
+                  let folder, runs = prepared path sweep failing
+                  let ended = LocalEngine.run folder runs { two with Retries = 1 } never ignore
+                  Expect.equal (states ended) [ Failed "no such luck" ] "states"
+                  Expect.equal (ended[0].Tries) 2 "tries"
 
-        match LocalEngine.judge retries.Get failures.Get finished code with
-        | LocalEngine.Done -> finished
-        | LocalEngine.WaitForOther -> not finished && code = (Locked "").ExitCode
-        | LocalEngine.TryAgain ->
-            not finished && failures.Get < retries.Get && not (List.contains code [ 2; 3; 6; 7; 9 ])
-        | LocalEngine.GiveUp ->
-            not finished && code <> 9 && (failures.Get >= retries.Get || List.contains code [ 2; 3; 6; 7 ]))
+                  let code, text =
+                      captureError (fun () ->
+                          Main.run "sweep.fsx" (fun () ->
+                              captureOutput (fun () ->
+                                  Sweeps.run folder sweep failing (Local { two with Retries = 0 }))
+                              |> fst))
 
-[<Fact>]
-let ``a folder keeps its runs: more may be added, none may change`` () =
-    inFolder (fun path ->
-        let grid = sweepOf "test" 20 """{ "grid": { "particles": [2, 3] } }"""
-        let folder, runs = prepared path grid worker
-        let before = SweepFolder.indices folder
-        let wider, _ = prepared path { grid with Seeds = [ 7L; 0L ] } worker
-        let after = SweepFolder.indices wider
-        Assert.Equal(4, after.Count)
-        Assert.All(runs, fun (name, _) -> Assert.Equal(before[name], after[name]))
+                  Expect.equal code ((Unfinished "").ExitCode) "code"
+                  Expect.stringContains text "1 of 1 runs failed: InvertedPendulum-v4_seed0 (no such luck)" "text"
+                  // a worker that says it succeeded must show a summary
+                  let silent, runs = prepared (Path.Combine(path, "silent")) sweep [ "true" ]
+                  let ended = LocalEngine.run silent runs { two with Retries = 0 } never ignore
+                  Expect.equal (states ended) [ Failed "it ended without a word" ] "states"))
 
-        failureOf (fun () -> prepared path (sweepOf "test" 30 """{ "grid": { "particles": [3] } }""") worker)
-        |> says [ "InvertedPendulum-v4_particles=3_seed0"; path; "--out" ]
+          testPropertyWithConfig
+              seeded
+              "only failures that may pass are tried again"
+              (fun (retries: NonNegativeInt) (failures: NonNegativeInt) (finished: bool) (code: byte) ->
+                  let code = int code
 
-        Assert.Equal<Map<string, int>>(after, SweepFolder.indices folder)
-        use _ = SweepFolder.lock folder
-        failureOf (fun () -> SweepFolder.lock folder) |> says [ path; "another process" ])
+                  match LocalEngine.judge retries.Get failures.Get finished code with
+                  | LocalEngine.Done -> finished
+                  | LocalEngine.WaitForOther -> not finished && code = (Locked "").ExitCode
+                  | LocalEngine.TryAgain ->
+                      not finished && failures.Get < retries.Get && not (List.contains code [ 2; 3; 6; 7; 9 ])
+                  | LocalEngine.GiveUp ->
+                      not finished && code <> 9 && (failures.Get >= retries.Get || List.contains code [ 2; 3; 6; 7 ]))
 
-[<Fact>]
-let ``impossible numbers of workers, threads or tries are refused`` () =
-    inFolder (fun path ->
-        let folder, runs = prepared path (sweepOf "test" 20 "{}") worker
+          testCase "a folder keeps its runs: more may be added, none may change" (fun () ->
+              inFolder (fun path ->
+                  let grid = sweepOf "test" 20 """{ "grid": { "particles": [2, 3] } }"""
+                  let folder, runs = prepared path grid worker
+                  let before = SweepFolder.indices folder
+                  let wider, _ = prepared path { grid with Seeds = [ 7L; 0L ] } worker
+                  let after = SweepFolder.indices wider
+                  Expect.equal after.Count 4 "number of after"
 
-        for options, option in
-            [ { two with Jobs = 0 }, "--jobs is 0"
-              { two with Threads = 0 }, "--threads is 0"
-              { two with Retries = -1 }, "--retries is -1" ] do
-            failureOf (fun () -> LocalEngine.run folder runs options never ignore) |> says [ option ])
+                  for (name, _) in runs do
+                      Expect.equal (after[name]) (before[name]) "after"
+
+                  failureOf (fun () ->
+                      prepared path (sweepOf "test" 30 """{ "grid": { "particles": [3] } }""") worker)
+                  |> says [ "InvertedPendulum-v4_particles=3_seed0"; path; "--out" ]
+
+                  Expect.equal (SweepFolder.indices folder) after "indices"
+                  use _ = SweepFolder.lock folder
+                  failureOf (fun () -> SweepFolder.lock folder) |> says [ path; "another process" ]))
+
+          testCase "impossible numbers of workers, threads or tries are refused" (fun () ->
+              inFolder (fun path ->
+                  let folder, runs = prepared path (sweepOf "test" 20 "{}") worker
+
+                  for options, option in
+                      [ { two with Jobs = 0 }, "--jobs is 0"
+                        { two with Threads = 0 }, "--threads is 0"
+                        { two with Retries = -1 }, "--retries is -1" ] do
+                      failureOf (fun () -> LocalEngine.run folder runs options never ignore) |> says [ option ])) ]

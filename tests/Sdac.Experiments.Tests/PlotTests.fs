@@ -4,11 +4,12 @@ open System
 open System.IO
 open System.Text.Json
 open System.Xml.Linq
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 let private plots = Path.Combine(repository, "src", "Sdac.Experiments", "plots")
 
@@ -19,96 +20,104 @@ let private curve =
         [| for i in 1L .. 5000L -> 10L * i, float (i % 7L) |]
         [| 10_000L, 3.0, 1.0; 50_000L, 4.0, 0.5 |]
 
-[<Fact>]
-let ``a running mean is the mean of the last values`` () =
-    check (
-        Prop.forAll
-            (Arb.fromGen (Gen.zip (Gen.choose (1, 10)) (Gen.listOf (Gen.choose (-100, 100) |> Gen.map float))))
-            (fun (window, values) ->
-                let values = Array.ofList values
-                let expected i = Array.average values[max 0 (i - window + 1) .. i]
-                let means = Plot.runningMean window values
-
-                means.Length = values.Length
-                && Array.forall (fun i -> abs (means[i] - expected i) < 1e-9) [| 0 .. values.Length - 1 |])
-    )
-
 let private parsed (chart: Vega) =
     match chart.Json with
     | null -> failwith "no specification"
     | json -> JsonDocument.Parse(json.ToJsonString()).RootElement
 
-[<Fact>]
-let ``numbers that are not finite are left out of a specification`` () =
-    let root = parsed (Fields [ "a", Number nan; "b", Number 1.5 ])
-    Assert.Equal(JsonValueKind.Null, (root.GetProperty "a").ValueKind)
-    Assert.Equal(1.5, (root.GetProperty "b").GetDouble())
+[<Tests>]
+let tests =
+    testList
+        "plots"
+        [ testPropertyWithConfig
+              seeded
+              "a running mean is the mean of the last values"
+              (Prop.forAll
+                  (Arb.fromGen (Gen.zip (Gen.choose (1, 10)) (Gen.listOf (Gen.choose (-100, 100) |> Gen.map float))))
+                  (fun (window, values) ->
+                      let values = Array.ofList values
+                      let expected i = Array.average values[max 0 (i - window + 1) .. i]
+                      let means = Plot.runningMean window values
 
-[<Fact>]
-let ``thousands of episodes are thinned, the last one kept`` () =
-    let layers = (parsed curve).GetProperty "layer"
+                      means.Length = values.Length
+                      && Array.forall (fun i -> abs (means[i] - expected i) < 1e-9) [| 0 .. values.Length - 1 |]))
 
-    let rows (layer: int) =
-        [ for row in ((layers[layer].GetProperty "data").GetProperty "values").EnumerateArray() -> row ]
+          testCase "numbers that are not finite are left out of a specification" (fun () ->
+              let root = parsed (Fields [ "a", Number nan; "b", Number 1.5 ])
+              Expect.equal ((root.GetProperty "a").ValueKind) JsonValueKind.Null "value kind"
+              Expect.equal ((root.GetProperty "b").GetDouble()) 1.5 "property")
 
-    let number (name: string) (row: JsonElement) = (row.GetProperty name).GetDouble()
+          testCase "thousands of episodes are thinned, the last one kept" (fun () ->
+              let layers = (parsed curve).GetProperty "layer"
 
-    for layer in [ 0; 2 ] do
-        Assert.Equal(1500, (rows layer).Length)
-        Assert.Equal(50_000.0, rows layer |> List.last |> number "step")
+              let rows (layer: int) =
+                  [ for row in ((layers[layer].GetProperty "data").GetProperty "values").EnumerateArray() -> row ]
 
-    Assert.Equal((2.0, 4.0), (rows 1 |> List.head |> number "low", rows 1 |> List.head |> number "high"))
+              let number (name: string) (row: JsonElement) = (row.GetProperty name).GetDouble()
 
-[<Fact>]
-let ``a learning curve becomes a picture with title, axes and legend, or a sentence with the mend`` () =
-    inFolder (fun folder ->
-        let specification, picture = Path.Combine(folder, "curve.vl.json"), Path.Combine(folder, "curve.svg")
+              for layer in [ 0; 2 ] do
+                  Expect.equal ((rows layer).Length) 1500 "number of rows"
+                  Expect.equal (rows layer |> List.last |> number "step") 50_000.0 "rows"
 
-        match Plot.save specification picture curve with
-        | Error sentence ->
-            Assert.False(Directory.Exists(Path.Combine(plots, "node_modules")), sentence)
-            Assert.Contains("./build.sh setup", sentence)
-        | Ok() ->
-            let texts =
-                (XDocument.Load picture).Descendants(XName.Get("text", "http://www.w3.org/2000/svg"))
-                |> Seq.map _.Value
-                |> List.ofSeq
+              Expect.equal
+                  (rows 1 |> List.head |> number "low", rows 1 |> List.head |> number "high")
+                  (2.0, 4.0)
+                  "rows")
 
-            for expected in
-                [ "Hopper-v4"
-                  "seed 1"
-                  "Environment steps"
-                  "Return per episode (undiscounted)"
-                  "training episodes"
-                  "their running mean over 20"
-                  "evaluation (mean ± deviation)"
-                  "50,000" ] do
-                Assert.Contains(expected, texts)
+          testCase
+              "a learning curve becomes a picture with title, axes and legend, or a sentence with the mend"
+              (fun () ->
+                  inFolder (fun folder ->
+                      let specification, picture =
+                          Path.Combine(folder, "curve.vl.json"), Path.Combine(folder, "curve.svg")
 
-        Assert.True(File.Exists specification))
+                      match Plot.save specification picture curve with
+                      | Error sentence ->
+                          Expect.isFalse (Directory.Exists(Path.Combine(plots, "node_modules"))) sentence
+                          Expect.stringContains sentence "./build.sh setup" "sentence"
+                      | Ok() ->
+                          let texts =
+                              (XDocument.Load picture).Descendants(XName.Get("text", "http://www.w3.org/2000/svg"))
+                              |> Seq.map _.Value
+                              |> List.ofSeq
 
-[<Fact>]
-let ``without node or vega the specification is written and one sentence names the mend`` () =
-    inFolder (fun folder ->
-        let specification, picture = Path.Combine(folder, "curve.vl.json"), Path.Combine(folder, "curve.svg")
+                          for expected in
+                              [ "Hopper-v4"
+                                "seed 1"
+                                "Environment steps"
+                                "Return per episode (undiscounted)"
+                                "training episodes"
+                                "their running mean over 20"
+                                "evaluation (mean ± deviation)"
+                                "50,000" ] do
+                              Expect.contains texts expected "texts"
 
-        let complaint variable value =
-            match withVariable variable value (fun () -> Plot.save specification picture curve) with
-            | Ok() -> failwith "a picture was drawn"
-            | Error sentence ->
-                Assert.DoesNotContain("\n", sentence)
-                Assert.Contains("./build.sh setup", sentence)
-                Assert.True(File.Exists specification)
-                Assert.False(File.Exists picture)
+                      Expect.isTrue (File.Exists specification) "specification"))
 
-        let bare = Directory.CreateDirectory(Path.Combine(folder, "bare")).FullName
-        File.Copy(Path.Combine(plots, "render.mjs"), Path.Combine(bare, "render.mjs"))
-        complaint "SDAC_PLOTS" bare
-        Directory.CreateDirectory(Path.Combine(bare, "node_modules")) |> ignore
-        // modules that are not there: node ends with an error
-        complaint "SDAC_PLOTS" bare
-        withVariable "SDAC_PLOTS" bare (fun () -> complaint "PATH" folder))
+          testCase "without node or vega the specification is written and one sentence names the mend" (fun () ->
+              inFolder (fun folder ->
+                  let specification, picture =
+                      Path.Combine(folder, "curve.vl.json"), Path.Combine(folder, "curve.svg")
 
-[<Fact>]
-let ``the lock file names no registry`` () =
-    Assert.DoesNotContain("\"resolved\"", File.ReadAllText(Path.Combine(plots, "package-lock.json")))
+                  let complaint variable value =
+                      match withVariable variable value (fun () -> Plot.save specification picture curve) with
+                      | Ok() -> failwith "a picture was drawn"
+                      | Error sentence ->
+                          Expect.stringLacks sentence "\n" "sentence"
+                          Expect.stringContains sentence "./build.sh setup" "sentence"
+                          Expect.isTrue (File.Exists specification) "specification"
+                          Expect.isFalse (File.Exists picture) "picture"
+
+                  let bare = Directory.CreateDirectory(Path.Combine(folder, "bare")).FullName
+                  File.Copy(Path.Combine(plots, "render.mjs"), Path.Combine(bare, "render.mjs"))
+                  complaint "SDAC_PLOTS" bare
+                  Directory.CreateDirectory(Path.Combine(bare, "node_modules")) |> ignore
+                  // modules that are not there: node ends with an error
+                  complaint "SDAC_PLOTS" bare
+                  withVariable "SDAC_PLOTS" bare (fun () -> complaint "PATH" folder)))
+
+          testCase "the lock file names no registry" (fun () ->
+              Expect.stringLacks
+                  (File.ReadAllText(Path.Combine(plots, "package-lock.json")))
+                  ("\"resolved\"")
+                  "content of plots") ]

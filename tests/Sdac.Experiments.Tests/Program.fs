@@ -1,8 +1,10 @@
-/// The test assembly as a program of its own: tests start it to have training processes that they can kill, and sweeps and the
+/// The tests; and the processes that they start from this same assembly: training runs that they can kill, and sweeps and the
 /// page of samplers as a worker that takes train.fsx's and toy.fsx's arguments but need not be compiled first.
 module Sdac.Experiments.Tests.Program
 
+open System.Reflection
 open Sdac.Experiments
+open Sdac.Testing
 
 let private resume folder threads = Runner.resume Runner.sdac folder threads true |> ignore
 
@@ -21,16 +23,16 @@ let private sample folder target method first count =
 
 [<EntryPoint>]
 let main arguments =
-    Main.run "host" (fun () ->
-        match List.ofArray arguments with
-        | [ "resume"; folder ] -> resume folder 1
-        | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> resume folder (int threads)
-        | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] -> train file out (int threads)
-        | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
-            sample out target method (int64 first) (int64 count)
-        | _ ->
-            Errors.fail (
-                Usage "usage: resume FOLDER | (--resume FOLDER | --config FILE --out FOLDER) --threads COUNT --quiet"
-            )
+    let work (task: unit -> unit) =
+        Main.run "host" (fun () ->
+            task ()
+            0)
 
-        0)
+    match List.ofArray arguments with
+    | [ "--resume"; folder ] -> work (fun () -> resume folder 1)
+    | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> work (fun () -> resume folder (int threads))
+    | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] ->
+        work (fun () -> train file out (int threads))
+    | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
+        work (fun () -> sample out target method (int64 first) (int64 count))
+    | _ -> TestProgram.run (Assembly.GetExecutingAssembly()) arguments

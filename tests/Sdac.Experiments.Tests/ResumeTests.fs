@@ -2,11 +2,12 @@ module Sdac.Experiments.Tests.ResumeTests
 
 open System
 open System.IO
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// One uninterrupted run that keeps all its checkpoints, for all tests here.
 let private whole =
@@ -37,96 +38,9 @@ let private inCopy iteration (test: RunFolder -> unit) =
 /// Resumes where something is wrong with the newest checkpoint: the warnings, and the result equals the whole run's.
 let private resumedWithWarning (folder: RunFolder) =
     let summary, warnings = captureError (fun () -> resumed folder)
-    Assert.True summary.IsSome
+    Expect.isTrue summary.IsSome "summary"
     same whole.Value folder
     warnings
-
-[<Fact>]
-let ``a run resumed from any of its checkpoints equals the uninterrupted one, byte for byte`` () =
-    // 0: killed before the first checkpoint; 130: killed after the last one
-    for iteration in [ 0L; 20L; 60L; 80L; 120L; 130L ] do
-        inCopy iteration (fun folder ->
-            Assert.True((resumed folder).IsSome)
-            same whole.Value folder
-            Assert.Empty(Directory.GetFiles(folder.Checkpoints, ".*"))
-            let timings = Metrics.read folder.Timings |> List.map (fun line -> line["iteration"])
-            Assert.Equal<Figure list>([ for i in 7L..7L..126L -> Count i ], timings))
-
-[<Fact>]
-let ``a run stopped again and again equals the uninterrupted one, with the checkpoints that it is to keep`` () =
-    inFolder (fun path ->
-        let spec = { varied 130L with CheckpointsKept = 2 }
-        let expected = prepared (Path.Combine(path, "whole")) spec
-        resumed expected |> ignore
-        Assert.Equal(2, (Checkpoint.list expected).Length)
-        let folder = prepared (Path.Combine(path, "stopped")) spec
-
-        for stop in [ 10L; 33L; 61L; 62L; 119L ] do
-            let stopping: Stage = fun step -> if step.Iteration = stop then failwith "killed" else step
-            let stages = ("stop", stopping) :: Runner.sdac
-            Assert.ThrowsAny<Exception>(fun () -> Runner.resume stages folder.Path 2 true |> ignore) |> ignore
-
-        Assert.True((resumed folder).IsSome)
-        same expected folder
-        // 160 transitions in parts of 10: what the checkpoints no longer name is gone
-        Assert.InRange(Directory.GetFiles(folder.Memory).Length, 14, 20))
-
-[<Fact>]
-let ``a run of DPMD, whose running averages of Q are part of a checkpoint, resumes exactly`` () =
-    inFolder (fun path ->
-        let spec = varied 50L
-        let spec = { spec with Experiment = Experiment.algorithm Algorithm.Dpmd spec.Experiment }
-        let expected = prepared (Path.Combine(path, "whole")) spec
-        resumed expected |> ignore
-        let folder = prepared (Path.Combine(path, "stopped")) spec
-        let stopping: Stage = fun step -> if step.Iteration = 30L then failwith "killed" else step
-        let stages = ("stop", stopping) :: Runner.stages spec
-        Assert.ThrowsAny<Exception>(fun () -> Runner.resume stages folder.Path 1 true |> ignore) |> ignore
-        Assert.True((resumed folder).IsSome)
-        same expected folder)
-
-[<Fact>]
-let ``a finished run is left alone`` () =
-    inFolder (fun path ->
-        copy whole.Value.Path path
-        let before = content path
-        Assert.True((Runner.resume Runner.sdac path 1 true).IsNone)
-        let after = content path
-        Assert.Equal<string seq>(before.Keys, after.Keys)
-        Assert.All(before, fun pair -> Assert.Equal<byte[]>(pair.Value, after[pair.Key])))
-
-[<Fact>]
-let ``a damaged newest checkpoint is named and the one before it used`` () =
-    inCopy 60L (fun folder ->
-        spoil (Checkpoint.path folder 60L)
-        let warnings = resumedWithWarning folder
-        Assert.Contains("000000060.safetensors is damaged", warnings)
-        Assert.Contains("an older checkpoint is used", warnings))
-
-[<Fact>]
-let ``a checkpoint whose part of the replay memory is missing, damaged or another one is not used`` () =
-    let exchange (part: string) =
-        let another = Directory.GetFiles(string (Path.GetDirectoryName part)) |> Array.find ((<>) part)
-        File.Copy(another, part, true)
-
-    for harm in [ File.Delete; spoil; exchange ] do
-        inCopy 60L (fun folder ->
-            let parts path = Json.parseOver path ([]: MemoryPart list) (Safetensors.metadata(path)["memory"])
-            let older = parts (Checkpoint.path folder 40L)
-            let newest = parts (Checkpoint.path folder 60L) |> List.except older |> List.last
-            harm (Path.Combine(folder.Memory, $"{newest.First:D12}.safetensors"))
-            Assert.Contains($"{newest.First:D12}.safetensors", resumedWithWarning folder))
-
-[<Fact>]
-let ``a checkpoint that counts on metrics which are not there is not used`` () =
-    inCopy 60L (fun folder ->
-        let journal: Journal =
-            Json.parseOver "" Journal.empty (Safetensors.metadata(Checkpoint.path folder 60L)["journal"])
-
-        using (new FileStream(folder.Metrics, FileMode.Open)) (fun stream ->
-            stream.SetLength(journal.MetricsBytes - 1L))
-
-        Assert.Contains("metrics.jsonl ends after", resumedWithWarning folder))
 
 /// Checks that a resume is refused with these words and changes nothing but the lock.
 let private refused (folder: RunFolder) (words: string list) =
@@ -136,65 +50,166 @@ let private refused (folder: RunFolder) (words: string list) =
     let before = content ()
     failureOf (fun () -> Runner.resume Runner.sdac folder.Path 1 true) |> says words
     let after = content ()
-    Assert.Equal<string seq>(before.Keys, after.Keys)
-    Assert.All(before, fun pair -> Assert.Equal<byte[]>(pair.Value, after[pair.Key]))
+    Expect.sequenceEqual after.Keys before.Keys "keys"
 
-[<Fact>]
-let ``where no checkpoint can be used nothing is overwritten`` () =
-    inCopy 60L (fun folder ->
-        Checkpoint.list folder |> List.iter spoil
-        refused folder [ "no checkpoint that can be used"; "000000020.safetensors"; "000000060.safetensors" ])
+    for pair in before do
+        Expect.equal (after[pair.Key]) pair.Value "after"
 
-[<Fact>]
-let ``a specification that was changed since is refused by the setting's name`` () =
-    inCopy 60L (fun folder ->
-        let change (c: Config) = { c with Discount = 0.5 }
-        let spec = Spec.ofRun folder (Presets.find "paper")
-        let changed = { spec with Experiment = Experiment.configure change spec.Experiment }
-        File.WriteAllText(folder.Spec, Spec.print changed)
-        refused folder [ "experiment.config.discount = 0.5"; "0.99"; "000000060.safetensors" ])
+[<Tests>]
+let tests =
+    testList
+        "resumed runs"
+        [ testCase "a run resumed from any of its checkpoints equals the uninterrupted one, byte for byte" (fun () ->
+              // 0: killed before the first checkpoint; 130: killed after the last one
+              for iteration in [ 0L; 20L; 60L; 80L; 120L; 130L ] do
+                  inCopy iteration (fun folder ->
+                      Expect.isTrue ((resumed folder).IsSome) "resumed"
+                      same whole.Value folder
+                      Expect.isEmpty (Directory.GetFiles(folder.Checkpoints, ".*")) "checkpoints"
+                      let timings = Metrics.read folder.Timings |> List.map (fun line -> line["iteration"])
+                      Expect.equal timings [ for i in 7L..7L..126L -> Count i ] "timings"))
 
-[<Fact>]
-let ``a checkpoint of another task or of other sizes is refused`` () =
-    let checkpointOf (spec: Spec) (folder: RunFolder) =
-        inFolder (fun path ->
-            let other = prepared (Path.Combine(path, "other")) spec
-            resumed other |> ignore
-            File.Copy(Checkpoint.path other 20L, Checkpoint.path folder 80L))
+          testCase
+              "a run stopped again and again equals the uninterrupted one, with the checkpoints that it is to keep"
+              (fun () ->
+                  inFolder (fun path ->
+                      let spec = { varied 130L with CheckpointsKept = 2 }
+                      let expected = prepared (Path.Combine(path, "whole")) spec
+                      resumed expected |> ignore
+                      Expect.equal ((Checkpoint.list expected).Length) 2 "number of list"
+                      let folder = prepared (Path.Combine(path, "stopped")) spec
 
-    let spec = whole.Value |> fun folder -> Spec.ofRun folder (Presets.find "paper")
+                      for stop in [ 10L; 33L; 61L; 62L; 119L ] do
+                          let stopping: Stage = fun step -> if step.Iteration = stop then failwith "killed" else step
+                          let stages = ("stop", stopping) :: Runner.sdac
 
-    inCopy 60L (fun folder ->
-        checkpointOf { spec with Experiment = { spec.Experiment with Task = "Walker2d-v4" } } folder
-        refused folder [ "000000080.safetensors"; "Walker2d-v4"; "Hopper-v4" ])
+                          Expect.raisesAny<Exception>(fun () -> Runner.resume stages folder.Path 2 true |> ignore)
+                          |> ignore
 
-    inCopy 60L (fun folder ->
-        let change (c: Config) = { c with Hidden = [ 8; 16 ] }
-        checkpointOf { spec with Experiment = Experiment.configure change spec.Experiment } folder
-        refused folder [ "000000080.safetensors"; "hidden"; "[8,16]" ])
+                      Expect.isTrue ((resumed folder).IsSome) "resumed"
+                      same expected folder
+                      // 160 transitions in parts of 10: what the checkpoints no longer name is gone
+                      Expect.inRange (Directory.GetFiles(folder.Memory).Length) (14, 20) "number of memory"))
 
-[<Fact>]
-let ``a second process on the folder is told so, with an exit code of its own`` () =
-    inCopy 60L (fun folder ->
-        use _ = RunFolder.lock folder
-        let failure = failureOf (fun () -> Runner.resume Runner.sdac folder.Path 1 true)
-        failure |> says [ "another process"; $"pid {Environment.ProcessId}"; folder.Path ]
-        Assert.Equal(9, failure.ExitCode))
+          testCase "a run of DPMD, whose running averages of Q are part of a checkpoint, resumes exactly" (fun () ->
+              inFolder (fun path ->
+                  let spec = varied 50L
+                  let spec = { spec with Experiment = Experiment.algorithm Algorithm.Dpmd spec.Experiment }
+                  let expected = prepared (Path.Combine(path, "whole")) spec
+                  resumed expected |> ignore
+                  let folder = prepared (Path.Combine(path, "stopped")) spec
+                  let stopping: Stage = fun step -> if step.Iteration = 30L then failwith "killed" else step
+                  let stages = ("stop", stopping) :: Runner.stages spec
+                  Expect.raisesAny<Exception>(fun () -> Runner.resume stages folder.Path 1 true |> ignore) |> ignore
+                  Expect.isTrue ((resumed folder).IsSome) "resumed"
+                  same expected folder))
 
-[<Fact>]
-let ``the machine that resumes is recorded where it differs`` () =
-    inCopy 60L (fun folder ->
-        let machine: Machine =
-            Json.parseOver folder.Machine (Machine.describe ()) (File.ReadAllText folder.Machine)
+          testCase "a finished run is left alone" (fun () ->
+              inFolder (fun path ->
+                  copy whole.Value.Path path
+                  let before = content path
+                  Expect.isTrue ((Runner.resume Runner.sdac path 1 true).IsNone) "resume"
+                  let after = content path
+                  Expect.sequenceEqual after.Keys before.Keys "keys"
 
-        Assert.All(
-            [ machine.Program; machine.Libtorch; machine.Mujoco; machine.Processor ],
-            fun s -> Assert.NotEqual<string>("", s)
-        )
+                  for pair in before do
+                      Expect.equal (after[pair.Key]) pair.Value "after"))
 
-        File.WriteAllText(folder.Machine, Json.print { machine with Libtorch = "0.4"; Threads = 77 })
-        let _, warnings = captureError (fun () -> resumed folder)
-        Assert.Contains("libtorch \"0.4\"", warnings)
-        Assert.DoesNotContain("77", warnings)
-        Assert.Contains(machine.Libtorch, File.ReadAllText(folder.MachineAt 60L))
-        same whole.Value folder)
+          testCase "a damaged newest checkpoint is named and the one before it used" (fun () ->
+              inCopy 60L (fun folder ->
+                  spoil (Checkpoint.path folder 60L)
+                  let warnings = resumedWithWarning folder
+                  Expect.stringContains warnings "000000060.safetensors is damaged" "warnings"
+                  Expect.stringContains warnings "an older checkpoint is used" "warnings"))
+
+          testCase
+              "a checkpoint whose part of the replay memory is missing, damaged or another one is not used"
+              (fun () ->
+                  let exchange (part: string) =
+                      let another = Directory.GetFiles(string (Path.GetDirectoryName part)) |> Array.find ((<>) part)
+                      File.Copy(another, part, true)
+
+                  for harm in [ File.Delete; spoil; exchange ] do
+                      inCopy 60L (fun folder ->
+                          let parts path =
+                              Json.parseOver path ([]: MemoryPart list) (Safetensors.metadata(path)["memory"])
+
+                          let older = parts (Checkpoint.path folder 40L)
+                          let newest = parts (Checkpoint.path folder 60L) |> List.except older |> List.last
+                          harm (Path.Combine(folder.Memory, $"{newest.First:D12}.safetensors"))
+
+                          Expect.stringContains
+                              (resumedWithWarning folder)
+                              $"{newest.First:D12}.safetensors"
+                              "resumed with warning"))
+
+          testCase "a checkpoint that counts on metrics which are not there is not used" (fun () ->
+              inCopy 60L (fun folder ->
+                  let journal: Journal =
+                      Json.parseOver "" Journal.empty (Safetensors.metadata(Checkpoint.path folder 60L)["journal"])
+
+                  using (new FileStream(folder.Metrics, FileMode.Open)) (fun stream ->
+                      stream.SetLength(journal.MetricsBytes - 1L))
+
+                  Expect.stringContains (resumedWithWarning folder) "metrics.jsonl ends after" "resumed with warning"))
+
+          testCase "where no checkpoint can be used nothing is overwritten" (fun () ->
+              inCopy 60L (fun folder ->
+                  Checkpoint.list folder |> List.iter spoil
+
+                  refused
+                      folder
+                      [ "no checkpoint that can be used"; "000000020.safetensors"; "000000060.safetensors" ]))
+
+          testCase "a specification that was changed since is refused by the setting's name" (fun () ->
+              inCopy 60L (fun folder ->
+                  let change (c: Config) = { c with Discount = 0.5 }
+                  let spec = Spec.ofRun folder (Presets.find "paper")
+                  let changed = { spec with Experiment = Experiment.configure change spec.Experiment }
+                  File.WriteAllText(folder.Spec, Spec.print changed)
+                  refused folder [ "experiment.config.discount = 0.5"; "0.99"; "000000060.safetensors" ]))
+
+          testCase "a checkpoint of another task or of other sizes is refused" (fun () ->
+              let checkpointOf (spec: Spec) (folder: RunFolder) =
+                  inFolder (fun path ->
+                      let other = prepared (Path.Combine(path, "other")) spec
+                      resumed other |> ignore
+                      File.Copy(Checkpoint.path other 20L, Checkpoint.path folder 80L))
+
+              let spec = whole.Value |> fun folder -> Spec.ofRun folder (Presets.find "paper")
+
+              inCopy 60L (fun folder ->
+                  checkpointOf { spec with Experiment = { spec.Experiment with Task = "Walker2d-v4" } } folder
+                  refused folder [ "000000080.safetensors"; "Walker2d-v4"; "Hopper-v4" ])
+
+              inCopy 60L (fun folder ->
+                  let change (c: Config) = { c with Hidden = [ 8; 16 ] }
+                  checkpointOf { spec with Experiment = Experiment.configure change spec.Experiment } folder
+                  refused folder [ "000000080.safetensors"; "hidden"; "[8,16]" ]))
+
+          testCase "a second process on the folder is told so, with an exit code of its own" (fun () ->
+              inCopy 60L (fun folder ->
+                  use _ = RunFolder.lock folder
+                  let failure = failureOf (fun () -> Runner.resume Runner.sdac folder.Path 1 true)
+                  failure |> says [ "another process"; $"pid {Environment.ProcessId}"; folder.Path ]
+                  Expect.equal failure.ExitCode 9 "exit code"))
+
+          testCase "the machine that resumes is recorded where it differs" (fun () ->
+              inCopy 60L (fun folder ->
+                  let machine: Machine =
+                      Json.parseOver folder.Machine (Machine.describe ()) (File.ReadAllText folder.Machine)
+
+                  for s in [ machine.Program; machine.Libtorch; machine.Mujoco; machine.Processor ] do
+                      Expect.notEqual s "" "s"
+
+                  File.WriteAllText(folder.Machine, Json.print { machine with Libtorch = "0.4"; Threads = 77 })
+                  let _, warnings = captureError (fun () -> resumed folder)
+                  Expect.stringContains warnings ("libtorch \"0.4\"") "warnings"
+                  Expect.stringLacks warnings "77" "warnings"
+
+                  Expect.stringContains
+                      (File.ReadAllText(folder.MachineAt 60L))
+                      machine.Libtorch
+                      "content of machine at"
+
+                  same whole.Value folder)) ]

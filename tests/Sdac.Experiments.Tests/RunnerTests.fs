@@ -2,11 +2,12 @@ module Sdac.Experiments.Tests.RunnerTests
 
 open System
 open System.IO
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open TorchSharp
-open Xunit
+open Sdac.Testing
 
 /// A run of a second or two.
 let private tiny =
@@ -35,262 +36,277 @@ let private runIn folder name spec threads =
 
 let private withTask task (spec: Spec) = { spec with Experiment = { spec.Experiment with Task = task } }
 
-[<Fact>]
-let ``two runs of one specification write the same metrics and checkpoints, on one thread and on two`` () =
-    inFolder (fun folder ->
-        for task in [ "InvertedPendulum-v4"; "Hopper-v4" ] do
-            let spec = withTask task tiny
-            let one, _ = runIn folder $"{task}-1" spec 1
-            let again, _ = runIn folder $"{task}-again" spec 1
-            let two, _ = runIn folder $"{task}-2" spec 2
-            let bytes run (file: string) = File.ReadAllBytes(Path.Combine(run, file))
-
-            for file in [ "metrics.jsonl"; "spec.json"; "checkpoints/000000040.safetensors" ] do
-                Assert.Equal<byte[]>(bytes one file, bytes again file)
-                Assert.Equal<byte[]>(bytes one file, bytes two file))
-
-[<Fact>]
-let ``another seed gives other metrics`` () =
-    inFolder (fun folder ->
-        let other = { tiny with Experiment = Experiment.seed 1L tiny.Experiment }
-        let a, _ = runIn folder "a" tiny 1
-        let b, _ = runIn folder "b" other 1
-        let metrics run = File.ReadAllText(Path.Combine(run, "metrics.jsonl"))
-        Assert.NotEqual<string>(metrics a, metrics b))
-
-[<Fact>]
-let ``a run folder holds what it promises`` () =
-    inFolder (fun folder ->
-        let out, summary = runIn folder "run" tiny 1
-        let there = RunFolder.openExisting out
-        Assert.Equal(tiny, Spec.parse "spec.json" (Presets.find "paper") (File.ReadAllText there.Spec))
-        let lines = Metrics.read there.Metrics
-        let count kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.length
-        Assert.Equal(40, count "update")
-        // after 15 and 30 iterations and at the end
-        Assert.Equal(3, count "evaluation")
-
-        Assert.Equal(
-            summary.Final.Mean,
-            (lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"]
-            |> Metrics.number
-            |> Option.get
-        )
-
-        Assert.Equal(80L, summary.EnvSteps)
-        let timings = Metrics.read there.Timings
-        Assert.Equal(40, timings.Length)
-
-        let seconds phase =
-            timings
-            |> List.sumBy (fun line -> Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
-
-        let phases =
-            [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ]
-            |> List.map seconds
-
-        Assert.All(phases, fun spent -> Assert.True(spent > 0.0))
-        let whole = timings |> List.last |> Map.find "seconds" |> Metrics.number |> Option.get
-        Assert.True(List.sum phases <= whole, $"the phases take {phases} of {whole} s")
-        // after 8, 16, 24, 32 iterations and at the end, the newest three kept
-        Assert.Equal<string list>(
-            [ "000000040"; "000000032"; "000000024" ],
-            Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string
-        )
-
-        Assert.True(File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine))
-
-[<Fact>]
-let ``every logged line has policy figures, also where the policy moves on other iterations`` () =
-    inFolder (fun folder ->
-        let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
-        // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
-        let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
-
-        let updates =
-            Metrics.read (RunFolder.openExisting out).Metrics
-            |> List.filter (fun l -> l["kind"] = Label "update")
-
-        Assert.Equal(20, updates.Length)
-
-        Assert.All(
-            updates,
-            fun l -> Assert.True(Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)
-        ))
-
-[<Fact>]
-let ``evaluating the newest checkpoint repeats the run's final evaluation`` () =
-    inFolder (fun folder ->
-        let out, summary = runIn folder "run" tiny 1
-        let _, text = captureOutput (fun () -> Evaluate.run out None None None 2)
-        Assert.Contains($"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}", text)
-        Assert.Contains("over 3 episodes", text)
-        Assert.Contains("episode   3:", text))
-
-[<Fact>]
-let ``a checkpoint restores every number of the training state`` () =
-    inFolder (fun folder ->
-        let mutable step = Pipeline.warm (Pipeline.start tiny.Experiment)
-        use _ = step.Environment :> IDisposable
-
-        for _ in 1..5 do
-            step <- Pipeline.consume Pipeline.sdac step
-
-        let run = RunFolder.create (Path.Combine(folder, "run")) false
-        let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
-        let restored = Checkpoint.load step.Model step.Environment.Task path
-        let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
-        Assert.Equal<float32[] list>(numbers step.State, numbers restored)
-        Assert.Equal(step.State.Temperature, restored.Temperature)
-        Assert.Equal(step.State.Updates, restored.Updates)
-
-        Assert.Equal(
-            (step.State.PolicyAdam.Count, step.State.Q1Adam.Count),
-            (restored.PolicyAdam.Count, restored.Q1Adam.Count)
-        )
-
-        TrainState.dispose step.State
-        TrainState.dispose restored)
-
-[<Fact>]
-let ``a damaged newest checkpoint is refused by name and the one before it is used`` () =
-    inFolder (fun folder ->
-        let out, _ = runIn folder "run" tiny 1
-        let there = RunFolder.openExisting out
-        let newest = List.head (Checkpoint.list there)
-        let bytes = File.ReadAllBytes newest
-        bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
-        File.WriteAllBytes(newest, bytes)
-        let model = Runner.model tiny.Experiment
-        failureOf (fun () -> Checkpoint.load model tiny.Experiment.Task newest) |> says [ newest ]
-        let struct (used, state, complaints) = Checkpoint.newest model tiny.Experiment.Task there
-        Assert.EndsWith("000000032.safetensors", used)
-        Assert.Contains(newest, Assert.Single complaints)
-        Assert.Equal(32L, state.Updates)
-        TrainState.dispose state
-
-        // cut off, all of them: nothing is left to use
-        for path in Checkpoint.list there do
-            File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
-
-        failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there)
-        |> says [ "no checkpoint that can be used"; "000000024" ])
-
-[<Fact>]
-let ``a checkpoint of another task or of other sizes is refused`` () =
-    inFolder (fun folder ->
-        let out, _ = runIn folder "run" tiny 1
-        let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
-        let model = Runner.model tiny.Experiment
-
-        failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest)
-        |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
-
-        let wider =
-            Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
-
-        failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest)
-        |> says [ "policy.layer0.weight"; newest ])
-
-[<Fact>]
-let ``a loss that is not a number stops the run with its name, the iteration and the last good checkpoint`` () =
-    inFolder (fun folder ->
-        let poison: Stage =
-            fun step ->
-                if step.Iteration < 10L then
-                    step
-                else
-                    let spoil (u: Update) =
-                        { u with Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
-
-                    { step with Update = Option.map spoil step.Update }
-
-        let stages = List.insertAt 1 ("poison", poison) Runner.sdac
-        let out = Path.Combine(folder, "run")
-
-        failureOf (fun () -> Runner.run tiny stages out false 1 true)
-        |> says [ "the loss of critic 1 is NaN"; "iteration 11"; "000000008.safetensors" ]
-
-        // what had been written is still there and good
-        let model = Runner.model tiny.Experiment
-        let struct (used, state, _) = Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
-        Assert.EndsWith("000000008.safetensors", used)
-
-        Assert.Equal(
-            0.0,
-            (TrainState.tensors state
-             |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64>())))
-        )
-
-        TrainState.dispose state)
-
-[<Fact>]
-let ``an existing run is not touched unless it may be replaced`` () =
-    inFolder (fun folder ->
-        let out, _ = runIn folder "run" tiny 1
-        let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
-        failureOf (fun () -> Runner.run tiny Runner.sdac out false 1 true) |> says [ out; "--overwrite" ]
-        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
-        // settings that are refused leave the old run alone even with --overwrite
-        let unknown = withTask "Hoper-v4" tiny
-
-        let error =
-            Assert.Throws<ArgumentException>(fun () -> Runner.run unknown Runner.sdac out true 1 true |> ignore)
-
-        Assert.Contains("Hopper-v4", error.Message)
-        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl")))
-        captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
-        Assert.Equal<byte[]>(metrics, File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))))
-
-[<Fact>]
-let ``what the layers below refuse reaches the user as one sentence and an exit code`` () =
+/// What the user is told of a run that is refused, which must be one line; no folder is made for it.
+let private complaint (spec: Spec) =
     inFolder (fun folder ->
         let out = Path.Combine(folder, "run")
 
-        let complaint spec =
-            let code, text =
-                captureError (fun () ->
-                    Main.run "train.fsx" (fun () ->
-                        Runner.run spec Runner.sdac out false 1 true |> ignore
-                        0))
+        let code, text =
+            captureError (fun () ->
+                Main.run "train.fsx" (fun () ->
+                    Runner.run spec Runner.sdac out false 1 true |> ignore
+                    0))
 
-            Assert.NotEqual(0, code)
-            Assert.Equal(1, text.Trim().Split('\n').Length)
-            Assert.False(Directory.Exists out, "a folder was made")
-            text
+        Expect.notEqual code 0 "exit code"
+        Expect.equal (text.Trim().Split('\n').Length) 1 "number of lines"
+        Expect.isFalse (Directory.Exists out) "a folder was made"
+        text)
 
-        Assert.Contains("Hopper-v4", complaint (withTask "Hoper-v4" tiny))
-        let hopper = withTask "Hopper-v4" tiny
-        let option = { hopper with Experiment = Experiment.option "reset_noise_scal" "0.1" hopper.Experiment }
-        Assert.Contains("reset_noise_scale", complaint option)
+[<Tests>]
+let tests =
+    testList
+        "runner"
+        [ testCase
+              "two runs of one specification write the same metrics and checkpoints, on one thread and on two"
+              (fun () ->
+                  inFolder (fun folder ->
+                      for task in [ "InvertedPendulum-v4"; "Hopper-v4" ] do
+                          let spec = withTask task tiny
+                          let one, _ = runIn folder $"{task}-1" spec 1
+                          let again, _ = runIn folder $"{task}-again" spec 1
+                          let two, _ = runIn folder $"{task}-2" spec 2
+                          let bytes run (file: string) = File.ReadAllBytes(Path.Combine(run, file))
 
-        if not (torch.cuda.is_available ()) then
-            let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
-            Assert.Contains("--device cpu", complaint cuda)
+                          for file in [ "metrics.jsonl"; "spec.json"; "checkpoints/000000040.safetensors" ] do
+                              Expect.equal (bytes again file) (bytes one file) "bytes"
+                              Expect.equal (bytes two file) (bytes one file) "bytes"))
 
-        let few =
-            { tiny with
-                Experiment = Experiment.configure (fun c -> { c with BufferCapacity = 1 }) tiny.Experiment }
+          testCase "another seed gives other metrics" (fun () ->
+              inFolder (fun folder ->
+                  let other = { tiny with Experiment = Experiment.seed 1L tiny.Experiment }
+                  let a, _ = runIn folder "a" tiny 1
+                  let b, _ = runIn folder "b" other 1
+                  let metrics run = File.ReadAllText(Path.Combine(run, "metrics.jsonl"))
+                  Expect.notEqual (metrics b) (metrics a) "metrics"))
 
-        Assert.Contains("BufferCapacity is 1", complaint few)
+          testCase "a run folder holds what it promises" (fun () ->
+              inFolder (fun folder ->
+                  let out, summary = runIn folder "run" tiny 1
+                  let there = RunFolder.openExisting out
 
-        let settings =
-            { tiny with Experiment = Experiment.configure (fun c -> { c with BatchSize = 0 }) tiny.Experiment }
+                  Expect.equal
+                      (Spec.parse "spec.json" (Presets.find "paper") (File.ReadAllText there.Spec))
+                      tiny
+                      "parse"
 
-        Assert.Contains("BatchSize is 0", complaint settings))
+                  let lines = Metrics.read there.Metrics
+                  let count kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.length
+                  Expect.equal (count "update") 40 "count"
+                  // after 15 and 30 iterations and at the end
+                  Expect.equal (count "evaluation") 3 "count"
 
-[<Fact>]
-let ``a folder that cannot be made is refused by name`` () =
-    // root may write anywhere but there
-    if Directory.Exists "/proc" then
-        failureOf (fun () -> Runner.run tiny Runner.sdac "/proc/sdac-run" false 1 true)
-        |> says [ "/proc/sdac-run" ]
+                  Expect.equal
+                      ((lines |> List.findBack (fun l -> l["kind"] = Label "evaluation"))["mean"]
+                       |> Metrics.number
+                       |> Option.get)
+                      summary.Final.Mean
+                      "value"
 
-[<Fact>]
-let ``the default folder is numbered on where it is taken`` () =
-    inFolder (fun folder ->
-        let wanted = Path.Combine(folder, "run")
-        Assert.Equal(wanted, RunFolder.unused wanted)
-        Directory.CreateDirectory wanted |> ignore
-        Directory.CreateDirectory(wanted + "-2") |> ignore
-        Assert.Equal(wanted + "-3", RunFolder.unused wanted))
+                  Expect.equal summary.EnvSteps 80L "env steps"
+                  let timings = Metrics.read there.Timings
+                  Expect.equal timings.Length 40 "number of timings"
+
+                  let seconds phase =
+                      timings
+                      |> List.sumBy (fun line ->
+                          Map.tryFind phase line |> Option.bind Metrics.number |> Option.defaultValue 0.0)
+
+                  let phases =
+                      [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate"; "evaluation"; "checkpoint" ]
+                      |> List.map seconds
+
+                  for spent in phases do
+                      Expect.isTrue (spent > 0.0) "spent"
+
+                  let whole = timings |> List.last |> Map.find "seconds" |> Metrics.number |> Option.get
+                  Expect.isTrue (List.sum phases <= whole) $"the phases take {phases} of {whole} s"
+                  // after 8, 16, 24, 32 iterations and at the end, the newest three kept
+                  Expect.equal
+                      (Checkpoint.list there |> List.map Path.GetFileNameWithoutExtension |> List.map string)
+                      [ "000000040"; "000000032"; "000000024" ]
+                      "list"
+
+                  Expect.isTrue
+                      (File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine)
+                      "summary"))
+
+          testCase "every logged line has policy figures, also where the policy moves on other iterations" (fun () ->
+              inFolder (fun folder ->
+                  let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
+                  // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
+                  let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
+
+                  let updates =
+                      Metrics.read (RunFolder.openExisting out).Metrics
+                      |> List.filter (fun l -> l["kind"] = Label "update")
+
+                  Expect.equal updates.Length 20 "number of updates"
+
+                  for l in updates do
+                      Expect.isTrue
+                          (Map.containsKey "policyLoss" l && Map.containsKey "weightConcentration" l)
+                          "contains key"))
+
+          testCase "evaluating the newest checkpoint repeats the run's final evaluation" (fun () ->
+              inFolder (fun folder ->
+                  let out, summary = runIn folder "run" tiny 1
+                  let _, text = captureOutput (fun () -> Evaluate.run out None None None 2)
+
+                  Expect.stringContains
+                      text
+                      $"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}"
+                      "text"
+
+                  Expect.stringContains text "over 3 episodes" "text"
+                  Expect.stringContains text "episode   3:" "text"))
+
+          testCase "a checkpoint restores every number of the training state" (fun () ->
+              inFolder (fun folder ->
+                  let mutable step = Pipeline.warm (Pipeline.start tiny.Experiment)
+                  use _ = step.Environment :> IDisposable
+
+                  for _ in 1..5 do
+                      step <- Pipeline.consume Pipeline.sdac step
+
+                  let run = RunFolder.create (Path.Combine(folder, "run")) false
+                  let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
+                  let restored = Checkpoint.load step.Model step.Environment.Task path
+                  let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+                  Expect.equal (numbers restored) (numbers step.State) "numbers"
+                  Expect.equal restored.Temperature step.State.Temperature "temperature"
+                  Expect.equal restored.Updates step.State.Updates "updates"
+
+                  Expect.equal
+                      (restored.PolicyAdam.Count, restored.Q1Adam.Count)
+                      (step.State.PolicyAdam.Count, step.State.Q1Adam.Count)
+                      "number of policy adam and number of Q1 adam"
+
+                  TrainState.dispose step.State
+                  TrainState.dispose restored))
+
+          testCase "a damaged newest checkpoint is refused by name and the one before it is used" (fun () ->
+              inFolder (fun folder ->
+                  let out, _ = runIn folder "run" tiny 1
+                  let there = RunFolder.openExisting out
+                  let newest = List.head (Checkpoint.list there)
+                  let bytes = File.ReadAllBytes newest
+                  bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
+                  File.WriteAllBytes(newest, bytes)
+                  let model = Runner.model tiny.Experiment
+                  failureOf (fun () -> Checkpoint.load model tiny.Experiment.Task newest) |> says [ newest ]
+                  let struct (used, state, complaints) = Checkpoint.newest model tiny.Experiment.Task there
+                  Expect.stringEnds used "000000032.safetensors" "used"
+                  Expect.stringContains (Expect.single complaints "complaints") newest "complaints"
+                  Expect.equal state.Updates 32L "updates"
+                  TrainState.dispose state
+
+                  // cut off, all of them: nothing is left to use
+                  for path in Checkpoint.list there do
+                      File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
+
+                  failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there)
+                  |> says [ "no checkpoint that can be used"; "000000024" ]))
+
+          testCase "a checkpoint of another task or of other sizes is refused" (fun () ->
+              inFolder (fun folder ->
+                  let out, _ = runIn folder "run" tiny 1
+                  let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
+                  let model = Runner.model tiny.Experiment
+
+                  failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest)
+                  |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
+
+                  let wider =
+                      Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
+
+                  failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest)
+                  |> says [ "policy.layer0.weight"; newest ]))
+
+          testCase
+              "a loss that is not a number stops the run with its name, the iteration and the last good checkpoint"
+              (fun () ->
+                  inFolder (fun folder ->
+                      let poison: Stage =
+                          fun step ->
+                              if step.Iteration < 10L then
+                                  step
+                              else
+                                  let spoil (u: Update) =
+                                      { u with
+                                          Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
+
+                                  { step with Update = Option.map spoil step.Update }
+
+                      let stages = List.insertAt 1 ("poison", poison) Runner.sdac
+                      let out = Path.Combine(folder, "run")
+
+                      failureOf (fun () -> Runner.run tiny stages out false 1 true)
+                      |> says [ "the loss of critic 1 is NaN"; "iteration 11"; "000000008.safetensors" ]
+
+                      // what had been written is still there and good
+                      let model = Runner.model tiny.Experiment
+
+                      let struct (used, state, _) =
+                          Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
+
+                      Expect.stringEnds used "000000008.safetensors" "used"
+
+                      Expect.equal
+                          (TrainState.tensors state
+                           |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64>())))
+                          0.0
+                          "tensors"
+
+                      TrainState.dispose state))
+
+          testCase "an existing run is not touched unless it may be replaced" (fun () ->
+              inFolder (fun folder ->
+                  let out, _ = runIn folder "run" tiny 1
+                  let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
+                  failureOf (fun () -> Runner.run tiny Runner.sdac out false 1 true) |> says [ out; "--overwrite" ]
+                  Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"
+                  // settings that are refused leave the old run alone even with --overwrite
+                  let unknown = withTask "Hoper-v4" tiny
+
+                  let error =
+                      Expect.raises<ArgumentException>(fun () ->
+                          Runner.run unknown Runner.sdac out true 1 true |> ignore)
+
+                  Expect.stringContains error.Message "Hopper-v4" "sentence"
+                  Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"
+                  captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
+                  Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"))
+
+          testCase "what the layers below refuse reaches the user as one sentence and an exit code" (fun () ->
+              let hopper = withTask "Hopper-v4" tiny
+              let option = { hopper with Experiment = Experiment.option "reset_noise_scal" "0.1" hopper.Experiment }
+              let configured change = { tiny with Experiment = Experiment.configure change tiny.Experiment }
+              Expect.stringContains (complaint (withTask "Hoper-v4" tiny)) "Hopper-v4" "unknown task"
+              Expect.stringContains (complaint option) "reset_noise_scale" "unknown option"
+              let few = configured (fun c -> { c with BufferCapacity = 1 })
+              Expect.stringContains (complaint few) "BufferCapacity is 1" "too small a memory"
+              let none = configured (fun c -> { c with BatchSize = 0 })
+              Expect.stringContains (complaint none) "BatchSize is 0" "empty batches")
+
+          testCase "a GPU that is not there reaches the user as one sentence and an exit code" (fun () ->
+              if torch.cuda.is_available () then
+                  skiptest "there is a CUDA GPU"
+
+              let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
+              Expect.stringContains (complaint cuda) "--device cpu" "missing GPU")
+
+          testCase "a folder that cannot be made is refused by name" (fun () ->
+              // root may write anywhere but there
+              if not (Directory.Exists "/proc") then
+                  skiptest "there is no /proc, where the system lets nobody make a folder"
+
+              failureOf (fun () -> Runner.run tiny Runner.sdac "/proc/sdac-run" false 1 true)
+              |> says [ "/proc/sdac-run" ])
+
+          testCase "the default folder is numbered on where it is taken" (fun () ->
+              inFolder (fun folder ->
+                  let wanted = Path.Combine(folder, "run")
+                  Expect.equal (RunFolder.unused wanted) wanted "wanted"
+                  Directory.CreateDirectory wanted |> ignore
+                  Directory.CreateDirectory(wanted + "-2") |> ignore
+                  Expect.equal (RunFolder.unused wanted) (wanted + "-3") "wanted")) ]

@@ -4,10 +4,10 @@ module Sdac.Experiments.Tests.Runs
 open System
 open System.IO
 open System.Text.RegularExpressions
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
 
 /// Everything that can go wrong with a resumed run in a second or two: episodes that end, a replay memory that overflows,
 /// policy, updates and temperature on rhythms of their own, and logs, checkpoints and evaluations that do not coincide.
@@ -72,12 +72,12 @@ let results (folder: RunFolder) =
 /// Checks that two runs have the same results, byte for byte, and nothing half written beside them.
 let same (expected: RunFolder) (actual: RunFolder) =
     let a, b = results expected, results actual
-    Assert.Equal<string list>(List.ofSeq a.Keys, List.ofSeq b.Keys)
+    Expect.equal (List.ofSeq b.Keys) (List.ofSeq a.Keys) "keys"
 
     for file in a.Keys do
-        Assert.True(a[file].AsSpan().SequenceEqual(ReadOnlySpan b[file]), $"{file} differs")
+        Expect.isTrue (a[file].AsSpan().SequenceEqual(ReadOnlySpan b[file])) $"{file} differs"
 
-    Assert.Equal(summaryOf expected, summaryOf actual)
+    Expect.equal (summaryOf actual) (summaryOf expected) "summary of"
 
 /// A copy of a folder, with all below it.
 let rec copy (from: string) (into: string) =

@@ -3,11 +3,12 @@ module Sdac.Experiments.Tests.SafetensorsTests
 open System
 open System.IO
 open System.Text
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 let private tensor =
     gen {
@@ -51,109 +52,118 @@ let private sample =
           "count", I64, [], Array.init 8 byte
           "flags", U8, [ 3L ], [| 1uy; 2uy; 3uy |] ]
 
-[<Fact>]
-let ``what is written is read back, metadata included`` () =
-    inFolder (fun folder ->
-        check (
-            Prop.forAll content (fun (metadata, tensors) ->
-                let path = Path.Combine(folder, "file.safetensors")
-                Safetensors.write path metadata (sources tensors)
-                let file = Safetensors.read path
-
-                Map.remove "sha256" file.Metadata = Map.remove "sha256" metadata
-                && file.Tensors.Count = tensors.Length
-                && tensors
-                   |> List.forall (fun (name, dtype, shape, data) ->
-                       let read = file.Tensors[name]
-                       (read.Dtype, read.Shape) = (dtype, shape) && read.Data = data))
-        ))
-
-[<Fact>]
-let ``every single changed byte is noticed`` () =
-    inFolder (fun folder ->
-        for position in 0 .. sample.Length - 1 do
-            let damagedBytes = Array.copy sample
-            damagedBytes[position] <- damagedBytes[position] ^^^ 1uy
-
-            match failureOf (fun () -> readBytes folder damagedBytes) with
-            | Damaged _ as failure -> says [ "file.safetensors"; "use an older file" ] failure
-            | other -> failwith $"byte {position}: {other}")
-
-[<Fact>]
-let ``bytes changed at random places to random values are noticed`` () =
-    let damage =
-        Gen.zip (Gen.choose (0, sample.Length - 1)) (Gen.choose (1, 255))
-        |> Gen.nonEmptyListOf
-        |> Arb.fromGen
-
-    inFolder (fun folder ->
-        check (
-            Prop.forAll damage (fun changes ->
-                let damagedBytes = Array.copy sample
-
-                for position, change in List.distinctBy fst changes do
-                    damagedBytes[position] <- damagedBytes[position] ^^^ byte change
-
-                match failureOf (fun () -> readBytes folder damagedBytes) with
-                | Damaged _ -> true
-                | _ -> false)
-        ))
-
-[<Fact>]
-let ``every truncation and every extension is noticed`` () =
-    inFolder (fun folder ->
-        for length in 0 .. sample.Length - 1 do
-            match failureOf (fun () -> readBytes folder sample[.. length - 1]) with
-            | Damaged _ -> ()
-            | other -> failwith $"length {length}: {other}"
-
-        failureOf (fun () -> readBytes folder (Array.append sample [| 0uy |]))
-        |> says [ "truncated or damaged" ])
-
-[<Fact>]
-let ``the layout is the format's own: length, JSON header, data at multiples of 8`` () =
-    let length = int (BitConverter.ToInt64(sample, 0))
-    Assert.Equal(0, length % 8)
-    let header = Encoding.UTF8.GetString(sample, 8, length)
-    Assert.StartsWith("{\"__metadata__\":{\"sha256\":\"", header)
-    Assert.Contains("\"count\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}", header)
-    Assert.Contains("\"weights\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[8,32]}", header)
-    Assert.Contains("\"flags\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[32,35]}", header)
-    Assert.Equal(8 + length + 35, sample.Length)
-
 /// A file as another program writes it: no checksum, names in its own order.
 let private foreign =
     let header = Encoding.UTF8.GetBytes "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"
     Array.concat [ BitConverter.GetBytes(int64 header.Length); header; BitConverter.GetBytes 1.5f ]
 
-[<Fact>]
-let ``a foreign file is read when asked for and refused as a checkpoint`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "python.safetensors")
-        File.WriteAllBytes(path, foreign)
-        let file = Safetensors.readForeign path
-        Assert.Equal(1.5f, BitConverter.ToSingle(file.Tensors["x"].Data, 0))
-        failureOf (fun () -> Safetensors.read path) |> says [ path; "no checksum" ])
+[<Tests>]
+let tests =
+    testList
+        "safetensors"
+        [ testPropertyWithConfig
+              seeded
+              "what is written is read back, metadata included"
+              (Prop.forAll content (fun (metadata, tensors) ->
+                  inFolder (fun folder ->
+                      let path = Path.Combine(folder, "file.safetensors")
+                      Safetensors.write path metadata (sources tensors)
+                      let file = Safetensors.read path
 
-[<Fact>]
-let ``a file of another kind is refused`` () =
-    inFolder (fun folder ->
-        failureOf (fun () ->
-            readBytes folder (Encoding.UTF8.GetBytes "PK this is a zip file, or a text, or a picture"))
-        |> says [ "not a safetensors file" ])
+                      Map.remove "sha256" file.Metadata = Map.remove "sha256" metadata
+                      && file.Tensors.Count = tensors.Length
+                      && tensors
+                         |> List.forall (fun (name, dtype, shape, data) ->
+                             let read = file.Tensors[name]
+                             (read.Dtype, read.Shape) = (dtype, shape) && read.Data = data))))
 
-[<Fact>]
-let ``a source that writes too little or a repeated name is refused`` () =
-    use stream = new MemoryStream()
+          testCase "every single changed byte is noticed" (fun () ->
+              inFolder (fun folder ->
+                  for position in 0 .. sample.Length - 1 do
+                      let damagedBytes = Array.copy sample
+                      damagedBytes[position] <- damagedBytes[position] ^^^ 1uy
 
-    let short: TensorSource =
-        { Name = "x"
-          Dtype = F32
-          Shape = [ 2L ]
-          Write = fun stream -> stream.Write(ReadOnlySpan [| 1uy |]) }
+                      match failureOf (fun () -> readBytes folder damagedBytes) with
+                      | Damaged _ as failure -> says [ "file.safetensors"; "use an older file" ] failure
+                      | other -> failwith $"byte {position}: {other}"))
 
-    Assert.Throws<InvalidOperationException>(fun () -> Safetensors.writeTo stream Map.empty [ short ])
-    |> ignore
+          let damage =
+              Gen.zip (Gen.choose (0, sample.Length - 1)) (Gen.choose (1, 255))
+              |> Gen.nonEmptyListOf
+              |> Arb.fromGen
 
-    let twice = [ Safetensors.ofFloat32 "x" [ 1L ] [| 1f |]; Safetensors.ofInt64 "x" [ 1L ] [| 1L |] ]
-    Assert.Throws<ArgumentException>(fun () -> Safetensors.writeTo stream Map.empty twice) |> ignore
+          testPropertyWithConfig
+              seeded
+              "bytes changed at random places to random values are noticed"
+              (Prop.forAll damage (fun changes ->
+                  inFolder (fun folder ->
+                      let damagedBytes = Array.copy sample
+
+                      for position, change in List.distinctBy fst changes do
+                          damagedBytes[position] <- damagedBytes[position] ^^^ byte change
+
+                      match failureOf (fun () -> readBytes folder damagedBytes) with
+                      | Damaged _ -> true
+                      | _ -> false)))
+
+          testCase "every truncation and every extension is noticed" (fun () ->
+              inFolder (fun folder ->
+                  for length in 0 .. sample.Length - 1 do
+                      match failureOf (fun () -> readBytes folder sample[.. length - 1]) with
+                      | Damaged _ -> ()
+                      | other -> failwith $"length {length}: {other}"
+
+                  failureOf (fun () -> readBytes folder (Array.append sample [| 0uy |]))
+                  |> says [ "truncated or damaged" ]))
+
+          testCase "the layout is the format's own: length, JSON header, data at multiples of 8" (fun () ->
+              let length = int (BitConverter.ToInt64(sample, 0))
+              Expect.equal (length % 8) 0 "length"
+              let header = Encoding.UTF8.GetString(sample, 8, length)
+              Expect.stringStarts header ("{\"__metadata__\":{\"sha256\":\"") "header"
+
+              Expect.stringContains
+                  header
+                  ("\"count\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}")
+                  "header"
+
+              Expect.stringContains
+                  header
+                  ("\"weights\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[8,32]}")
+                  "header"
+
+              Expect.stringContains
+                  header
+                  ("\"flags\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[32,35]}")
+                  "header"
+
+              Expect.equal sample.Length (8 + length + 35) "number of sample")
+
+          testCase "a foreign file is read when asked for and refused as a checkpoint" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "python.safetensors")
+                  File.WriteAllBytes(path, foreign)
+                  let file = Safetensors.readForeign path
+                  Expect.equal (BitConverter.ToSingle(file.Tensors["x"].Data, 0)) 1.5f "to single"
+                  failureOf (fun () -> Safetensors.read path) |> says [ path; "no checksum" ]))
+
+          testCase "a file of another kind is refused" (fun () ->
+              inFolder (fun folder ->
+                  failureOf (fun () ->
+                      readBytes folder (Encoding.UTF8.GetBytes "PK this is a zip file, or a text, or a picture"))
+                  |> says [ "not a safetensors file" ]))
+
+          testCase "a source that writes too little or a repeated name is refused" (fun () ->
+              use stream = new MemoryStream()
+
+              let short: TensorSource =
+                  { Name = "x"
+                    Dtype = F32
+                    Shape = [ 2L ]
+                    Write = fun stream -> stream.Write(ReadOnlySpan [| 1uy |]) }
+
+              Expect.raises<InvalidOperationException>(fun () -> Safetensors.writeTo stream Map.empty [ short ])
+              |> ignore
+
+              let twice = [ Safetensors.ofFloat32 "x" [ 1L ] [| 1f |]; Safetensors.ofInt64 "x" [ 1L ] [| 1L |] ]
+              Expect.raises<ArgumentException>(fun () -> Safetensors.writeTo stream Map.empty twice) |> ignore) ]

@@ -2,17 +2,12 @@ module Sdac.Experiments.Tests.Support
 
 open System
 open System.IO
-open FsCheck
-open FsCheck.FSharp
+open Expecto
 open Sdac.Experiments
-open Xunit
+open Sdac.Testing
 
-// Some tests look at what is printed, and there is one console.
-[<assembly: CollectionBehavior(DisableTestParallelization = true)>]
-do ()
-
-/// Checks a property with a fixed seed.
-let check (property: 'a) = Check.One(Config.QuickThrowOnFailure.WithMaxTest(200).WithReplay(20260101UL, 7UL), property)
+/// Properties are checked on 200 values, always the same ones.
+let seeded = fixedSeed 20260101UL 200
 
 /// The folder of the repository.
 let repository =
@@ -34,14 +29,14 @@ let inFolder (test: string -> 'a) : 'a =
         Directory.Delete(folder, true)
 
 /// The failure that an action ends with.
-let failureOf (action: unit -> 'a) = Assert.Throws<UserError>(fun () -> action () |> ignore).Failure
+let failureOf (action: unit -> 'a) : Failure = (Expect.raises<UserError>(fun () -> action () |> ignore)).Failure
 
 /// Checks that a sentence is one line and holds every part.
 let says (parts: string list) (failure: Failure) =
-    Assert.DoesNotContain("\n", failure.Sentence)
+    Expect.stringLacks failure.Sentence "\n" "sentence"
 
     for part in parts do
-        Assert.Contains(part, failure.Sentence)
+        Expect.stringContains failure.Sentence part "sentence"
 
 /// Runs an action with another value of an environment variable.
 let withVariable (name: string) (value: string) (action: unit -> 'a) : 'a =

@@ -1,9 +1,10 @@
 module Sdac.Experiments.Tests.SweepSpecTests
 
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 let private whole =
     """{
@@ -23,105 +24,118 @@ let private whole =
             "monteCarloDraws": { "integers": { "low": 2, "high": 64 } },
             "taskOptions": { "choice": [{ "reset_noise_scale": 0.1 }, {}] } } } } }"""
 
-[<Fact>]
-let ``a sweep survives printing and parsing`` () =
-    let sweep = SweepSpec.parse "sweep.json" whole
-    Assert.Equal(sweep, SweepSpec.parse "printed" (SweepSpec.print sweep))
-    Assert.Equal(2 * 2 * 2 * 2 * 2 * 2, (SweepSpec.plan sweep).Length)
+[<Tests>]
+let tests =
+    testList
+        "sweep specifications"
+        [ testCase "a sweep survives printing and parsing" (fun () ->
+              let sweep = SweepSpec.parse "sweep.json" whole
+              Expect.equal (SweepSpec.parse "printed" (SweepSpec.print sweep)) sweep "parse"
+              Expect.equal ((SweepSpec.plan sweep).Length) (2 * 2 * 2 * 2 * 2 * 2) "number of plan")
 
-[<Fact>]
-let ``a run's specification is the preset with base, algorithm, variation, task and seed`` () =
-    let sweep = SweepSpec.parse "sweep.json" whole
+          testCase "a run's specification is the preset with base, algorithm, variation, task and seed" (fun () ->
+              let sweep = SweepSpec.parse "sweep.json" whole
 
-    for run, spec in SweepSpec.plan sweep do
-        let e = spec.Experiment
-        Assert.Equal((run.Task, run.Seed, 100L), (e.Task, e.Seed, e.Iterations))
-        Assert.Equal<int list>([ 8; 8 ], e.Config.Hidden)
-        Assert.Equal((if run.Name.Contains "_raw_" then Raw else SelfNormalised), e.Config.Weights)
-        Assert.Contains($"particles={e.Config.Particles}", run.Name)
-        Assert.Equal(run.Name.Contains "cosine", (e.Config.BetaSchedule = Cosine))
-        Assert.InRange(e.Config.Tau, 0.001, 0.1)
-        // what the sweep does not name is the preset's
-        Assert.Equal(4, e.Config.Environments)
-        // the schedules keep their share of the iterations
-        Assert.Equal((5L, 10L), (spec.EvaluateEvery, spec.CheckpointEvery))
+              for run, spec in SweepSpec.plan sweep do
+                  let e = spec.Experiment
+                  Expect.equal (e.Task, e.Seed, e.Iterations) (run.Task, run.Seed, 100L) "task, seed and iterations"
+                  Expect.equal e.Config.Hidden [ 8; 8 ] "hidden"
+                  Expect.equal e.Config.Weights (if run.Name.Contains "_raw_" then Raw else SelfNormalised) "weights"
+                  Expect.stringContains run.Name $"particles={e.Config.Particles}" "name of run"
+                  Expect.equal (e.Config.BetaSchedule = Cosine) (run.Name.Contains "cosine") "beta schedule"
+                  Expect.inRange e.Config.Tau (0.001, 0.1) "tau"
+                  // what the sweep does not name is the preset's
+                  Expect.equal e.Config.Environments 4 "environments"
+                  // the schedules keep their share of the iterations
+                  Expect.equal
+                      (spec.EvaluateEvery, spec.CheckpointEvery)
+                      (5L, 10L)
+                      "evaluate every and checkpoint every")
 
-[<Fact>]
-let ``what is set beside the iterations stands, whatever the order`` () =
-    let sweep =
-        SweepSpec.parse "s" """{"name":"s","base":{"iterations":100,"evaluateEvery":7,"checkpointEvery":9}}"""
+          testCase "what is set beside the iterations stands, whatever the order" (fun () ->
+              let sweep =
+                  SweepSpec.parse
+                      "s"
+                      """{"name":"s","base":{"iterations":100,"evaluateEvery":7,"checkpointEvery":9}}"""
 
-    let _, spec = List.exactlyOne (SweepSpec.plan sweep)
-    Assert.Equal((7L, 9L, 1L), (spec.EvaluateEvery, spec.CheckpointEvery, spec.LogEvery))
+              let _, spec = List.exactlyOne (SweepSpec.plan sweep)
 
-[<Fact>]
-let ``an algorithm brings along what was published with it, and what is set beside it stands`` () =
-    let configs text =
-        [ for run, spec in SweepSpec.parse "s" text |> SweepSpec.plan -> run.Name, spec.Experiment.Config ]
+              Expect.equal
+                  (spec.EvaluateEvery, spec.CheckpointEvery, spec.LogEvery)
+                  (7L, 9L, 1L)
+                  "evaluate every, checkpoint every and log every")
 
-    let preset = (Presets.find "quick").Experiment.Config
-    let dpmd = Config.withAlgorithm Algorithm.Dpmd preset
+          testCase "an algorithm brings along what was published with it, and what is set beside it stands" (fun () ->
+              let configs text =
+                  [ for run, spec in SweepSpec.parse "s" text |> SweepSpec.plan -> run.Name, spec.Experiment.Config ]
 
-    Assert.Equal<(string * Config) list>(
-        [ "InvertedPendulum-v4_dpmd_seed0", { dpmd with QScale = 2.0 }
-          "InvertedPendulum-v4_sdac_seed0", preset ],
-        configs """{"name":"s","algorithms":{"sdac":{},"dpmd":{"algorithm":"dpmd","qScale":2}}}"""
-    )
+              let preset = (Presets.find "quick").Experiment.Config
+              let dpmd = Config.withAlgorithm Algorithm.Dpmd preset
 
-    // also where it is an axis like others, whatever the order
-    Assert.Equal<(string * Config) list>(
-        [ "InvertedPendulum-v4_algorithm=sdac_seed0", { preset with Tau = 0.01 }
-          "InvertedPendulum-v4_algorithm=dpmd_seed0", { dpmd with Tau = 0.01 } ],
-        configs """{"name":"s","base":{"tau":0.01},"settings":{"grid":{"algorithm":["sdac","dpmd"]}}}"""
-    )
+              Expect.equal
+                  (configs """{"name":"s","algorithms":{"sdac":{},"dpmd":{"algorithm":"dpmd","qScale":2}}}""")
+                  [ "InvertedPendulum-v4_dpmd_seed0", { dpmd with QScale = 2.0 }
+                    "InvertedPendulum-v4_sdac_seed0", preset ]
+                  "configs"
 
-    failureOf (fun () -> configs """{"name":"s","settings":{"grid":{"algorithm":["dpdm"]}}}""")
-    |> says [ "'dpdm'"; "'dpmd'"; "sweep 's'" ]
+              // also where it is an axis like others, whatever the order
+              Expect.equal
+                  (configs """{"name":"s","base":{"tau":0.01},"settings":{"grid":{"algorithm":["sdac","dpmd"]}}}""")
+                  [ "InvertedPendulum-v4_algorithm=sdac_seed0", { preset with Tau = 0.01 }
+                    "InvertedPendulum-v4_algorithm=dpmd_seed0", { dpmd with Tau = 0.01 } ]
+                  "configs"
 
-[<Fact>]
-let ``the smallest sweep is one run of the preset`` () =
-    let run, spec =
-        SweepSpec.parse "s" """{"name":"s","preset":"laptop"}""" |> SweepSpec.plan |> List.exactlyOne
+              failureOf (fun () -> configs """{"name":"s","settings":{"grid":{"algorithm":["dpdm"]}}}""")
+              |> says [ "'dpdm'"; "'dpmd'"; "sweep 's'" ])
 
-    Assert.Equal(("HalfCheetah-v4_seed0", Presets.find "laptop"), (run.Name, spec))
+          testCase "the smallest sweep is one run of the preset" (fun () ->
+              let run, spec =
+                  SweepSpec.parse "s" """{"name":"s","preset":"laptop"}""" |> SweepSpec.plan |> List.exactlyOne
 
-[<Fact>]
-let ``unknown names are refused with the nearest valid one`` () =
-    let refused text = failureOf (fun () -> SweepSpec.parse "my.json" text |> SweepSpec.plan)
-    refused """{"name":"s","sedes":[1]}""" |> says [ "'sedes'"; "my.json"; "'seeds'" ]
-    refused """{"name":"s","preset":"quikc"}""" |> says [ "'quikc'"; "'quick'" ]
+              Expect.equal (run.Name, spec) ("HalfCheetah-v4_seed0", Presets.find "laptop") "name of run and spec")
 
-    refused """{"name":"s","base":{"partciles":4}}"""
-    |> says [ "'partciles'"; "sweep 's'"; "'particles'" ]
+          testCase "unknown names are refused with the nearest valid one" (fun () ->
+              let refused text = failureOf (fun () -> SweepSpec.parse "my.json" text |> SweepSpec.plan)
+              refused """{"name":"s","sedes":[1]}""" |> says [ "'sedes'"; "my.json"; "'seeds'" ]
+              refused """{"name":"s","preset":"quikc"}""" |> says [ "'quikc'"; "'quick'" ]
 
-    refused """{"name":"s","settings":{"grid":{"tua":[1]}}}""" |> says [ "'tua'"; "'tau'" ]
-    refused """{"name":"s","settings":{"gird":{}}}""" |> says [ "'gird'"; "'grid'" ]
+              refused """{"name":"s","base":{"partciles":4}}"""
+              |> says [ "'partciles'"; "sweep 's'"; "'particles'" ]
 
-    refused """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":{"unifrom":{"low":0,"high":1}}}}}}"""
-    |> says [ "'unifrom'"; "'uniform'" ]
+              refused """{"name":"s","settings":{"grid":{"tua":[1]}}}""" |> says [ "'tua'"; "'tau'" ]
+              refused """{"name":"s","settings":{"gird":{}}}""" |> says [ "'gird'"; "'grid'" ]
 
-    refused """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":{"uniform":{"lo":0,"high":1}}}}}}"""
-    |> says [ "'lo'"; "'low'" ]
+              refused
+                  """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":{"unifrom":{"low":0,"high":1}}}}}}"""
+              |> says [ "'unifrom'"; "'uniform'" ]
 
-    refused """{"seeds":[1]}""" |> says [ "my.json"; "name" ]
+              refused
+                  """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":{"uniform":{"lo":0,"high":1}}}}}}"""
+              |> says [ "'lo'"; "'low'" ]
 
-    let error =
-        Assert.Throws<System.ArgumentException>(fun () ->
-            SweepSpec.parse "my.json" """{"name":"s","tasks":["Hoper-v4"]}""" |> SweepSpec.plan |> ignore)
+              refused """{"seeds":[1]}""" |> says [ "my.json"; "name" ]
 
-    Assert.Contains("Hopper-v4", error.Message)
+              let error =
+                  Expect.raises<System.ArgumentException>(fun () ->
+                      SweepSpec.parse "my.json" """{"name":"s","tasks":["Hoper-v4"]}""" |> SweepSpec.plan |> ignore)
 
-[<Fact>]
-let ``the same run under two names is refused`` () =
-    let text = """{"name":"s","settings":{"list":[{"tau":0.01},{"tau":1e-2}]}}"""
+              Expect.stringContains error.Message "Hopper-v4" "sentence")
 
-    failureOf (fun () -> SweepSpec.parse "s" text |> SweepSpec.plan)
-    |> says [ "InvertedPendulum-v4_tau=0.01_seed0"; "InvertedPendulum-v4_tau=1e-2_seed0" ]
+          testCase "the same run under two names is refused" (fun () ->
+              let text = """{"name":"s","settings":{"list":[{"tau":0.01},{"tau":1e-2}]}}"""
 
-[<Fact>]
-let ``one impossible run among others is left to fail by itself, a sweep of nothing else is refused`` () =
-    let plan text = SweepSpec.parse "s" text |> SweepSpec.plan
-    Assert.Equal(2, (plan """{"name":"s","settings":{"grid":{"tau":[0.01,2]}}}""").Length)
+              failureOf (fun () -> SweepSpec.parse "s" text |> SweepSpec.plan)
+              |> says [ "InvertedPendulum-v4_tau=0.01_seed0"; "InvertedPendulum-v4_tau=1e-2_seed0" ])
 
-    failureOf (fun () -> plan """{"name":"s","settings":{"grid":{"tau":[2,3]}}}""")
-    |> says [ "Tau is 2" ]
+          testCase
+              "one impossible run among others is left to fail by itself, a sweep of nothing else is refused"
+              (fun () ->
+                  let plan text = SweepSpec.parse "s" text |> SweepSpec.plan
+
+                  Expect.equal
+                      ((plan """{"name":"s","settings":{"grid":{"tau":[0.01,2]}}}""").Length)
+                      2
+                      "number of plan"
+
+                  failureOf (fun () -> plan """{"name":"s","settings":{"grid":{"tau":[2,3]}}}""")
+                  |> says [ "Tau is 2" ]) ]

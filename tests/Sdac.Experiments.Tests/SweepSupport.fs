@@ -7,10 +7,10 @@ open System.IO
 open System.Text
 open System.Threading
 open System.Threading.Tasks
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
 
 /// Where runs find nothing to draw their curves with: starting Node for one takes longer than such a run.
 let private noPictures = "SDAC_PLOTS", "/nowhere"
@@ -55,8 +55,8 @@ let alone (path: string) (sweep: Sweep) : Map<string, byte[] * byte[]> =
 let sameAs (expected: Map<string, byte[] * byte[]>) (folder: SweepFolder) =
     for KeyValue(name, (metrics, checkpoint)) in expected do
         let foundMetrics, foundCheckpoint = result (folder.Run name)
-        Assert.True(metrics.AsSpan().SequenceEqual(foundMetrics.AsSpan()), $"the metrics of {name} differ")
-        Assert.True(checkpoint.AsSpan().SequenceEqual(foundCheckpoint.AsSpan()), $"the checkpoint of {name} differs")
+        Expect.isTrue (metrics.AsSpan().SequenceEqual(foundMetrics.AsSpan())) $"the metrics of {name} differ"
+        Expect.isTrue (checkpoint.AsSpan().SequenceEqual(foundCheckpoint.AsSpan())) $"the checkpoint of {name} differs"
 
 let find (name: string) (runs: RunStanding list) = List.find (fun (run: RunStanding) -> run.Name = name) runs
 

@@ -1,8 +1,8 @@
 module Sdac.Experiments.Tests.SweepTableTests
 
+open Expecto
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
 
 let private run name state =
     { Name = name
@@ -14,52 +14,59 @@ let private run name state =
       Speed = 512.3
       Tries = 1 }
 
-[<Fact>]
-let ``a row shows state, iteration, environment steps, return, speed and tries`` () =
-    Assert.Equal<string list>(
-        [ "a"; "running"; "1,500/20,000"; "3,000"; "12.35"; "512"; "1" ],
-        SweepTable.row (run "a" Running)
-    )
+[<Tests>]
+let tests =
+    testList
+        "sweep tables"
+        [ testCase "a row shows state, iteration, environment steps, return, speed and tries" (fun () ->
+              Expect.equal
+                  (SweepTable.row (run "a" Running))
+                  [ "a"; "running"; "1,500/20,000"; "3,000"; "12.35"; "512"; "1" ]
+                  "row"
 
-    Assert.Equal<string list>(
-        [ "a"; "waiting"; "1,500/20,000"; "3,000"; "-"; "-"; "1" ],
-        SweepTable.row { run "a" Waiting with Return = nan; Speed = nan }
-    )
+              Expect.equal
+                  (SweepTable.row { run "a" Waiting with Return = nan; Speed = nan })
+                  [ "a"; "waiting"; "1,500/20,000"; "3,000"; "-"; "-"; "1" ]
+                  "row")
 
-[<Fact>]
-let ``the counts name every state that occurs`` () =
-    let runs =
-        [ run "a" Finished; run "b" Running; run "c" (Failed "x"); run "d" (Failed "y"); run "e" Held ]
+          testCase "the counts name every state that occurs" (fun () ->
+              let runs =
+                  [ run "a" Finished; run "b" Running; run "c" (Failed "x"); run "d" (Failed "y"); run "e" Held ]
 
-    Assert.Equal("1 of 5 finished, 2 failed, 1 running, 1 running elsewhere", SweepTable.counts runs)
+              Expect.equal
+                  (SweepTable.counts runs)
+                  "1 of 5 finished, 2 failed, 1 running, 1 running elsewhere"
+                  "counts")
 
-[<Fact>]
-let ``without a terminal there is one line per event`` () =
-    if not (Progress.interactive ()) then
-        let (), text =
-            captureOutput (fun () ->
-                SweepTable.watch (fun show ->
-                    show "" [ run "a" Waiting; { run "b" Running with Tries = 0 } ]
-                    show "" [ run "a" Waiting; run "b" Running ]
-                    show "asking again" [ run "a" Waiting; { run "b" Running with Iteration = 1_600L } ]
-                    show "asking again" [ run "a" Running; { run "b" Running with Tries = 2 } ]
-                    show "" [ run "a" (Failed "worker: bad"); run "b" Finished ]))
+          testCase "without a terminal there is one line per event" (fun () ->
+              if Progress.interactive () then
+                  skiptest "standard output is a terminal"
 
-        Assert.Equal<string list>(
-            [ "b: running"
-              "asking again"
-              "a: running"
-              "b: running (try 2)"
-              "a: failed: worker: bad"
-              "b: finished, 3,000 env steps, return 12.35" ],
-            List.ofArray (text.TrimEnd().Split '\n')
-        )
+              let (), text =
+                  captureOutput (fun () ->
+                      SweepTable.watch (fun show ->
+                          show "" [ run "a" Waiting; { run "b" Running with Tries = 0 } ]
+                          show "" [ run "a" Waiting; run "b" Running ]
+                          show "asking again" [ run "a" Waiting; { run "b" Running with Iteration = 1_600L } ]
+                          show "asking again" [ run "a" Running; { run "b" Running with Tries = 2 } ]
+                          show "" [ run "a" (Failed "worker: bad"); run "b" Finished ]))
 
-[<Fact>]
-let ``the table of all runs is not wrapped where there is no terminal`` () =
-    if not (Progress.interactive ()) then
-        let name = System.String('n', 120)
-        let (), text = captureOutput (fun () -> SweepTable.print "caption" [ run name Finished ])
-        let line = text.Split '\n' |> Array.find _.Contains(name)
-        Assert.Contains("finished", line)
-        Assert.Contains("1,500/20,000", line)
+              Expect.equal
+                  (List.ofArray (text.TrimEnd().Split '\n'))
+                  [ "b: running"
+                    "asking again"
+                    "a: running"
+                    "b: running (try 2)"
+                    "a: failed: worker: bad"
+                    "b: finished, 3,000 env steps, return 12.35" ]
+                  "trim end")
+
+          testCase "the table of all runs is not wrapped where there is no terminal" (fun () ->
+              if Progress.interactive () then
+                  skiptest "standard output is a terminal"
+
+              let name = System.String('n', 120)
+              let (), text = captureOutput (fun () -> SweepTable.print "caption" [ run name Finished ])
+              let line = text.Split '\n' |> Array.find _.Contains(name)
+              Expect.stringContains line "finished" "line"
+              Expect.stringContains line "1,500/20,000" "line") ]

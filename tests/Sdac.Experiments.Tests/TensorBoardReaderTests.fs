@@ -2,10 +2,11 @@
 module Sdac.Experiments.Tests.TensorBoardReaderTests
 
 open System.IO
+open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// Debian's Python, whose packages the reader needs.
 let private python = "/usr/bin/python3"
@@ -14,15 +15,6 @@ let private obstacle () =
     match Commands.tryRun python [ "-c"; "import google.protobuf, crcmod.predefined" ] with
     | Some(Ok _) -> None
     | _ -> Some "the reader needs Debian's Python: apt-get install python3-protobuf python3-crcmod"
-
-/// A test by the reader in Python; skipped, with the reason, where its packages are not installed.
-type ReaderFactAttribute() as fact =
-    inherit FactAttribute()
-
-    do
-        match obstacle () with
-        | Some reason -> fact.Skip <- reason
-        | None -> ()
 
 let private reader = Path.Combine(repository, "tests", "tensorboard", "read_events.py")
 
@@ -81,45 +73,61 @@ let private said (lines: Map<string, Figure> list) =
 
           text line "plugin", text line "tag", line["step"], content ]
 
-[<ReaderFact>]
-let ``another reader finds the specification, every number and every distribution where TensorBoard looks for them``
-    ()
-    =
-    inFolder (fun path ->
-        for algorithm in [ Algorithm.Sdac; Algorithm.Dpmd ] do
-            let spec = Runs.varied 60L
-            let spec = { spec with Experiment = Experiment.algorithm algorithm spec.Experiment }
-            let folder = Runs.prepared (Path.Combine(path, $"{algorithm}")) spec
-            Runs.resumed folder |> ignore
+[<Tests>]
+let tests =
+    testList
+        "TensorBoard's reader"
+        [ testCase
+              "another reader finds the specification, every number and every distribution where TensorBoard looks for them"
+              (fun () ->
+                  obstacle () |> Option.iter (fun reason -> skiptest reason)
 
-            match read folder.Events with
-            | Error complaint -> failwith complaint
-            | Ok lines ->
-                let texts, others = said lines |> List.partition (fun (plugin, _, _, _) -> plugin = "text")
-                let _, tag, step, content = Assert.Single texts
-                Assert.Equal(("specification", Count 0L), (tag, step))
-                Assert.Equal<Figure list>([ Label("```json\n" + File.ReadAllText folder.Spec + "```\n") ], content)
-                let wanted = expected folder
-                Assert.Contains(wanted, fun (plugin, _, _, _) -> plugin = "histograms")
-                Assert.Equal<(string * string * Figure * Figure list) list>(List.sort wanted, List.sort others))
+                  inFolder (fun path ->
+                      for algorithm in [ Algorithm.Sdac; Algorithm.Dpmd ] do
+                          let spec = Runs.varied 60L
+                          let spec = { spec with Experiment = Experiment.algorithm algorithm spec.Experiment }
+                          let folder = Runs.prepared (Path.Combine(path, $"{algorithm}")) spec
+                          Runs.resumed folder |> ignore
 
-[<ReaderFact>]
-let ``another reader notices a changed bit, a record cut off and a name that TensorBoard would pass over`` () =
-    inFolder (fun path ->
-        let file = Path.Combine(path, "a.tfevents")
+                          match read folder.Events with
+                          | Error complaint -> failwith complaint
+                          | Ok lines ->
+                              let texts, others =
+                                  said lines |> List.partition (fun (plugin, _, _, _) -> plugin = "text")
 
-        using (EventWriter.Continue(file, 0L, [ "specification", "text" ])) (fun writer ->
-            writer.Write(1L, [ "x", 0.5 ], []))
+                              let _, tag, step, content = (Expect.single texts "texts")
+                              Expect.equal (tag, step) ("specification", Count 0L) "tag and step"
 
-        Assert.True((read file).IsOk)
-        let other name = Path.Combine(path, name)
-        File.Copy(file, other "a.events")
-        File.Copy(file, other "changed.tfevents")
-        Runs.spoil (other "changed.tfevents")
-        let bytes = File.ReadAllBytes file
-        File.WriteAllBytes(other "short.tfevents", Array.sub bytes 0 (bytes.Length - 1))
+                              Expect.equal
+                                  content
+                                  [ Label("```json\n" + File.ReadAllText folder.Spec + "```\n") ]
+                                  "content"
 
-        for name, complaint in [ "a.events", "names"; "changed.tfevents", "checksum"; "short.tfevents", "cut off" ] do
-            match read (other name) with
-            | Ok _ -> Assert.Fail $"{name} was read"
-            | Error said -> Assert.Contains(complaint, said))
+                              let wanted = expected folder
+                              Expect.exists wanted (fun (plugin, _, _, _) -> plugin = "histograms") "wanted"
+                              Expect.equal (List.sort others) (List.sort wanted) "others"))
+
+          testCase
+              "another reader notices a changed bit, a record cut off and a name that TensorBoard would pass over"
+              (fun () ->
+                  obstacle () |> Option.iter (fun reason -> skiptest reason)
+
+                  inFolder (fun path ->
+                      let file = Path.Combine(path, "a.tfevents")
+
+                      using (EventWriter.Continue(file, 0L, [ "specification", "text" ])) (fun writer ->
+                          writer.Write(1L, [ "x", 0.5 ], []))
+
+                      Expect.isTrue ((read file).IsOk) "ok"
+                      let other name = Path.Combine(path, name)
+                      File.Copy(file, other "a.events")
+                      File.Copy(file, other "changed.tfevents")
+                      Runs.spoil (other "changed.tfevents")
+                      let bytes = File.ReadAllBytes file
+                      File.WriteAllBytes(other "short.tfevents", Array.sub bytes 0 (bytes.Length - 1))
+
+                      for name, complaint in
+                          [ "a.events", "names"; "changed.tfevents", "checksum"; "short.tfevents", "cut off" ] do
+                          match read (other name) with
+                          | Ok _ -> failtest $"{name} was read"
+                          | Error said -> Expect.stringContains said complaint "said")) ]

@@ -4,11 +4,12 @@ open System
 open System.IO
 open System.Threading
 open System.Xml.Linq
+open Expecto
 open FsCheck
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 let private exact = ToyMethods.named "exact"
 
@@ -38,282 +39,289 @@ let private worker folder = SweepSupport.worker @ [ "--worker"; "--out"; folder 
 
 let private supervise folder wishes = ToyRun.supervise folder (worker folder) 2 wishes CancellationToken.None ignore
 
-[<Fact>]
-let ``a misspelt target or method is refused with the nearest name`` () =
-    failureOf (fun () -> ToyMethods.target "pear")
-    |> says [ "unknown target 'pear'"; "did you mean 'pair'?" ]
+[<Tests>]
+let tests =
+    testList
+        "toy page"
+        [ testCase "a misspelt target or method is refused with the nearest name" (fun () ->
+              failureOf (fun () -> ToyMethods.target "pear")
+              |> says [ "unknown target 'pear'"; "did you mean 'pair'?" ]
 
-    failureOf (fun () -> ToyMethods.named "rsm")
-    |> says [ "unknown method 'rsm'"; "did you mean 'rssm'?" ]
+              failureOf (fun () -> ToyMethods.named "rsm")
+              |> says [ "unknown method 'rsm'"; "did you mean 'rssm'?" ])
 
-[<Fact>]
-let ``every method has a name of its own and possible settings for every target`` () =
-    let names = ToyMethods.all |> List.map _.Name
-    Assert.Equal<string list>(List.distinct names, names)
+          testCase "every method has a name of its own and possible settings for every target" (fun () ->
+              let names = ToyMethods.all |> List.map _.Name
+              Expect.equal names (List.distinct names) "names"
 
-    for target in Targets.all do
-        Assert.Empty(SamplerConfig.problems (ToySettings.rssm target))
-        Assert.Empty(SamplerConfig.problems (ToySettings.dsm target))
-        Assert.Empty(IdemConfig.problems (ToySettings.idem target))
-        Assert.Empty(FabConfig.problems (ToySettings.fab target))
+              for target in Targets.all do
+                  Expect.isEmpty (SamplerConfig.problems (ToySettings.rssm target)) "problems"
+                  Expect.isEmpty (SamplerConfig.problems (ToySettings.dsm target)) "problems"
+                  Expect.isEmpty (IdemConfig.problems (ToySettings.idem target)) "problems"
+                  Expect.isEmpty (FabConfig.problems (ToySettings.fab target)) "problems"
 
-        for method in ToyMethods.all do
-            Assert.NotEqual<string>("", method.Settings target)
+                  for method in ToyMethods.all do
+                      Expect.notEqual (method.Settings target) "" "settings")
 
-[<Fact>]
-let ``a kept cell reads back as it was`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "cell.json")
-        let cell = cellOf "pair" "exact" 3L
-        ToyCell.save path cell
-        let back = (ToyCell.tryLoad path Targets.pair exact 3L).Value
-        Assert.Equal(Json.print cell, Json.print back)
-        Assert.Equal<float32[]>(ToyCell.points cell, ToyCell.points back))
+          testCase "a kept cell reads back as it was" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "cell.json")
+                  let cell = cellOf "pair" "exact" 3L
+                  ToyCell.save path cell
+                  let back = (ToyCell.tryLoad path Targets.pair exact 3L).Value
+                  Expect.equal (Json.print back) (Json.print cell) "print"
+                  Expect.equal (ToyCell.points back) (ToyCell.points cell) "points"))
 
-[<Fact>]
-let ``a cell is not taken where any byte is damaged or the end is missing`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "cell.json")
-        ToyCell.save path (cellOf "pair" "exact" 3L)
-        let whole = File.ReadAllBytes path
+          testPropertyWithConfig
+              seeded
+              "a cell is not taken where any byte is damaged or the end is missing"
+              (fun (PositiveInt place) (PositiveInt change) cut ->
+                  inFolder (fun folder ->
+                      let path = Path.Combine(folder, "cell.json")
+                      ToyCell.save path (cellOf "pair" "exact" 3L)
+                      let whole = File.ReadAllBytes path
+                      let place = place * 7919 % whole.Length
 
-        check (fun (PositiveInt place) (PositiveInt change) cut ->
-            let place = place * 7919 % whole.Length
+                      let damaged =
+                          if cut then
+                              whole[.. place - 1]
+                          else
+                              Array.mapi (fun i b -> if i = place then b ^^^ byte (1 + change % 127) else b) whole
 
-            let damaged =
-                if cut then
-                    whole[.. place - 1]
-                else
-                    Array.mapi (fun i b -> if i = place then b ^^^ byte (1 + change % 127) else b) whole
+                      File.WriteAllBytes(path, damaged)
+                      (ToyCell.tryLoad path Targets.pair exact 3L).IsNone))
 
-            File.WriteAllBytes(path, damaged)
-            (ToyCell.tryLoad path Targets.pair exact 3L).IsNone))
+          testCase "a cell of another seed, target, method or of other settings is not taken" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "cell.json")
+                  let cell = cellOf "pair" "exact" 3L
+                  let taken target method seed = (ToyCell.tryLoad path target method seed).IsSome
+                  ToyCell.save path cell
+                  Expect.isTrue (taken Targets.pair exact 3L) "taken"
+                  Expect.isFalse (taken Targets.pair exact 4L) "taken"
+                  Expect.isFalse (taken Targets.moons exact 3L) "taken"
+                  Expect.isFalse (taken Targets.pair (ToyMethods.named "langevin") 3L) "taken"
+                  ToyCell.save path { cell with Settings = "version 0" }
+                  Expect.isFalse (taken Targets.pair exact 3L) "taken"))
 
-[<Fact>]
-let ``a cell of another seed, target, method or of other settings is not taken`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "cell.json")
-        let cell = cellOf "pair" "exact" 3L
-        let taken target method seed = (ToyCell.tryLoad path target method seed).IsSome
-        ToyCell.save path cell
-        Assert.True(taken Targets.pair exact 3L)
-        Assert.False(taken Targets.pair exact 4L)
-        Assert.False(taken Targets.moons exact 3L)
-        Assert.False(taken Targets.pair (ToyMethods.named "langevin") 3L)
-        ToyCell.save path { cell with Settings = "version 0" }
-        Assert.False(taken Targets.pair exact 3L))
+          testCase "processes compute what is missing or damaged and nothing else" (fun () ->
+              inFolder (fun folder ->
+                  let wishes = wishes [ 0L; 1L ]
+                  let paths = wishes |> List.map _.Path(folder)
+                  Files.createFolder (Files.folderOf paths[0])
+                  ToyCell.save paths[1] (cellOf "gaussian" "exact" 1L)
+                  File.WriteAllText(paths[2], "half of a ce")
+                  let untouched = File.ReadAllText paths[1]
+                  Expect.isEmpty (supervise folder wishes) "supervise"
+                  Expect.equal ((ToyRun.kept folder wishes).Length) 4 "number of kept"
+                  Expect.equal (File.ReadAllText paths[1]) untouched "content of paths"
+                  // another run finds nothing to do: no worker that could fail is started
+                  Expect.isEmpty
+                      (ToyRun.supervise folder [ "false" ] 2 wishes CancellationToken.None ignore)
+                      "supervise"
 
-[<Fact>]
-let ``processes compute what is missing or damaged and nothing else`` () =
-    inFolder (fun folder ->
-        let wishes = wishes [ 0L; 1L ]
-        let paths = wishes |> List.map _.Path(folder)
-        Files.createFolder (Files.folderOf paths[0])
-        ToyCell.save paths[1] (cellOf "gaussian" "exact" 1L)
-        File.WriteAllText(paths[2], "half of a ce")
-        let untouched = File.ReadAllText paths[1]
-        Assert.Empty(supervise folder wishes)
-        Assert.Equal(4, (ToyRun.kept folder wishes).Length)
-        Assert.Equal(untouched, File.ReadAllText paths[1])
-        // another run finds nothing to do: no worker that could fail is started
-        Assert.Empty(ToyRun.supervise folder [ "false" ] 2 wishes CancellationToken.None ignore)
+                  // a process of its own gives what this one gives, but for time and memory
+                  let again = (ToyCell.compute Targets.pair [ exact ] 1L).Head
+                  let kept = (ToyRun.kept folder wishes)[3]
+                  Expect.equal (ToyCell.points kept) (ToyCell.points again) "points"
 
-        // a process of its own gives what this one gives, but for time and memory
-        let again = (ToyCell.compute Targets.pair [ exact ] 1L).Head
-        let kept = (ToyRun.kept folder wishes)[3]
-        Assert.Equal<float32[]>(ToyCell.points again, ToyCell.points kept)
-        Assert.Equal((again.Measures.Kl, again.Measures.Wasserstein2), (kept.Measures.Kl, kept.Measures.Wasserstein2)))
+                  Expect.equal
+                      (kept.Measures.Kl, kept.Measures.Wasserstein2)
+                      (again.Measures.Kl, again.Measures.Wasserstein2)
+                      "kl and wasserstein2"))
 
-[<Fact>]
-let ``methods of one family share a training per seed, and each keeps its own samples`` () =
-    inFolder (fun folder ->
-        let trained = ResizeArray()
+          testCase "methods of one family share a training per seed, and each keeps its own samples" (fun () ->
+              inFolder (fun folder ->
+                  let trained = ResizeArray()
 
-        let draws (names: string list) (target: Target) n key =
-            trained.Add((names, key))
-            let samples = Tensors.toArray (target.Sample.Value n key)
+                  let draws (names: string list) (target: Target) n key =
+                      trained.Add((names, key))
+                      let samples = Tensors.toArray (target.Sample.Value n key)
 
-            [ for name in names ->
-                  { Samples = (if name = "near" then samples else Array.map (fun x -> -x) samples)
-                    Seconds = 3.0
-                    ScoreErrors = [] } ]
+                      [ for name in names ->
+                            { Samples = (if name = "near" then samples else Array.map (fun x -> -x) samples)
+                              Seconds = 3.0
+                              ScoreErrors = [] } ]
 
-        let method name = { exact with Name = name; Family = "near"; Draws = draws }
-        let wishes = ToyRun.wishes [ Targets.pair ] [ method "near"; method "mirrored" ] [ 0L; 1L ]
-        Files.createFolder (Path.Combine(folder, "cells"))
-        ToyRun.work folder wishes
-        Assert.Equal([ [ "near"; "mirrored" ], Key.ofSeed 0L; [ "near"; "mirrored" ], Key.ofSeed 1L ], trained)
+                  let method name = { exact with Name = name; Family = "near"; Draws = draws }
+                  let wishes = ToyRun.wishes [ Targets.pair ] [ method "near"; method "mirrored" ] [ 0L; 1L ]
+                  Files.createFolder (Path.Combine(folder, "cells"))
+                  ToyRun.work folder wishes
 
-        let kl = ToyRun.kept folder wishes |> List.map (fun cell -> cell.Method, cell.Measures.Kl < 0.1)
+                  Expect.equal
+                      (List.ofSeq trained)
+                      [ [ "near"; "mirrored" ], Key.ofSeed 0L; [ "near"; "mirrored" ], Key.ofSeed 1L ]
+                      "trained"
 
-        Assert.Equal<(string * bool) list>([ "near", true; "near", true; "mirrored", false; "mirrored", false ], kl)
+                  let kl = ToyRun.kept folder wishes |> List.map (fun cell -> cell.Method, cell.Measures.Kl < 0.1)
 
-        // one of the two is missing: it alone is drawn
-        File.Delete(wishes[1].Path folder)
-        ToyRun.work folder wishes
-        Assert.Equal(([ "near" ], Key.ofSeed 1L), trained[2]))
+                  Expect.equal kl [ "near", true; "near", true; "mirrored", false; "mirrored", false ] "kl"
 
-[<Fact>]
-let ``a stopped run ends its processes and goes on where it was`` () =
-    inFolder (fun folder ->
-        let wishes = wishes [ 0L .. 2L ]
-        use source = new CancellationTokenSource()
+                  // one of the two is missing: it alone is drawn
+                  File.Delete(wishes[1].Path folder)
+                  ToyRun.work folder wishes
+                  Expect.equal (trained[2]) ([ "near" ], Key.ofSeed 1L) "trained"))
 
-        let show (finished, _) =
-            if finished >= 1 then
-                source.Cancel()
+          testCase "a stopped run ends its processes and goes on where it was" (fun () ->
+              inFolder (fun folder ->
+                  let wishes = wishes [ 0L .. 2L ]
+                  use source = new CancellationTokenSource()
 
-        let _ = ToyRun.supervise folder (worker folder) 1 wishes source.Token show
-        Assert.Empty(SweepSupport.processesWith folder)
-        let first = ToyRun.kept folder wishes
-        Assert.InRange(first.Length, 1, wishes.Length - 1)
-        Assert.Empty(supervise folder wishes)
-        let all = ToyRun.kept folder wishes
-        Assert.Equal(wishes.Length, all.Length)
+                  let show (finished, _) =
+                      if finished >= 1 then
+                          source.Cancel()
 
-        for cell in first do
-            Assert.Contains(all, fun other -> Json.print other = Json.print cell))
+                  let _ = ToyRun.supervise folder (worker folder) 1 wishes source.Token show
+                  Expect.isEmpty (SweepSupport.processesWith folder) "processes with"
+                  let first = ToyRun.kept folder wishes
+                  Expect.inRange first.Length (1, wishes.Length - 1) "number of first"
+                  Expect.isEmpty (supervise folder wishes) "supervise"
+                  let all = ToyRun.kept folder wishes
+                  Expect.equal all.Length wishes.Length "number of all"
 
-[<Fact>]
-let ``a process that fails is named with its last words, and the others go on`` () =
-    inFolder (fun folder ->
-        let wishes = wishes [ 0L ]
+                  for cell in first do
+                      Expect.exists all (fun other -> Json.print other = Json.print cell) "all"))
 
-        let moody = """case "$*" in *"--target pair"*) echo "no luck."; exit 3;; esac; exec "$@" """
+          testCase "a process that fails is named with its last words, and the others go on" (fun () ->
+              inFolder (fun folder ->
+                  let wishes = wishes [ 0L ]
 
-        let failures =
-            ToyRun.supervise
-                folder
-                ([ "bash"; "-c"; moody; "bash" ] @ worker folder)
-                2
-                wishes
-                CancellationToken.None
-                ignore
+                  let moody = """case "$*" in *"--target pair"*) echo "no luck."; exit 3;; esac; exec "$@" """
 
-        Assert.Equal<string list>([ "pair-exact (no luck)" ], failures)
-        Assert.Equal<string list>([ "gaussian" ], ToyRun.kept folder wishes |> List.map _.Target))
+                  let failures =
+                      ToyRun.supervise
+                          folder
+                          ([ "bash"; "-c"; moody; "bash" ] @ worker folder)
+                          2
+                          wishes
+                          CancellationToken.None
+                          ignore
 
-[<Fact>]
-let ``an interval holds its mean, a single value has none, and what is unknown is a dash`` () =
-    check (fun (NonEmptyArray(values: NormalFloat[])) ->
-        let values = values |> Array.map _.Get
-        let cell = ToyTable.interval values
-        let mean = Array.average values
+                  Expect.equal failures [ "pair-exact (no luck)" ] "failures"
+                  Expect.equal (ToyRun.kept folder wishes |> List.map _.Target) [ "gaussian" ] "target of kept"))
 
-        abs (float cell.Raw - mean) <= 1e-9 * (1.0 + abs mean)
-        && cell.Shown.Contains '[' = (values.Length > 1))
+          testPropertyWithConfig
+              seeded
+              "an interval holds its mean, and a single value has none"
+              (fun (NonEmptyArray(values: NormalFloat[])) ->
+                  let values = values |> Array.map _.Get
+                  let cell = ToyTable.interval values
+                  let mean = Array.average values
 
-    Assert.Equal("2 [1, 3]", (ToyTable.interval [| 1.0; 3.0 |]).Shown)
-    Assert.Equal("0.25", (ToyTable.interval [| 0.25 |]).Shown)
-    Assert.Equal("–", (ToyTable.interval [| nan; 1.0 |]).Shown)
+                  abs (float cell.Raw - mean) <= 1e-9 * (1.0 + abs mean)
+                  && cell.Shown.Contains '[' = (values.Length > 1))
 
-[<Fact>]
-let ``tables have a row per method with the seeds averaged, the worst score error, and no column without meaning`` () =
-    let cells =
-        [ for method in [ "exact"; "rssm" ] -> [ cellOf "pair" method 0L; cellOf "pair" method 1L ] ]
-        |> List.concat
+          testCase
+              "an interval is shown with its ends, a single value without, and what is unknown as a dash"
+              (fun () ->
+                  Expect.equal ((ToyTable.interval [| 1.0; 3.0 |]).Shown) "2 [1, 3]" "shown"
+                  Expect.equal ((ToyTable.interval [| 0.25 |]).Shown) "0.25" "shown"
+                  Expect.equal ((ToyTable.interval [| nan; 1.0 |]).Shown) "–" "shown")
 
-    let table = ToyTable.target "pair" cells
-    let column name = table.Columns |> List.findIndex ((=) name)
-    Assert.Equal<string list>([ "exact"; "rssm" ], table.Rows |> List.map (fun row -> row[0].Raw))
-    let row = table.Rows[1]
-    Assert.Equal(0.015, float row[column "KL"].Raw, 9)
-    Assert.Equal(0.06, float row[column "worst score error"].Raw, 9)
-    Assert.DoesNotContain("modes found", table.Columns)
-    Assert.Equal(4, (ToyTable.cells cells).Rows.Length)
+          testCase
+              "tables have a row per method with the seeds averaged, the worst score error, and no column without meaning"
+              (fun () ->
+                  let cells =
+                      [ for method in [ "exact"; "rssm" ] -> [ cellOf "pair" method 0L; cellOf "pair" method 1L ] ]
+                      |> List.concat
 
-    Assert.Equal<float list>(
-        [ 0.015; 0.03; 0.045; 0.06 ],
-        ToyScores.curve cells |> List.map (fun (_, e) -> Math.Round(e, 9))
-    )
+                  let table = ToyTable.target "pair" cells
+                  let column name = table.Columns |> List.findIndex ((=) name)
+                  Expect.equal (table.Rows |> List.map (fun row -> row[0].Raw)) [ "exact"; "rssm" ] "rows"
+                  let row = table.Rows[1]
+                  Expect.floatClose (within 5e-10) (float row[column "KL"].Raw) 0.015 "raw"
+                  Expect.floatClose (within 5e-10) (float row[column "worst score error"].Raw) 0.06 "raw"
+                  Expect.isFalse (List.contains "modes found" table.Columns) "columns"
+                  Expect.equal ((ToyTable.cells cells).Rows.Length) 4 "number of rows"
 
-[<Fact>]
-let ``the page has a panel per target and method, its tables and files`` () =
-    inFolder (fun folder ->
-        let names = [ "gaussian", "exact"; "gaussian", "rssm"; "pair", "exact" ]
+                  Expect.equal
+                      (ToyScores.curve cells |> List.map (fun (_, e) -> Math.Round(e, 9)))
+                      [ 0.015; 0.03; 0.045; 0.06 ]
+                      "curve")
 
-        let cells =
-            [ for target, method in names do
-                  for seed in 0L .. 1L -> cellOf target method seed ]
+          testCase "the page has a panel per target and method, its tables and files" (fun () ->
+              inFolder (fun folder ->
+                  let names = [ "gaussian", "exact"; "gaussian", "rssm"; "pair", "exact" ]
 
-        ToyPage.write folder Targets.all ToyMethods.all cells
-        let read name = File.ReadAllText(Path.Combine(folder, name))
-        let svg = XDocument.Parse(read "toy.svg")
+                  let cells =
+                      [ for target, method in names do
+                            for seed in 0L .. 1L -> cellOf target method seed ]
 
-        let texts =
-            svg.Descendants()
-            |> Seq.filter (fun e -> e.Name.LocalName = "text")
-            |> Seq.map _.Value
-            |> List.ofSeq
+                  ToyPage.write folder Targets.all ToyMethods.all cells
+                  let read name = File.ReadAllText(Path.Combine(folder, name))
+                  let svg = XDocument.Parse(read "toy.svg")
 
-        Assert.Equal<string list>([ for target, method in names -> $"{target}: {method}" ], texts)
-        let html = read "toy.html"
+                  let texts =
+                      svg.Descendants()
+                      |> Seq.filter (fun e -> e.Name.LocalName = "text")
+                      |> Seq.map _.Value
+                      |> List.ofSeq
 
-        for part in
-            [ "<caption>gaussian</caption>"
-              "<caption>pair</caption>"
-              "Error of the learned score"
-              "0.015 [0.01, 0.02]" ] do
-            Assert.Contains(part, html)
+                  Expect.equal texts [ for target, method in names -> $"{target}: {method}" ] "texts"
+                  let html = read "toy.html"
 
-        Assert.DoesNotContain("<caption>moons</caption>", html)
-        Assert.Equal(1 + cells.Length, (read "toy.csv").TrimEnd().Split('\n').Length)
-        Assert.Contains("## pair", read "toy.md"))
+                  for part in
+                      [ "<caption>gaussian</caption>"
+                        "<caption>pair</caption>"
+                        "Error of the learned score"
+                        "0.015 [0.01, 0.02]" ] do
+                      Expect.stringContains html part "html"
 
-[<Fact>]
-let ``impossible numbers of jobs, cells and seeds are refused`` () =
-    inFolder (fun folder ->
-        let options =
-            { Targets = [ Targets.pair ]
-              Methods = [ exact ]
-              Seeds = [ 0L ]
-              Folder = folder
-              Jobs = 1
-              Cells = 1 }
+                  Expect.stringLacks html "<caption>moons</caption>" "html"
+                  Expect.equal ((read "toy.csv").TrimEnd().Split('\n').Length) (1 + cells.Length) "number of read"
+                  Expect.stringContains (read "toy.md") "## pair" "read"))
 
-        failureOf (fun () -> Toy.run { options with Jobs = 0 } []) |> says [ "--jobs is 0"; "at least 1" ]
-        failureOf (fun () -> Toy.run { options with Cells = -1 } []) |> says [ "--cells is -1" ]
-        failureOf (fun () -> Toy.run { options with Seeds = [] } []) |> says [ "--seeds is 0" ])
+          testCase "impossible numbers of jobs, cells and seeds are refused" (fun () ->
+              inFolder (fun folder ->
+                  let options =
+                      { Targets = [ Targets.pair ]
+                        Methods = [ exact ]
+                        Seeds = [ 0L ]
+                        Folder = folder
+                        Jobs = 1
+                        Cells = 1 }
 
-[<Fact>]
-let ``a limit on cells cuts between trainings, and inside one only where it makes more`` () =
-    let limited count methods =
-        ToyRun.wishes [ Targets.pair ] (methods |> List.map ToyMethods.named) [ 0L .. 4L ]
-        |> ToyRun.atMost count
-        |> List.map (fun wish -> wish.Method.Name, wish.Seed)
-        |> List.sort
+                  failureOf (fun () -> Toy.run { options with Jobs = 0 } []) |> says [ "--jobs is 0"; "at least 1" ]
+                  failureOf (fun () -> Toy.run { options with Cells = -1 } []) |> says [ "--cells is -1" ]
+                  failureOf (fun () -> Toy.run { options with Seeds = [] } []) |> says [ "--seeds is 0" ]))
 
-    let all = [ "exact"; "rssm"; "rssm-flow" ]
-    let exact = [ for seed in 0L .. 4L -> "exact", seed ]
-    Assert.Equal<(string * int64) list>(exact, limited 6 all)
+          testCase "a limit on cells cuts between trainings, and inside one only where it makes more" (fun () ->
+              let limited count methods =
+                  ToyRun.wishes [ Targets.pair ] (methods |> List.map ToyMethods.named) [ 0L .. 4L ]
+                  |> ToyRun.atMost count
+                  |> List.map (fun wish -> wish.Method.Name, wish.Seed)
+                  |> List.sort
 
-    let three =
-        List.sort (
-            exact
-            @ [ for seed in 0L .. 2L do
-                    yield! [ "rssm", seed; "rssm-flow", seed ] ]
-        )
+              let all = [ "exact"; "rssm"; "rssm-flow" ]
+              let exact = [ for seed in 0L .. 4L -> "exact", seed ]
+              Expect.equal (limited 6 all) exact "limited"
 
-    Assert.Equal<(string * int64) list>(three, limited 11 all)
-    Assert.Equal<(string * int64) list>(three, limited 12 all)
-    Assert.Equal<(string * int64) list>([ "rssm", 0L ], limited 1 [ "rssm"; "rssm-flow" ])
-    Assert.Equal(15, (limited Int32.MaxValue all).Length)
+              let three =
+                  List.sort (
+                      exact
+                      @ [ for seed in 0L .. 2L do
+                              yield! [ "rssm", seed; "rssm-flow", seed ] ]
+                  )
 
-[<Fact>]
-let ``a run limited in cells says how many are finished and goes on`` () =
-    inFolder (fun folder ->
-        let options =
-            { Targets = [ Targets.gaussian; Targets.pair ]
-              Methods = [ exact ]
-              Seeds = [ 0L ]
-              Folder = folder
-              Jobs = 1
-              Cells = 1 }
+              Expect.equal (limited 11 all) three "limited"
+              Expect.equal (limited 12 all) three "limited"
+              Expect.equal (limited 1 [ "rssm"; "rssm-flow" ]) [ "rssm", 0L ] "limited"
+              Expect.equal ((limited Int32.MaxValue all).Length) 15 "number of limited")
 
-        let run () = captureError (fun () -> captureOutput (fun () -> Toy.run options (worker folder)))
-        let (code, _), error = run ()
-        Assert.Equal(0, code)
-        Assert.Contains("1 of 2 cells are finished", error)
-        let (code, text), error = run ()
-        Assert.Equal((0, ""), (code, error))
-        Assert.Contains("## pair", text))
+          testCase "a run limited in cells says how many are finished and goes on" (fun () ->
+              inFolder (fun folder ->
+                  let options =
+                      { Targets = [ Targets.gaussian; Targets.pair ]
+                        Methods = [ exact ]
+                        Seeds = [ 0L ]
+                        Folder = folder
+                        Jobs = 1
+                        Cells = 1 }
+
+                  let run () = captureError (fun () -> captureOutput (fun () -> Toy.run options (worker folder)))
+                  let (code, _), error = run ()
+                  Expect.equal code 0 "code"
+                  Expect.stringContains error "1 of 2 cells are finished" "error"
+                  let (code, text), error = run ()
+                  Expect.equal (code, error) (0, "") "code and error"
+                  Expect.stringContains text "## pair" "text")) ]

@@ -4,12 +4,13 @@ module Sdac.Experiments.Tests.TraceTests
 open System
 open System.IO
 open System.Text.Json
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Mujoco
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// Traces a file's text; the lines.
 let private trace (text: string) =
@@ -28,9 +29,13 @@ let private parse (line: string) =
     document.RootElement.Clone()
 
 let private get (name: string) (json: JsonElement) = json.GetProperty name
+
 let private items (json: JsonElement) = json.EnumerateArray() |> Seq.toArray
+
 let private number (json: JsonElement) = Number.tryRead json |> Option.get
+
 let private numbers (json: JsonElement) = items json |> Array.map number
+
 let private has (name: string) (json: JsonElement) = fst (json.TryGetProperty name)
 
 // ---- the recordings of Gymnasium 0.29.1 on MuJoCo 2.2.2
@@ -72,7 +77,7 @@ let private trigonometric (recording: JsonElement) =
               yield! [ start .. start + (get "len" slice).GetInt32() - 1 ] ]
 
 let private same (what: string) (loose: int list) (expected: float[]) (actual: float[]) =
-    Assert.True((expected.Length = actual.Length), $"{what}: {actual.Length} numbers, {expected.Length} recorded")
+    Expect.isTrue (expected.Length = actual.Length) $"{what}: {actual.Length} numbers, {expected.Length} recorded"
 
     for i in 0 .. expected.Length - 1 do
         let fits =
@@ -81,10 +86,10 @@ let private same (what: string) (loose: int list) (expected: float[]) (actual: f
             else
                 BitConverter.DoubleToInt64Bits expected[i] = BitConverter.DoubleToInt64Bits actual[i]
 
-        Assert.True(fits, $"{what}, entry {i}: {actual[i]:R}, recorded {expected[i]:R}")
+        Expect.isTrue fits $"{what}, entry {i}: {actual[i]:R}, recorded {expected[i]:R}"
 
 let private close (what: string) (expected: float) (actual: float) =
-    Assert.True(abs (actual - expected) <= 1e-12 * abs expected, $"{what}: {actual:R}, recorded {expected:R}")
+    Expect.isTrue (abs (actual - expected) <= 1e-12 * abs expected) $"{what}: {actual:R}, recorded {expected:R}"
 
 /// Gymnasium's info figures, and the components it does not report; `pick` takes this step's value.
 let private sameInfo
@@ -120,8 +125,8 @@ let private sameTrajectory (task: string) (recording: JsonElement) (recorded: Js
     let lines =
         trace (request task (raw "kwargs") (raw "qpos_in") (raw "qvel_in") actions) |> Array.map parse
 
-    Assert.Equal(rewards.Length + 1, lines.Length)
-    Assert.Equal<string list>([ "obs" ], [ for field in lines[0].EnumerateObject() -> field.Name ])
+    Expect.equal lines.Length (rewards.Length + 1) "number of lines"
+    Expect.equal [ for field in lines[0].EnumerateObject() -> field.Name ] [ "obs" ] "value"
     same $"{task} start" loose (numbers (get "obs0" recorded)) (numbers (get "obs" lines[0]))
     let kept = numbers (get "obs_steps" recorded) |> Array.map int
 
@@ -131,7 +136,7 @@ let private sameTrajectory (task: string) (recording: JsonElement) (recorded: Js
 
         for flag in [ "terminated"; "truncated" ] do
             let expected = (items (get flag recorded))[k]
-            Assert.Equal(expected.GetBoolean(), (get flag line).GetBoolean())
+            Expect.equal ((get flag line).GetBoolean()) (expected.GetBoolean()) "get"
 
         sameInfo
             what
@@ -161,24 +166,10 @@ let private sameTransition (task: string) (recording: JsonElement) (recorded: Js
     same $"{task} qpos" [] (expected "next_qpos") (numbers (get "qpos" lines[1]))
     same $"{task} qvel" [] (expected "next_qvel") (numbers (get "qvel" lines[1]))
     close $"{task} reward" (number (get "reward" recorded)) (number (get "reward" lines[1]))
-    Assert.Equal((get "terminated" recorded).GetBoolean(), (get "terminated" lines[1]).GetBoolean())
+    Expect.equal ((get "terminated" lines[1]).GetBoolean()) ((get "terminated" recorded).GetBoolean()) "get"
     sameInfo task recorded Some lines[1]
 
 let tasks () = Tasks.Names |> Seq.map (fun name -> [| box name |])
-
-[<Theory; MemberData "tasks">]
-let ``traces equal the recorded trajectories`` (task: string) =
-    for recording in recordings task do
-        for recorded in items (get "trajectories" recording) do
-            sameTrajectory task recording recorded
-
-[<Theory; MemberData "tasks">]
-let ``traces of one step from disturbed states equal the recorded ones`` (task: string) =
-    for recording in recordings task do
-        for recorded in items (get "transitions" recording) do
-            sameTransition task recording recorded
-
-// ---- properties
 
 /// A replay without files: the first observation and the steps.
 let private replay (text: string) =
@@ -195,194 +186,216 @@ let private hopperActions =
     |> Gen.arrayOf
     |> Arb.fromGen
 
-[<Fact>]
-let ``a trace of the first actions is the beginning of the trace`` () =
-    check (
-        Prop.forAll hopperActions (fun actions ->
-            let start, steps = replay (hopper actions)
-            let half = actions.Length / 2
-            replay (hopper actions[.. half - 1]) = (start, List.truncate half steps))
-    )
-
-[<Fact>]
-let ``the engine clamps actions, and the control cost is that of the action as given`` () =
-    check (
-        Prop.forAll hopperActions (fun actions ->
-            let clamp = Array.map (Array.map (fun a -> Math.Clamp(a, -1.0, 1.0)))
-            let (_, given), (_, clamped) = replay (hopper actions), replay (hopper (clamp actions))
-            let states = List.map (fun (step: Trace.Step) -> step.Qpos, step.Qvel, step.Obs)
-
-            let loss (action: float[]) (step: Trace.Step) =
-                // Velocity and health: what is left of the reward once the cost is taken away again.
-                step.Reward + 1e-3 * Array.sumBy (fun a -> a * a) action
-
-            let near a b = abs (a - b) <= 1e-12 * (1.0 + abs a)
-            let losses = List.map2 loss (List.ofArray actions) given
-
-            states given = states clamped
-            && List.forall2 near losses (List.map2 loss (List.ofArray (clamp actions)) clamped))
-    )
-
-[<Fact>]
-let ``numbers in the lines read back to the bits of the engine`` () =
-    let actions = Array.init 5 (fun k -> [| sin (float k); 0.3; -0.7 |])
-    let start, steps = replay (hopper actions)
-    let lines = trace (hopper actions) |> Array.map parse
-    Assert.Equal<float[]>(start, numbers (get "obs" lines[0]))
-
-    for step, line in Seq.zip steps lines[1..] do
-        let names = [ for field in line.EnumerateObject() -> field.Name ]
-        Assert.Equal<string list>([ "obs"; "reward"; "terminated"; "truncated"; "qpos"; "qvel"; "info" ], names)
-        Assert.Equal<float[]>(step.Obs, numbers (get "obs" line))
-        Assert.Equal<float[]>(step.Qvel, numbers (get "qvel" line))
-        Assert.Equal(step.Reward, number (get "reward" line))
-
-        Assert.Equal<(string * float) list>(
-            step.Info,
-            [ for figure in (get "info" line).EnumerateObject() -> figure.Name, number figure.Value ]
-        )
-
-// ---- what may be left out, and options
-
-[<Fact>]
-let ``without a state the trace starts from the task's own, at rest`` () =
-    let full =
-        """{"env":"Hopper-v4","options":{},"qpos":[0,1.25,0,0,0,0],"qvel":[0,0,0,0,0,0],"actions":[[1,1,1]]}"""
-
-    let expected = trace full
-    Assert.Equal<string[]>(expected, trace """{"env":"Hopper-v4","actions":[[1,1,1]]}""")
-
-    Assert.Equal<string[]>(
-        expected,
-        trace """{"env":"Hopper-v4","options":null,"qvel":null,"qpos":[0,1.25,0,0,0,0],"actions":[[1,1,1]]}"""
-    )
-
-[<Fact>]
-let ``without actions there is the first observation alone`` () =
-    Assert.Equal(1, (trace """{"env":"InvertedPendulum-v4","actions":[]}""").Length)
-
-[<Fact>]
-let ``options are numbers, booleans and ranges by Gymnasium's names`` () =
-    let steps options =
-        replay $"""{{"env":"Hopper-v4","options":{{{options}}},"actions":[[1,1,1]]}}"""
-        |> snd
-        |> List.exactlyOne
-
-    let plain = steps ""
-    Assert.Equal(11, plain.Obs.Length)
-    Assert.False plain.Terminated
-    Assert.Equal(12, (steps "\"exclude_current_positions_from_observation\":false").Obs.Length)
-    Assert.True (steps "\"healthy_z_range\":[1.4,\"Infinity\"]").Terminated
-    Assert.False (steps "\"healthy_z_range\":[1.4,\"Infinity\"],\"terminate_when_unhealthy\":false").Terminated
-    Assert.Equal(plain.Reward + 3e-3, (steps "\"ctrl_cost_weight\":0").Reward, 12)
-
-// ---- bad input
-
 let private refused (text: string) = failureOf (fun () -> trace text)
 
 let private isInput (parts: string list) (failure: Failure) =
-    Assert.True failure.IsInput
+    Expect.isTrue failure.IsInput "input"
     says ("in.json" :: parts) failure
 
 let private isSettings (parts: string list) (failure: Failure) =
-    Assert.True failure.IsSettings
+    Expect.isTrue failure.IsSettings "settings"
     says ("in.json" :: parts) failure
 
-[<Fact>]
-let ``text that is not a trace is refused with what is wrong`` () =
-    refused "{\n  \"env\": \"Hopper-v4\",\n  \"actions\": [[1, 2 3]]\n}"
-    |> isSettings [ "line 3"; "column 21" ]
+[<Tests>]
+let tests =
+    testList
+        "traces"
+        [ for task in Tasks.Names do
+              testCase $"traces equal the recorded trajectories: {task}" (fun () ->
+                  for recording in recordings task do
+                      for recorded in items (get "trajectories" recording) do
+                          sameTrajectory task recording recorded)
 
-    refused "" |> isSettings [ "not JSON" ]
-    refused "[1, 2]" |> isInput [ "must be an object"; "[1,2]" ]
-    refused "null" |> isInput [ "must be an object" ]
+          for task in Tasks.Names do
+              testCase $"traces of one step from disturbed states equal the recorded ones: {task}" (fun () ->
+                  for recording in recordings task do
+                      for recorded in items (get "transitions" recording) do
+                          sameTransition task recording recorded)
 
-    refused """{"env":"Hopper-v4","action":[[0,0,0]]}"""
-    |> isInput [ "unknown field 'action'"; "'actions'" ]
+          // ---- properties
 
-    refused """{"env":"Hopper-v4"}""" |> isInput [ "'actions' is missing" ]
-    refused """{"actions":[]}""" |> isInput [ "'env' is missing" ]
-    refused """{"env":3,"actions":[]}""" |> isInput [ "env must be a task's name, not 3" ]
+          testPropertyWithConfig
+              seeded
+              "a trace of the first actions is the beginning of the trace"
+              (Prop.forAll hopperActions (fun actions ->
+                  let start, steps = replay (hopper actions)
+                  let half = actions.Length / 2
+                  replay (hopper actions[.. half - 1]) = (start, List.truncate half steps)))
 
-    refused """{"env":"Hopper-v4","env":"Hopper-v4","actions":[]}"""
-    |> isInput [ "'env' is given 2 times" ]
+          testPropertyWithConfig
+              seeded
+              "the engine clamps actions, and the control cost is that of the action as given"
+              (Prop.forAll hopperActions (fun actions ->
+                  let clamp = Array.map (Array.map (fun a -> Math.Clamp(a, -1.0, 1.0)))
+                  let (_, given), (_, clamped) = replay (hopper actions), replay (hopper (clamp actions))
+                  let states = List.map (fun (step: Trace.Step) -> step.Qpos, step.Qvel, step.Obs)
 
-    refused """{"env":"Hopper-v4","actions":[0,0,0]}"""
-    |> isInput [ "actions[0] must be a list of numbers, not 0" ]
+                  let loss (action: float[]) (step: Trace.Step) =
+                      // Velocity and health: what is left of the reward once the cost is taken away again.
+                      step.Reward + 1e-3 * Array.sumBy (fun a -> a * a) action
 
-    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,"left",0]]}"""
-    |> isInput [ "actions[1][1] must be a number"; "\"left\"" ]
+                  let near a b = abs (a - b) <= 1e-12 * (1.0 + abs a)
+                  let losses = List.map2 loss (List.ofArray actions) given
 
-    refused """{"env":"Hopper-v4","qpos":{},"actions":[]}"""
-    |> isInput [ "qpos must be a list of numbers" ]
+                  states given = states clamped
+                  && List.forall2 near losses (List.map2 loss (List.ofArray (clamp actions)) clamped)))
 
-[<Fact>]
-let ``unknown tasks and options are named together with the nearest`` () =
-    refused """{"env":"Hoper-v4","actions":[]}""" |> isSettings [ "'Hoper-v4'"; "'Hopper-v4'" ]
+          testCase "numbers in the lines read back to the bits of the engine" (fun () ->
+              let actions = Array.init 5 (fun k -> [| sin (float k); 0.3; -0.7 |])
+              let start, steps = replay (hopper actions)
+              let lines = trace (hopper actions) |> Array.map parse
+              Expect.equal (numbers (get "obs" lines[0])) start "numbers"
 
-    refused """{"env":"Hopper-v4","options":{"healthy_z_rang":[0,1]},"actions":[]}"""
-    |> isSettings [ "no option healthy_z_rang;"; "nearest is healthy_z_range" ]
+              for step, line in Seq.zip steps lines[1..] do
+                  let names = [ for field in line.EnumerateObject() -> field.Name ]
+                  Expect.equal names [ "obs"; "reward"; "terminated"; "truncated"; "qpos"; "qvel"; "info" ] "names"
+                  Expect.equal (numbers (get "obs" line)) step.Obs "numbers"
+                  Expect.equal (numbers (get "qvel" line)) step.Qvel "numbers"
+                  Expect.equal (number (get "reward" line)) step.Reward "number"
 
-    refused """{"env":"Hopper-v4","options":{"ctrl_cost_weight":"much"},"actions":[]}"""
-    |> isSettings [ "ctrl_cost_weight"; "a number" ]
+                  Expect.equal
+                      [ for figure in (get "info" line).EnumerateObject() -> figure.Name, number figure.Value ]
+                      step.Info
+                      "value")
 
-    refused """{"env":"Hopper-v4","options":[1],"actions":[]}"""
-    |> isInput [ "options must be an object" ]
+          // ---- what may be left out, and options
 
-[<Fact>]
-let ``a state or action of the wrong length is refused with what it has and what is wanted`` () =
-    refused """{"env":"Hopper-v4","qpos":[0,1.25],"actions":[]}"""
-    |> isInput [ "qpos has 2 numbers"; "Hopper-v4 has 6" ]
+          testCase "without a state the trace starts from the task's own, at rest" (fun () ->
+              let full =
+                  """{"env":"Hopper-v4","options":{},"qpos":[0,1.25,0,0,0,0],"qvel":[0,0,0,0,0,0],"actions":[[1,1,1]]}"""
 
-    refused """{"env":"Hopper-v4","qvel":[0,0,0,0,0,0,0],"actions":[]}"""
-    |> isInput [ "qvel has 7 numbers"; "has 6" ]
+              let expected = trace full
+              Expect.equal (trace """{"env":"Hopper-v4","actions":[[1,1,1]]}""") expected "env hopper"
 
-    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,0],[0,0]]}"""
-    |> isInput [ "step 3"; "actions[2]"; "has 2 numbers"; "Hopper-v4 takes 3" ]
+              Expect.equal
+                  (trace
+                      """{"env":"Hopper-v4","options":null,"qvel":null,"qpos":[0,1.25,0,0,0,0],"actions":[[1,1,1]]}""")
+                  expected
+                  "env hopper")
 
-[<Fact>]
-let ``numbers that are not finite are refused with step and component`` () =
-    refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,"NaN"]]}"""
-    |> isInput [ "component 2"; "step 2"; "actions[1]"; "is NaN" ]
+          testCase "without actions there is the first observation alone" (fun () ->
+              Expect.equal
+                  ((trace """{"env":"InvertedPendulum-v4","actions":[]}""").Length)
+                  1
+                  "number of env inverted pendulum")
 
-    refused """{"env":"Hopper-v4","actions":[[0,"-Infinity",0]]}"""
-    |> isInput [ "component 1"; "step 1"; "is -Infinity" ]
+          testCase "options are numbers, booleans and ranges by Gymnasium's names" (fun () ->
+              let steps options =
+                  replay $"""{{"env":"Hopper-v4","options":{{{options}}},"actions":[[1,1,1]]}}"""
+                  |> snd
+                  |> List.exactlyOne
 
-    refused """{"env":"Hopper-v4","actions":[[1e999,0,0]]}"""
-    |> isInput [ "component 0"; "is Infinity" ]
+              let plain = steps ""
+              Expect.equal plain.Obs.Length 11 "number of obs"
+              Expect.isFalse plain.Terminated "terminated"
 
-    refused """{"env":"Hopper-v4","qvel":[0,0,0,"NaN",0,0],"actions":[]}"""
-    |> isInput [ "entry 3 of qvel is NaN" ]
+              Expect.equal
+                  ((steps "\"exclude_current_positions_from_observation\":false").Obs.Length)
+                  12
+                  "number of obs"
 
-[<Fact>]
-let ``a file that is not there is named`` () =
-    let failure = failureOf (fun () -> Trace.run "nowhere.json" None)
-    Assert.True failure.IsStorage
-    failure |> says [ "nowhere.json"; "no such file" ]
+              Expect.isTrue ((steps "\"healthy_z_range\":[1.4,\"Infinity\"]").Terminated) "terminated"
 
-[<Fact>]
-let ``the output never overwrites the input`` () =
-    inFolder (fun folder ->
-        let path = Path.Combine(folder, "in.json")
-        let text = """{"env":"Hopper-v4","actions":[]}"""
-        File.WriteAllText(path, text)
+              Expect.isFalse
+                  ((steps "\"healthy_z_range\":[1.4,\"Infinity\"],\"terminate_when_unhealthy\":false").Terminated)
+                  "terminated"
 
-        failureOf (fun () -> Trace.run path (Some(Path.Combine(folder, ".", "in.json"))))
-        |> says [ "overwrite"; "another name" ]
+              Expect.floatClose (within 5e-13) ((steps "\"ctrl_cost_weight\":0").Reward) (plain.Reward + 3e-3) "reward")
 
-        Assert.Equal(text, File.ReadAllText path))
+          // ---- bad input
 
-[<Fact>]
-let ``a bad trace leaves an earlier output as it was, a diverging one leaves the steps before`` () =
-    inFolder (fun folder ->
-        let input, output = Path.Combine(folder, "in.json"), Path.Combine(folder, "out.jsonl")
-        File.WriteAllText(output, "earlier")
-        File.WriteAllText(input, """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,"NaN"]]}""")
-        failureOf (fun () -> Trace.run input (Some output)) |> isInput [ "NaN" ]
-        Assert.Equal("earlier", File.ReadAllText output)
+          testCase "text that is not a trace is refused with what is wrong" (fun () ->
+              refused "{\n  \"env\": \"Hopper-v4\",\n  \"actions\": [[1, 2 3]]\n}"
+              |> isSettings [ "line 3"; "column 21" ]
 
-        File.WriteAllText(input, """{"env":"Hopper-v4","qvel":[0,0,0,0,0,1e12],"actions":[[0,0,0],[0,0,0]]}""")
-        let failure = failureOf (fun () -> Trace.run input (Some output))
-        Assert.True failure.IsDiverged
-        failure |> says [ "in.json"; "Hopper-v4 diverged at step 1, actions[0]" ]
-        Assert.Equal(1, (File.ReadAllLines output).Length))
+              refused "" |> isSettings [ "not JSON" ]
+              refused "[1, 2]" |> isInput [ "must be an object"; "[1,2]" ]
+              refused "null" |> isInput [ "must be an object" ]
+
+              refused """{"env":"Hopper-v4","action":[[0,0,0]]}"""
+              |> isInput [ "unknown field 'action'"; "'actions'" ]
+
+              refused """{"env":"Hopper-v4"}""" |> isInput [ "'actions' is missing" ]
+              refused """{"actions":[]}""" |> isInput [ "'env' is missing" ]
+              refused """{"env":3,"actions":[]}""" |> isInput [ "env must be a task's name, not 3" ]
+
+              refused """{"env":"Hopper-v4","env":"Hopper-v4","actions":[]}"""
+              |> isInput [ "'env' is given 2 times" ]
+
+              refused """{"env":"Hopper-v4","actions":[0,0,0]}"""
+              |> isInput [ "actions[0] must be a list of numbers, not 0" ]
+
+              refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,"left",0]]}"""
+              |> isInput [ "actions[1][1] must be a number"; "\"left\"" ]
+
+              refused """{"env":"Hopper-v4","qpos":{},"actions":[]}"""
+              |> isInput [ "qpos must be a list of numbers" ])
+
+          testCase "unknown tasks and options are named together with the nearest" (fun () ->
+              refused """{"env":"Hoper-v4","actions":[]}""" |> isSettings [ "'Hoper-v4'"; "'Hopper-v4'" ]
+
+              refused """{"env":"Hopper-v4","options":{"healthy_z_rang":[0,1]},"actions":[]}"""
+              |> isSettings [ "no option healthy_z_rang;"; "nearest is healthy_z_range" ]
+
+              refused """{"env":"Hopper-v4","options":{"ctrl_cost_weight":"much"},"actions":[]}"""
+              |> isSettings [ "ctrl_cost_weight"; "a number" ]
+
+              refused """{"env":"Hopper-v4","options":[1],"actions":[]}"""
+              |> isInput [ "options must be an object" ])
+
+          testCase "a state or action of the wrong length is refused with what it has and what is wanted" (fun () ->
+              refused """{"env":"Hopper-v4","qpos":[0,1.25],"actions":[]}"""
+              |> isInput [ "qpos has 2 numbers"; "Hopper-v4 has 6" ]
+
+              refused """{"env":"Hopper-v4","qvel":[0,0,0,0,0,0,0],"actions":[]}"""
+              |> isInput [ "qvel has 7 numbers"; "has 6" ]
+
+              refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,0],[0,0]]}"""
+              |> isInput [ "step 3"; "actions[2]"; "has 2 numbers"; "Hopper-v4 takes 3" ])
+
+          testCase "numbers that are not finite are refused with step and component" (fun () ->
+              refused """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,"NaN"]]}"""
+              |> isInput [ "component 2"; "step 2"; "actions[1]"; "is NaN" ]
+
+              refused """{"env":"Hopper-v4","actions":[[0,"-Infinity",0]]}"""
+              |> isInput [ "component 1"; "step 1"; "is -Infinity" ]
+
+              refused """{"env":"Hopper-v4","actions":[[1e999,0,0]]}"""
+              |> isInput [ "component 0"; "is Infinity" ]
+
+              refused """{"env":"Hopper-v4","qvel":[0,0,0,"NaN",0,0],"actions":[]}"""
+              |> isInput [ "entry 3 of qvel is NaN" ])
+
+          testCase "a file that is not there is named" (fun () ->
+              let failure = failureOf (fun () -> Trace.run "nowhere.json" None)
+              Expect.isTrue failure.IsStorage "storage"
+              failure |> says [ "nowhere.json"; "no such file" ])
+
+          testCase "the output never overwrites the input" (fun () ->
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "in.json")
+                  let text = """{"env":"Hopper-v4","actions":[]}"""
+                  File.WriteAllText(path, text)
+
+                  failureOf (fun () -> Trace.run path (Some(Path.Combine(folder, ".", "in.json"))))
+                  |> says [ "overwrite"; "another name" ]
+
+                  Expect.equal (File.ReadAllText path) text "content of path"))
+
+          testCase "a bad trace leaves an earlier output as it was, a diverging one leaves the steps before" (fun () ->
+              inFolder (fun folder ->
+                  let input, output = Path.Combine(folder, "in.json"), Path.Combine(folder, "out.jsonl")
+                  File.WriteAllText(output, "earlier")
+                  File.WriteAllText(input, """{"env":"Hopper-v4","actions":[[0,0,0],[0,0,"NaN"]]}""")
+                  failureOf (fun () -> Trace.run input (Some output)) |> isInput [ "NaN" ]
+                  Expect.equal (File.ReadAllText output) "earlier" "content of output"
+
+                  File.WriteAllText(
+                      input,
+                      """{"env":"Hopper-v4","qvel":[0,0,0,0,0,1e12],"actions":[[0,0,0],[0,0,0]]}"""
+                  )
+
+                  let failure = failureOf (fun () -> Trace.run input (Some output))
+                  Expect.isTrue failure.IsDiverged "diverged"
+                  failure |> says [ "in.json"; "Hopper-v4 diverged at step 1, actions[0]" ]
+                  Expect.equal ((File.ReadAllLines output).Length) 1 "number of content of output")) ]

@@ -1,13 +1,14 @@
 module Sdac.Tests.DpmdTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
+open Sdac.Testing
 
 let private dpmd = Config.withAlgorithm Algorithm.Dpmd small
 
@@ -85,232 +86,238 @@ let private plainGradient (model: Model) (state: TrainState) (noise: UpdateNoise
     let loss = (predicted.sub noise.Forward).square().mul(weights).mean()
     struct (loss, torch.autograd.grad([| loss |], [| flat |]).[0])
 
-[<Fact>]
-let ``DPMD's step of the policy equals the straightforward one with autograd, on random sizes and settings`` () =
-    forAll 40 cases (fun c ->
-        use _ = torch.NewDisposeScope()
+[<Tests>]
+let tests =
+    testList
+        "DPMD"
+        [ testForAll
+              "DPMD's step of the policy equals the straightforward one with autograd, on random sizes and settings"
+              40
+              cases
+              (fun c ->
+                  use _ = torch.NewDisposeScope()
 
-        for compute in [ Compute.cpu; Compute.libtorch ] do
-            let model = modelOf compute c
-            let state, batch, noise = stateOf model c, batchOf c, noiseOf model c
-            let u = Sdac.start model noise batch state |> Sdac.evaluateQ
-            let after = Dpmd.mirrorDescent u
-            let action = u.NextAction.Value
+                  for compute in [ Compute.cpu; Compute.libtorch ] do
+                      let model = modelOf compute c
+                      let state, batch, noise = stateOf model c, batchOf c, noiseOf model c
+                      let u = Sdac.start model noise batch state |> Sdac.evaluateQ
+                      let after = Dpmd.mirrorDescent u
+                      let action = u.NextAction.Value
 
-            let q net = QNetwork.forward Compute.libtorch model.Q net batch.NextObs action |> values
-            let least = Array.map2 min (q state.Q1) (q state.Q2)
-            let w = plainWeights c.Config state.Values least
-            let struct (loss, gradient) = plainGradient model state noise batch.NextObs action w
+                      let q net = QNetwork.forward Compute.libtorch model.Q net batch.NextObs action |> values
+                      let least = Array.map2 min (q state.Q1) (q state.Q2)
+                      let w = plainWeights c.Config state.Values least
+                      let struct (loss, gradient) = plainGradient model state noise batch.NextObs action w
 
-            closeTo 2e-4 "weights" w (values after.Weights.Value)
-            closeTo 1e-4 "loss" (values loss) [| after.Metrics.PolicyLoss.Value |]
+                      closeTo 2e-4 "weights" w (values after.Weights.Value)
+                      closeTo 1e-4 "loss" (values loss) [| after.Metrics.PolicyLoss.Value |]
 
-            // the first Adam step tells only signs: compare the moment, which is (1 - β1)·gradient
-            let scale = values gradient |> Array.map abs |> Array.max |> max 1e-3
+                      // the first Adam step tells only signs: compare the moment, which is (1 - β1)·gradient
+                      let scale = values gradient |> Array.map abs |> Array.max |> max 1e-3
 
-            closeTo
-                1e-4
-                "gradient"
-                (values gradient |> Array.map (fun g -> 0.1 * g / scale))
-                (values after.Next.PolicyAdam.M |> Array.map (fun m -> m / scale))
+                      closeTo
+                          1e-4
+                          "gradient"
+                          (values gradient |> Array.map (fun g -> 0.1 * g / scale))
+                          (values after.Next.PolicyAdam.M |> Array.map (fun m -> m / scale))
 
-            let followed =
-                match c.Config.QNormalisation with
-                | QNormalisation.Off -> state.Values
-                | _ ->
-                    let mean = Array.average least
-                    let deviation = least |> Array.averageBy (fun q -> (q - mean) ** 2.0) |> sqrt
-                    { Mean = 0.3 + 0.001 * (mean - 0.3); Deviation = 0.2 + 0.001 * (deviation - 0.2) }
+                      let followed =
+                          match c.Config.QNormalisation with
+                          | QNormalisation.Off -> state.Values
+                          | _ ->
+                              let mean = Array.average least
+                              let deviation = least |> Array.averageBy (fun q -> (q - mean) ** 2.0) |> sqrt
+                              { Mean = 0.3 + 0.001 * (mean - 0.3); Deviation = 0.2 + 0.001 * (deviation - 0.2) }
 
-            closeTo
-                1e-5
-                "running averages"
-                [| followed.Mean; followed.Deviation |]
-                [| after.Next.Values.Mean; after.Next.Values.Deviation |])
+                      closeTo
+                          1e-5
+                          "running averages"
+                          [| followed.Mean; followed.Deviation |]
+                          [| after.Next.Values.Mean; after.Next.Values.Deviation |])
 
-[<Fact>]
-let ``the gradient of DPMD's loss equals central differences along random directions`` () =
-    forAll 15 cases (fun c ->
-        use _ = torch.NewDisposeScope()
-        let model = modelOf Compute.cpu c
-        let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
-        let action = (batchOf c).Action
-        let q = (Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)).mul(Scalars.ofFloat 0.3)
-        let found = Dpmd.policyGradient model state noise obs action q
-        let direction = (Key.normal Compute.cpu [ Tensors.size 0 state.Policy.Flat ] (Key.foldIn 5L c.Key))
-        let direction = direction.div (Scalars.ofFloat (Tensors.norm direction))
+          testForAll "the gradient of DPMD's loss equals central differences along random directions" 15 cases (fun c ->
+              use _ = torch.NewDisposeScope()
+              let model = modelOf Compute.cpu c
+              let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
+              let action = (batchOf c).Action
+              let q = (Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)).mul(Scalars.ofFloat 0.3)
+              let found = Dpmd.policyGradient model state noise obs action q
+              let direction = (Key.normal Compute.cpu [ Tensors.size 0 state.Policy.Flat ] (Key.foldIn 5L c.Key))
+              let direction = direction.div (Scalars.ofFloat (Tensors.norm direction))
 
-        let lossAt step =
-            let flat = state.Policy.Flat.add (direction.mul (Scalars.ofFloat step))
-            let moved = { state with Policy = Params.withFlat flat state.Policy }
-            Tensors.scalar (Dpmd.policyGradient model moved noise obs action q).Loss
+              let lossAt step =
+                  let flat = state.Policy.Flat.add (direction.mul (Scalars.ofFloat step))
+                  let moved = { state with Policy = Params.withFlat flat state.Policy }
+                  Tensors.scalar (Dpmd.policyGradient model moved noise obs action q).Loss
 
-        let h = 1e-2
-        let difference = (lossAt h - lossAt -h) / (2.0 * h)
-        let slope = Tensors.scalar (found.Gradient.mul(direction).sum())
-        let tolerance = 2e-3 * (1.0 + lossAt 0.0)
-        Assert.True(abs (difference - slope) <= tolerance, $"slope {slope}, difference {difference}"))
+              let h = 1e-2
+              let difference = (lossAt h - lossAt -h) / (2.0 * h)
+              let slope = Tensors.scalar (found.Gradient.mul(direction).sum())
+              let tolerance = 2e-3 * (1.0 + lossAt 0.0)
+              Expect.isTrue (abs (difference - slope) <= tolerance) $"slope {slope}, difference {difference}")
 
-[<Fact>]
-let ``normalised weights ignore shift and scale of Q that the averages share, and stay within their bounds`` () =
-    let cases = Gen.zip (Gen.zip (between -50.0 50.0) (between 0.1 20.0)) (sizes 0 1_000_000)
+          testForAll
+              "normalised weights ignore shift and scale of Q that the averages share, and stay within their bounds"
+              60
+              (Gen.zip (Gen.zip (between -50.0 50.0) (between 0.1 20.0)) (sizes 0 1_000_000))
+              (fun ((shift, scale), seed) ->
+                  use _ = torch.NewDisposeScope()
+                  let c = { dpmd with QNormalisation = QNormalisation.Running }
+                  let q = Key.normal Compute.cpu [ 9; 1 ] (Key.ofSeed (int64 seed))
+                  let v = { Mean = 0.1; Deviation = 0.4 }
+                  let moved = q.mul(Scalars.ofFloat scale).add(Scalars.ofFloat shift)
+                  let followed = { Mean = scale * v.Mean + shift; Deviation = scale * v.Deviation }
+                  let weights v q = Energy.ofValues c v 0.7 q |> Rssm.weights Raw |> values
+                  closeTo 1e-2 "weights" (weights v q) (weights followed moved)
 
-    forAll 60 cases (fun ((shift, scale), seed) ->
-        use _ = torch.NewDisposeScope()
-        let c = { dpmd with QNormalisation = QNormalisation.Running }
-        let q = Key.normal Compute.cpu [ 9; 1 ] (Key.ofSeed (int64 seed))
-        let v = { Mean = 0.1; Deviation = 0.4 }
-        let moved = q.mul(Scalars.ofFloat scale).add(Scalars.ofFloat shift)
-        let followed = { Mean = scale * v.Mean + shift; Deviation = scale * v.Deviation }
-        let weights v q = Energy.ofValues c v 0.7 q |> Rssm.weights Raw |> values
-        closeTo 1e-2 "weights" (weights v q) (weights followed moved)
-        Assert.All(weights v q, fun w -> Assert.InRange(w, exp (-3.0 / 0.7) - 1e-6, exp (3.0 / 0.7) + 1e-3)))
+                  for w in weights v q do
+                      Expect.inRange w (exp (-3.0 / 0.7) - 1e-6, exp (3.0 / 0.7) + 1e-3) "w")
 
-[<Fact>]
-let ``a constant factor of all weights changes the loss and its gradient by that factor only`` () =
-    forAll 20 cases (fun c ->
-        use _ = torch.NewDisposeScope()
-        let c = { c with Config = { c.Config with QNormalisation = QNormalisation.Off } }
-        let model = modelOf Compute.cpu c
-        let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
-        let q = Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)
-        let at (q: Tensor) = Dpmd.policyGradient model state noise obs (batchOf c).Action q
-        let plain, raised = at q, at (q.add (Scalars.ofFloat (log 2.0 * c.Config.InitialTemperature)))
-        closeTo 1e-4 "loss" (values plain.Loss |> Array.map ((*) 2.0)) (values raised.Loss)
-        closeTo 1e-4 "gradient" (values plain.Gradient |> Array.map ((*) 2.0)) (values raised.Gradient))
+          testForAll
+              "a constant factor of all weights changes the loss and its gradient by that factor only"
+              20
+              cases
+              (fun c ->
+                  use _ = torch.NewDisposeScope()
+                  let c = { c with Config = { c.Config with QNormalisation = QNormalisation.Off } }
+                  let model = modelOf Compute.cpu c
+                  let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
+                  let q = Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)
+                  let at (q: Tensor) = Dpmd.policyGradient model state noise obs (batchOf c).Action q
+                  let plain, raised = at q, at (q.add (Scalars.ofFloat (log 2.0 * c.Config.InitialTemperature)))
+                  closeTo 1e-4 "loss" (values plain.Loss |> Array.map ((*) 2.0)) (values raised.Loss)
+                  closeTo 1e-4 "gradient" (values plain.Gradient |> Array.map ((*) 2.0)) (values raised.Gradient))
 
-[<Fact>]
-let ``running averages reach the mean and deviation of values that keep their distribution`` () =
-    let c = { dpmd with QNormalisation = QNormalisation.Running; QNormalisationRate = 0.01 }
+          testCase "running averages reach the mean and deviation of values that keep their distribution" (fun () ->
+              let c = { dpmd with QNormalisation = QNormalisation.Running; QNormalisationRate = 0.01 }
 
-    let v =
-        List.fold
-            (fun v i ->
-                let q = Key.normal Compute.cpu [ 64; 1 ] (Key.ofSeed i)
-                RunningValues.follow c (q.mul(Scalars.ofFloat 3.0).add(Scalars.ofFloat -7.0)) v)
-            RunningValues.init
-            [ 1L .. 1000L ]
+              let v =
+                  List.fold
+                      (fun v i ->
+                          let q = Key.normal Compute.cpu [ 64; 1 ] (Key.ofSeed i)
+                          RunningValues.follow c (q.mul(Scalars.ofFloat 3.0).add(Scalars.ofFloat -7.0)) v)
+                      RunningValues.init
+                      [ 1L .. 1000L ]
 
-    closeTo 0.03 "averages" [| -7.0; 3.0 |] [| v.Mean; v.Deviation |]
+              closeTo 0.03 "averages" [| -7.0; 3.0 |] [| v.Mean; v.Deviation |])
 
-[<Fact>]
-let ``a DPMD update changes none of its arguments, and the same arguments give the same bits`` () =
-    forAll 6 cases (fun c ->
-        let model = modelOf Compute.cpu c
-        let state, batch = stateOf model c, batchOf c
-        let bits (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Values
-        let before = bits state
-        let struct (next, metrics) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
-        let struct (again, metricsAgain) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
-        Assert.Equal(before, bits state)
-        Assert.Equal(bits next, bits again)
-        Assert.Equal(metrics, metricsAgain)
-        Assert.NotEqual(before, bits next))
+          testForAll
+              "a DPMD update changes none of its arguments, and the same arguments give the same bits"
+              6
+              cases
+              (fun c ->
+                  let model = modelOf Compute.cpu c
+                  let state, batch = stateOf model c, batchOf c
 
-[<Fact>]
-let ``DPMD by libtorch alone gives what the kernels give`` () =
-    forAll 6 cases (fun c ->
-        let run compute =
-            let model = modelOf compute c
-            let mutable state = stateOf model c
+                  let bits (s: TrainState) =
+                      [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Values
 
-            for i in 0L .. 3L do
-                let struct (next, _) = Dpmd.update model (Key.foldIn i c.Key) (batchOf c) state
-                TrainState.disposeReplaced next state
-                state <- next
+                  let before = bits state
+                  let struct (next, metrics) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
+                  let struct (again, metricsAgain) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
+                  Expect.equal (bits state) before "bits"
+                  Expect.equal (bits again) (bits next) "bits"
+                  Expect.equal metricsAgain metrics "metrics again"
+                  Expect.notEqual (bits next) before "bits")
 
-            let found = TrainState.tensors state |> List.map values, state.Values
-            TrainState.dispose state
-            found
+          testForAll "DPMD by libtorch alone gives what the kernels give" 6 cases (fun c ->
+              let run compute =
+                  let model = modelOf compute c
+                  let mutable state = stateOf model c
 
-        let ours, oursAverages = run Compute.cpu
-        let theirs, theirAverages = run Compute.libtorch
+                  for i in 0L .. 3L do
+                      let struct (next, _) = Dpmd.update model (Key.foldIn i c.Key) (batchOf c) state
+                      TrainState.disposeReplaced next state
+                      state <- next
 
-        for a, b in List.zip ours theirs do
-            closeTo 1e-4 "state" b a
+                  let found = TrainState.tensors state |> List.map values, state.Values
+                  TrainState.dispose state
+                  found
 
-        closeTo
-            1e-5
-            "averages"
-            [| theirAverages.Mean; theirAverages.Deviation |]
-            [| oursAverages.Mean; oursAverages.Deviation |])
+              let ours, oursAverages = run Compute.cpu
+              let theirs, theirAverages = run Compute.libtorch
 
-[<Fact>]
-let ``DPMD moves the policy and the targets every second update, the averages of Q always`` () =
-    let model = Model.create Compute.cpu 4 2 dpmd
+              for a, b in List.zip ours theirs do
+                  closeTo 1e-4 "state" b a
 
-    let batch = batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = dpmd; Key = Key.ofSeed 1L }
+              closeTo
+                  1e-5
+                  "averages"
+                  [| theirAverages.Mean; theirAverages.Deviation |]
+                  [| oursAverages.Mean; oursAverages.Deviation |])
 
-    let mutable s = TrainState.init model (Key.ofSeed 2L)
+          testCase "DPMD moves the policy and the targets every second update, the averages of Q always" (fun () ->
+              let model = Model.create Compute.cpu 4 2 dpmd
 
-    for i in 0L .. 5L do
-        let struct (next, m) = Dpmd.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
-        let same (f: TrainState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
-        Assert.Equal(i % 2L = 1L, same _.Policy)
-        Assert.Equal(i % 2L = 1L, same _.TargetPolicy)
-        Assert.Equal(i % 2L = 1L, same _.TargetQ1)
-        Assert.Equal(i % 2L = 0L, m.PolicyLoss.IsSome)
-        Assert.False(same _.Q1)
-        Assert.NotEqual(s.Values, next.Values)
-        Assert.Equal(i % 250L = 0L, s.Temperature <> next.Temperature)
-        TrainState.disposeReplaced next s
-        s <- next
+              let batch = batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = dpmd; Key = Key.ofSeed 1L }
 
-[<Fact>]
-let ``settings for another algorithm take over what was published with it, and nothing else`` () =
-    let custom = { Config.published with Timesteps = 7; QScale = 20.0 }
-    Assert.Equal(custom, Config.withAlgorithm Algorithm.Sdac custom)
+              let mutable s = TrainState.init model (Key.ofSeed 2L)
 
-    Assert.Equal(
-        { custom with
-            Algorithm = Algorithm.Dpmd
-            BetaSchedule = Linear 0.3
-            Weights = Raw
-            QScale = 1.0
-            QNormalisation = QNormalisation.Running },
-        Config.withAlgorithm Algorithm.Dpmd custom
-    )
+              for i in 0L .. 5L do
+                  let struct (next, m) = Dpmd.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
+                  let same (f: TrainState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
+                  Expect.equal (same _.Policy) (i % 2L = 1L) "policy"
+                  Expect.equal (same _.TargetPolicy) (i % 2L = 1L) "target policy"
+                  Expect.equal (same _.TargetQ1) (i % 2L = 1L) "target Q1"
+                  Expect.equal m.PolicyLoss.IsSome (i % 2L = 0L) "policy loss"
+                  Expect.isFalse (same _.Q1) "Q1"
+                  Expect.notEqual next.Values s.Values "values"
+                  Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
+                  TrainState.disposeReplaced next s
+                  s <- next)
 
-    Assert.Equal(
-        { custom with QScale = 5.0 },
-        custom |> Config.withAlgorithm Algorithm.Dpmd |> Config.withAlgorithm Algorithm.Sdac
-    )
+          testCase "settings for another algorithm take over what was published with it, and nothing else" (fun () ->
+              let custom = { Config.published with Timesteps = 7; QScale = 20.0 }
+              Expect.equal (Config.withAlgorithm Algorithm.Sdac custom) custom "with algorithm"
 
-    Assert.Empty(Config.problems (Experiment.dpmd "Hopper-v4").Config)
+              Expect.equal
+                  (Config.withAlgorithm Algorithm.Dpmd custom)
+                  { custom with
+                      Algorithm = Algorithm.Dpmd
+                      BetaSchedule = Linear 0.3
+                      Weights = Raw
+                      QScale = 1.0
+                      QNormalisation = QNormalisation.Running }
+                  "with algorithm"
 
-[<Fact>]
-let ``weights that cannot learn and stages of the other algorithm are refused by name`` () =
-    use _ = torch.NewDisposeScope()
-    let problems = Config.problems { small with Algorithm = Algorithm.Dpmd }
-    Assert.Contains(problems, fun p -> p.Contains "SelfNormalised" && p.Contains "Weights = Raw")
+              Expect.equal
+                  (custom |> Config.withAlgorithm Algorithm.Dpmd |> Config.withAlgorithm Algorithm.Sdac)
+                  { custom with QScale = 5.0 }
+                  "custom"
 
-    let refused (config: Config) (stage: Update -> Update) =
-        let model = Model.create Compute.cpu 4 2 config
-        let state = TrainState.init model (Key.ofSeed 2L)
+              Expect.isEmpty (Config.problems (Experiment.dpmd "Hopper-v4").Config) "config")
 
-        let batch =
-            batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = config; Key = Key.ofSeed 1L }
+          testCase "weights that cannot learn and stages of the other algorithm are refused by name" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let problems = Config.problems { small with Algorithm = Algorithm.Dpmd }
+              Expect.exists problems (fun p -> p.Contains "SelfNormalised" && p.Contains "Weights = Raw") "problems"
 
-        let u = Sdac.start model (UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)) batch state
-        (Assert.Throws<InvalidOperationException>(fun () -> stage u |> ignore)).Message
+              let refused (config: Config) (stage: Update -> Update) =
+                  let model = Model.create Compute.cpu 4 2 config
+                  let state = TrainState.init model (Key.ofSeed 2L)
 
-    Assert.Contains("mirrorDescent belongs to Dpmd", refused small Dpmd.mirrorDescent)
-    Assert.Contains("rssmUpdate belongs to Sdac", refused dpmd Sdac.rssmUpdate)
+                  let batch =
+                      batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = config; Key = Key.ofSeed 1L }
 
-[<Fact>]
-let ``an iteration of DPMD's stages is exactly one Dpmd.update on the batch that collect drew`` () =
-    use scope = torch.NewDisposeScope()
+                  let u = Sdac.start model (UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)) batch state
+                  (Expect.raises<InvalidOperationException>(fun () -> stage u |> ignore)).Message
 
-    let step =
-        Experiment.sdac "InvertedPendulum-v4"
-        |> Experiment.configure (fun _ -> dpmd)
-        |> Pipeline.start
-        |> Pipeline.warm
+              Expect.stringContains (refused small Dpmd.mirrorDescent) "mirrorDescent belongs to Dpmd" "mirror descent"
+              Expect.stringContains (refused dpmd Sdac.rssmUpdate) "rssmUpdate belongs to Sdac" "rssm update")
 
-    use _ = step.Environment :> IDisposable
-    let u = (Pipeline.collect step).Update.Value
-    let struct (expected, metrics) = Dpmd.updateWith u.Model u.Noise u.Batch step.State
-    let iterated = Pipeline.iterate (Pipeline.ofAlgorithm Algorithm.Dpmd) step
-    let parameters (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ]
-    Assert.Equal<float32[] list>(parameters expected, parameters iterated.State)
-    Assert.Equal(Some metrics, iterated.Metrics)
+          testCase "an iteration of DPMD's stages is exactly one Dpmd.update on the batch that collect drew" (fun () ->
+              use scope = torch.NewDisposeScope()
+
+              let step =
+                  Experiment.sdac "InvertedPendulum-v4"
+                  |> Experiment.configure (fun _ -> dpmd)
+                  |> Pipeline.start
+                  |> Pipeline.warm
+
+              use _ = step.Environment :> IDisposable
+              let u = (Pipeline.collect step).Update.Value
+              let struct (expected, metrics) = Dpmd.updateWith u.Model u.Noise u.Batch step.State
+              let iterated = Pipeline.iterate (Pipeline.ofAlgorithm Algorithm.Dpmd) step
+              let parameters (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+              Expect.equal (parameters iterated.State) (parameters expected) "state"
+              Expect.equal iterated.Metrics (Some metrics) "metrics") ]

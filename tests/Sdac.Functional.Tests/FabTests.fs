@@ -1,16 +1,20 @@
 module Sdac.Tests.FabTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
+open Sdac.Testing
 
 let private cpu = Compute.cpu
+
 let private key seed = Key.ofSeed (int64 seed)
+
 let private scale (c: float) (t: Tensor) = t.mul (Scalars.ofFloat c)
+
 let private seeds = sizes 0 1_000_000
 
 /// A flow with random parameters of the given size, last layers included.
@@ -21,28 +25,6 @@ let private randomFlow dim layers size seed =
     net, Params.withFlat (p.Flat.add (scale size noise)) p
 
 let private flows = Gen.zip (Gen.zip (sizes 2 5) (sizes 1 8)) (Gen.zip (between 0.05 0.4) seeds)
-
-[<Fact>]
-let ``the flow's inverse undoes it, the determinants with it, and samples carry their own density`` () =
-    forAll 40 flows (fun ((dim, layers), (size, seed)) ->
-        use _ = torch.NewDisposeScope()
-        let net, p = randomFlow dim layers size seed
-        let z = Key.normal cpu [ 30; dim ] (key seed)
-        let struct (x, forward) = RealNvp.forward cpu net p z
-        let struct (again, back) = RealNvp.inverse cpu net p x
-        closeTo 2e-3 "z" (values z) (values again)
-        closeTo 2e-3 "determinants" (Array.zeroCreate 30) (values (forward.add back))
-        let struct (x, logQ) = RealNvp.sample cpu net p 30 (key seed)
-        closeTo 5e-3 "ln q" (values logQ) (values (RealNvp.logDensity cpu net p x)))
-
-[<Fact>]
-let ``an untrained flow is the identity`` () =
-    use _ = torch.NewDisposeScope()
-    let net = RealNvp.create 3 15 [ 16 ]
-    let z = Key.normal cpu [ 5; 3 ] (key 1)
-    let struct (x, logDet) = RealNvp.forward cpu net (RealNvp.init cpu net (key 2)) z
-    Assert.Equal<float[]>(values z, values x)
-    Assert.Equal<float[]>(Array.zeroCreate 5, values logDet)
 
 let rec private determinant (m: float[][]) =
     match m.Length with
@@ -56,26 +38,6 @@ let rec private determinant (m: float[][]) =
             }
         )
 
-[<Fact>]
-let ``the flow's determinant is that of its Jacobian by central differences`` () =
-    forAll 60 flows (fun ((dim, layers), (size, seed)) ->
-        use _ = torch.NewDisposeScope()
-        let net, p = randomFlow dim layers (0.7 * size) seed
-        let z = Key.normal cpu [ 1; dim ] (key seed)
-        let h = 2e-3
-
-        let at j sign =
-            let step = Array.init dim (fun i -> if i = j then float32 (sign * h) else 0.0f)
-            let struct (x, _) = RealNvp.forward cpu net p (z.add (Tensors.ofArray cpu [ 1; dim ] step))
-            values x
-
-        let jacobian =
-            Array.init dim (fun j -> Array.map2 (fun a b -> (a - b) / (2.0 * h)) (at j 1.0) (at j -1.0))
-
-        let struct (_, logDet) = RealNvp.forward cpu net p z
-        // A kink of the rectifier between the two points moves a derivative a little.
-        closeTo 2e-2 "ln|det|" [| log (abs (determinant jacobian)) |] (values logDet))
-
 /// Points of a square grid [side², 2] of half-width `reach`, and the area of a cell.
 let private grid side reach =
     let at i = float32 ((2.0 * (float i + 0.5) / float side - 1.0) * reach)
@@ -84,15 +46,6 @@ let private grid side reach =
         Array.init (2 * side * side) (fun i -> at (if i % 2 = 0 then i / 2 % side else i / 2 / side))
 
     struct (Tensors.ofArray cpu [ side * side; 2 ] points, (2.0 * reach / float side) ** 2.0)
-
-[<Fact>]
-let ``the flow's density integrates to one`` () =
-    forAll 8 (Gen.zip (sizes 1 8) seeds) (fun (layers, seed) ->
-        use _ = torch.NewDisposeScope()
-        let net, p = randomFlow 2 layers 0.05 seed
-        let struct (x, area) = grid 300 12.0
-        let total = values (RealNvp.logDensity cpu net p x) |> Array.sumBy (fun l -> area * exp l)
-        Assert.Equal(1.0, total, 0.01))
 
 /// A mixture that fills the box, where it ends for FAB: the flow's density differs much over it.
 let private broad =
@@ -129,209 +82,264 @@ let private meanAndError (v: float[]) =
     let mean = Array.average v
     struct (mean, sqrt ((v |> Array.averageBy (fun x -> (x - mean) ** 2.0)) / float v.Length))
 
-[<Fact>]
-let ``the mean weight of annealed importance sampling is the integral of p²/q for any number of densities and steps``
-    ()
-    =
-    forAll
-        12
-        (Gen.zip (Gen.zip (sizes 0 4) (sizes 1 5)) (Gen.zip (between 0.2 0.5) seeds))
-        (fun ((levels, steps), (size, seed)) ->
-            use _ = torch.NewDisposeScope()
-            let model = Fab.create cpu { small with Intermediate = levels; Steps = steps } broad
-            let net, flow = randomFlow 2 4 0.02 seed
-            // Narrowed to about 0.6, so that the flow's density matters to every intermediate one.
-            for k in 0..1 do
-                (Params.slice $"coupling{k}.2.bias" flow).narrow(0L, 0L, 1L).fill_(Scalars.ofFloat -0.25) |> ignore
+[<Tests>]
+let tests =
+    testList
+        "FAB"
+        [ testForAll
+              "the flow's inverse undoes it, the determinants with it, and samples carry their own density"
+              40
+              flows
+              (fun ((dim, layers), (size, seed)) ->
+                  use _ = torch.NewDisposeScope()
+                  let net, p = randomFlow dim layers size seed
+                  let z = Key.normal cpu [ 30; dim ] (key seed)
+                  let struct (x, forward) = RealNvp.forward cpu net p z
+                  let struct (again, back) = RealNvp.inverse cpu net p x
+                  closeTo 2e-3 "z" (values z) (values again)
+                  closeTo 2e-3 "determinants" (Array.zeroCreate 30) (values (forward.add back))
+                  let struct (x, logQ) = RealNvp.sample cpu net p 30 (key seed)
+                  closeTo 5e-3 "ln q" (values logQ) (values (RealNvp.logDensity cpu net p x)))
 
-            let want = secondMoment net flow broad
-            let struct (points, share) = Fab.anneal model flow size 0 20_000 (key seed)
-            Assert.True((levels = 0) = Double.IsNaN share)
-            let struct (mean, error) = points.LogWeights |> Array.map exp |> meanAndError
-            Assert.True(abs (mean - want) < 4.0 * error, $"{mean} ± {error}, not {want}")
-            let logQ = values (RealNvp.logDensity cpu net flow points.Points)
-            closeTo 1e-3 "ln q" logQ points.LogFlow)
+          testCase "an untrained flow is the identity" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let net = RealNvp.create 3 15 [ 16 ]
+              let z = Key.normal cpu [ 5; 3 ] (key 1)
+              let struct (x, logDet) = RealNvp.forward cpu net (RealNvp.init cpu net (key 2)) z
+              Expect.equal (values x) (values z) "values"
+              Expect.equal (values logDet) (Array.zeroCreate 5) "log det")
 
-[<Fact>]
-let ``long chains keep weighted points distributed as p²/q`` () =
-    forAll 4 seeds (fun seed ->
-        use _ = torch.NewDisposeScope()
-        let model = Fab.create cpu { small with Intermediate = 3; Steps = 40 } broad
-        let net, flow = randomFlow 2 4 0.02 seed
+          testForAll
+              "the flow's determinant is that of its Jacobian by central differences"
+              60
+              flows
+              (fun ((dim, layers), (size, seed)) ->
+                  use _ = torch.NewDisposeScope()
+                  let net, p = randomFlow dim layers (0.7 * size) seed
+                  let z = Key.normal cpu [ 1; dim ] (key seed)
+                  let h = 2e-3
 
-        for k in 0..1 do
-            (Params.slice $"coupling{k}.2.bias" flow).narrow(0L, 0L, 1L).fill_(Scalars.ofFloat -0.25) |> ignore
+                  let at j sign =
+                      let step = Array.init dim (fun i -> if i = j then float32 (sign * h) else 0.0f)
+                      let struct (x, _) = RealNvp.forward cpu net p (z.add (Tensors.ofArray cpu [ 1; dim ] step))
+                      values x
 
-        let want = secondMomentOfSquares net flow broad
-        let struct (points, _) = Fab.anneal model flow 0.4 0 20_000 (key seed)
-        let squares = values (points.Points.square().sum(1L))
-        let struct (mean, error) = Array.map2 (fun r w -> r * exp w) squares points.LogWeights |> meanAndError
-        Assert.True(abs (mean - want) < 4.0 * error, $"{mean} ± {error}, not {want}"))
+                  let jacobian =
+                      Array.init dim (fun j -> Array.map2 (fun a b -> (a - b) / (2.0 * h)) (at j 1.0) (at j -1.0))
 
-[<Fact>]
-let ``weighted points give the gradient of the alpha-2 divergence`` () =
-    forAll 6 seeds (fun seed ->
-        use _ = torch.NewDisposeScope()
-        let model = Fab.create cpu small broad
-        let net, flow = randomFlow 2 4 0.1 seed
-        let direction = Key.normal cpu [ Tensors.size 0 flow.Flat ] (key (seed + 7)) |> scale 0.1
-        let along h = Params.withFlat (flow.Flat.add (scale h direction)) flow
-        let h = 1e-2
-        let want = (secondMoment net (along h) broad - secondMoment net (along -h) broad) / (2.0 * h)
-        let struct (points, _) = Fab.anneal model flow 0.2 0 20_000 (key seed)
-        let w = points.LogWeights |> Array.map exp
-        // One by one, for the error of the mean: -w·∂ ln q along the direction.
-        let logQ h = values (RealNvp.logDensity cpu net (along h) points.Points)
-        let slopes = Array.map2 (fun a b -> (a - b) / (2.0 * h)) (logQ h) (logQ -h)
-        let struct (mean, error) = Array.map2 (fun w s -> -w * s) w slopes |> meanAndError
-        Assert.True(abs (mean - want) < 4.0 * error + 0.01 * abs want, $"{mean} ± {error}, not {want}")
-        // The same by autograd.
-        let weights = Tensors.ofArray cpu [ w.Length ] (Array.map float32 w)
+                  let struct (_, logDet) = RealNvp.forward cpu net p z
+                  // A kink of the rectifier between the two points moves a derivative a little.
+                  closeTo 2e-2 "ln|det|" [| log (abs (determinant jacobian)) |] (values logDet))
 
-        let struct (_, gradient) =
-            RealNvp.gradient net flow points.Points (fun logQ -> (weights.mul logQ).mean().neg())
+          testForAll "the flow's density integrates to one" 8 (Gen.zip (sizes 1 8) seeds) (fun (layers, seed) ->
+              use _ = torch.NewDisposeScope()
+              let net, p = randomFlow 2 layers 0.05 seed
+              let struct (x, area) = grid 300 12.0
+              let total = values (RealNvp.logDensity cpu net p x) |> Array.sumBy (fun l -> area * exp l)
+              Expect.floatClose (within 0.01) total 1.0 "total")
 
-        let derivative = Tensors.scalar (gradient.mul(direction).sum())
+          testForAll
+              "the mean weight of annealed importance sampling is the integral of p²/q for any number of densities and steps"
+              12
+              (Gen.zip (Gen.zip (sizes 0 4) (sizes 1 5)) (Gen.zip (between 0.2 0.5) seeds))
+              (fun ((levels, steps), (size, seed)) ->
+                  use _ = torch.NewDisposeScope()
+                  let model = Fab.create cpu { small with Intermediate = levels; Steps = steps } broad
+                  let net, flow = randomFlow 2 4 0.02 seed
+                  // Narrowed to about 0.6, so that the flow's density matters to every intermediate one.
+                  for k in 0..1 do
+                      (Params.slice $"coupling{k}.2.bias" flow).narrow(0L, 0L, 1L).fill_(Scalars.ofFloat -0.25)
+                      |> ignore
 
-        Assert.True(
-            abs (derivative - mean) < 0.02 * (1.0 + abs mean),
-            $"{derivative} by autograd, {mean} by differences"
-        ))
+                  let want = secondMoment net flow broad
+                  let struct (points, share) = Fab.anneal model flow size 0 20_000 (key seed)
+                  Expect.isTrue ((levels = 0) = Double.IsNaN share) "levels"
+                  let struct (mean, error) = points.LogWeights |> Array.map exp |> meanAndError
+                  Expect.isTrue (abs (mean - want) < 4.0 * error) $"{mean} ± {error}, not {want}"
+                  let logQ = values (RealNvp.logDensity cpu net flow points.Points)
+                  closeTo 1e-3 "ln q" logQ points.LogFlow)
 
-[<Fact>]
-let ``draws from the buffer are in proportion to the weights, whatever their scale`` () =
-    forAll
-        100
-        (Gen.zip (Gen.zip (sizes 1 40) (sizes 1 200)) (Gen.zip (between -1e4 1e4) seeds))
-        (fun ((m, n), (shift, seed)) ->
-            let logs = values (Key.normal cpu [ m ] (key seed)) |> Array.map (fun v -> shift + 3.0 * v)
-            let top = Array.max logs
-            let weights = logs |> Array.map (fun l -> exp (l - top))
-            let total = Array.sum weights
-            let drawn = Fab.draw logs n (key (seed + 1))
-            Assert.Equal(n, drawn.Length)
+          testForAll "long chains keep weighted points distributed as p²/q" 4 seeds (fun seed ->
+              use _ = torch.NewDisposeScope()
+              let model = Fab.create cpu { small with Intermediate = 3; Steps = 40 } broad
+              let net, flow = randomFlow 2 4 0.02 seed
 
-            for i in 0 .. m - 1 do
-                let count = drawn |> Seq.filter ((=) i) |> Seq.length
-                let mean = float n * weights[i] / total
-                Assert.True(abs (float count - mean) < 1.0 + 1e-6 * float n, $"{count} draws of {mean}"))
+              for k in 0..1 do
+                  (Params.slice $"coupling{k}.2.bias" flow).narrow(0L, 0L, 1L).fill_(Scalars.ofFloat -0.25) |> ignore
 
-[<Fact>]
-let ``the mean number of draws is exactly proportional, and points without weight are never drawn`` () =
-    let logs = [| 0.0; log 2.0; Double.NegativeInfinity; log 0.5 |]
-    let rounds = 4000
-    let counts = Array.zeroCreate<float> 4
+              let want = secondMomentOfSquares net flow broad
+              let struct (points, _) = Fab.anneal model flow 0.4 0 20_000 (key seed)
+              let squares = values (points.Points.square().sum(1L))
+              let struct (mean, error) = Array.map2 (fun r w -> r * exp w) squares points.LogWeights |> meanAndError
+              Expect.isTrue (abs (mean - want) < 4.0 * error) $"{mean} ± {error}, not {want}")
 
-    for i in 1..rounds do
-        for drawn in Fab.draw logs 2 (key i) do
-            counts[drawn] <- counts[drawn] + 1.0 / float rounds
+          testForAll "weighted points give the gradient of the alpha-2 divergence" 6 seeds (fun seed ->
+              use _ = torch.NewDisposeScope()
+              let model = Fab.create cpu small broad
+              let net, flow = randomFlow 2 4 0.1 seed
+              let direction = Key.normal cpu [ Tensors.size 0 flow.Flat ] (key (seed + 7)) |> scale 0.1
+              let along h = Params.withFlat (flow.Flat.add (scale h direction)) flow
+              let h = 1e-2
+              let want = (secondMoment net (along h) broad - secondMoment net (along -h) broad) / (2.0 * h)
+              let struct (points, _) = Fab.anneal model flow 0.2 0 20_000 (key seed)
+              let w = points.LogWeights |> Array.map exp
+              // One by one, for the error of the mean: -w·∂ ln q along the direction.
+              let logQ h = values (RealNvp.logDensity cpu net (along h) points.Points)
+              let slopes = Array.map2 (fun a b -> (a - b) / (2.0 * h)) (logQ h) (logQ -h)
+              let struct (mean, error) = Array.map2 (fun w s -> -w * s) w slopes |> meanAndError
+              Expect.isTrue (abs (mean - want) < 4.0 * error + 0.01 * abs want) $"{mean} ± {error}, not {want}"
+              // The same by autograd.
+              let weights = Tensors.ofArray cpu [ w.Length ] (Array.map float32 w)
 
-    let want = [| 2.0 / 3.5; 4.0 / 3.5; 0.0; 1.0 / 3.5 |]
-    Assert.All(Array.zip want counts, fun (want, got) -> Assert.InRange(got, want - 0.035, want + 0.035))
-    Assert.Equal(0.0, counts[2])
+              let struct (_, gradient) =
+                  RealNvp.gradient net flow points.Points (fun logQ -> (weights.mul logQ).mean().neg())
 
-[<Fact>]
-let ``updates leave weight times flow density of every point in the buffer, and it drops the oldest`` () =
-    let model = Fab.create cpu small broad
-    let mutable state = Fab.init model (key 1)
-    Assert.Equal(128, state.Buffer.LogWeights.Length)
+              let derivative = Tensors.scalar (gradient.mul(direction).sum())
 
-    for rows in [ 192; 200; 200 ] do
-        let next = Fab.step model (key 2) state
-        let stayed = rows - 64
-        let product (b: WeightedPoints) = Array.map2 (+) b.LogWeights b.LogFlow
-        let old, now = product state.Buffer, product next.Buffer
-        Assert.Equal(rows, now.Length)
+              Expect.isTrue
+                  (abs (derivative - mean) < 0.02 * (1.0 + abs mean))
+                  $"{derivative} by autograd, {mean} by differences")
 
-        for a, b in Array.zip old[old.Length - stayed ..] now[.. stayed - 1] do
-            Assert.True(a = b || abs (a - b) < 1e-3 * (1.0 + abs a), $"{a} became {b}")
+          testForAll
+              "draws from the buffer are in proportion to the weights, whatever their scale"
+              100
+              (Gen.zip (Gen.zip (sizes 1 40) (sizes 1 200)) (Gen.zip (between -1e4 1e4) seeds))
+              (fun ((m, n), (shift, seed)) ->
+                  let logs = values (Key.normal cpu [ m ] (key seed)) |> Array.map (fun v -> shift + 3.0 * v)
+                  let top = Array.max logs
+                  let weights = logs |> Array.map (fun l -> exp (l - top))
+                  let total = Array.sum weights
+                  let drawn = Fab.draw logs n (key (seed + 1))
+                  Expect.equal drawn.Length n "number of drawn"
 
-        let x, y = values state.Buffer.Points, values next.Buffer.Points
-        Assert.Equal<float[]>(x[x.Length - 2 * stayed ..], y[.. 2 * stayed - 1])
-        Fab.dispose state
-        state <- next
+                  for i in 0 .. m - 1 do
+                      let count = drawn |> Seq.filter ((=) i) |> Seq.length
+                      let mean = float n * weights[i] / total
+                      Expect.isTrue (abs (float count - mean) < 1.0 + 1e-6 * float n) $"{count} draws of {mean}")
 
-    Fab.dispose state
+          testCase
+              "the mean number of draws is exactly proportional, and points without weight are never drawn"
+              (fun () ->
+                  let logs = [| 0.0; log 2.0; Double.NegativeInfinity; log 0.5 |]
+                  let rounds = 4000
+                  let counts = Array.zeroCreate<float> 4
 
-[<Fact>]
-let ``a short FAB training comes from far off to near the pair of modes`` () =
-    let config =
-        { FabConfig.standard with
-            Layers = 8
-            Hidden = [ 32; 32 ]
-            Iterations = 150
-            Updates = 4
-            Batch = 256
-            UpdateBatch = 256 }
+                  for i in 1..rounds do
+                      for drawn in Fab.draw logs 2 (key i) do
+                          counts[drawn] <- counts[drawn] + 1.0 / float rounds
 
-    let model = Fab.create cpu config Targets.pair
+                  let want = [| 2.0 / 3.5; 4.0 / 3.5; 0.0; 1.0 / 3.5 |]
 
-    let measures (state: FabState) =
-        use samples = Fab.sample model state 8000 (key 2)
-        use _ = torch.NewDisposeScope()
-        let truth = Target.boxSample 2000 (key 3) Targets.pair
-        let nll = -(values (RealNvp.logDensity cpu model.Net state.Average truth) |> Array.average)
-        struct ((Measures.divergence Targets.pair (Tensors.toArray samples)).Value, nll)
+                  for (want, got) in Array.zip want counts do
+                      Expect.inRange got (want - 0.035, want + 0.035) "got"
 
-    let untrained = Fab.init model (key 1)
-    let struct (before, nllBefore) = measures untrained
-    Fab.dispose untrained
-    let state = Fab.train model (key 1) ignore
-    let struct (after, nll) = measures state
-    Fab.dispose state
-    Assert.True(before > 1.0 && after < 0.15, $"KL {before} before, {after} after")
-    Assert.True(nll < nllBefore - 1.0, $"NLL {nllBefore} before, {nll} after")
+                  Expect.equal (counts[2]) 0.0 "counts")
 
-[<Fact>]
-let ``the same key trains the same flow and leaves no tensor behind`` () =
-    let before = liveTensors ()
+          testCase
+              "updates leave weight times flow density of every point in the buffer, and it drops the oldest"
+              (fun () ->
+                  let model = Fab.create cpu small broad
+                  let mutable state = Fab.init model (key 1)
+                  Expect.equal state.Buffer.LogWeights.Length 128 "number of log weights"
 
-    let train () =
-        let model = Fab.create cpu small Targets.rings
-        let mutable seen = 0
-        let state = Fab.train model (key 4) (fun s -> seen <- seen + s.Iterations)
-        Assert.Equal(4 * 5 / 2, seen)
-        use samples = Fab.sample model state 10 (key 5)
-        let flat = Array.concat [ values state.Average.Flat; values samples; state.Buffer.LogWeights ]
-        Fab.dispose state
-        flat
+                  for rows in [ 192; 200; 200 ] do
+                      let next = Fab.step model (key 2) state
+                      let stayed = rows - 64
+                      let product (b: WeightedPoints) = Array.map2 (+) b.LogWeights b.LogFlow
+                      let old, now = product state.Buffer, product next.Buffer
+                      Expect.equal now.Length rows "number of now"
 
-    Assert.Equal<float[]>(train (), train ())
-    Assert.Equal(before, liveTensors ())
+                      for a, b in Array.zip old[old.Length - stayed ..] now[.. stayed - 1] do
+                          Expect.isTrue (a = b || abs (a - b) < 1e-3 * (1.0 + abs a)) $"{a} became {b}"
 
-[<Fact>]
-let ``settings that FAB cannot work with are refused by name`` () =
-    let refused words change =
-        failsWith words (fun () -> Fab.create cpu (change FabConfig.standard) Targets.pair |> ignore)
+                      let x, y = values state.Buffer.Points, values next.Buffer.Points
+                      Expect.equal (y[.. 2 * stayed - 1]) (x[x.Length - 2 * stayed ..]) "y"
+                      Fab.dispose state
+                      state <- next
 
-    Assert.Empty(FabConfig.problems FabConfig.standard)
-    refused [ "Steps is 0"; "at least 1" ] (fun c -> { c with Steps = 0 })
-    refused [ "Layers is 0" ] (fun c -> { c with Layers = 0 })
-    refused [ "Batch is 0"; "Buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
-    refused [ "hidden width is 0" ] (fun c -> { c with Hidden = [ 8; 0 ] })
-    refused [ "Temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
-    refused [ "Acceptance is 1" ] (fun c -> { c with Acceptance = 1.0 })
-    failsWith [ "at least 2 dimensions"; "not 1" ] (fun () -> RealNvp.create 1 4 [ 8 ] |> ignore)
+                  Fab.dispose state)
 
-    failsWith [ "shape"; "[5; 3]" ] (fun () ->
-        let net = RealNvp.create 2 4 [ 8 ]
+          testCase "a short FAB training comes from far off to near the pair of modes" (fun () ->
+              let config =
+                  { FabConfig.standard with
+                      Layers = 8
+                      Hidden = [ 32; 32 ]
+                      Iterations = 150
+                      Updates = 4
+                      Batch = 256
+                      UpdateBatch = 256 }
 
-        RealNvp.logDensity cpu net (RealNvp.init cpu net (key 1)) (Key.normal cpu [ 5; 3 ] (key 2))
-        |> ignore)
+              let model = Fab.create cpu config Targets.pair
 
-    failsWith [ "0 weights" ] (fun () -> Fab.draw [||] 3 (key 1) |> ignore)
-    failsWith [ "no point has a weight" ] (fun () -> Fab.draw [| Double.NegativeInfinity |] 3 (key 1) |> ignore)
+              let measures (state: FabState) =
+                  use samples = Fab.sample model state 8000 (key 2)
+                  use _ = torch.NewDisposeScope()
+                  let truth = Target.boxSample 2000 (key 3) Targets.pair
+                  let nll = -(values (RealNvp.logDensity cpu model.Net state.Average truth) |> Array.average)
+                  struct ((Measures.divergence Targets.pair (Tensors.toArray samples)).Value, nll)
 
-[<Fact>]
-let ``an energy that is not finite or of a wrong shape stops FAB with its value and iteration`` () =
-    let step energy () =
-        use _ = torch.NewDisposeScope()
-        let model = Fab.create cpu small (Target.create "mine" 2 3.0 energy)
-        Fab.step model (key 2) (Fab.init model (key 1)) |> ignore
+              let untrained = Fab.init model (key 1)
+              let struct (before, nllBefore) = measures untrained
+              Fab.dispose untrained
+              let state = Fab.train model (key 1) ignore
+              let struct (after, nll) = measures state
+              Fab.dispose state
+              Expect.isTrue (before > 1.0 && after < 0.15) $"KL {before} before, {after} after"
+              Expect.isTrue (nll < nllBefore - 1.0) $"NLL {nllBefore} before, {nll} after")
 
-    let first (x: Tensor) : Tensor = x.select (1L, 0L)
-    failsWith [ "energy"; "'mine'"; "NaN"; "iteration 0" ] (step (fun x -> (first x).log()))
-    failsWith [ "energy"; "'mine'"; "Infinity"; "iteration" ] (step (fun x -> (first x).div(Scalars.ofFloat 0.0)))
-    failsWith [ "energy"; "'mine'"; "shape" ] (step id)
-    // A huge but finite energy is no error.
-    step (fun x -> (first x).mul(Scalars.ofFloat 1e4)) ()
+          testCase "the same key trains the same flow and leaves no tensor behind" (fun () ->
+              let before = liveTensors ()
+
+              let train () =
+                  let model = Fab.create cpu small Targets.rings
+                  let mutable seen = 0
+                  let state = Fab.train model (key 4) (fun s -> seen <- seen + s.Iterations)
+                  Expect.equal seen (4 * 5 / 2) "seen"
+                  use samples = Fab.sample model state 10 (key 5)
+                  let flat = Array.concat [ values state.Average.Flat; values samples; state.Buffer.LogWeights ]
+                  Fab.dispose state
+                  flat
+
+              Expect.equal (train ()) (train ()) "train"
+              Expect.equal (liveTensors ()) before "live tensors")
+
+          testCase "settings that FAB cannot work with are refused by name" (fun () ->
+              let refused words change =
+                  failsWith words (fun () -> Fab.create cpu (change FabConfig.standard) Targets.pair |> ignore)
+
+              Expect.isEmpty (FabConfig.problems FabConfig.standard) "standard"
+              refused [ "Steps is 0"; "at least 1" ] (fun c -> { c with Steps = 0 })
+              refused [ "Layers is 0" ] (fun c -> { c with Layers = 0 })
+              refused [ "Batch is 0"; "Buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
+              refused [ "hidden width is 0" ] (fun c -> { c with Hidden = [ 8; 0 ] })
+              refused [ "Temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
+              refused [ "Acceptance is 1" ] (fun c -> { c with Acceptance = 1.0 })
+              failsWith [ "at least 2 dimensions"; "not 1" ] (fun () -> RealNvp.create 1 4 [ 8 ] |> ignore)
+
+              failsWith [ "shape"; "[5; 3]" ] (fun () ->
+                  let net = RealNvp.create 2 4 [ 8 ]
+
+                  RealNvp.logDensity cpu net (RealNvp.init cpu net (key 1)) (Key.normal cpu [ 5; 3 ] (key 2))
+                  |> ignore)
+
+              failsWith [ "0 weights" ] (fun () -> Fab.draw [||] 3 (key 1) |> ignore)
+
+              failsWith [ "no point has a weight" ] (fun () ->
+                  Fab.draw [| Double.NegativeInfinity |] 3 (key 1) |> ignore))
+
+          testCase "an energy that is not finite or of a wrong shape stops FAB with its value and iteration" (fun () ->
+              let step energy () =
+                  use _ = torch.NewDisposeScope()
+                  let model = Fab.create cpu small (Target.create "mine" 2 3.0 energy)
+                  Fab.step model (key 2) (Fab.init model (key 1)) |> ignore
+
+              let first (x: Tensor) : Tensor = x.select (1L, 0L)
+              failsWith [ "energy"; "'mine'"; "NaN"; "iteration 0" ] (step (fun x -> (first x).log()))
+
+              failsWith
+                  [ "energy"; "'mine'"; "Infinity"; "iteration" ]
+                  (step (fun x -> (first x).div(Scalars.ofFloat 0.0)))
+
+              failsWith [ "energy"; "'mine'"; "shape" ] (step id)
+              // A huge but finite energy is no error.
+              step (fun x -> (first x).mul(Scalars.ofFloat 1e4)) ()) ]

@@ -4,6 +4,7 @@ module Sdac.Tests.Figures
 open System
 open System.IO
 open System.Text.Json
+open Expecto
 open Sdac
 
 /// The recorded SDAC numerics: the carried part always, the whole record when it can be found.
@@ -34,7 +35,9 @@ let load (path: string) : JsonElement =
 
 /// The property of a JSON object.
 let (/.) (e: JsonElement) (name: string) : JsonElement = e.GetProperty name
+
 let items (e: JsonElement) = e.EnumerateArray() |> Seq.toArray
+
 let number (e: JsonElement) = e.GetDouble()
 
 /// All numbers below an element, row-major.
@@ -45,11 +48,11 @@ let rec numbers (e: JsonElement) : float[] =
 
 /// |got - want| ≤ tolerance·(1 + |want|), every one.
 let closeTo (tolerance: float) (what: string) (want: float[]) (got: float[]) =
-    Xunit.Assert.True(want.Length = got.Length, $"{what}: {got.Length} numbers, {want.Length} recorded")
+    Expect.isTrue (want.Length = got.Length) $"{what}: {got.Length} numbers, {want.Length} recorded"
 
     for i in 0 .. want.Length - 1 do
         let error = abs (got[i] - want[i]) / (1.0 + abs want[i])
-        Xunit.Assert.True(error <= tolerance, $"{what}[{i}]: got {got[i]}, recorded {want[i]} (relative {error:e2})")
+        Expect.isTrue (error <= tolerance) $"{what}[{i}]: got {got[i]}, recorded {want[i]} (relative {error:e2})"
 
 let values (t: Tensor) = Tensors.toArray t |> Array.map float
 

@@ -1,16 +1,20 @@
 module Sdac.Tests.IdemTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
+open Sdac.Testing
 
 let private cpu = Compute.cpu
+
 let private key seed = Key.ofSeed (int64 seed)
+
 let private scale (c: float) (t: Tensor) = t.mul (Scalars.ofFloat c)
+
 let private seeds = sizes 0 1_000_000
 
 let private small =
@@ -27,180 +31,194 @@ let private estimate (config: IdemConfig) (target: Target) t (x: Tensor) (z: Ten
     let away = (target.Gradient draws |> Tensors.view [ batch; k; dim ]).sub(s.unsqueeze 1L)
     values s, values ((away.mul(weights).square().sum 1L).sqrt())
 
-[<Fact>]
-let ``the estimated score tends to that of the mixture convolved with the noise`` () =
-    forAll 30 (Gen.zip (Gen.zip SamplingTests.mixtures (sizes 0 127)) seeds) (fun ((parts, t), seed) ->
-        use _ = torch.NewDisposeScope()
-        let struct (xKey, zKey) = Key.split (key seed)
-        let target = Mixture.target "mixture" 1.0 parts
-        let sigma = (Idem.create cpu small target).Schedule.SqrtRecipM1AlphaBars[t]
-        let x = (Key.normal cpu [ 1; 2 ] xKey) |> scale (0.3 + 0.5 * sigma)
-        let got, error = estimate small target [| t |] x (Key.normal cpu [ 1; 100_000; 2 ] zKey)
+[<Tests>]
+let tests =
+    testList
+        "iDEM"
+        [ testForAll
+              "the estimated score tends to that of the mixture convolved with the noise"
+              30
+              (Gen.zip (Gen.zip SamplingTests.mixtures (sizes 0 127)) seeds)
+              (fun ((parts, t), seed) ->
+                  use _ = torch.NewDisposeScope()
+                  let struct (xKey, zKey) = Key.split (key seed)
+                  let target = Mixture.target "mixture" 1.0 parts
+                  let sigma = (Idem.create cpu small target).Schedule.SqrtRecipM1AlphaBars[t]
+                  let x = (Key.normal cpu [ 1; 2 ] xKey) |> scale (0.3 + 0.5 * sigma)
+                  let got, error = estimate small target [| t |] x (Key.normal cpu [ 1; 100_000; 2 ] zKey)
 
-        let convolved =
-            parts
-            |> List.map (fun p ->
-                { p with Deviation = p.Deviation |> Array.map (fun d -> sqrt (d * d + sigma * sigma)) })
+                  let convolved =
+                      parts
+                      |> List.map (fun p ->
+                          { p with Deviation = p.Deviation |> Array.map (fun d -> sqrt (d * d + sigma * sigma)) })
 
-        let want = values ((Mixture.target "convolved" 1.0 convolved).Gradient x)
+                  let want = values ((Mixture.target "convolved" 1.0 convolved).Gradient x)
 
-        for j in 0..1 do
-            let allowed = 4.0 * error[j] + 1e-3 * (1.0 + abs want[j])
-            Assert.True(abs (got[j] - want[j]) < allowed, $"σ {sigma}: {got[j]} ± {error[j]}, not {want[j]}"))
+                  for j in 0..1 do
+                      let allowed = 4.0 * error[j] + 1e-3 * (1.0 + abs want[j])
 
-[<Fact>]
-let ``the estimated score does not see a constant added to the energy`` () =
-    forAll 30 (Gen.zip SamplingTests.mixtures (Gen.zip (between -1e4 1e4) (sizes 0 127))) (fun (parts, (shift, t)) ->
-        use _ = torch.NewDisposeScope()
-        let target = Mixture.target "mixture" 1.0 parts
-        let shifted = { target with LogDensity = fun x -> (target.LogDensity x).add(Scalars.ofFloat shift) }
-        let x, z = Key.normal cpu [ 3; 2 ] (key 1) |> scale 0.5, Key.normal cpu [ 3; 50; 2 ] (key 2)
-        let score target = values (Idem.score (Idem.create cpu small target) (Array.create 3 t) x z)
-        // float32 keeps three decimals of an energy of 1e4.
-        closeTo 2e-2 "score" (score target) (score shifted))
+                      Expect.isTrue
+                          (abs (got[j] - want[j]) < allowed)
+                          $"σ {sigma}: {got[j]} ± {error[j]}, not {want[j]}")
 
-[<Fact>]
-let ``the estimated score survives energies of 1e4 in size and follows the highest of them`` () =
-    forAll 30 (Gen.zip (between -0.5 0.5) (sizes 60 127)) (fun (at, t) ->
-        use _ = torch.NewDisposeScope()
-        // ln p = 1e4·sin(6·x₁) with itself as the gradient's second coordinate.
-        let height (x: Tensor) : Tensor = (x.select (1L, 0L) |> scale 6.0).sin() |> scale 1e4
+          testForAll
+              "the estimated score does not see a constant added to the energy"
+              30
+              (Gen.zip SamplingTests.mixtures (Gen.zip (between -1e4 1e4) (sizes 0 127)))
+              (fun (parts, (shift, t)) ->
+                  use _ = torch.NewDisposeScope()
+                  let target = Mixture.target "mixture" 1.0 parts
+                  let shifted = { target with LogDensity = fun x -> (target.LogDensity x).add(Scalars.ofFloat shift) }
+                  let x, z = Key.normal cpu [ 3; 2 ] (key 1) |> scale 0.5, Key.normal cpu [ 3; 50; 2 ] (key 2)
+                  let score target = values (Idem.score (Idem.create cpu small target) (Array.create 3 t) x z)
+                  // float32 keeps three decimals of an energy of 1e4.
+                  closeTo 2e-2 "score" (score target) (score shifted))
 
-        let target =
-            { Target.create "steep" 2 1.0 height with
-                Gradient = fun x -> torch.stack ([| (height x).zeros_like(); height x |], 1L) }
+          testForAll
+              "the estimated score survives energies of 1e4 in size and follows the highest of them"
+              30
+              (Gen.zip (between -0.5 0.5) (sizes 60 127))
+              (fun (at, t) ->
+                  use _ = torch.NewDisposeScope()
+                  // ln p = 1e4·sin(6·x₁) with itself as the gradient's second coordinate.
+                  let height (x: Tensor) : Tensor = (x.select (1L, 0L) |> scale 6.0).sin() |> scale 1e4
 
-        let x = Tensors.ofArray cpu [ 1; 2 ] [| float32 at; 0.0f |]
-        let model = Idem.create cpu small target
-        let z = Key.normal cpu [ 1; 400; 2 ] (key 3)
-        let score = values (Idem.score model [| t |] x z)
-        let sigma = model.Schedule.SqrtRecipM1AlphaBars[t]
+                  let target =
+                      { Target.create "steep" 2 1.0 height with
+                          Gradient = fun x -> torch.stack ([| (height x).zeros_like(); height x |], 1L) }
 
-        let highest =
-            values (height ((x.unsqueeze 1L).add(scale sigma z) |> Tensors.view [ 400; 2 ])) |> Array.max
+                  let x = Tensors.ofArray cpu [ 1; 2 ] [| float32 at; 0.0f |]
+                  let model = Idem.create cpu small target
+                  let z = Key.normal cpu [ 1; 400; 2 ] (key 3)
+                  let score = values (Idem.score model [| t |] x z)
+                  let sigma = model.Schedule.SqrtRecipM1AlphaBars[t]
 
-        Assert.InRange(score[1], highest - 20.0, highest + 1.0))
+                  let highest =
+                      values (height ((x.unsqueeze 1L).add(scale sigma z) |> Tensors.view [ 400; 2 ])) |> Array.max
 
-[<Fact>]
-let ``a temperature flattens the energy and its gradient alike`` () =
-    forAll 20 (Gen.zip (between 0.3 5.0) (sizes 0 127)) (fun (temperature, t) ->
-        use _ = torch.NewDisposeScope()
+                  Expect.inRange (score[1]) (highest - 20.0, highest + 1.0) "score")
 
-        let normal deviation =
-            Mixture.target
-                "normal"
-                1.0
-                [ { Weight = 1.0; Mean = [| 0.2; -0.1 |]; Deviation = [| deviation; deviation |] } ]
+          testForAll
+              "a temperature flattens the energy and its gradient alike"
+              20
+              (Gen.zip (between 0.3 5.0) (sizes 0 127))
+              (fun (temperature, t) ->
+                  use _ = torch.NewDisposeScope()
 
-        let score config target =
-            values (
-                Idem.score
-                    (Idem.create cpu config target)
-                    [| t |]
-                    (Tensors.zeros cpu [ 1; 2 ])
-                    (Key.normal cpu [ 1; 20; 2 ] (key 4))
-            )
+                  let normal deviation =
+                      Mixture.target
+                          "normal"
+                          1.0
+                          [ { Weight = 1.0; Mean = [| 0.2; -0.1 |]; Deviation = [| deviation; deviation |] } ]
 
-        closeTo
-            1e-2
-            "score"
-            (score small (normal (0.2 * sqrt temperature)))
-            (score { small with Temperature = temperature } (normal 0.2)))
+                  let score config target =
+                      values (
+                          Idem.score
+                              (Idem.create cpu config target)
+                              [| t |]
+                              (Tensors.zeros cpu [ 1; 2 ])
+                              (Key.normal cpu [ 1; 20; 2 ] (key 4))
+                      )
 
-[<Fact>]
-let ``clipped scores keep their direction and are no longer than the clip`` () =
-    forAll 50 (Gen.zip (between 0.1 100.0) seeds) (fun (longest, seed) ->
-        use _ = torch.NewDisposeScope()
-        let s = Key.normal cpu [ 20; 2 ] (key seed) |> scale 40.0
-        let before, after = values s, values (Idem.clipped longest s)
+                  closeTo
+                      1e-2
+                      "score"
+                      (score small (normal (0.2 * sqrt temperature)))
+                      (score { small with Temperature = temperature } (normal 0.2)))
 
-        for i in 0..19 do
-            let norm (v: float[]) = sqrt (v[2 * i] ** 2.0 + v[2 * i + 1] ** 2.0)
-            Assert.Equal(min longest (norm before), norm after, 1e-4 * longest)
-            closeTo 1e-5 "direction" [| before[2 * i] / norm before |] [| after[2 * i] / norm after |])
+          testForAll
+              "clipped scores keep their direction and are no longer than the clip"
+              50
+              (Gen.zip (between 0.1 100.0) seeds)
+              (fun (longest, seed) ->
+                  use _ = torch.NewDisposeScope()
+                  let s = Key.normal cpu [ 20; 2 ] (key seed) |> scale 40.0
+                  let before, after = values s, values (Idem.clipped longest s)
 
-[<Fact>]
-let ``the buffer takes fresh samples in turn and drops the oldest`` () =
-    let model = Idem.create cpu { small with Fresh = 20; Refresh = 2; Buffer = 50 } Targets.pair
-    let mutable state = Idem.init model (key 1)
+                  for i in 0..19 do
+                      let norm (v: float[]) = sqrt (v[2 * i] ** 2.0 + v[2 * i + 1] ** 2.0)
+                      Expect.floatClose (within (1e-4 * longest)) (norm after) (min longest (norm before)) "norm"
+                      closeTo 1e-5 "direction" [| before[2 * i] / norm before |] [| after[2 * i] / norm after |])
 
-    for rows in [ 20; 40; 40; 50; 50; 50 ] do
-        let old = values state.Buffer
-        let next = Idem.step model (key 2) state
-        Idem.dispose state
-        state <- next
-        let now = values state.Buffer
-        Assert.Equal(2 * rows, now.Length)
-        let fresh = if state.Updates % 2 = 0 then 40 else 0
-        let stayed = now.Length - fresh
-        Assert.Equal<float[]>(old[old.Length - stayed ..], now[.. stayed - 1])
+          testCase "the buffer takes fresh samples in turn and drops the oldest" (fun () ->
+              let model = Idem.create cpu { small with Fresh = 20; Refresh = 2; Buffer = 50 } Targets.pair
+              let mutable state = Idem.init model (key 1)
 
-    Idem.dispose state
+              for rows in [ 20; 40; 40; 50; 50; 50 ] do
+                  let old = values state.Buffer
+                  let next = Idem.step model (key 2) state
+                  Idem.dispose state
+                  state <- next
+                  let now = values state.Buffer
+                  Expect.equal now.Length (2 * rows) "number of now"
+                  let fresh = if state.Updates % 2 = 0 then 40 else 0
+                  let stayed = now.Length - fresh
+                  Expect.equal (now[.. stayed - 1]) (old[old.Length - stayed ..]) "now"
 
-[<Fact>]
-let ``a short iDEM training comes from far off to near the pair of modes`` () =
-    let config = { IdemConfig.standard with Updates = 600; Draws = 128; Hidden = [ 64; 64 ]; Refresh = 50 }
-    let model = Idem.create cpu config Targets.pair
+              Idem.dispose state)
 
-    let divergence state =
-        use samples = Idem.sample model state 8000 (key 2)
-        (Measures.divergence Targets.pair (Tensors.toArray samples)).Value
+          testCase "a short iDEM training comes from far off to near the pair of modes" (fun () ->
+              let config = { IdemConfig.standard with Updates = 600; Draws = 128; Hidden = [ 64; 64 ]; Refresh = 50 }
+              let model = Idem.create cpu config Targets.pair
 
-    let untrained = Idem.init model (key 1)
-    let before = divergence untrained
-    Idem.dispose untrained
-    let state = Idem.train model (key 1) ignore
-    let after = divergence state
-    Idem.dispose state
-    Assert.True(before > 1.0 && after < 0.1, $"KL {before} before, {after} after")
+              let divergence state =
+                  use samples = Idem.sample model state 8000 (key 2)
+                  (Measures.divergence Targets.pair (Tensors.toArray samples)).Value
 
-[<Fact>]
-let ``the same key trains the same iDEM sampler and leaves no tensor behind`` () =
-    let before = liveTensors ()
+              let untrained = Idem.init model (key 1)
+              let before = divergence untrained
+              Idem.dispose untrained
+              let state = Idem.train model (key 1) ignore
+              let after = divergence state
+              Idem.dispose state
+              Expect.isTrue (before > 1.0 && after < 0.1) $"KL {before} before, {after} after")
 
-    let train () =
-        let model = Idem.create cpu { small with Updates = 12 } Targets.rings
-        let mutable seen = 0
-        let state = Idem.train model (key 4) (fun s -> seen <- seen + s.Updates)
-        Assert.Equal(12 * 13 / 2, seen)
-        use samples = Idem.sample model state 10 (key 5)
-        let flat = Array.append (values state.Average.Flat) (values samples)
-        Idem.dispose state
-        flat
+          testCase "the same key trains the same iDEM sampler and leaves no tensor behind" (fun () ->
+              let before = liveTensors ()
 
-    Assert.Equal<float[]>(train (), train ())
-    Assert.Equal(before, liveTensors ())
+              let train () =
+                  let model = Idem.create cpu { small with Updates = 12 } Targets.rings
+                  let mutable seen = 0
+                  let state = Idem.train model (key 4) (fun s -> seen <- seen + s.Updates)
+                  Expect.equal seen (12 * 13 / 2) "seen"
+                  use samples = Idem.sample model state 10 (key 5)
+                  let flat = Array.append (values state.Average.Flat) (values samples)
+                  Idem.dispose state
+                  flat
 
-[<Fact>]
-let ``settings that iDEM cannot work with are refused by name`` () =
-    let refused words change =
-        failsWith words (fun () -> Idem.create cpu (change IdemConfig.standard) Targets.pair |> ignore)
+              Expect.equal (train ()) (train ()) "train"
+              Expect.equal (liveTensors ()) before "live tensors")
 
-    Assert.Empty(IdemConfig.problems IdemConfig.standard)
-    refused [ "Draws (K) is 0"; "at least 1" ] (fun c -> { c with Draws = 0 })
-    refused [ "Timesteps is 0" ] (fun c -> { c with Timesteps = 0 })
-    refused [ "Batch is 0"; "Buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
-    refused [ "Temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
-    refused [ "ScoreClip is NaN" ] (fun c -> { c with ScoreClip = nan })
-    refused [ "from 2 to 1" ] (fun c -> { c with Noise = 2.0, 1.0 })
-    refused [ "noise level is 0" ] (fun c -> { c with Noise = 0.0, 1.0 })
+          testCase "settings that iDEM cannot work with are refused by name" (fun () ->
+              let refused words change =
+                  failsWith words (fun () -> Idem.create cpu (change IdemConfig.standard) Targets.pair |> ignore)
 
-    failsWith [ "0 samples" ] (fun () ->
-        let model = Idem.create cpu small Targets.pair
-        Idem.sampleBox model (NoiseNetwork.init cpu model.Noise (key 1)) 0 (key 2) |> ignore)
+              Expect.isEmpty (IdemConfig.problems IdemConfig.standard) "standard"
+              refused [ "Draws (K) is 0"; "at least 1" ] (fun c -> { c with Draws = 0 })
+              refused [ "Timesteps is 0" ] (fun c -> { c with Timesteps = 0 })
+              refused [ "Batch is 0"; "Buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
+              refused [ "Temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
+              refused [ "ScoreClip is NaN" ] (fun c -> { c with ScoreClip = nan })
+              refused [ "from 2 to 1" ] (fun c -> { c with Noise = 2.0, 1.0 })
+              refused [ "noise level is 0" ] (fun c -> { c with Noise = 0.0, 1.0 })
 
-[<Fact>]
-let ``an energy or gradient that is not finite or of a wrong shape stops iDEM with its value and timestep`` () =
-    let step energy gradient () =
-        use _ = torch.NewDisposeScope()
-        let target = { Target.create "mine" 2 3.0 energy with Gradient = gradient }
-        let model = Idem.create cpu small target
-        Idem.step model (key 2) (Idem.init model (key 1)) |> ignore
+              failsWith [ "0 samples" ] (fun () ->
+                  let model = Idem.create cpu small Targets.pair
+                  Idem.sampleBox model (NoiseNetwork.init cpu model.Noise (key 1)) 0 (key 2) |> ignore))
 
-    let first (x: Tensor) : Tensor = x.select (1L, 0L)
-    let over (x: Tensor) : Tensor = x.div (Scalars.ofFloat 0.0)
-    failsWith [ "energy"; "'mine'"; "NaN"; "timestep" ] (step (fun x -> (first x).log()) id)
-    failsWith [ "energy"; "'mine'"; "Infinity"; "timestep" ] (step (fun x -> over (first x)) id)
-    failsWith [ "gradient"; "'mine'"; "Infinity"; "timestep" ] (step first over)
-    failsWith [ "energy"; "'mine'"; "shape" ] (step id id)
-    failsWith [ "gradient"; "'mine'"; "shape" ] (step first first)
+          testCase
+              "an energy or gradient that is not finite or of a wrong shape stops iDEM with its value and timestep"
+              (fun () ->
+                  let step energy gradient () =
+                      use _ = torch.NewDisposeScope()
+                      let target = { Target.create "mine" 2 3.0 energy with Gradient = gradient }
+                      let model = Idem.create cpu small target
+                      Idem.step model (key 2) (Idem.init model (key 1)) |> ignore
+
+                  let first (x: Tensor) : Tensor = x.select (1L, 0L)
+                  let over (x: Tensor) : Tensor = x.div (Scalars.ofFloat 0.0)
+                  failsWith [ "energy"; "'mine'"; "NaN"; "timestep" ] (step (fun x -> (first x).log()) id)
+                  failsWith [ "energy"; "'mine'"; "Infinity"; "timestep" ] (step (fun x -> over (first x)) id)
+                  failsWith [ "gradient"; "'mine'"; "Infinity"; "timestep" ] (step first over)
+                  failsWith [ "energy"; "'mine'"; "shape" ] (step id id)
+                  failsWith [ "gradient"; "'mine'"; "shape" ] (step first first)) ]

@@ -1,13 +1,14 @@
 module Sdac.Tests.NetworkTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open Sdac.Kernels
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
+open Sdac.Testing
 
 let private activations = [ Activation.Identity; Activation.Relu; Activation.Tanh; Activation.Mish ]
 
@@ -32,48 +33,6 @@ let private instance (shape: MlpShape, rows: int, key: Key) =
     flat,
     Key.normal Compute.cpu [ rows; shape.InputWidth ] keys[2],
     Key.normal Compute.cpu [ rows; shape.OutputWidth ] keys[3]
-
-[<Fact>]
-let ``kernels and libtorch agree on the forward pass of any network`` () =
-    forAll 60 shapes (fun (shape, rows, key) ->
-        use _ = torch.NewDisposeScope()
-        let flat, x, _ = instance (shape, rows, key)
-        let ours = Mlp.forward Compute.cpu shape flat x
-        closeTo 1e-5 "output" (values (Mlp.forward Compute.libtorch shape flat x)) (values ours))
-
-[<Fact>]
-let ``kernels and libtorch's autograd agree on all gradients of any network`` () =
-    forAll 60 shapes (fun (shape, rows, key) ->
-        use _ = torch.NewDisposeScope()
-        let flat, x, dy = instance (shape, rows, key)
-
-        let gradients compute =
-            use vjp = Mlp.vjp compute shape flat x
-            let struct (dp, dx) = vjp.Pullback dy
-            Assert.Equal<float32>(Tensors.toArray dp, Tensors.toArray (vjp.PullbackParameters dy))
-            values vjp.Output, values dp, values dx
-
-        let y, dp, dx = gradients Compute.cpu
-        let y', dp', dx' = gradients Compute.libtorch
-        closeTo 1e-5 "output" y' y
-        let scale = 1e-5 * sqrt (float rows)
-        closeTo scale "parameter gradient" dp' dp
-        closeTo 2e-5 "input gradient" dx' dx)
-
-[<Fact>]
-let ``rows that share leading inputs give what repeated rows give`` () =
-    let cases = Gen.zip (Gen.zip (sizes 1 20) (sizes 1 8)) (Gen.zip (sizes 1 9) (sizes 1 12))
-
-    forAll 40 cases (fun ((groups, repeat), (shared, own)) ->
-        use _ = torch.NewDisposeScope()
-        let shape = MlpShape(ReadOnlySpan<int> [| shared + own; 24; 3 |], Activation.Mish, Activation.Identity)
-        let flat, x, _ = instance (shape, groups * repeat, Key.ofSeed (int64 (groups + 100 * own)))
-        let left = (x.narrow (0L, 0L, int64 groups)).narrow(1L, 0L, int64 shared)
-        let right = x.narrow (1L, int64 shared, int64 own)
-        let whole = Tensors.cat 1 [ left.repeat_interleave (int64 repeat, 0L); right ]
-        let expected = values (Mlp.forward Compute.libtorch shape flat whole)
-        closeTo 1e-5 "kernels" expected (values (Mlp.forwardShared Compute.cpu shape flat left right))
-        closeTo 1e-5 "libtorch" expected (values (Mlp.forwardShared Compute.libtorch shape flat left right)))
 
 // A plain double-precision noise network, for central differences.
 let private reference (net: NoiseNetwork) (flat: float[]) (obs: float[]) (noisy: float[]) (t: int) =
@@ -109,68 +68,134 @@ let private reference (net: NoiseNetwork) (flat: float[]) (obs: float[]) (noisy:
     let time = dense net.Shape.Time 0 encoding
     dense net.Shape.Main net.Shape.Time.ParameterCount (Array.concat [ obs; noisy; time ])
 
-[<Fact>]
-let ``the noise network's gradients equal central differences in double`` () =
-    forAll 8 (Gen.zip (sizes 1 5) (sizes 0 19)) (fun (obsDim, t) ->
-        use _ = torch.NewDisposeScope()
-        let net = NoiseNetwork.create obsDim 2 8 6 [ 7; 5 ]
-        let p = NoiseNetwork.init Compute.cpu net (Key.ofSeed 11L)
-        let keys = Key.splitMany 3 (Key.ofSeed (int64 t))
-        let obs, noisy = Key.normal Compute.cpu [ 1; obsDim ] keys[0], Key.normal Compute.cpu [ 1; 2 ] keys[1]
-        let dy = Key.normal Compute.cpu [ 1; 2 ] keys[2]
-        let flat, o, a, d = values p.Flat, values obs, values noisy, values dy
-        let objective flat a = Array.map2 (*) d (reference net flat o a t) |> Array.sum
-        let h = 1e-5
+[<Tests>]
+let tests =
+    testList
+        "networks"
+        [ testForAll
+              "kernels and libtorch agree on the forward pass of any network"
+              60
+              shapes
+              (fun (shape, rows, key) ->
+                  use _ = torch.NewDisposeScope()
+                  let flat, x, _ = instance (shape, rows, key)
+                  let ours = Mlp.forward Compute.cpu shape flat x
+                  closeTo 1e-5 "output" (values (Mlp.forward Compute.libtorch shape flat x)) (values ours))
 
-        let differences (x: float[]) f =
-            Array.init x.Length (fun i ->
-                let at delta = f (Array.mapi (fun j v -> if i = j then v + delta else v) x)
-                (at h - at -h) / (2.0 * h))
+          testForAll
+              "kernels and libtorch's autograd agree on all gradients of any network"
+              60
+              shapes
+              (fun (shape, rows, key) ->
+                  use _ = torch.NewDisposeScope()
+                  let flat, x, dy = instance (shape, rows, key)
 
-        for compute in [ Compute.cpu; Compute.libtorch ] do
-            use vjp = NoiseNetwork.vjp compute net p obs noisy [| t |]
-            closeTo 1e-5 "output" (reference net flat o a t) (values vjp.Output)
-            let struct (dp, da) = vjp.Pullback dy
-            closeTo 2e-5 "parameters" (differences flat (fun f -> objective f a)) (values dp)
-            closeTo 2e-5 "action" (differences a (objective flat)) (values da))
+                  let gradients compute =
+                      use vjp = Mlp.vjp compute shape flat x
+                      let struct (dp, dx) = vjp.Pullback dy
 
-[<Fact>]
-let ``initial weights have variance one over fan-in and biases are zero`` () =
-    let net = QNetwork.create 100 100 [ 300 ]
-    let p = QNetwork.init Compute.cpu net (Key.ofSeed 1L)
-    let w = values (Params.slice "layer0.weight" p)
-    let variance = Array.averageBy (fun x -> x * x) w
-    Assert.InRange(variance * 200.0, 0.97, 1.03)
-    Assert.All(values (Params.slice "layer0.bias" p), fun b -> Assert.Equal(0.0, b))
-    let e = Assert.Throws<ArgumentException>(fun () -> Params.slice "layer9.weight" p |> ignore)
-    Assert.Contains("layer0.weight", e.Message)
+                      Expect.equal
+                          (Tensors.toArray (vjp.PullbackParameters dy))
+                          (Tensors.toArray dp)
+                          "pullback parameters"
 
-[<Fact>]
-let ``a sharper start multiplies the first layer's weights of obs and action and nothing else`` () =
-    forAll 10 (Gen.zip (sizes 1 5) (between 0.5 20.0)) (fun (dim, factor) ->
-        let net = NoiseNetwork.create 2 dim 8 16 [ 12; 12 ]
-        let plain = NoiseNetwork.init Compute.cpu net (Key.ofSeed 3L)
-        let sharper = NoiseNetwork.initSharper Compute.cpu net factor (Key.ofSeed 3L)
-        let scaled = (plain.Layout |> List.find (fun slice -> slice.Name = "layer0.weight")).Offset
+                      values vjp.Output, values dp, values dx
 
-        let expected =
-            values plain.Flat
-            |> Array.mapi (fun i w ->
-                if i >= scaled && i < scaled + (2 + dim) * 12 then
-                    float32 w * float32 factor
-                else
-                    float32 w)
+                  let y, dp, dx = gradients Compute.cpu
+                  let y', dp', dx' = gradients Compute.libtorch
+                  closeTo 1e-5 "output" y' y
+                  let scale = 1e-5 * sqrt (float rows)
+                  closeTo scale "parameter gradient" dp' dp
+                  closeTo 2e-5 "input gradient" dx' dx)
 
-        Assert.Equal<float[]>(Array.map float expected, values sharper.Flat))
+          testForAll
+              "rows that share leading inputs give what repeated rows give"
+              40
+              (Gen.zip (Gen.zip (sizes 1 20) (sizes 1 8)) (Gen.zip (sizes 1 9) (sizes 1 12)))
+              (fun ((groups, repeat), (shared, own)) ->
+                  use _ = torch.NewDisposeScope()
 
-[<Fact>]
-let ``an input of the wrong width is refused with both shapes`` () =
-    let net = QNetwork.create 3 2 [ 8 ]
-    let p = QNetwork.init Compute.cpu net (Key.ofSeed 1L)
+                  let shape =
+                      MlpShape(ReadOnlySpan<int> [| shared + own; 24; 3 |], Activation.Mish, Activation.Identity)
 
-    let e =
-        Assert.Throws<ArgumentException>(fun () ->
-            Mlp.forward Compute.cpu net.Shape p.Flat (Tensors.zeros Compute.cpu [ 4; 6 ]) |> ignore)
+                  let flat, x, _ = instance (shape, groups * repeat, Key.ofSeed (int64 (groups + 100 * own)))
+                  let left = (x.narrow (0L, 0L, int64 groups)).narrow(1L, 0L, int64 shared)
+                  let right = x.narrow (1L, int64 shared, int64 own)
+                  let whole = Tensors.cat 1 [ left.repeat_interleave (int64 repeat, 0L); right ]
+                  let expected = values (Mlp.forward Compute.libtorch shape flat whole)
+                  closeTo 1e-5 "kernels" expected (values (Mlp.forwardShared Compute.cpu shape flat left right))
+                  closeTo 1e-5 "libtorch" expected (values (Mlp.forwardShared Compute.libtorch shape flat left right)))
 
-    Assert.Contains("[4; 6]", e.Message)
-    Assert.Contains("[-1; 5]", e.Message)
+          testForAll
+              "the noise network's gradients equal central differences in double"
+              8
+              (Gen.zip (sizes 1 5) (sizes 0 19))
+              (fun (obsDim, t) ->
+                  use _ = torch.NewDisposeScope()
+                  let net = NoiseNetwork.create obsDim 2 8 6 [ 7; 5 ]
+                  let p = NoiseNetwork.init Compute.cpu net (Key.ofSeed 11L)
+                  let keys = Key.splitMany 3 (Key.ofSeed (int64 t))
+
+                  let obs, noisy =
+                      Key.normal Compute.cpu [ 1; obsDim ] keys[0], Key.normal Compute.cpu [ 1; 2 ] keys[1]
+
+                  let dy = Key.normal Compute.cpu [ 1; 2 ] keys[2]
+                  let flat, o, a, d = values p.Flat, values obs, values noisy, values dy
+                  let objective flat a = Array.map2 (*) d (reference net flat o a t) |> Array.sum
+                  let h = 1e-5
+
+                  let differences (x: float[]) f =
+                      Array.init x.Length (fun i ->
+                          let at delta = f (Array.mapi (fun j v -> if i = j then v + delta else v) x)
+                          (at h - at -h) / (2.0 * h))
+
+                  for compute in [ Compute.cpu; Compute.libtorch ] do
+                      use vjp = NoiseNetwork.vjp compute net p obs noisy [| t |]
+                      closeTo 1e-5 "output" (reference net flat o a t) (values vjp.Output)
+                      let struct (dp, da) = vjp.Pullback dy
+                      closeTo 2e-5 "parameters" (differences flat (fun f -> objective f a)) (values dp)
+                      closeTo 2e-5 "action" (differences a (objective flat)) (values da))
+
+          testCase "initial weights have variance one over fan-in and biases are zero" (fun () ->
+              let net = QNetwork.create 100 100 [ 300 ]
+              let p = QNetwork.init Compute.cpu net (Key.ofSeed 1L)
+              let w = values (Params.slice "layer0.weight" p)
+              let variance = Array.averageBy (fun x -> x * x) w
+              Expect.inRange (variance * 200.0) (0.97, 1.03) "variance"
+
+              for b in values (Params.slice "layer0.bias" p) do
+                  Expect.equal b 0.0 "b"
+
+              let e = Expect.raises<ArgumentException>(fun () -> Params.slice "layer9.weight" p |> ignore)
+              Expect.stringContains e.Message "layer0.weight" "sentence")
+
+          testForAll
+              "a sharper start multiplies the first layer's weights of obs and action and nothing else"
+              10
+              (Gen.zip (sizes 1 5) (between 0.5 20.0))
+              (fun (dim, factor) ->
+                  let net = NoiseNetwork.create 2 dim 8 16 [ 12; 12 ]
+                  let plain = NoiseNetwork.init Compute.cpu net (Key.ofSeed 3L)
+                  let sharper = NoiseNetwork.initSharper Compute.cpu net factor (Key.ofSeed 3L)
+                  let scaled = (plain.Layout |> List.find (fun slice -> slice.Name = "layer0.weight")).Offset
+
+                  let expected =
+                      values plain.Flat
+                      |> Array.mapi (fun i w ->
+                          if i >= scaled && i < scaled + (2 + dim) * 12 then
+                              float32 w * float32 factor
+                          else
+                              float32 w)
+
+                  Expect.equal (values sharper.Flat) (Array.map float expected) "flat")
+
+          testCase "an input of the wrong width is refused with both shapes" (fun () ->
+              let net = QNetwork.create 3 2 [ 8 ]
+              let p = QNetwork.init Compute.cpu net (Key.ofSeed 1L)
+
+              let e =
+                  Expect.raises<ArgumentException>(fun () ->
+                      Mlp.forward Compute.cpu net.Shape p.Flat (Tensors.zeros Compute.cpu [ 4; 6 ]) |> ignore)
+
+              Expect.stringContains e.Message "[4; 6]" "sentence"
+              Expect.stringContains e.Message "[-1; 5]" "sentence") ]

@@ -2,13 +2,14 @@
 module Sdac.Tests.OptionTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
+open Sdac.Testing
 
 let private keys = sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)
 
@@ -27,34 +28,6 @@ let private started config key =
     let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
     Sdac.start model noise (batchOf (Key.foldIn 2L key)) (TrainState.init model (Key.foldIn 3L key))
 
-[<Fact>]
-let ``raw weights are the exponentials of the energies, and one factor keeps them finite however large these are`` () =
-    use _ = torch.NewDisposeScope()
-
-    forAll 100 (Gen.zip keys (between -4.0 4.0)) (fun (key, exponent) ->
-        let energy = (Key.normal Compute.cpu [ 6; 3 ] key).mul(Scalars.ofFloat (10.0 ** exponent))
-        let energies, weights = values energy, values (Rssm.weights Raw energy)
-        Assert.All(weights, fun w -> Assert.True(Double.IsFinite w && w >= 0.0))
-        let top, largest = Array.max energies, Array.max weights
-        Assert.True(abs (log largest - min top 30.0) < 1e-3, $"top {top}: the largest weight is {largest}")
-
-        for e, w in Array.zip energies weights do
-            if top - e < 60.0 then
-                Assert.True(abs (log w - log largest - (e - top)) < 1e-5 * (10.0 + abs e + abs top)))
-
-[<Fact>]
-let ``a temperature far too low leaves the loss of raw weights finite`` () =
-    use _ = torch.NewDisposeScope()
-    let key = Key.ofSeed 5L
-    let config = { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1e4 }
-    let model = Model.create Compute.cpu 4 2 config
-    let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
-    let state = TrainState.init model (Key.foldIn 3L key)
-    let batch = batchOf (Key.foldIn 2L key)
-    let found = Sdac.rssmGradient model state noise batch.Obs batch.Action
-    Assert.True(Double.IsFinite(Tensors.scalar found.Loss))
-    Assert.All(values found.Gradient, fun g -> Assert.True(Double.IsFinite g))
-
 let private updated config count key =
     let model = Model.create Compute.cpu 4 2 config
     let mutable s = TrainState.init model (Key.foldIn 3L key)
@@ -68,210 +41,254 @@ let private updated config count key =
 
     s, metrics.Value
 
-[<Fact>]
-let ``without best-of-N an action is one draw of the policy plus exploration`` () =
-    forAll 10 keys (fun key ->
-        use _ = torch.NewDisposeScope()
-        let u = started small key
-        let struct (sampleKey, exploreKey) = Key.split key
-        let m = u.Model
-        let one = Sdac.act m u.State.Policy u.State 1 0.3 (Drawn key) u.Batch.Obs
+[<Tests>]
+let tests =
+    testList
+        "options"
+        [ testForAll
+              "raw weights are the exponentials of the energies, and one factor keeps them finite however large these are"
+              100
+              (Gen.zip keys (between -4.0 4.0))
+              (fun (key, exponent) ->
+                  use _ = torch.NewDisposeScope()
+                  let energy = (Key.normal Compute.cpu [ 6; 3 ] key).mul(Scalars.ofFloat (10.0 ** exponent))
+                  let energies, weights = values energy, values (Rssm.weights Raw energy)
 
-        let drawn =
-            Diffusion.sample m.Compute m.Schedule m.Noise u.State.Policy 0.5 1 (Drawn sampleKey) u.Batch.Obs
-            |> Tensors.view [ small.BatchSize; 2 ]
-            |> Diffusion.explore m.Compute 0.3 (Drawn exploreKey)
+                  for w in weights do
+                      Expect.isTrue (Double.IsFinite w && w >= 0.0) "finite"
 
-        Assert.Equal<float32[]>(Tensors.toArray drawn, Tensors.toArray one))
+                  let top, largest = Array.max energies, Array.max weights
+                  Expect.isTrue (abs (log largest - min top 30.0) < 1e-3) $"top {top}: the largest weight is {largest}"
 
-[<Fact>]
-let ``best-of-N is switched off for the targets alone`` () =
-    forAll 5 keys (fun key ->
-        use _ = torch.NewDisposeScope()
-        let critics config = (Sdac.evaluateQ (started config key)).Next.Q1.Flat |> Tensors.toArray
-        let actions config = (Sdac.reverseSample (started config key)).Action.Value |> Tensors.toArray
-        let off, one = { small with TargetParticles = Some 1 }, { small with Particles = 1 }
-        Assert.Equal<float32[]>(critics one, critics off)
-        Assert.NotEqual<float32[]>(critics small, critics off)
-        Assert.Equal<float32[]>(actions small, actions off))
+                  for e, w in Array.zip energies weights do
+                      if top - e < 60.0 then
+                          Expect.isTrue
+                              (abs (log w - log largest - (e - top)) < 1e-5 * (10.0 + abs e + abs top))
+                              "size of largest")
 
-[<Fact>]
-let ``best-of-N is switched off for the behaviour and the evaluation alone`` () =
-    use _ = torch.NewDisposeScope()
+          testCase "a temperature far too low leaves the loss of raw weights finite" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let key = Key.ofSeed 5L
+              let config = { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1e4 }
+              let model = Model.create Compute.cpu 4 2 config
+              let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
+              let state = TrainState.init model (Key.foldIn 3L key)
+              let batch = batchOf (Key.foldIn 2L key)
+              let found = Sdac.rssmGradient model state noise batch.Obs batch.Action
+              Expect.isTrue (Double.IsFinite(Tensors.scalar found.Loss)) "loss"
 
-    let experiment = Experiment.sdac "InvertedPendulum-v4" |> Experiment.configure (fun _ -> small)
-    let step = Pipeline.warm (Pipeline.start experiment)
-    use arena = Environment.create "InvertedPendulum-v4" Map.empty 3
-    use _ = step.Environment :> IDisposable
-    let under config = { step with Model = { step.Model with Config = config } }
+              for g in values found.Gradient do
+                  Expect.isTrue (Double.IsFinite g) "finite")
 
-    let acted config =
-        let after = Pipeline.collect (under config)
-        (Replay.gather Compute.cpu [| after.Replay.Count - 1 |] after.Replay).Action |> Tensors.toArray
+          testForAll "without best-of-N an action is one draw of the policy plus exploration" 10 keys (fun key ->
+              use _ = torch.NewDisposeScope()
+              let u = started small key
+              let struct (sampleKey, exploreKey) = Key.split key
+              let m = u.Model
+              let one = Sdac.act m u.State.Policy u.State 1 0.3 (Drawn key) u.Batch.Obs
 
-    let played config = Evaluation.run (under config).Model arena (Key.ofSeed 1L) step.State
-    let one = { small with Particles = 1 }
-    let behaviour = { small with BehaviourParticles = Some 1 }
-    let evaluation = { small with EvaluationParticles = Some 1 }
-    Assert.Equal<float32[]>(acted one, acted behaviour)
-    Assert.Equal<float32[]>(acted small, acted evaluation)
-    Assert.NotEqual<float32[]>(acted small, acted behaviour)
-    Assert.Equal<Episode[]>(played one, played evaluation)
-    Assert.Equal<Episode[]>(played small, played behaviour)
-    Assert.NotEqual<Episode[]>(played small, played evaluation)
+              let drawn =
+                  Diffusion.sample m.Compute m.Schedule m.Noise u.State.Policy 0.5 1 (Drawn sampleKey) u.Batch.Obs
+                  |> Tensors.view [ small.BatchSize; 2 ]
+                  |> Diffusion.explore m.Compute 0.3 (Drawn exploreKey)
 
-[<Fact>]
-let ``a fixed temperature stays fixed, to the last bit, and a learned one moves by its rate`` () =
-    let fixed' =
-        { small with TemperatureLearningRate = 0.0; TemperatureDelay = 1; InitialTemperature = 1.7 }
+              Expect.equal (Tensors.toArray one) (Tensors.toArray drawn) "one")
 
-    let last, metrics = updated fixed' 12L (Key.ofSeed 1L)
-    Assert.Equal(Temperature.init(1.7).LogLambda, last.Temperature.LogLambda)
-    Assert.Equal(last.Temperature.Lambda, metrics.Lambda)
+          testForAll "best-of-N is switched off for the targets alone" 5 keys (fun key ->
+              use _ = torch.NewDisposeScope()
+              let critics config = (Sdac.evaluateQ (started config key)).Next.Q1.Flat |> Tensors.toArray
+              let actions config = (Sdac.reverseSample (started config key)).Action.Value |> Tensors.toArray
+              let off, one = { small with TargetParticles = Some 1 }, { small with Particles = 1 }
+              Expect.equal (critics off) (critics one) "critics"
+              Expect.notEqual (critics off) (critics small) "critics"
+              Expect.equal (actions off) (actions small) "actions")
 
-    for rate in [ 1e-4; 7e-3; 0.1 ] do
-        let config = { fixed' with TemperatureLearningRate = rate }
-        let last, _ = updated config 1L (Key.ofSeed 1L)
-        // Adam's first step has the length of its rate; λ = 1.7 lies below the target entropy's 3.6 or above it
-        let expected = Temperature.init(1.7).LogLambda
-        closeTo 1e-6 "step" [| rate |] [| abs (last.Temperature.LogLambda - expected) |]
+          testCase "best-of-N is switched off for the behaviour and the evaluation alone" (fun () ->
+              use _ = torch.NewDisposeScope()
 
-[<Fact>]
-let ``raw weights with one draw learn under every schedule, and libtorch agrees with the kernels`` () =
-    for schedule in [ Linear 0.8; Linear 0.3; Cosine; VariancePreserving(0.1, 10.0) ] do
-        let config = { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1.0; BetaSchedule = schedule }
+              let experiment = Experiment.sdac "InvertedPendulum-v4" |> Experiment.configure (fun _ -> small)
+              let step = Pipeline.warm (Pipeline.start experiment)
+              use arena = Environment.create "InvertedPendulum-v4" Map.empty 3
+              use _ = step.Environment :> IDisposable
+              let under config = { step with Model = { step.Model with Config = config } }
 
-        forAll 3 keys (fun key ->
-            let run compute =
-                let model = Model.create compute 4 2 config
-                let mutable s = TrainState.init model (Key.foldIn 3L key)
+              let acted config =
+                  let after = Pipeline.collect (under config)
+                  (Replay.gather Compute.cpu [| after.Replay.Count - 1 |] after.Replay).Action |> Tensors.toArray
 
-                for i in 0L .. 2L do
-                    let struct (next, m) = Sdac.update model (Key.foldIn i key) (batchOf key) s
-                    Assert.True((Metrics.firstNotFinite m).IsNone)
-                    TrainState.disposeReplaced next s
-                    s <- next
+              let played config = Evaluation.run (under config).Model arena (Key.ofSeed 1L) step.State
+              let one = { small with Particles = 1 }
+              let behaviour = { small with BehaviourParticles = Some 1 }
+              let evaluation = { small with EvaluationParticles = Some 1 }
+              Expect.equal (acted behaviour) (acted one) "acted"
+              Expect.equal (acted evaluation) (acted small) "acted"
+              Expect.notEqual (acted behaviour) (acted small) "acted"
+              Expect.equal (played evaluation) (played one) "played"
+              Expect.equal (played behaviour) (played small) "played"
+              Expect.notEqual (played evaluation) (played small) "played")
 
-                let found = TrainState.tensors s |> List.map values
-                TrainState.dispose s
-                found
+          testCase "a fixed temperature stays fixed, to the last bit, and a learned one moves by its rate" (fun () ->
+              let fixed' =
+                  { small with TemperatureLearningRate = 0.0; TemperatureDelay = 1; InitialTemperature = 1.7 }
 
-            for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
-                closeTo 1e-4 $"{schedule}" a b)
+              let last, metrics = updated fixed' 12L (Key.ofSeed 1L)
+              Expect.equal last.Temperature.LogLambda (Temperature.init(1.7).LogLambda) "log lambda"
+              Expect.equal metrics.Lambda last.Temperature.Lambda "lambda"
 
-[<Fact>]
-let ``further critic steps repeat Adam's step with the same gradient, as many as asked for`` () =
-    let cases = Gen.zip keys (Gen.elements [ 1; 2; 3; 5 ])
+              for rate in [ 1e-4; 7e-3; 0.1 ] do
+                  let config = { fixed' with TemperatureLearningRate = rate }
+                  let last, _ = updated config 1L (Key.ofSeed 1L)
+                  // Adam's first step has the length of its rate; λ = 1.7 lies below the target entropy's 3.6 or above it
+                  let expected = Temperature.init(1.7).LogLambda
+                  closeTo 1e-6 "step" [| rate |] [| abs (last.Temperature.LogLambda - expected) |])
 
-    forAll 8 cases (fun (key, count) ->
-        use _ = torch.NewDisposeScope()
-        let u = started small key
+          for schedule in [ Linear 0.8; Linear 0.3; Cosine; VariancePreserving(0.1, 10.0) ] do
+              testForAll
+                  $"raw weights with one draw learn under every schedule, and libtorch agrees with the kernels: %A{schedule}"
+                  3
+                  keys
+                  (fun key ->
+                      let config =
+                          { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1.0; BetaSchedule = schedule }
 
-        let after =
-            Sdac.evaluateQ { u with Model = { u.Model with Config = { small with CriticSteps = count } } }
+                      let run compute =
+                          let model = Model.create compute 4 2 config
+                          let mutable s = TrainState.init model (Key.foldIn 3L key)
 
-        let gradient =
-            let target = Sdac.criticTarget u.Model u.State u.Batch after.NextAction.Value
-            let struct (_, _, gradient) = Sdac.criticGradient u.Model u.State.Q1 u.Batch target
-            gradient
+                          for i in 0L .. 2L do
+                              let struct (next, m) = Sdac.update model (Key.foldIn i key) (batchOf key) s
+                              Expect.isTrue ((Metrics.firstNotFinite m).IsNone) "first not finite"
+                              TrainState.disposeReplaced next s
+                              s <- next
 
-        let step (struct (q, adam)) _ = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
-        let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
-        Assert.Equal<float32[]>(Tensors.toArray q.Flat, Tensors.toArray after.Next.Q1.Flat)
-        Assert.Equal(adam.Count, after.Next.Q1Adam.Count)
-        let same = Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
-        Assert.True((same = (count = 1)), $"{count} steps"))
+                          let found = TrainState.tensors s |> List.map values
+                          TrainState.dispose s
+                          found
 
-[<Fact>]
-let ``normalised values are clipped where QClip says, whichever way they are normalised`` () =
-    let cases = Gen.zip keys (Gen.zip (between 0.1 8.0) (between 0.2 2.0))
+                      for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
+                          closeTo 1e-4 $"{schedule}" a b)
 
-    forAll 40 cases (fun (key, (clip, deviation)) ->
-        use _ = torch.NewDisposeScope()
-        let q = (Key.normal Compute.cpu [ 12; 1 ] key).mul(Scalars.ofFloat 6.0)
-        let v = { Mean = 0.7; Deviation = deviation }
+          testForAll
+              "further critic steps repeat Adam's step with the same gradient, as many as asked for"
+              8
+              (Gen.zip keys (Gen.elements [ 1; 2; 3; 5 ]))
+              (fun (key, count) ->
+                  use _ = torch.NewDisposeScope()
+                  let u = started small key
 
-        let found kind = Energy.normalised { small with QNormalisation = kind; QClip = clip } v q |> values
-        let clipped f = values q |> Array.map (fun q -> max -clip (min clip (f q)))
-        closeTo 1e-5 "off" (values q) (found QNormalisation.Off)
-        closeTo 1e-5 "running" (clipped (fun q -> (q - 0.7) / deviation)) (found QNormalisation.Running)
-        closeTo 1e-5 "as published" (clipped (fun q -> q - 0.7 / deviation)) (found QNormalisation.RunningAsPublished))
+                  let after =
+                      Sdac.evaluateQ { u with Model = { u.Model with Config = { small with CriticSteps = count } } }
 
-[<Fact>]
-let ``the schedule that the settings name noises the actions, and no two of them alike`` () =
-    let kinds = [ Linear 0.8; Linear 0.3; Cosine; VariancePreserving(0.1, 10.0); Geometric(0.01, 20.0) ]
+                  let gradient =
+                      let target = Sdac.criticTarget u.Model u.State u.Batch after.NextAction.Value
+                      let struct (_, _, gradient) = Sdac.criticGradient u.Model u.State.Q1 u.Batch target
+                      gradient
 
-    forAll 5 keys (fun key ->
-        use _ = torch.NewDisposeScope()
+                  let step (struct (q, adam)) _ = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
+                  let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
+                  Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "flat"
+                  Expect.equal after.Next.Q1Adam.Count adam.Count "number of Q1 adam"
+                  let same = Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
+                  Expect.isTrue (same = (count = 1)) $"{count} steps")
 
-        let losses =
-            kinds
-            |> List.map (fun kind ->
-                let u = started { small with BetaSchedule = kind } key
-                let bars = (Schedule.create kind small.Timesteps).AlphaBars
-                Assert.Equal<float[]>(bars, u.Model.Schedule.AlphaBars)
-                let after = u |> Sdac.reverseSample |> Sdac.rssmUpdate
-                let t, action = u.Noise.Timesteps, after.Action.Value
-                let column f = Tensors.ofArray Compute.cpu [ t.Length; 1 ] (t |> Array.map (f >> float32))
+          testForAll
+              "normalised values are clipped where QClip says, whichever way they are normalised"
+              40
+              (Gen.zip keys (Gen.zip (between 0.1 8.0) (between 0.2 2.0)))
+              (fun (key, (clip, deviation)) ->
+                  use _ = torch.NewDisposeScope()
+                  let q = (Key.normal Compute.cpu [ 12; 1 ] key).mul(Scalars.ofFloat 6.0)
+                  let v = { Mean = 0.7; Deviation = deviation }
 
-                let noisy =
-                    (column (fun t -> sqrt bars[t]))
-                        .mul(action)
-                        .add((column (fun t -> sqrt (1.0 - bars[t]))).mul u.Noise.Forward)
+                  let found kind = Energy.normalised { small with QNormalisation = kind; QClip = clip } v q |> values
+                  let clipped f = values q |> Array.map (fun q -> max -clip (min clip (f q)))
+                  closeTo 1e-5 "off" (values q) (found QNormalisation.Off)
+                  closeTo 1e-5 "running" (clipped (fun q -> (q - 0.7) / deviation)) (found QNormalisation.Running)
 
-                let expected = Sdac.rssmGradient u.Model u.State u.Noise u.Batch.Obs action
-                let used = Diffusion.noised Compute.cpu u.Model.Schedule t action u.Noise.Forward
-                closeTo 1e-5 $"{kind}" (values noisy) (values used)
-                Assert.Equal(Tensors.scalar expected.Loss, after.Metrics.PolicyLoss.Value)
-                after.Metrics.PolicyLoss.Value)
+                  closeTo
+                      1e-5
+                      "as published"
+                      (clipped (fun q -> q - 0.7 / deviation))
+                      (found QNormalisation.RunningAsPublished))
 
-        Assert.Equal(kinds.Length, (List.distinct losses).Length))
+          let kinds = [ Linear 0.8; Linear 0.3; Cosine; VariancePreserving(0.1, 10.0); Geometric(0.01, 20.0) ]
 
-[<Fact>]
-let ``the temperature moves on every TemperatureDelay-th update, from the first on`` () =
-    for delay in [ 1; 2; 3 ] do
-        let config = { small with TemperatureDelay = delay }
-        let model = Model.create Compute.cpu 4 2 config
-        let mutable s = TrainState.init model (Key.ofSeed 1L)
+          testForAll
+              "the schedule that the settings name noises the actions, and no two of them alike"
+              5
+              keys
+              (fun key ->
+                  use _ = torch.NewDisposeScope()
 
-        for i in 0L .. 6L do
-            let struct (next, _) = Sdac.update model (Key.ofSeed i) (batchOf (Key.ofSeed 2L)) s
-            Assert.Equal(i % int64 delay = 0L, next.Temperature <> s.Temperature)
-            TrainState.disposeReplaced next s
-            s <- next
+                  let losses =
+                      kinds
+                      |> List.map (fun kind ->
+                          let u = started { small with BetaSchedule = kind } key
+                          let bars = (Schedule.create kind small.Timesteps).AlphaBars
+                          Expect.equal u.Model.Schedule.AlphaBars bars "alpha bars"
+                          let after = u |> Sdac.reverseSample |> Sdac.rssmUpdate
+                          let t, action = u.Noise.Timesteps, after.Action.Value
+                          let column f = Tensors.ofArray Compute.cpu [ t.Length; 1 ] (t |> Array.map (f >> float32))
 
-        TrainState.dispose s
+                          let noisy =
+                              (column (fun t -> sqrt bars[t]))
+                                  .mul(action)
+                                  .add((column (fun t -> sqrt (1.0 - bars[t]))).mul u.Noise.Forward)
 
-[<Fact>]
-let ``one environment and one update per step count alike`` () =
-    use scope = torch.NewDisposeScope()
+                          let expected = Sdac.rssmGradient u.Model u.State u.Noise u.Batch.Obs action
+                          let used = Diffusion.noised Compute.cpu u.Model.Schedule t action u.Noise.Forward
+                          closeTo 1e-5 $"{kind}" (values noisy) (values used)
+                          Expect.equal after.Metrics.PolicyLoss.Value (Tensors.scalar expected.Loss) "policy loss"
+                          after.Metrics.PolicyLoss.Value)
 
-    let experiment =
-        Experiment.sdac "InvertedPendulum-v4"
-        |> Experiment.configure (fun _ -> { small with Environments = 1; UpdatesPerStep = 1 })
-        |> Experiment.envSteps 5L
+                  Expect.equal ((List.distinct losses).Length) kinds.Length "number of losses")
 
-    let struct (last, _) = Pipeline.run Pipeline.sdac experiment
-    use _ = last.Environment :> IDisposable
-    Assert.Equal((5L, 5L, 5L), (last.Iteration, last.EnvSteps, last.State.Updates))
+          testCase "the temperature moves on every TemperatureDelay-th update, from the first on" (fun () ->
+              for delay in [ 1; 2; 3 ] do
+                  let config = { small with TemperatureDelay = delay }
+                  let model = Model.create Compute.cpu 4 2 config
+                  let mutable s = TrainState.init model (Key.ofSeed 1L)
 
-[<Fact>]
-let ``impossible options are named`` () =
-    let problems =
-        Config.problems
-            { small with
-                BehaviourParticles = Some 0
-                TargetParticles = Some -1
-                EvaluationParticles = Some 0
-                CriticSteps = 0
-                QClip = nan
-                QNormalisationRate = 1.5 }
+                  for i in 0L .. 6L do
+                      let struct (next, _) = Sdac.update model (Key.ofSeed i) (batchOf (Key.ofSeed 2L)) s
+                      Expect.equal (next.Temperature <> s.Temperature) (i % int64 delay = 0L) "temperature"
+                      TrainState.disposeReplaced next s
+                      s <- next
 
-    for name in
-        [ "BehaviourParticles is 0"
-          "TargetParticles is -1"
-          "EvaluationParticles is 0"
-          "CriticSteps is 0"
-          "QClip is NaN"
-          "QNormalisationRate is 1.5" ] do
-        Assert.Contains(problems, fun p -> p.StartsWith name)
+                  TrainState.dispose s)
+
+          testCase "one environment and one update per step count alike" (fun () ->
+              use scope = torch.NewDisposeScope()
+
+              let experiment =
+                  Experiment.sdac "InvertedPendulum-v4"
+                  |> Experiment.configure (fun _ -> { small with Environments = 1; UpdatesPerStep = 1 })
+                  |> Experiment.envSteps 5L
+
+              let struct (last, _) = Pipeline.run Pipeline.sdac experiment
+              use _ = last.Environment :> IDisposable
+
+              Expect.equal
+                  (last.Iteration, last.EnvSteps, last.State.Updates)
+                  (5L, 5L, 5L)
+                  "iteration, env steps and updates")
+
+          testCase "impossible options are named" (fun () ->
+              let problems =
+                  Config.problems
+                      { small with
+                          BehaviourParticles = Some 0
+                          TargetParticles = Some -1
+                          EvaluationParticles = Some 0
+                          CriticSteps = 0
+                          QClip = nan
+                          QNormalisationRate = 1.5 }
+
+              for name in
+                  [ "BehaviourParticles is 0"
+                    "TargetParticles is -1"
+                    "EvaluationParticles is 0"
+                    "CriticSteps is 0"
+                    "QClip is NaN"
+                    "QNormalisationRate is 1.5" ] do
+                  Expect.exists problems (fun p -> p.StartsWith name) "problems") ]

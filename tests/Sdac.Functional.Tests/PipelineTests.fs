@@ -1,12 +1,13 @@
 module Sdac.Tests.PipelineTests
 
 open System
-open Xunit
+open Expecto
 open Sdac
 open Sdac.Kernels
 open TorchSharp
 open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
+open Sdac.Testing
 
 let private experiment =
     Experiment.sdac "InvertedPendulum-v4"
@@ -16,153 +17,160 @@ let private experiment =
 
 let private parameters (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ]
 
-[<Fact>]
-let ``the same experiment gives the same bits, on one thread and on two`` () =
-    let run threads =
-        let before = Workers.Threads
-        Workers.Threads <- threads
+[<Tests>]
+let tests =
+    testList
+        "pipeline"
+        [ testCase "the same experiment gives the same bits, on one thread and on two" (fun () ->
+              let run threads =
+                  let before = Workers.Threads
+                  Workers.Threads <- threads
 
-        try
-            let struct (step, episodes) = Pipeline.run Pipeline.sdac experiment
-            use _ = step.Environment :> IDisposable
-            parameters step.State, episodes, step.Metrics, step.EnvSteps
-        finally
-            Workers.Threads <- before
+                  try
+                      let struct (step, episodes) = Pipeline.run Pipeline.sdac experiment
+                      use _ = step.Environment :> IDisposable
+                      parameters step.State, episodes, step.Metrics, step.EnvSteps
+                  finally
+                      Workers.Threads <- before
 
-    let first = run 1
-    Assert.Equal(first, run 1)
-    Assert.Equal(first, run 2)
+              let first = run 1
+              Expect.equal (run 1) first "run"
+              Expect.equal (run 2) first "run")
 
-[<Fact>]
-let ``an iteration of the composed stages is exactly one Sdac.update on the batch that collect drew`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.warm (Pipeline.start experiment)
-    use _ = step.Environment :> IDisposable
-    let collected = Pipeline.collect step
-    let u = collected.Update.Value
-    let struct (expected, metrics) = Sdac.updateWith u.Model u.Noise u.Batch step.State
-    let iterated = Pipeline.iterate Pipeline.sdac step
-    Assert.Equal<float32[] list>(parameters expected, parameters iterated.State)
-    Assert.Equal(Some metrics, iterated.Metrics)
-    Assert.Equal(1L, iterated.Iteration)
+          testCase
+              "an iteration of the composed stages is exactly one Sdac.update on the batch that collect drew"
+              (fun () ->
+                  use scope = torch.NewDisposeScope()
+                  let step = Pipeline.warm (Pipeline.start experiment)
+                  use _ = step.Environment :> IDisposable
+                  let collected = Pipeline.collect step
+                  let u = collected.Update.Value
+                  let struct (expected, metrics) = Sdac.updateWith u.Model u.Noise u.Batch step.State
+                  let iterated = Pipeline.iterate Pipeline.sdac step
+                  Expect.equal (parameters iterated.State) (parameters expected) "state"
+                  Expect.equal iterated.Metrics (Some metrics) "metrics"
+                  Expect.equal iterated.Iteration 1L "iteration")
 
-[<Fact>]
-let ``stages change nothing of the step they are given`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.warm (Pipeline.start experiment)
-    use _ = step.Environment :> IDisposable
-    let before = parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration
-    let obs = Array.copy (Environment.obs step.EnvStates)
-    let once = Pipeline.iterate Pipeline.sdac step
-    let twice = Pipeline.iterate Pipeline.sdac step
-    Assert.Equal(before, (parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration))
-    Assert.Equal<float32[]>(obs, Environment.obs step.EnvStates)
-    Assert.Equal<float32[] list>(parameters once.State, parameters twice.State)
+          testCase "stages change nothing of the step they are given" (fun () ->
+              use scope = torch.NewDisposeScope()
+              let step = Pipeline.warm (Pipeline.start experiment)
+              use _ = step.Environment :> IDisposable
+              let before = parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration
+              let obs = Array.copy (Environment.obs step.EnvStates)
+              let once = Pipeline.iterate Pipeline.sdac step
+              let twice = Pipeline.iterate Pipeline.sdac step
 
-[<Fact>]
-let ``the warm-up is random, fills the memory and is not counted`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.warm (Pipeline.start experiment)
-    use _ = step.Environment :> IDisposable
-    Assert.Equal(40, step.Replay.Count)
-    Assert.Equal(0L, step.EnvSteps)
-    let actions = (Replay.gather Compute.cpu [| 0..39 |] step.Replay).Action |> Tensors.toArray
-    Assert.Equal(40, (Array.distinct actions).Length)
-    Assert.All(actions, fun a -> Assert.InRange(a, -1.0f, 1.0f))
-    Assert.Equal(2L, (Pipeline.iterate Pipeline.sdac step).EnvSteps)
+              Expect.equal
+                  (parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration)
+                  before
+                  "state, env states, number of replay and iteration"
 
-[<Fact>]
-let ``with several updates per step the environments move on every such iteration only`` () =
-    use scope = torch.NewDisposeScope()
+              Expect.equal (Environment.obs step.EnvStates) obs "env states"
+              Expect.equal (parameters twice.State) (parameters once.State) "state")
 
-    let step =
-        experiment
-        |> Experiment.configure (fun c -> { c with UpdatesPerStep = 3 })
-        |> Pipeline.start
-        |> Pipeline.warm
+          testCase "the warm-up is random, fills the memory and is not counted" (fun () ->
+              use scope = torch.NewDisposeScope()
+              let step = Pipeline.warm (Pipeline.start experiment)
+              use _ = step.Environment :> IDisposable
+              Expect.equal step.Replay.Count 40 "number of replay"
+              Expect.equal step.EnvSteps 0L "env steps"
+              let actions = (Replay.gather Compute.cpu [| 0..39 |] step.Replay).Action |> Tensors.toArray
+              Expect.equal ((Array.distinct actions).Length) 40 "number of actions"
 
-    use _ = step.Environment :> IDisposable
-    let steps = List.scan (fun s _ -> Pipeline.iterate Pipeline.sdac s) step [ 1..7 ]
-    Assert.Equal<int64 list>([ 0L; 2L; 2L; 2L; 4L; 4L; 4L; 6L ], steps |> List.map _.EnvSteps)
-    Assert.Equal(7L, (List.last steps).State.Updates)
+              for a in actions do
+                  Expect.inRange a (-1.0f, 1.0f) "a"
 
-[<Fact>]
-let ``the averaged policy acts in the environments, not the one that is being trained`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.warm (Pipeline.start experiment)
-    use _ = step.Environment :> IDisposable
-    let zero (p: Params) = Params.withFlat (p.Flat.zeros_like ()) p
+              Expect.equal ((Pipeline.iterate Pipeline.sdac step).EnvSteps) 2L "env steps")
 
-    let actions (state: TrainState) =
-        let after = Pipeline.collect { step with State = state }
-        let newest = [| after.Replay.Count - 2; after.Replay.Count - 1 |]
-        (Replay.gather Compute.cpu newest after.Replay).Action |> Tensors.toArray
+          testCase "with several updates per step the environments move on every such iteration only" (fun () ->
+              use scope = torch.NewDisposeScope()
 
-    let s = step.State
-    Assert.Equal<float32[]>(actions s, actions { s with Policy = zero s.Policy })
-    Assert.NotEqual<float32[]>(actions s, actions { s with TargetPolicy = zero s.TargetPolicy })
+              let step =
+                  experiment
+                  |> Experiment.configure (fun c -> { c with UpdatesPerStep = 3 })
+                  |> Pipeline.start
+                  |> Pipeline.warm
 
-[<Fact>]
-let ``a stage of the user's own composes with the others`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.warm (Pipeline.start experiment)
-    use _ = step.Environment :> IDisposable
+              use _ = step.Environment :> IDisposable
+              let steps = List.scan (fun s _ -> Pipeline.iterate Pipeline.sdac s) step [ 1..7 ]
+              Expect.equal (steps |> List.map _.EnvSteps) [ 0L; 2L; 2L; 2L; 4L; 4L; 4L; 6L ] "env steps of steps"
+              Expect.equal ((List.last steps).State.Updates) 7L "updates")
 
-    let clipRewards: Stage =
-        fun s ->
-            match s.Update with
-            | Some u ->
-                let reward = u.Batch.Reward.clamp (Scalars.ofFloat 0.0, Scalars.ofFloat 0.5)
-                { s with Update = Some { u with Batch = { u.Batch with Reward = reward } } }
-            | None -> s
+          testCase "the averaged policy acts in the environments, not the one that is being trained" (fun () ->
+              use scope = torch.NewDisposeScope()
+              let step = Pipeline.warm (Pipeline.start experiment)
+              use _ = step.Environment :> IDisposable
+              let zero (p: Params) = Params.withFlat (p.Flat.zeros_like ()) p
 
-    let plain = Pipeline.iterate Pipeline.sdac step
+              let actions (state: TrainState) =
+                  let after = Pipeline.collect { step with State = state }
+                  let newest = [| after.Replay.Count - 2; after.Replay.Count - 1 |]
+                  (Replay.gather Compute.cpu newest after.Replay).Action |> Tensors.toArray
 
-    let clipped =
-        Pipeline.iterate
-            (Pipeline.collect
-             >> clipRewards
-             >> Pipeline.evaluateQ
-             >> Pipeline.reverseSample
-             >> Pipeline.rssmUpdate)
-            step
+              let s = step.State
+              Expect.equal (actions { s with Policy = zero s.Policy }) (actions s) "actions"
+              Expect.notEqual (actions { s with TargetPolicy = zero s.TargetPolicy }) (actions s) "actions")
 
-    Assert.NotEqual<float32[]>(Tensors.toArray plain.State.Q1.Flat, Tensors.toArray clipped.State.Q1.Flat)
-    Assert.Equal<float32[]>(Tensors.toArray plain.State.Policy.Flat, Tensors.toArray clipped.State.Policy.Flat)
+          testCase "a stage of the user's own composes with the others" (fun () ->
+              use scope = torch.NewDisposeScope()
+              let step = Pipeline.warm (Pipeline.start experiment)
+              use _ = step.Environment :> IDisposable
 
-[<Fact>]
-let ``a pipeline without a batch says which stage is missing`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.start experiment
-    use _ = step.Environment :> IDisposable
+              let clipRewards: Stage =
+                  fun s ->
+                      match s.Update with
+                      | Some u ->
+                          let reward = u.Batch.Reward.clamp (Scalars.ofFloat 0.0, Scalars.ofFloat 0.5)
+                          { s with Update = Some { u with Batch = { u.Batch with Reward = reward } } }
+                      | None -> s
 
-    let e =
-        Assert.Throws<InvalidOperationException>(fun () -> Pipeline.iterate Pipeline.evaluateQ step |> ignore)
+              let plain = Pipeline.iterate Pipeline.sdac step
 
-    Assert.Contains("put `collect`", e.Message)
+              let clipped =
+                  Pipeline.iterate
+                      (Pipeline.collect
+                       >> clipRewards
+                       >> Pipeline.evaluateQ
+                       >> Pipeline.reverseSample
+                       >> Pipeline.rssmUpdate)
+                      step
 
-[<Fact>]
-let ``evaluation plays one whole episode in each environment and repeats exactly`` () =
-    use scope = torch.NewDisposeScope()
-    let step = Pipeline.start experiment
-    use _ = step.Environment :> IDisposable
-    use arena = Environment.create "InvertedPendulum-v4" Map.empty 5
-    let episodes = Evaluation.run step.Model arena (Key.ofSeed 1L) step.State
-    Assert.Equal(5, episodes.Length)
-    // every step of this task pays 1
-    Assert.All(episodes, fun e -> Assert.Equal(float e.Length, e.Return))
-    Assert.Equal<Episode[]>(episodes, Evaluation.run step.Model arena (Key.ofSeed 1L) step.State)
+              Expect.notEqual (Tensors.toArray clipped.State.Q1.Flat) (Tensors.toArray plain.State.Q1.Flat) "flat"
+              Expect.equal (Tensors.toArray clipped.State.Policy.Flat) (Tensors.toArray plain.State.Policy.Flat) "flat")
 
-[<Fact>]
-let ``iterations leave no tensor behind`` () =
-    let mutable step = Pipeline.warm (Pipeline.start experiment)
-    use _ = step.Environment :> IDisposable
+          testCase "a pipeline without a batch says which stage is missing" (fun () ->
+              use scope = torch.NewDisposeScope()
+              let step = Pipeline.start experiment
+              use _ = step.Environment :> IDisposable
 
-    let advance n =
-        for _ in 1..n do
-            step <- Pipeline.consume Pipeline.sdac step
+              let e =
+                  Expect.raises<InvalidOperationException>(fun () ->
+                      Pipeline.iterate Pipeline.evaluateQ step |> ignore)
 
-    advance 4
-    let before = liveTensors ()
-    advance 30
-    Assert.Equal(before, liveTensors ())
+              Expect.stringContains e.Message "put `collect`" "sentence")
+
+          testCase "evaluation plays one whole episode in each environment and repeats exactly" (fun () ->
+              use scope = torch.NewDisposeScope()
+              let step = Pipeline.start experiment
+              use _ = step.Environment :> IDisposable
+              use arena = Environment.create "InvertedPendulum-v4" Map.empty 5
+              let episodes = Evaluation.run step.Model arena (Key.ofSeed 1L) step.State
+              Expect.equal episodes.Length 5 "number of episodes"
+              // every step of this task pays 1
+              for e in episodes do
+                  Expect.equal e.Return (float e.Length) "return"
+
+              Expect.equal (Evaluation.run step.Model arena (Key.ofSeed 1L) step.State) episodes "state")
+
+          testCase "iterations leave no tensor behind" (fun () ->
+              let mutable step = Pipeline.warm (Pipeline.start experiment)
+              use _ = step.Environment :> IDisposable
+
+              let advance n =
+                  for _ in 1..n do
+                      step <- Pipeline.consume Pipeline.sdac step
+
+              advance 4
+              let before = liveTensors ()
+              advance 30
+              Expect.equal (liveTensors ()) before "live tensors") ]

@@ -4,11 +4,12 @@ module Sdac.Tests.Recorded
 
 open System
 open System.Text.Json
-open Xunit
+open Expecto
 open Sdac
 open Sdac.Tests.Figures
 
 let private obsDim, actionDim, batchSize, particles, draws = 3, 2, 5, 3, 4
+
 let private computes = [ Compute.cpu; Compute.libtorch ]
 
 let private config =
@@ -87,267 +88,271 @@ let private against (check: JsonElement -> Compute -> unit) =
             check record compute
 
 let private close = closeTo 1e-5
+
 let private ints (e: JsonElement) = items e |> Array.map _.GetInt32()
 
-[<Fact>]
-let ``schedules equal the recorded ones in double`` () =
-    for source in sources do
-        for recorded in items (load source /. "schedules") do
-            let kind =
-                match (recorded /. "kind").GetString() with
-                | "linear" -> Linear(number (recorded /. "scale"))
-                | "cosine" -> Cosine
-                | other -> failwith $"unknown schedule {other}"
+[<Tests>]
+let tests =
+    testList
+        "recorded figures"
+        [ testCase "schedules equal the recorded ones in double" (fun () ->
+              for source in sources do
+                  for recorded in items (load source /. "schedules") do
+                      let kind =
+                          match (recorded /. "kind").GetString() with
+                          | "linear" -> Linear(number (recorded /. "scale"))
+                          | "cosine" -> Cosine
+                          | other -> failwith $"unknown schedule {other}"
 
-            let s = Schedule.create kind ((recorded /. "T").GetInt32())
+                      let s = Schedule.create kind ((recorded /. "T").GetInt32())
 
-            let fields =
-                [ "betas", s.Betas
-                  "alphas", s.Alphas
-                  "alphas_cumprod", s.AlphaBars
-                  "alphas_cumprod_prev", s.AlphaBarsPrevious
-                  "sqrt_alphas_cumprod", s.SqrtAlphaBars
-                  "sqrt_one_minus_alphas_cumprod", s.SqrtOneMinusAlphaBars
-                  "sqrt_recip_alphas_cumprod", s.SqrtRecipAlphaBars
-                  "sqrt_recipm1_alphas_cumprod", s.SqrtRecipM1AlphaBars
-                  "posterior_variance", s.PosteriorVariance
-                  "posterior_log_variance_clipped", s.PosteriorLogVarianceClipped
-                  "posterior_mean_coef1", s.PosteriorMeanCoef1
-                  "posterior_mean_coef2", s.PosteriorMeanCoef2 ]
-                |> Map.ofList
+                      let fields =
+                          [ "betas", s.Betas
+                            "alphas", s.Alphas
+                            "alphas_cumprod", s.AlphaBars
+                            "alphas_cumprod_prev", s.AlphaBarsPrevious
+                            "sqrt_alphas_cumprod", s.SqrtAlphaBars
+                            "sqrt_one_minus_alphas_cumprod", s.SqrtOneMinusAlphaBars
+                            "sqrt_recip_alphas_cumprod", s.SqrtRecipAlphaBars
+                            "sqrt_recipm1_alphas_cumprod", s.SqrtRecipM1AlphaBars
+                            "posterior_variance", s.PosteriorVariance
+                            "posterior_log_variance_clipped", s.PosteriorLogVarianceClipped
+                            "posterior_mean_coef1", s.PosteriorMeanCoef1
+                            "posterior_mean_coef2", s.PosteriorMeanCoef2 ]
+                          |> Map.ofList
 
-            for recordedField in (recorded /. "float64").EnumerateObject() do
-                match fields.TryFind recordedField.Name with
-                | Some ours -> closeTo 1e-12 recordedField.Name (numbers recordedField.Value) ours
-                | None -> Assert.Equal("log_one_minus_alphas_cumprod", recordedField.Name)
+                      for recordedField in (recorded /. "float64").EnumerateObject() do
+                          match fields.TryFind recordedField.Name with
+                          | Some ours -> closeTo 1e-12 recordedField.Name (numbers recordedField.Value) ours
+                          | None ->
+                              Expect.equal recordedField.Name "log_one_minus_alphas_cumprod" "name of recorded field")
 
-[<Fact>]
-let ``the time encoding equals the recorded one`` () =
-    against (fun record compute ->
-        let rows = items (record /. "time_encoding")
-        let encoded = NoiseNetwork.encodeTime compute 16 [| 0 .. rows.Length - 1 |]
-        close "time encoding" (rows |> Array.collect numbers) (values encoded))
+          testCase "the time encoding equals the recorded one" (fun () ->
+              against (fun record compute ->
+                  let rows = items (record /. "time_encoding")
+                  let encoded = NoiseNetwork.encodeTime compute 16 [| 0 .. rows.Length - 1 |]
+                  close "time encoding" (rows |> Array.collect numbers) (values encoded)))
 
-[<Fact>]
-let ``networks with recorded weights give the recorded outputs`` () =
-    against (fun record compute ->
-        let model = modelOf compute config
-        let s, b = stateOf model, batchOf compute
-        let f = record /. "forward"
-        let predicted = NoiseNetwork.forward compute model.Noise s.Policy b.Obs b.Action (ints (f /. "t"))
-        close "policy" (numbers (f /. "policy")) (values predicted)
-        close "q1" (numbers (f /. "q1")) (values (QNetwork.forward compute model.Q s.Q1 b.Obs b.Action))
-        close "q2" (numbers (f /. "q2")) (values (QNetwork.forward compute model.Q s.Q2 b.Obs b.Action)))
+          testCase "networks with recorded weights give the recorded outputs" (fun () ->
+              against (fun record compute ->
+                  let model = modelOf compute config
+                  let s, b = stateOf model, batchOf compute
+                  let f = record /. "forward"
+                  let predicted = NoiseNetwork.forward compute model.Noise s.Policy b.Obs b.Action (ints (f /. "t"))
+                  close "policy" (numbers (f /. "policy")) (values predicted)
+                  close "q1" (numbers (f /. "q1")) (values (QNetwork.forward compute model.Q s.Q1 b.Obs b.Action))
+                  close "q2" (numbers (f /. "q2")) (values (QNetwork.forward compute model.Q s.Q2 b.Obs b.Action))))
 
-[<Fact>]
-let ``reverse sampling with given noise gives the recorded particles, choice and action`` () =
-    against (fun record compute ->
-        let model = modelOf compute config
-        let s, b = stateOf model, batchOf compute
-        let given = samplerNoise compute 0.1 0.2 0.3
-        let r = record /. "sampling"
+          testCase "reverse sampling with given noise gives the recorded particles, choice and action" (fun () ->
+              against (fun record compute ->
+                  let model = modelOf compute config
+                  let s, b = stateOf model, batchOf compute
+                  let given = samplerNoise compute 0.1 0.2 0.3
+                  let r = record /. "sampling"
 
-        let actions = Diffusion.sample compute model.Schedule model.Noise s.Policy 0.5 particles given b.NextObs
+                  let actions =
+                      Diffusion.sample compute model.Schedule model.Noise s.Policy 0.5 particles given b.NextObs
 
-        let stateMajor (e: JsonElement) =
-            let byParticle = items e |> Array.map items
+                  let stateMajor (e: JsonElement) =
+                      let byParticle = items e |> Array.map items
 
-            [| for state in 0 .. batchSize - 1 do
-                   for p in byParticle do
-                       yield! numbers p[state] |]
+                      [| for state in 0 .. batchSize - 1 do
+                             for p in byParticle do
+                                 yield! numbers p[state] |]
 
-        close "particles" (stateMajor (r /. "particles")) (values actions)
-        let q = Critic.minQ compute model.Q s.Q1 s.Q2 b.NextObs actions
-        close "min_q" (stateMajor (r /. "min_q")) (values q)
-        let chosen = Diffusion.bestOf actions q
-        Assert.Equal<int64[]>(ints (r /. "best") |> Array.map int64, chosen.Index.data<int64>().ToArray())
-        close "action" (numbers (r /. "action")) (values (Sdac.sampleAction model s given b.NextObs)))
+                  close "particles" (stateMajor (r /. "particles")) (values actions)
+                  let q = Critic.minQ compute model.Q s.Q1 s.Q2 b.NextObs actions
+                  close "min_q" (stateMajor (r /. "min_q")) (values q)
+                  let chosen = Diffusion.bestOf actions q
+                  Expect.equal (chosen.Index.data<int64>().ToArray()) (ints (r /. "best") |> Array.map int64) "data"
+                  close "action" (numbers (r /. "action")) (values (Sdac.sampleAction model s given b.NextObs))))
 
-[<Fact>]
-let ``one reverse step with recorded noise follows the recorded trace`` () =
-    for source in sources do
-        let trace = items (load source /. "sampling" /. "trace_particle0")
-        let model = modelOf Compute.cpu config
-        let s, b = stateOf model, batchOf Compute.cpu
-        let z = noise Compute.cpu [ 20; particles; batchSize; actionDim ] 0.2
-        let initial = noise Compute.cpu [ particles; batchSize; actionDim ] 0.1
-        let mutable x = (initial.select (0L, 0L)).mul(Scalars.ofFloat 0.5)
+          testCase "one reverse step with recorded noise follows the recorded trace" (fun () ->
+              for source in sources do
+                  let trace = items (load source /. "sampling" /. "trace_particle0")
+                  let model = modelOf Compute.cpu config
+                  let s, b = stateOf model, batchOf Compute.cpu
+                  let z = noise Compute.cpu [ 20; particles; batchSize; actionDim ] 0.2
+                  let initial = noise Compute.cpu [ particles; batchSize; actionDim ] 0.1
+                  let mutable x = (initial.select (0L, 0L)).mul(Scalars.ofFloat 0.5)
 
-        for t in 19..-1..0 do
-            let predicted =
-                NoiseNetwork.forward Compute.cpu model.Noise s.Policy b.NextObs x (Array.create batchSize t)
+                  for t in 19..-1..0 do
+                      let predicted =
+                          NoiseNetwork.forward Compute.cpu model.Noise s.Policy b.NextObs x (Array.create batchSize t)
 
-            let mean = Diffusion.posteriorMean model.Schedule t x predicted
-            let step = z.select(0L, int64 (19 - t)).select(0L, 0L)
-            x <- mean.add (step.mul (Scalars.ofFloat (Schedule.sigma model.Schedule t)))
+                      let mean = Diffusion.posteriorMean model.Schedule t x predicted
+                      let step = z.select(0L, int64 (19 - t)).select(0L, 0L)
+                      x <- mean.add (step.mul (Scalars.ofFloat (Schedule.sigma model.Schedule t)))
 
-            match trace |> Array.tryFind (fun e -> (e /. "t").GetInt32() = t) with
-            | Some recorded -> close $"x after the step at t = {t}" (numbers (recorded /. "x")) (values x)
-            | None -> ()
+                      match trace |> Array.tryFind (fun e -> (e /. "t").GetInt32() = t) with
+                      | Some recorded -> close $"x after the step at t = {t}" (numbers (recorded /. "x")) (values x)
+                      | None -> ())
 
-[<Fact>]
-let ``critic targets, losses and gradients equal the recorded ones`` () =
-    against (fun record compute ->
-        let model = modelOf compute config
-        let s, b = stateOf model, batchOf compute
-        let c = record /. "critic"
-        let next = Sdac.sampleAction model s (samplerNoise compute 0.1 0.2 0.3) b.NextObs
-        let target = Sdac.criticTarget model s b next
-        close "backup" (numbers (c /. "backup")) (values target)
+          testCase "critic targets, losses and gradients equal the recorded ones" (fun () ->
+              against (fun record compute ->
+                  let model = modelOf compute config
+                  let s, b = stateOf model, batchOf compute
+                  let c = record /. "critic"
+                  let next = Sdac.sampleAction model s (samplerNoise compute 0.1 0.2 0.3) b.NextObs
+                  let target = Sdac.criticTarget model s b next
+                  close "backup" (numbers (c /. "backup")) (values target)
 
-        for name, q in [ "q1", s.Q1; "q2", s.Q2 ] do
-            let struct (loss, _, gradient) = Sdac.criticGradient model q b target
-            close $"{name} loss" (numbers (c /. $"{name}_loss")) (values loss)
+                  for name, q in [ "q1", s.Q1; "q2", s.Q2 ] do
+                      let struct (loss, _, gradient) = Sdac.criticGradient model q b target
+                      close $"{name} loss" (numbers (c /. $"{name}_loss")) (values loss)
 
-            match c.TryGetProperty $"{name}_grad" with
-            | true, layers ->
-                let want =
-                    items layers |> Array.collect (fun l -> Array.append (numbers (l /. "w")) (numbers (l /. "b")))
+                      match c.TryGetProperty $"{name}_grad" with
+                      | true, layers ->
+                          let want =
+                              items layers
+                              |> Array.collect (fun l -> Array.append (numbers (l /. "w")) (numbers (l /. "b")))
 
-                close $"{name} gradient" want (values gradient)
-            | _ -> ())
+                          close $"{name} gradient" want (values gradient)
+                      | _ -> ()))
 
-[<Fact>]
-let ``RSSM draws, weights, loss and gradient equal the recorded ones`` () =
-    against (fun record compute ->
-        let model = modelOf compute config
-        let s, b = stateOf model, batchOf compute
-        let r = record /. "rssm"
-        let t = ints (r /. "t")
-        let n = updateNoise compute t 0.0
-        let action = tensor compute [ batchSize; actionDim ] (fun k -> 0.8 * sin (0.9 * k + 0.4))
-        close "new action" (numbers (r /. "new_action")) (values action)
-        let noisy = Diffusion.noised compute model.Schedule t action n.Forward
-        close "a_t" (numbers (r /. "tilde_at")) (values noisy)
-        let reconstructed = Rssm.draws compute model.Schedule t noisy n.Reverse
-        close "draws" (numbers (r /. "recon")) (values reconstructed)
+          testCase "RSSM draws, weights, loss and gradient equal the recorded ones" (fun () ->
+              against (fun record compute ->
+                  let model = modelOf compute config
+                  let s, b = stateOf model, batchOf compute
+                  let r = record /. "rssm"
+                  let t = ints (r /. "t")
+                  let n = updateNoise compute t 0.0
+                  let action = tensor compute [ batchSize; actionDim ] (fun k -> 0.8 * sin (0.9 * k + 0.4))
+                  close "new action" (numbers (r /. "new_action")) (values action)
+                  let noisy = Diffusion.noised compute model.Schedule t action n.Forward
+                  close "a_t" (numbers (r /. "tilde_at")) (values noisy)
+                  let reconstructed = Rssm.draws compute model.Schedule t noisy n.Reverse
+                  close "draws" (numbers (r /. "recon")) (values reconstructed)
 
-        let check (recorded: JsonElement) lambda =
-            let s = { s with Temperature = Temperature.init lambda }
-            let found = Sdac.rssmGradient model s n b.Obs action
-            close "weights" (numbers (recorded /. "weights")) (values found.Weights)
-            close "loss" (numbers (recorded /. "loss")) (values found.Loss)
-            struct (found.Weights, found.Gradient)
+                  let check (recorded: JsonElement) lambda =
+                      let s = { s with Temperature = Temperature.init lambda }
+                      let found = Sdac.rssmGradient model s n b.Obs action
+                      close "weights" (numbers (recorded /. "weights")) (values found.Weights)
+                      close "loss" (numbers (recorded /. "loss")) (values found.Loss)
+                      struct (found.Weights, found.Gradient)
 
-        let struct (weights, gradient) = check r 5.0
-        check (r /. "at_log_alpha_0") 1.0 |> ignore
-        let predicted = NoiseNetwork.forward compute model.Noise s.Policy b.Obs noisy t
-        close "prediction" (numbers (r /. "pred")) (values predicted)
+                  let struct (weights, gradient) = check r 5.0
+                  check (r /. "at_log_alpha_0") 1.0 |> ignore
+                  let predicted = NoiseNetwork.forward compute model.Noise s.Policy b.Obs noisy t
+                  close "prediction" (numbers (r /. "pred")) (values predicted)
 
-        close
-            "gradient of the prediction"
-            (numbers (r /. "dpred_summed_over_mc"))
-            (values (Rssm.gradient predicted n.Reverse weights))
+                  close
+                      "gradient of the prediction"
+                      (numbers (r /. "dpred_summed_over_mc"))
+                      (values (Rssm.gradient predicted n.Reverse weights))
 
-        let flat = values gradient
+                  let flat = values gradient
 
-        for i, layer in items (r /. "grad") |> Array.indexed do
-            if layer.ValueKind <> JsonValueKind.Null then
-                let at (slice: Slice) = flat[slice.Offset .. slice.Offset + List.fold (*) 1 slice.Shape - 1]
-                close $"gradient of layer {i}" (numbers (layer /. "w")) (at s.Policy.Layout[2 * i])
-                close $"gradient of bias {i}" (numbers (layer /. "b")) (at s.Policy.Layout[2 * i + 1]))
+                  for i, layer in items (r /. "grad") |> Array.indexed do
+                      if layer.ValueKind <> JsonValueKind.Null then
+                          let at (slice: Slice) = flat[slice.Offset .. slice.Offset + List.fold (*) 1 slice.Shape - 1]
+                          close $"gradient of layer {i}" (numbers (layer /. "w")) (at s.Policy.Layout[2 * i])
+                          close $"gradient of bias {i}" (numbers (layer /. "b")) (at s.Policy.Layout[2 * i + 1])))
 
-[<Fact>]
-let ``temperature gradients and trajectories equal the recorded ones`` () =
-    for source in sources do
-        let a = load source /. "alpha"
+          testCase "temperature gradients and trajectories equal the recorded ones" (fun () ->
+              for source in sources do
+                  let a = load source /. "alpha"
 
-        for g in items (a /. "grad") do
-            let t = Temperature.init (exp (number (g /. "log_alpha")))
-            close "gradient" [| number (g /. "grad") |] [| Temperature.gradient -0.9 ((g /. "act_dim").GetInt32()) t |]
+                  for g in items (a /. "grad") do
+                      let t = Temperature.init (exp (number (g /. "log_alpha")))
 
-        for trajectory in items (a /. "adam_trajectory") do
-            let d = (trajectory /. "act_dim").GetInt32()
-            let adam = Model.adam (modelOf Compute.cpu config)
-            let mutable t = Temperature.init 5.0
+                      close
+                          "gradient"
+                          [| number (g /. "grad") |]
+                          [| Temperature.gradient -0.9 ((g /. "act_dim").GetInt32()) t |]
 
-            for p in (trajectory /. "log_alpha_after").EnumerateObject() do
-                while t.Count < int64 p.Name do
-                    t <- Temperature.step adam 7e-3 -0.9 d t
+                  for trajectory in items (a /. "adam_trajectory") do
+                      let d = (trajectory /. "act_dim").GetInt32()
+                      let adam = Model.adam (modelOf Compute.cpu config)
+                      let mutable t = Temperature.init 5.0
 
-                close $"log λ after {p.Name}" [| p.Value.GetDouble() |] [| t.LogLambda |]
+                      for p in (trajectory /. "log_alpha_after").EnumerateObject() do
+                          while t.Count < int64 p.Name do
+                              t <- Temperature.step adam 7e-3 -0.9 d t
 
-[<Fact>]
-let ``Adam follows the recorded trajectory`` () =
-    against (fun record compute ->
-        let a = record /. "adam"
-        let p0 = numbers (a /. "p0") |> Array.map float32
-        let layout = [ { Name = "p"; Offset = 0; Shape = [ p0.Length ] } ]
-        let mutable p = { Layout = layout; Flat = Tensors.ofArray compute [ p0.Length ] p0 }
-        let mutable s = Adam.init p
-        let adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
+                          close $"log λ after {p.Name}" [| p.Value.GetDouble() |] [| t.LogLambda |])
 
-        for recorded in items (a /. "steps") do
-            let g = Tensors.ofArray compute [ p0.Length ] (numbers (recorded /. "grad") |> Array.map float32)
-            let struct (p', s') = Adam.step compute adam (number (a /. "lr")) g p s
-            p <- p'
-            s <- s'
-            close "parameters" (numbers (recorded /. "param")) (values p.Flat)
-            close "m" (numbers (recorded /. "m")) (values s.M)
-            close "v" (numbers (recorded /. "v")) (values s.V))
+          testCase "Adam follows the recorded trajectory" (fun () ->
+              against (fun record compute ->
+                  let a = record /. "adam"
+                  let p0 = numbers (a /. "p0") |> Array.map float32
+                  let layout = [ { Name = "p"; Offset = 0; Shape = [ p0.Length ] } ]
+                  let mutable p = { Layout = layout; Flat = Tensors.ofArray compute [ p0.Length ] p0 }
+                  let mutable s = Adam.init p
+                  let adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
 
-[<Fact>]
-let ``the policy's learning rate falls as recorded`` () =
-    for source in sources do
-        for p in items (load source /. "policy_lr") do
-            let rate = LearningRate.at ((p /. "policy_updates_done").GetInt64()) (Sdac.policyRate Config.published)
-            closeTo 1e-9 "rate" [| number (p /. "lr") |] [| rate |]
+                  for recorded in items (a /. "steps") do
+                      let g =
+                          Tensors.ofArray compute [ p0.Length ] (numbers (recorded /. "grad") |> Array.map float32)
 
-[<Fact>]
-let ``a Polyak step gives the recorded last layer`` () =
-    against (fun record compute ->
-        let model = modelOf compute config
-        let s = stateOf model
-        let moved = Polyak.step compute 0.005 s.TargetQ1 s.Q1
-        let last = record /. "polyak" /. "last_layer"
-        close "weights" (numbers (last /. "w")) (values (Params.slice "layer3.weight" moved))
-        close "bias" (numbers (last /. "b")) (values (Params.slice "layer3.bias" moved)))
+                      let struct (p', s') = Adam.step compute adam (number (a /. "lr")) g p s
+                      p <- p'
+                      s <- s'
+                      close "parameters" (numbers (recorded /. "param")) (values p.Flat)
+                      close "m" (numbers (recorded /. "m")) (values s.M)
+                      close "v" (numbers (recorded /. "v")) (values s.V)))
 
-[<Fact>]
-let ``whole updates give the recorded losses, weights and parameters`` () =
-    against (fun record compute ->
-        let config = { config with LearningRate = 0.01; PolicyLearningRateEnd = 0.01; Tau = 0.1 }
+          testCase "the policy's learning rate falls as recorded" (fun () ->
+              for source in sources do
+                  for p in items (load source /. "policy_lr") do
+                      let rate =
+                          LearningRate.at ((p /. "policy_updates_done").GetInt64()) (Sdac.policyRate Config.published)
 
-        let model = modelOf compute config
-        let mutable s = stateOf model
+                      closeTo 1e-9 "rate" [| number (p /. "lr") |] [| rate |])
 
-        for recorded in items (record /. "full_update" /. "steps") do
-            let step = (recorded /. "step").GetInt32()
-            Assert.Equal(int64 step, s.Updates)
-            let t = ints (recorded /. "t")
-            Assert.Equal<int[]>(Array.init batchSize (fun b -> (7 * b + 3 + 5 * step) % 20), t)
-            let n = updateNoise compute t (0.37 * float step)
-            let b = batchOf compute
-            let next = Sdac.sampleAction model s n.Next b.NextObs
-            close "next action" (numbers (recorded /. "next_action")) (values next)
-            close "backup" (numbers (recorded /. "backup")) (values (Sdac.criticTarget model s b next))
-            let struct (after, metrics) = Sdac.updateWith model n b s
-            close "q1 loss" (numbers (recorded /. "q1_loss")) [| metrics.Q1Loss |]
-            close "q2 loss" (numbers (recorded /. "q2_loss")) [| metrics.Q2Loss |]
-            close "q1 mean" (numbers (recorded /. "q1_mean")) [| metrics.Q1Mean |]
+          testCase "a Polyak step gives the recorded last layer" (fun () ->
+              against (fun record compute ->
+                  let model = modelOf compute config
+                  let s = stateOf model
+                  let moved = Polyak.step compute 0.005 s.TargetQ1 s.Q1
+                  let last = record /. "polyak" /. "last_layer"
+                  close "weights" (numbers (last /. "w")) (values (Params.slice "layer3.weight" moved))
+                  close "bias" (numbers (last /. "b")) (values (Params.slice "layer3.bias" moved))))
 
-            match metrics.PolicyLoss, recorded.TryGetProperty "policy_loss" with
-            | Some loss, (true, want) -> close "policy loss" [| number want |] [| loss |]
-            | loss, _ -> Assert.True(loss.IsNone, $"step {step} moved the policy")
+          testCase "whole updates give the recorded losses, weights and parameters" (fun () ->
+              against (fun record compute ->
+                  let config = { config with LearningRate = 0.01; PolicyLearningRateEnd = 0.01; Tau = 0.1 }
 
-            close "log λ" (numbers (recorded /. "log_alpha_after")) [| after.Temperature.LogLambda |]
+                  let model = modelOf compute config
+                  let mutable s = stateOf model
 
-            let networks =
-                Map.ofList
-                    [ "policy", after.Policy
-                      "q1", after.Q1
-                      "q2", after.Q2
-                      "target_q1", after.TargetQ1
-                      "target_q2", after.TargetQ2
-                      "target_policy", after.TargetPolicy ]
+                  for recorded in items (record /. "full_update" /. "steps") do
+                      let step = (recorded /. "step").GetInt32()
+                      Expect.equal s.Updates (int64 step) "updates"
+                      let t = ints (recorded /. "t")
+                      Expect.equal t (Array.init batchSize (fun b -> (7 * b + 3 + 5 * step) % 20)) "t"
+                      let n = updateNoise compute t (0.37 * float step)
+                      let b = batchOf compute
+                      let next = Sdac.sampleAction model s n.Next b.NextObs
+                      close "next action" (numbers (recorded /. "next_action")) (values next)
+                      close "backup" (numbers (recorded /. "backup")) (values (Sdac.criticTarget model s b next))
+                      let struct (after, metrics) = Sdac.updateWith model n b s
+                      close "q1 loss" (numbers (recorded /. "q1_loss")) [| metrics.Q1Loss |]
+                      close "q2 loss" (numbers (recorded /. "q2_loss")) [| metrics.Q2Loss |]
+                      close "q1 mean" (numbers (recorded /. "q1_mean")) [| metrics.Q1Mean |]
 
-            for sums in (recorded /. "params_sum").EnumerateObject() do
-                let flat = values networks[sums.Name].Flat
-                close $"sum of {sums.Name}" [| sums.Value.GetDouble() |] [| Array.sum flat |]
+                      match metrics.PolicyLoss, recorded.TryGetProperty "policy_loss" with
+                      | Some loss, (true, want) -> close "policy loss" [| number want |] [| loss |]
+                      | loss, _ -> Expect.isTrue loss.IsNone $"step {step} moved the policy"
 
-                close
-                    $"squares of {sums.Name}"
-                    (numbers (recorded /. "params_sumsq" /. sums.Name))
-                    [| Array.sumBy (fun x -> x * x) flat |]
+                      close "log λ" (numbers (recorded /. "log_alpha_after")) [| after.Temperature.LogLambda |]
 
-            s <- after)
+                      let networks =
+                          Map.ofList
+                              [ "policy", after.Policy
+                                "q1", after.Q1
+                                "q2", after.Q2
+                                "target_q1", after.TargetQ1
+                                "target_q2", after.TargetQ2
+                                "target_policy", after.TargetPolicy ]
+
+                      for sums in (recorded /. "params_sum").EnumerateObject() do
+                          let flat = values networks[sums.Name].Flat
+                          close $"sum of {sums.Name}" [| sums.Value.GetDouble() |] [| Array.sum flat |]
+
+                          close
+                              $"squares of {sums.Name}"
+                              (numbers (recorded /. "params_sumsq" /. sums.Name))
+                              [| Array.sumBy (fun x -> x * x) flat |]
+
+                      s <- after)) ]

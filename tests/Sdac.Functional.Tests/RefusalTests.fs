@@ -2,82 +2,89 @@
 module Sdac.Tests.RefusalTests
 
 open System
-open Xunit
+open Expecto
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
+open Sdac.Testing
 
 let private cpu = Compute.cpu
 
-[<Fact>]
-let ``Langevin refuses temperatures, step sizes and counts that make no sampler`` () =
-    let refused words config =
-        failsWith words (fun () -> Langevin.sample config Targets.pair 10 (Key.ofSeed 1L) |> ignore)
+[<Tests>]
+let tests =
+    testList
+        "refusals of the samplers"
+        [ testCase "Langevin refuses temperatures, step sizes and counts that make no sampler" (fun () ->
+              let refused words config =
+                  failsWith words (fun () -> Langevin.sample config Targets.pair 10 (Key.ofSeed 1L) |> ignore)
 
-    Assert.Empty(Langevin.problems Langevin.naive)
-    Assert.Empty(Langevin.problems Langevin.annealed)
-    refused [ "the last Temperature is 0" ] { Langevin.naive with Temperature = 1.0, 0.0 }
+              Expect.isEmpty (Langevin.problems Langevin.naive) "naive"
+              Expect.isEmpty (Langevin.problems Langevin.annealed) "annealed"
+              refused [ "the last Temperature is 0" ] { Langevin.naive with Temperature = 1.0, 0.0 }
 
-    refused
-        [ "the first Temperature is -1"; "the last Temperature is -1" ]
-        { Langevin.naive with Temperature = -1.0, -1.0 }
+              refused
+                  [ "the first Temperature is -1"; "the last Temperature is -1" ]
+                  { Langevin.naive with Temperature = -1.0, -1.0 }
 
-    refused [ "the first StepSize is NaN" ] { Langevin.naive with StepSize = nan, 1e-4 }
-    refused [ "the last StepSize is -1" ] { Langevin.naive with StepSize = 1e-3, -1.0 }
-    refused [ "Steps is 0" ] { Langevin.naive with Steps = 0 }
-    refused [ "Cooling is 0" ] { Langevin.naive with Cooling = 0.0 }
-    failsWith [ "0 samples" ] (fun () -> Langevin.sample Langevin.naive Targets.pair 0 (Key.ofSeed 1L) |> ignore)
+              refused [ "the first StepSize is NaN" ] { Langevin.naive with StepSize = nan, 1e-4 }
+              refused [ "the last StepSize is -1" ] { Langevin.naive with StepSize = 1e-3, -1.0 }
+              refused [ "Steps is 0" ] { Langevin.naive with Steps = 0 }
+              refused [ "Cooling is 0" ] { Langevin.naive with Cooling = 0.0 }
 
-[<Fact>]
-let ``a density of the user's with a wrong shape is refused where only its gradient is used`` () =
-    use _ = torch.NewDisposeScope()
-    // [N, D] instead of [N]: its sum has a gradient too, of another density
-    let wrong = Target.create "wrong" 2 3.0 (fun x -> x.square().neg())
-    failsWith [ "energy of target 'wrong'" ] (fun () -> wrong.Gradient(Tensors.zeros cpu [ 5; 2 ]) |> ignore)
+              failsWith [ "0 samples" ] (fun () ->
+                  Langevin.sample Langevin.naive Targets.pair 0 (Key.ofSeed 1L) |> ignore))
 
-    failsWith [ "energy of target 'wrong'" ] (fun () ->
-        Langevin.sample Langevin.naive wrong 10 (Key.ofSeed 1L) |> ignore)
+          testCase "a density of the user's with a wrong shape is refused where only its gradient is used" (fun () ->
+              use _ = torch.NewDisposeScope()
+              // [N, D] instead of [N]: its sum has a gradient too, of another density
+              let wrong = Target.create "wrong" 2 3.0 (fun x -> x.square().neg())
+              failsWith [ "energy of target 'wrong'" ] (fun () -> wrong.Gradient(Tensors.zeros cpu [ 5; 2 ]) |> ignore)
 
-[<Fact>]
-let ``a target without an exact sampler says so`` () =
-    let own = Target.create "own" 2 3.0 (fun x -> x.square().sum(1L).neg())
-    failsWith [ "'own'"; "no exact sampler" ] (fun () -> Target.sample 3 (Key.ofSeed 1L) own |> ignore)
+              failsWith [ "energy of target 'wrong'" ] (fun () ->
+                  Langevin.sample Langevin.naive wrong 10 (Key.ofSeed 1L) |> ignore))
 
-[<Fact>]
-let ``a mixture refuses weights and deviations that are no positive numbers`` () =
-    let mixture weight deviation =
-        Mixture.target "m" 3.0 [ { Weight = weight; Mean = [| 0.0; 0.0 |]; Deviation = [| 1.0; deviation |] } ]
-        |> ignore
+          testCase "a target without an exact sampler says so" (fun () ->
+              let own = Target.create "own" 2 3.0 (fun x -> x.square().sum(1L).neg())
+              failsWith [ "'own'"; "no exact sampler" ] (fun () -> Target.sample 3 (Key.ofSeed 1L) own |> ignore))
 
-    for weight, deviation in [ infinity, 1.0; nan, 1.0; 0.0, 1.0; 1.0, infinity; 1.0, -1.0 ] do
-        failsWith [ "component 0 of mixture 'm'"; "positive numbers" ] (fun () -> mixture weight deviation)
+          testCase "a mixture refuses weights and deviations that are no positive numbers" (fun () ->
+              let mixture weight deviation =
+                  Mixture.target
+                      "m"
+                      3.0
+                      [ { Weight = weight; Mean = [| 0.0; 0.0 |]; Deviation = [| 1.0; deviation |] } ]
+                  |> ignore
 
-[<Fact>]
-let ``averaging beyond the new parameters is refused by every trainer`` () =
-    for rate in [ 1.5; 0.0; nan ] do
-        for problems in
-            [ SamplerConfig.problems { SamplerConfig.standard with Averaging = rate }
-              IdemConfig.problems { IdemConfig.standard with Averaging = rate }
-              FabConfig.problems { FabConfig.standard with Averaging = rate } ] do
-            Assert.Contains($"Averaging is {rate}", Assert.Single problems)
+              for weight, deviation in [ infinity, 1.0; nan, 1.0; 0.0, 1.0; 1.0, infinity; 1.0, -1.0 ] do
+                  failsWith [ "component 0 of mixture 'm'"; "positive numbers" ] (fun () -> mixture weight deviation))
 
-[<Fact>]
-let ``options that would silently do nothing are refused`` () =
-    let raw = { SamplerConfig.standard with Jackknife = true; Weights = Raw }
-    Assert.Contains("Jackknife is on with raw weights", Assert.Single(SamplerConfig.problems raw))
+          testCase "averaging beyond the new parameters is refused by every trainer" (fun () ->
+              for rate in [ 1.5; 0.0; nan ] do
+                  for problems in
+                      [ SamplerConfig.problems { SamplerConfig.standard with Averaging = rate }
+                        IdemConfig.problems { IdemConfig.standard with Averaging = rate }
+                        FabConfig.problems { FabConfig.standard with Averaging = rate } ] do
+                      Expect.stringContains (Expect.single problems "problems") $"Averaging is {rate}" "problems")
 
-    for knee in [ 0.0; -1.0; nan ] do
-        let problems = IdemConfig.problems { IdemConfig.standard with Knee = knee }
-        Assert.Contains($"Knee is {knee}", Assert.Single problems)
+          testCase "options that would silently do nothing are refused" (fun () ->
+              let raw = { SamplerConfig.standard with Jackknife = true; Weights = Raw }
 
-    // iDEM's own weight
-    Assert.Empty(IdemConfig.problems { IdemConfig.standard with Knee = infinity })
+              Expect.stringContains
+                  (Expect.single (SamplerConfig.problems raw) "problems")
+                  "Jackknife is on with raw weights"
+                  "problems"
 
-[<Fact>]
-let ``no samples at all are refused by both samplers`` () =
-    let model = RssmTrainer.create cpu { SamplerConfig.standard with Hidden = [ 4 ] } Targets.pair
-    use _ = torch.NewDisposeScope()
-    let policy = NoiseNetwork.initSharper cpu model.Noise 1.0 (Key.ofSeed 2L)
+              for knee in [ 0.0; -1.0; nan ] do
+                  let problems = IdemConfig.problems { IdemConfig.standard with Knee = knee }
+                  Expect.stringContains (Expect.single problems "problems") $"Knee is {knee}" "problems"
 
-    for draw in [ RssmTrainer.sampleBox; RssmTrainer.flowBox ] do
-        failsWith [ "0 samples" ] (fun () -> draw model policy 0 (Key.ofSeed 3L) |> ignore)
+              // iDEM's own weight
+              Expect.isEmpty (IdemConfig.problems { IdemConfig.standard with Knee = infinity }) "problems")
+
+          testCase "no samples at all are refused by both samplers" (fun () ->
+              let model = RssmTrainer.create cpu { SamplerConfig.standard with Hidden = [ 4 ] } Targets.pair
+              use _ = torch.NewDisposeScope()
+              let policy = NoiseNetwork.initSharper cpu model.Noise 1.0 (Key.ofSeed 2L)
+
+              for draw in [ RssmTrainer.sampleBox; RssmTrainer.flowBox ] do
+                  failsWith [ "0 samples" ] (fun () -> draw model policy 0 (Key.ofSeed 3L) |> ignore)) ]

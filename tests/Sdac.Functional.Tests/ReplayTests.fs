@@ -1,12 +1,13 @@
 module Sdac.Tests.ReplayTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
+open Sdac.Testing
 
 /// One remembered transition of the naive model: everything is told apart by distinct numbers.
 type private Row = { Obs: float32; Action: float32; Reward: float32; Terminated: bool; Next: float32 }
@@ -21,7 +22,7 @@ let private wideObs, wideAction = wide obsDim 0.25f, wide actionDim -0.25f
 
 let private narrow (dim: int) (step: float32) (values: float32[]) =
     let firsts = values |> Array.chunkBySize dim |> Array.map Array.head
-    Assert.Equal<float32[]>(wide dim step firsts, values)
+    Expect.equal values (wide dim step firsts) "values"
     firsts
 
 /// A stream of vector steps whose observations continue from one to the next, with random episode ends.
@@ -85,128 +86,145 @@ let private content (r: Replay) =
 let private cases =
     Gen.zip (Gen.zip (sizes 1 4) (sizes 1 120)) (Gen.zip (sizes 20 300) (sizes 0 100_000))
 
-[<Fact>]
-let ``the memory holds the newest transitions, in order, each with its own next observation`` () =
-    forAll 150 cases (fun ((environments, steps), (capacity, seed)) ->
-        let all = stream environments steps seed
+[<Tests>]
+let tests =
+    testList
+        "replay memory"
+        [ testForAll
+              "the memory holds the newest transitions, in order, each with its own next observation"
+              150
+              cases
+              (fun ((environments, steps), (capacity, seed)) ->
+                  let all = stream environments steps seed
 
-        let memory =
-            all
-            |> List.fold (fun m t -> Replay.append t m) (Replay.create environments obsDim actionDim capacity)
+                  let memory =
+                      all
+                      |> List.fold
+                          (fun m t -> Replay.append t m)
+                          (Replay.create environments obsDim actionDim capacity)
 
-        let expected = all |> List.collect rows
-        Assert.Equal(int64 (environments * steps), memory.Total)
-        Assert.True(memory.Count <= max capacity environments)
-        // never less than 7/8 of the capacity once that many have come, as whole chunks are dropped
-        Assert.True(memory.Count >= min expected.Length (capacity * 7 / 8 - environments))
-        Assert.Equal<Row list>(List.skip (expected.Length - memory.Count) expected, content memory))
+                  let expected = all |> List.collect rows
+                  Expect.equal memory.Total (int64 (environments * steps)) "total"
+                  Expect.isTrue (memory.Count <= max capacity environments) "number of memory"
+                  // never less than 7/8 of the capacity once that many have come, as whole chunks are dropped
+                  Expect.isTrue
+                      (memory.Count >= min expected.Length (capacity * 7 / 8 - environments))
+                      "number of memory"
 
-[<Fact>]
-let ``a snapshot keeps its content whatever is appended later, past wrap-around and in several branches`` () =
-    forAll 100 cases (fun ((environments, steps), (capacity, seed)) ->
-        let before, after = stream environments (2 * steps) seed |> List.splitAt steps
-        let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
-        let snapshot = grow (Replay.create environments obsDim actionDim capacity) before
-        let expected = content snapshot
-        let first = grow snapshot after
-        let firstContent = content first
-        // a second branch from the same snapshot, with other transitions that follow the same observation
-        let other = after |> List.map (fun t -> { t with Reward = Array.map (fun r -> -r) t.Reward })
+                  Expect.equal (content memory) (List.skip (expected.Length - memory.Count) expected) "content")
 
-        let second = grow snapshot other
-        Assert.Equal<Row list>(expected, content snapshot)
-        Assert.Equal<Row list>(firstContent, content first)
-        let expectedSecond = List.collect rows (before @ other)
-        Assert.Equal<Row list>(List.skip (expectedSecond.Length - second.Count) expectedSecond, content second))
+          testForAll
+              "a snapshot keeps its content whatever is appended later, past wrap-around and in several branches"
+              100
+              cases
+              (fun ((environments, steps), (capacity, seed)) ->
+                  let before, after = stream environments (2 * steps) seed |> List.splitAt steps
+                  let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
+                  let snapshot = grow (Replay.create environments obsDim actionDim capacity) before
+                  let expected = content snapshot
+                  let first = grow snapshot after
+                  let firstContent = content first
+                  // a second branch from the same snapshot, with other transitions that follow the same observation
+                  let other = after |> List.map (fun t -> { t with Reward = Array.map (fun r -> -r) t.Reward })
 
-[<Fact>]
-let ``a memory put together from its segments holds, draws and grows as the memory itself`` () =
-    forAll 100 cases (fun ((environments, steps), (capacity, seed)) ->
-        let before, after = stream environments (2 * steps) seed |> List.splitAt steps
-        let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
-        let memory = grow (Replay.create environments obsDim actionDim capacity) before
+                  let second = grow snapshot other
+                  Expect.equal (content snapshot) expected "content"
+                  Expect.equal (content first) firstContent "content"
+                  let expectedSecond = List.collect rows (before @ other)
 
-        let copy = Replay.ofSegments environments obsDim actionDim capacity (Replay.segments memory)
+                  Expect.equal
+                      (content second)
+                      (List.skip (expectedSecond.Length - second.Count) expectedSecond)
+                      "content")
 
-        Assert.Equal(memory.Total, copy.Total)
-        Assert.Equal<Row list>(content memory, content copy)
-        let grown, grownCopy = grow memory after, grow copy after
-        Assert.Equal<Row list>(content grown, content grownCopy)
-        use _ = torch.NewDisposeScope()
-        let rewards m = Tensors.toArray (Replay.sample Compute.cpu (Key.ofSeed 3L) 64 m).Reward
-        Assert.Equal<float32[]>(rewards grown, rewards grownCopy)
-        // appending to the copy has left the original alone, and the other way round
-        Assert.Equal<Row list>(content memory, content copy))
+          testForAll
+              "a memory put together from its segments holds, draws and grows as the memory itself"
+              100
+              cases
+              (fun ((environments, steps), (capacity, seed)) ->
+                  let before, after = stream environments (2 * steps) seed |> List.splitAt steps
+                  let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
+                  let memory = grow (Replay.create environments obsDim actionDim capacity) before
 
-[<Fact>]
-let ``closed segments stay the same in later memories`` () =
-    let before, after = stream 2 300 5 |> List.splitAt 150
-    let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
-    let memory = grow (Replay.create 2 obsDim actionDim 400) before
-    let later = Replay.segments (grow memory after)
-    let closed = Replay.segments memory |> List.filter _.Closed
-    Assert.NotEmpty closed
+                  let copy = Replay.ofSegments environments obsDim actionDim capacity (Replay.segments memory)
 
-    let both =
-        closed
-        |> List.choose (fun s -> later |> List.tryFind (fun l -> l.First = s.First) |> Option.map (fun l -> s, l))
+                  Expect.equal copy.Total memory.Total "total"
+                  Expect.equal (content copy) (content memory) "content"
+                  let grown, grownCopy = grow memory after, grow copy after
+                  Expect.equal (content grownCopy) (content grown) "content"
+                  use _ = torch.NewDisposeScope()
+                  let rewards m = Tensors.toArray (Replay.sample Compute.cpu (Key.ofSeed 3L) 64 m).Reward
+                  Expect.equal (rewards grownCopy) (rewards grown) "rewards"
+                  // appending to the copy has left the original alone, and the other way round
+                  Expect.equal (content copy) (content memory) "content")
 
-    Assert.NotEmpty both
+          testCase "closed segments stay the same in later memories" (fun () ->
+              let before, after = stream 2 300 5 |> List.splitAt 150
+              let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
+              let memory = grow (Replay.create 2 obsDim actionDim 400) before
+              let later = Replay.segments (grow memory after)
+              let closed = Replay.segments memory |> List.filter _.Closed
+              Expect.isNonEmpty closed "closed"
 
-    for earlier, later in both do
-        Assert.Equal<float32[]>(earlier.Obs.ToArray(), later.Obs.ToArray())
-        Assert.Equal<float32[]>(earlier.Finals.ToArray(), later.Finals.ToArray())
-        Assert.Equal<int[]>(earlier.Final.ToArray(), later.Final.ToArray())
+              let both =
+                  closed
+                  |> List.choose (fun s ->
+                      later |> List.tryFind (fun l -> l.First = s.First) |> Option.map (fun l -> s, l))
 
-[<Fact>]
-let ``segments that are not one memory's are refused`` () =
-    let memory =
-        stream 2 150 5 |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 400)
+              Expect.isNonEmpty both "both"
 
-    let segments = Replay.segments memory
+              for earlier, later in both do
+                  Expect.equal (later.Obs.ToArray()) (earlier.Obs.ToArray()) "obs"
+                  Expect.equal (later.Finals.ToArray()) (earlier.Finals.ToArray()) "finals"
+                  Expect.equal (later.Final.ToArray()) (earlier.Final.ToArray()) "final")
 
-    let refused capacity segments =
-        Assert.Throws<ArgumentException>(fun () -> Replay.ofSegments 2 obsDim actionDim capacity segments |> ignore)
-        |> ignore
+          testCase "segments that are not one memory's are refused" (fun () ->
+              let memory =
+                  stream 2 150 5 |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 400)
 
-    refused 400 []
-    refused 400 (List.removeAt 1 segments)
-    refused 400 (List.take 2 segments)
-    refused 100 segments
-    refused 400 [ for s in segments -> { s with Reward = s.Reward.Slice 1 } ]
+              let segments = Replay.segments memory
 
-[<Fact>]
-let ``steps that do not continue the last observation start afresh and spoil nothing`` () =
-    let a, b =
-        stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
+              let refused capacity segments =
+                  Expect.raises<ArgumentException>(fun () ->
+                      Replay.ofSegments 2 obsDim actionDim capacity segments |> ignore)
+                  |> ignore
 
-    let memory = a @ b |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
-    Assert.Equal<Row list>(List.collect rows (a @ b), content memory)
+              refused 400 []
+              refused 400 (List.removeAt 1 segments)
+              refused 400 (List.take 2 segments)
+              refused 100 segments
+              refused 400 [ for s in segments -> { s with Reward = s.Reward.Slice 1 } ])
 
-[<Fact>]
-let ``batches are drawn evenly from all that is held`` () =
-    let all = stream 2 50 3
-    let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
-    let n = 100_000
-    let batch = Replay.sample Compute.cpu (Key.ofSeed 1L) n memory
-    let counts = Tensors.toArray batch.Reward |> Array.countBy id
-    Assert.Equal(100, counts.Length)
-    let chi2 = counts |> Seq.sumBy (fun (_, c) -> (float c - 1000.0) ** 2.0 / 1000.0)
-    // the 0.9999 quantile of χ² with 99 degrees of freedom
-    Assert.True(chi2 < 161.3, $"χ² = {chi2}")
+          testCase "steps that do not continue the last observation start afresh and spoil nothing" (fun () ->
+              let a, b =
+                  stream 2 5 1, stream 2 5 2 |> List.map (fun t -> { t with Obs = Array.map ((+) 1000.0f) t.Obs })
 
-[<Fact>]
-let ``an empty memory, a missing transition and a step of the wrong width are refused by name`` () =
-    let empty = Replay.create 2 4 actionDim 100
+              let memory = a @ b |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
+              Expect.equal (content memory) (List.collect rows (a @ b)) "content")
 
-    let e =
-        Assert.Throws<ArgumentException>(fun () -> Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
+          testCase "batches are drawn evenly from all that is held" (fun () ->
+              let all = stream 2 50 3
+              let memory = all |> List.fold (fun m t -> Replay.append t m) (Replay.create 2 obsDim actionDim 1000)
+              let n = 100_000
+              let batch = Replay.sample Compute.cpu (Key.ofSeed 1L) n memory
+              let counts = Tensors.toArray batch.Reward |> Array.countBy id
+              Expect.equal counts.Length 100 "number of counts"
+              let chi2 = counts |> Seq.sumBy (fun (_, c) -> (float c - 1000.0) ** 2.0 / 1000.0)
+              // the 0.9999 quantile of χ² with 99 degrees of freedom
+              Expect.isTrue (chi2 < 161.3) $"χ² = {chi2}")
 
-    Assert.Contains("empty", e.Message)
-    let e = Assert.Throws<ArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
-    Assert.Contains("holds 0", e.Message)
+          testCase "an empty memory, a missing transition and a step of the wrong width are refused by name" (fun () ->
+              let empty = Replay.create 2 4 actionDim 100
 
-    let e =
-        Assert.Throws<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+              let e =
+                  Expect.raises<ArgumentException>(fun () ->
+                      Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
 
-    Assert.Contains("Obs holds 6 numbers for 2 environments; 8 are needed", e.Message)
+              Expect.stringContains e.Message "empty" "sentence"
+              let e = Expect.raises<ArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
+              Expect.stringContains e.Message "holds 0" "sentence"
+
+              let e =
+                  Expect.raises<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+
+              Expect.stringContains e.Message "Obs holds 6 numbers for 2 environments; 8 are needed" "sentence") ]

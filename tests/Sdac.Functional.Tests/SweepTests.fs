@@ -3,11 +3,12 @@ module Sdac.Tests.SweepTests
 open System
 open System.Globalization
 open System.IO
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac
 open Sdac.Tests.Properties
-open Xunit
+open Sdac.Testing
 
 let private number (literal: Literal) = Double.Parse(literal.Text, CultureInfo.InvariantCulture)
 
@@ -64,137 +65,154 @@ let private sweeps: Gen<Sweep> =
                       Random = { Count = (if drawn.IsEmpty then 0 else 4); Seed = int64 seed; Ranges = drawn } } }
     }
 
-[<Fact>]
-let ``a sweep has algorithms x tasks x settings x seeds runs, all with names of their own that are file names`` () =
-    forAll 200 sweeps (fun sweep ->
-        let runs = Sweep.expand sweep
-        let v = sweep.Settings
-        let listed = max 1 v.List.Length
-        let combinations = v.Grid |> Map.fold (fun product _ values -> product * values.Length) 1
-        let drawn = max 1 v.Random.Count
-        let expected = 2 * sweep.Tasks.Length * listed * combinations * drawn * sweep.Seeds.Length
-        Assert.Equal(expected, runs.Length)
-        Assert.Equal(expected, runs |> List.map _.Name |> Set.ofList |> Set.count)
-
-        for run in runs do
-            Assert.InRange(run.Name.Length, 1, 120)
-            Assert.DoesNotContain(run.Name, fun c -> Array.contains c (Path.GetInvalidFileNameChars()) || c = ' '))
-
-[<Fact>]
-let ``a run keeps its name and its settings whatever is added to the sweep`` () =
-    forAll 100 sweeps (fun sweep ->
-        let more =
-            { sweep with
-                Name = "other"
-                Tasks = "Walker2d-v4" :: sweep.Tasks
-                Seeds = 5000L :: sweep.Seeds
-                Algorithms = sweep.Algorithms.Add("another", Map [ "weights", Literal "\"raw\"" ])
-                Settings =
-                    { sweep.Settings with
-                        Random = { sweep.Settings.Random with Count = 2 * sweep.Settings.Random.Count } } }
-
-        let known = Sweep.expand more |> Set.ofList
-        Assert.True(Sweep.expand sweep |> List.forall known.Contains))
-
-[<Fact>]
-let ``random values lie in their range and depend on the key alone`` () =
-    forAll 500 (Gen.zip ranges (sizes 0 1_000_000)) (fun (range, seed) ->
-        let value = Sweep.draw range (Key.ofSeed (int64 seed))
-        Assert.Equal(value, Sweep.draw range (Key.ofSeed (int64 seed)))
-
-        match range with
-        | Uniform(low, high)
-        | LogUniform(low, high) -> Assert.InRange(number value, low, high)
-        | Integers(low, high) -> Assert.InRange(Int64.Parse value.Text, low, high)
-        | Choice values -> Assert.Contains(value, values))
-
 /// The share of `count` draws below the range's middle.
 let private below middle range count =
     let values = [ for i in 1L .. count -> Sweep.draw range (Key.foldIn i (Key.ofSeed 11L)) |> number ]
     float (values |> List.filter (fun v -> v < middle) |> List.length) / float count
 
-[<Fact>]
-let ``uniform values are even, log-uniform ones even in their logarithm, whole numbers reach both ends`` () =
-    // four standard deviations of a fair coin thrown 10,000 times
-    let near share = Assert.InRange(share, 0.48, 0.52)
-    near (below 3.0 (Uniform(2.0, 4.0)) 10_000L)
-    near (below 1e-3 (LogUniform(1e-4, 1e-2)) 10_000L)
-    near (below 5.0 (Integers(0L, 9L)) 10_000L)
-
-    let values =
-        [ for i in 1L .. 200L -> Sweep.draw (Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
-
-    Assert.Equal<float list>([ -1.0; 0.0; 1.0 ], values |> List.distinct |> List.sort)
-
-[<Fact>]
-let ``a range's draws do not depend on the other ranges`` () =
-    let values ranges =
-        { Sweep.create "test" "quick" with
-            Tasks = [ "Ant-v4" ]
-            Settings = { List = []; Grid = Map.empty; Random = { Count = 5; Seed = 3L; Ranges = Map ranges } } }
-        |> Sweep.expand
-        |> List.map (fun run -> List.find (fst >> (=) "tau") run.Settings |> snd)
-
-    let tau = "tau", Uniform(0.0, 1.0)
-    let rate = "learningRate", LogUniform(1e-4, 1e-2)
-    Assert.Equal<Literal list>(values [ tau ], values [ rate; tau ])
-    Assert.Equal(5, values [ tau ] |> List.distinct |> List.length)
-
 let private example = { Sweep.create "test" "quick" with Tasks = [ "Ant-v4" ] }
+
 let private four = Literal "4"
 
-[<Fact>]
-let ``names say what a run varies`` () =
-    let sweep =
-        { example with
-            Seeds = [ 7L ]
-            Algorithms = Map [ "sdac", Map.empty ]
-            Settings =
-                { example.Settings with
-                    Grid = Map [ "hidden", [ Literal "[64,64]" ]; "experiment.config.tau", [ Literal "0.01" ] ] } }
+[<Tests>]
+let tests =
+    testList
+        "sweeps"
+        [ testForAll
+              "a sweep has algorithms x tasks x settings x seeds runs, all with names of their own that are file names"
+              200
+              sweeps
+              (fun sweep ->
+                  let runs = Sweep.expand sweep
+                  let v = sweep.Settings
+                  let listed = max 1 v.List.Length
+                  let combinations = v.Grid |> Map.fold (fun product _ values -> product * values.Length) 1
+                  let drawn = max 1 v.Random.Count
+                  let expected = 2 * sweep.Tasks.Length * listed * combinations * drawn * sweep.Seeds.Length
+                  Expect.equal runs.Length expected "number of runs"
+                  Expect.equal (runs |> List.map _.Name |> Set.ofList |> Set.count) expected "name of runs"
 
-    Assert.Equal("Ant-v4_sdac_tau=0.01,hidden=64x64_seed7", (List.exactlyOne (Sweep.expand sweep)).Name)
-    Assert.Equal("Ant-v4_seed0", (List.exactlyOne (Sweep.expand example)).Name)
+                  for run in runs do
+                      Expect.inRange run.Name.Length (1, 120) "number of name of run"
 
-    let long =
-        { example with
-            Settings = { example.Settings with Grid = Map [ String('x', 300), [ four; Literal "5" ] ] } }
+                      Expect.isFalse
+                          (Seq.exists (fun c -> Array.contains c (Path.GetInvalidFileNameChars()) || c = ' ') run.Name)
+                          "name of run")
 
-    Assert.Equal<int list>([ 120; 120 ], Sweep.expand long |> List.map _.Name.Length)
+          testForAll "a run keeps its name and its settings whatever is added to the sweep" 100 sweeps (fun sweep ->
+              let more =
+                  { sweep with
+                      Name = "other"
+                      Tasks = "Walker2d-v4" :: sweep.Tasks
+                      Seeds = 5000L :: sweep.Seeds
+                      Algorithms = sweep.Algorithms.Add("another", Map [ "weights", Literal "\"raw\"" ])
+                      Settings =
+                          { sweep.Settings with
+                              Random = { sweep.Settings.Random with Count = 2 * sweep.Settings.Random.Count } } }
 
-[<Fact>]
-let ``what cannot be expanded is refused with its reason`` () =
-    let settings change = { example with Settings = change example.Settings }
-    let grid pairs = settings (fun s -> { s with Grid = Map pairs })
-    let random count ranges = settings (fun s -> { s with Random = { Count = count; Seed = 0L; Ranges = Map ranges } })
+              let known = Sweep.expand more |> Set.ofList
+              Expect.isTrue (Sweep.expand sweep |> List.forall known.Contains) "expand")
 
-    for reason, sweep in
-        [ "task Ant-v4 is given 2 times", { example with Tasks = [ "Ant-v4"; "Ant-v4" ] }
-          "seed 3 is given 2 times", { example with Seeds = [ 3L; 3L ] }
-          "no seeds", { example with Seeds = [] }
-          "no tasks", { example with Tasks = [] }
-          "schema is 2", { example with Schema = 2 }
-          "is no file name", { example with Name = "a/b" }
-          "is no file name", { example with Name = ".." }
-          "'tau' in the grid has no values", grid [ "tau", [] ]
-          "the grid's 'tau' 4 is given 2 times", grid [ "tau", [ four; four ] ]
-          "list tasks under 'tasks'", grid [ "task", [ Literal "\"Ant-v4\"" ] ]
-          "list seeds under 'seeds'", { example with Base = Map [ "experiment.seed", four ] }
-          "the list's setting tau=4 is given 2 times",
-          settings (fun s -> { s with List = [ Map [ "tau", four ]; Map [ "tau", four ] ] })
-          "'tau' is varied in more than one",
-          settings (fun s -> { s with List = [ Map [ "tau", four ] ]; Grid = Map [ "config.tau", [ four ] ] })
-          "low must be below high", random 1 [ "tau", Uniform(1.0, 1.0) ]
-          "low must be above 0", random 1 [ "tau", LogUniform(0.0, 1.0) ]
-          "must be numbers", random 1 [ "tau", Uniform(nan, 1.0) ]
-          "no values to choose from", random 1 [ "tau", Choice [] ]
-          "the count of random settings is 0", random 0 [ "tau", Uniform(0.0, 1.0) ]
-          "a count but no ranges", random 3 []
-          "the ranges hold 2", random 3 [ "tau", Integers(1L, 2L) ]
-          // what a file name cannot hold is left out of it
-          "the run Ant-v4_device=cuda_seed0 is given 2 times",
-          grid [ "device", [ Literal "\"cuda\""; Literal "\"cu da\"" ] ] ] do
-        let problems = String.concat "; " (Sweep.problems sweep)
-        Assert.Contains(reason, problems)
-        let error = Assert.Throws<ArgumentException>(fun () -> Sweep.expand sweep |> ignore)
-        Assert.Contains(reason, error.Message)
+          testForAll
+              "random values lie in their range and depend on the key alone"
+              500
+              (Gen.zip ranges (sizes 0 1_000_000))
+              (fun (range, seed) ->
+                  let value = Sweep.draw range (Key.ofSeed (int64 seed))
+                  Expect.equal (Sweep.draw range (Key.ofSeed (int64 seed))) value "draw"
+
+                  match range with
+                  | Uniform(low, high)
+                  | LogUniform(low, high) -> Expect.inRange (number value) (low, high) "number"
+                  | Integers(low, high) -> Expect.inRange (Int64.Parse value.Text) (low, high) "text"
+                  | Choice values -> Expect.contains values value "values")
+
+          testCase
+              "uniform values are even, log-uniform ones even in their logarithm, whole numbers reach both ends"
+              (fun () ->
+                  // four standard deviations of a fair coin thrown 10,000 times
+                  let near share = Expect.inRange share (0.48, 0.52) "share"
+                  near (below 3.0 (Uniform(2.0, 4.0)) 10_000L)
+                  near (below 1e-3 (LogUniform(1e-4, 1e-2)) 10_000L)
+                  near (below 5.0 (Integers(0L, 9L)) 10_000L)
+
+                  let values =
+                      [ for i in 1L .. 200L -> Sweep.draw (Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
+
+                  Expect.equal (values |> List.distinct |> List.sort) [ -1.0; 0.0; 1.0 ] "values")
+
+          testCase "a range's draws do not depend on the other ranges" (fun () ->
+              let values ranges =
+                  { Sweep.create "test" "quick" with
+                      Tasks = [ "Ant-v4" ]
+                      Settings =
+                          { List = []; Grid = Map.empty; Random = { Count = 5; Seed = 3L; Ranges = Map ranges } } }
+                  |> Sweep.expand
+                  |> List.map (fun run -> List.find (fst >> (=) "tau") run.Settings |> snd)
+
+              let tau = "tau", Uniform(0.0, 1.0)
+              let rate = "learningRate", LogUniform(1e-4, 1e-2)
+              Expect.equal (values [ rate; tau ]) (values [ tau ]) "rate"
+              Expect.equal (values [ tau ] |> List.distinct |> List.length) 5 "number of tau")
+
+          testCase "names say what a run varies" (fun () ->
+              let sweep =
+                  { example with
+                      Seeds = [ 7L ]
+                      Algorithms = Map [ "sdac", Map.empty ]
+                      Settings =
+                          { example.Settings with
+                              Grid =
+                                  Map [ "hidden", [ Literal "[64,64]" ]; "experiment.config.tau", [ Literal "0.01" ] ] } }
+
+              Expect.equal
+                  ((List.exactlyOne (Sweep.expand sweep)).Name)
+                  "Ant-v4_sdac_tau=0.01,hidden=64x64_seed7"
+                  "name"
+
+              Expect.equal ((List.exactlyOne (Sweep.expand example)).Name) "Ant-v4_seed0" "name"
+
+              let long =
+                  { example with
+                      Settings = { example.Settings with Grid = Map [ String('x', 300), [ four; Literal "5" ] ] } }
+
+              Expect.equal (Sweep.expand long |> List.map _.Name.Length) [ 120; 120 ] "length of expand")
+
+          testCase "what cannot be expanded is refused with its reason" (fun () ->
+              let settings change = { example with Settings = change example.Settings }
+              let grid pairs = settings (fun s -> { s with Grid = Map pairs })
+
+              let random count ranges =
+                  settings (fun s -> { s with Random = { Count = count; Seed = 0L; Ranges = Map ranges } })
+
+              for reason, sweep in
+                  [ "task Ant-v4 is given 2 times", { example with Tasks = [ "Ant-v4"; "Ant-v4" ] }
+                    "seed 3 is given 2 times", { example with Seeds = [ 3L; 3L ] }
+                    "no seeds", { example with Seeds = [] }
+                    "no tasks", { example with Tasks = [] }
+                    "schema is 2", { example with Schema = 2 }
+                    "is no file name", { example with Name = "a/b" }
+                    "is no file name", { example with Name = ".." }
+                    "'tau' in the grid has no values", grid [ "tau", [] ]
+                    "the grid's 'tau' 4 is given 2 times", grid [ "tau", [ four; four ] ]
+                    "list tasks under 'tasks'", grid [ "task", [ Literal "\"Ant-v4\"" ] ]
+                    "list seeds under 'seeds'", { example with Base = Map [ "experiment.seed", four ] }
+                    "the list's setting tau=4 is given 2 times",
+                    settings (fun s -> { s with List = [ Map [ "tau", four ]; Map [ "tau", four ] ] })
+                    "'tau' is varied in more than one",
+                    settings (fun s ->
+                        { s with List = [ Map [ "tau", four ] ]; Grid = Map [ "config.tau", [ four ] ] })
+                    "low must be below high", random 1 [ "tau", Uniform(1.0, 1.0) ]
+                    "low must be above 0", random 1 [ "tau", LogUniform(0.0, 1.0) ]
+                    "must be numbers", random 1 [ "tau", Uniform(nan, 1.0) ]
+                    "no values to choose from", random 1 [ "tau", Choice [] ]
+                    "the count of random settings is 0", random 0 [ "tau", Uniform(0.0, 1.0) ]
+                    "a count but no ranges", random 3 []
+                    "the ranges hold 2", random 3 [ "tau", Integers(1L, 2L) ]
+                    // what a file name cannot hold is left out of it
+                    "the run Ant-v4_device=cuda_seed0 is given 2 times",
+                    grid [ "device", [ Literal "\"cuda\""; Literal "\"cu da\"" ] ] ] do
+                  let problems = String.concat "; " (Sweep.problems sweep)
+                  Expect.stringContains problems reason "problems"
+                  let error = Expect.raises<ArgumentException>(fun () -> Sweep.expand sweep |> ignore)
+                  Expect.stringContains error.Message reason "sentence") ]

@@ -2,13 +2,14 @@
 module Sdac.Tests.TruncatedTests
 
 open System
-open Xunit
+open Expecto
 open FsCheck.FSharp
 open Sdac
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
+open Sdac.Testing
 
 let private schedule = Schedule.create (Linear 0.8) 20
 
@@ -30,182 +31,209 @@ let private integral (centre: float) (spread: float) (f: float -> float) =
 // a_t near the box or well outside of it
 let private cases = Gen.zip (Gen.zip (between -2.0 2.0) (sizes 1 19)) (sizes 0 1_000_000)
 
-[<Fact>]
-let ``truncated draws stay inside the box with the mean and the variance of the truncated density`` () =
-    forAll 25 cases (fun ((at, t), seed) ->
-        use _ = torch.NewDisposeScope()
-        let count = 20_000
-        let noisy = Tensors.ofArray Compute.cpu [ 1; 1 ] [| float32 at |]
-        let uniform = Key.uniform Compute.cpu [ 1; count; 1 ] (Key.ofSeed (int64 seed))
-        let struct (noise, logShare) = Rssm.truncatedNoise Compute.cpu schedule [| t |] noisy uniform
-        let centre = float (float32 at) * schedule.SqrtRecipAlphaBars[t]
-        let spread = schedule.SqrtRecipM1AlphaBars[t]
-        // computed here in double: nothing is clipped
-        let draws = values noise |> Array.map (fun e -> centre - spread * e)
-        Assert.All(draws, fun a -> Assert.InRange(a, -1.0 - 3e-4, 1.0 + 3e-4))
+[<Tests>]
+let tests =
+    testList
+        "truncated noise"
+        [ testForAll
+              "truncated draws stay inside the box with the mean and the variance of the truncated density"
+              25
+              cases
+              (fun ((at, t), seed) ->
+                  use _ = torch.NewDisposeScope()
+                  let count = 20_000
+                  let noisy = Tensors.ofArray Compute.cpu [ 1; 1 ] [| float32 at |]
+                  let uniform = Key.uniform Compute.cpu [ 1; count; 1 ] (Key.ofSeed (int64 seed))
+                  let struct (noise, logShare) = Rssm.truncatedNoise Compute.cpu schedule [| t |] noisy uniform
+                  let centre = float (float32 at) * schedule.SqrtRecipAlphaBars[t]
+                  let spread = schedule.SqrtRecipM1AlphaBars[t]
+                  // computed here in double: nothing is clipped
+                  let draws = values noise |> Array.map (fun e -> centre - spread * e)
 
-        let box = Rssm.cleanDraws TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
-        Assert.All(box, fun a -> Assert.InRange(a, -1.0, 1.0))
-        closeTo 1e-3 "draws" draws box
+                  for a in draws do
+                      Expect.inRange a (-1.0 - 3e-4, 1.0 + 3e-4) "a"
 
-        let share = integral centre spread (fun _ -> 1.0)
+                  let box = Rssm.cleanDraws TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
 
-        if share > 1e-12 then
-            let mean = integral centre spread id / share
-            let moment k = integral centre spread (fun x -> (x - mean) ** k) / share
-            let variance = moment 2.0
-            let found = Array.average draws
-            let spreadFound = draws |> Array.averageBy (fun a -> (a - mean) ** 2.0)
-            let error = sqrt (variance / float count)
-            let errorOfVariance = sqrt ((moment 4.0 - variance * variance) / float count)
-            Assert.True(abs (found - mean) < 5.0 * error + 3e-4, $"t {t}, a_t {at}: mean {found}, not {mean}")
+                  for a in box do
+                      Expect.inRange a (-1.0, 1.0) "a"
 
-            Assert.True(
-                abs (spreadFound - variance) < 5.0 * errorOfVariance + 3e-4,
-                $"t {t}, a_t {at}: variance {spreadFound}, not {variance}"
-            )
+                  closeTo 1e-3 "draws" draws box
 
-            closeTo 1e-3 "share" [| log share |] (values logShare))
+                  let share = integral centre spread (fun _ -> 1.0)
 
-[<Fact>]
-let ``quantiles of a restricted normal distribution undo its distribution function, far out too`` () =
-    let interval = Gen.zip (between -60.0 60.0) (between 0.01 80.0)
+                  if share > 1e-12 then
+                      let mean = integral centre spread id / share
+                      let moment k = integral centre spread (fun x -> (x - mean) ** k) / share
+                      let variance = moment 2.0
+                      let found = Array.average draws
+                      let spreadFound = draws |> Array.averageBy (fun a -> (a - mean) ** 2.0)
+                      let error = sqrt (variance / float count)
+                      let errorOfVariance = sqrt ((moment 4.0 - variance * variance) / float count)
 
-    forAll 200 (Gen.zip interval (between 0.001 0.999)) (fun ((low, width), u) ->
-        let i = NormalInterval.create low (low + width)
-        let x = NormalInterval.quantile u i
-        Assert.InRange(x, low, low + width)
-        Assert.True(NormalInterval.quantile (u + 0.0005) i >= x)
+                      Expect.isTrue
+                          (abs (found - mean) < 5.0 * error + 3e-4)
+                          $"t {t}, a_t {at}: mean {found}, not {mean}"
 
-        // where Φ neither underflows nor loses its digits
-        if abs low < 6.0 && abs (low + width) < 6.0 then
-            let phi = NormalInterval.phi
-            let share = (phi x - phi low) / (phi (low + width) - phi low)
-            Assert.True(abs (share - u) < 1e-5, $"[{low}, {low + width}]: u {u}, found {share}"))
+                      Expect.isTrue
+                          (abs (spreadFound - variance) < 5.0 * errorOfVariance + 3e-4)
+                          $"t {t}, a_t {at}: variance {spreadFound}, not {variance}"
 
-[<Fact>]
-let ``far out in the tail a narrow interval has its whole share, spread over its whole width`` () =
-    // by the midpoint rule, relative to the density at the end nearer to zero
-    let integral high low upTo =
-        let n = 4000
-        let h = (upTo - low) / float n
-        let at i = low + (float i + 0.5) * h
-        Seq.sum (Seq.init n (fun i -> exp (0.5 * (high * high - at i * at i)))) * h
+                      closeTo 1e-3 "share" [| log share |] (values logShare))
 
-    // where the exponential tail takes over, down to widths over which the density hardly changes
-    let cases = Gen.zip (Gen.zip (between -300.0 -30.5) (between -4.0 0.5)) (between 0.01 0.99)
+          let interval = Gen.zip (between -60.0 60.0) (between 0.01 80.0)
 
-    forAll 200 cases (fun ((high, exponent), u) ->
-        // in units of the tail's own scale 1/|high|
-        let low = high - 10.0 ** exponent / -high * 2.0
-        let whole = integral high low high
-        let share = log whole - 0.5 * high * high - 0.5 * log (2.0 * Math.PI)
+          testForAll
+              "quantiles of a restricted normal distribution undo its distribution function, far out too"
+              200
+              (Gen.zip interval (between 0.001 0.999))
+              (fun ((low, width), u) ->
+                  let i = NormalInterval.create low (low + width)
+                  let x = NormalInterval.quantile u i
+                  Expect.inRange x (low, low + width) "x"
+                  Expect.isTrue (NormalInterval.quantile (u + 0.0005) i >= x) "quantile"
 
-        for mirrored in [ false; true ] do
-            let i =
-                if mirrored then
-                    NormalInterval.create -high -low
-                else
-                    NormalInterval.create low high
+                  // where Φ neither underflows nor loses its digits
+                  if abs low < 6.0 && abs (low + width) < 6.0 then
+                      let phi = NormalInterval.phi
+                      let share = (phi x - phi low) / (phi (low + width) - phi low)
+                      Expect.isTrue (abs (share - u) < 1e-5) $"[{low}, {low + width}]: u {u}, found {share}")
 
-            let found = NormalInterval.logShare i
-            Assert.True(abs (found - share) < 3e-3, $"[{low}, {high}]: ln share {found}, not {share}")
-            let x = NormalInterval.quantile (if mirrored then 1.0 - u else u) i
-            let below = integral high low (if mirrored then -x else x) / whole
-            Assert.True(abs (below - u) < 3e-3, $"[{low}, {high}]: u {u}, found {below}"))
+          // by the midpoint rule, relative to the density at the end nearer to zero
+          let integral high low upTo =
+              let n = 4000
+              let h = (upTo - low) / float n
+              let at i = low + (float i + 0.5) * h
+              Seq.sum (Seq.init n (fun i -> exp (0.5 * (high * high - at i * at i)))) * h
 
-[<Fact>]
-let ``an update with truncated noise learns from draws inside the box, with the theorem's weights`` () =
-    forAll 8 (sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)) (fun key ->
-        use _ = torch.NewDisposeScope()
+          // where the exponential tail takes over, down to widths over which the density hardly changes
+          let cases = Gen.zip (Gen.zip (between -300.0 -30.5) (between -4.0 0.5)) (between 0.01 0.99)
 
-        for weights in [ Raw; SelfNormalised ] do
-            let config = { small with ReverseNoise = TruncatedNormal; Weights = weights; QScale = 1.0 }
-            let model = Model.create Compute.cpu 4 2 config
-            let n = config.BatchSize
-            let noise = UpdateNoise.draw model n (Key.foldIn 1L key)
-            let state = TrainState.init model (Key.foldIn 2L key)
-            let obs = Key.normal Compute.cpu [ n; 4 ] (Key.foldIn 3L key)
-            let action = (Key.normal Compute.cpu [ n; 2 ] (Key.foldIn 4L key)).tanh()
-            Assert.All(values noise.Reverse, fun u -> Assert.InRange(u, 0.0, 1.0))
-            let found = Sdac.rssmGradient model state noise obs action
+          testForAll
+              "far out in the tail a narrow interval has its whole share, spread over its whole width"
+              200
+              cases
+              (fun ((high, exponent), u) ->
+                  // in units of the tail's own scale 1/|high|
+                  let low = high - 10.0 ** exponent / -high * 2.0
+                  let whole = integral high low high
+                  let share = log whole - 0.5 * high * high - 0.5 * log (2.0 * Math.PI)
 
-            let t = noise.Timesteps
-            let noisy = Diffusion.noised Compute.cpu model.Schedule t action noise.Forward
-            let struct (reverse, logShare) = Rssm.truncatedNoise Compute.cpu model.Schedule t noisy noise.Reverse
-            let draws = Rssm.draws Compute.cpu model.Schedule t noisy reverse
-            let q = Critic.minQ Compute.libtorch model.Q state.Q1 state.Q2 obs draws
-            let raw = (q.div(Scalars.ofFloat state.Temperature.Lambda).add logShare).exp()
+                  for mirrored in [ false; true ] do
+                      let i =
+                          if mirrored then
+                              NormalInterval.create -high -low
+                          else
+                              NormalInterval.create low high
 
-            let expected =
-                match weights with
-                | Raw -> raw
-                | SelfNormalised -> (q.div (Scalars.ofFloat state.Temperature.Lambda)).softmax 1L
+                      let found = NormalInterval.logShare i
+                      Expect.isTrue (abs (found - share) < 3e-3) $"[{low}, {high}]: ln share {found}, not {share}"
+                      let x = NormalInterval.quantile (if mirrored then 1.0 - u else u) i
+                      let below = integral high low (if mirrored then -x else x) / whole
+                      Expect.isTrue (abs (below - u) < 3e-3) $"[{low}, {high}]: u {u}, found {below}")
 
-            closeTo 1e-4 "weights" (values expected) (values found.Weights)
-            let predicted = NoiseNetwork.forward Compute.libtorch model.Noise state.Policy obs noisy t
-            closeTo 1e-4 "loss" (values (Rssm.loss predicted reverse expected)) (values found.Loss))
+          testForAll
+              "an update with truncated noise learns from draws inside the box, with the theorem's weights"
+              8
+              (sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed))
+              (fun key ->
+                  use _ = torch.NewDisposeScope()
 
-[<Fact>]
-let ``updates with every kind of reverse noise are the same by kernels and by libtorch`` () =
-    for kind in [ Clipped; TruncatedNormal; Unbounded ] do
-        let run compute =
-            let model = Model.create compute 4 2 { small with ReverseNoise = kind }
-            let mutable s = TrainState.init model (Key.ofSeed 1L)
-            let n = small.BatchSize
-            let keys = Key.splitMany 4 (Key.ofSeed 2L)
+                  for weights in [ Raw; SelfNormalised ] do
+                      let config = { small with ReverseNoise = TruncatedNormal; Weights = weights; QScale = 1.0 }
+                      let model = Model.create Compute.cpu 4 2 config
+                      let n = config.BatchSize
+                      let noise = UpdateNoise.draw model n (Key.foldIn 1L key)
+                      let state = TrainState.init model (Key.foldIn 2L key)
+                      let obs = Key.normal Compute.cpu [ n; 4 ] (Key.foldIn 3L key)
+                      let action = (Key.normal Compute.cpu [ n; 2 ] (Key.foldIn 4L key)).tanh()
 
-            let batch: Batch =
-                { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
-                  NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
-                  Action = (Key.normal Compute.cpu [ n; 2 ] keys[2]).tanh()
-                  Reward = Key.normal Compute.cpu [ n ] keys[3]
-                  Terminated = Tensors.zeros Compute.cpu [ n ] }
+                      for u in values noise.Reverse do
+                          Expect.inRange u (0.0, 1.0) "u"
 
-            for i in 0L .. 3L do
-                let struct (next, m) = Sdac.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
-                Assert.True((Metrics.firstNotFinite m).IsNone)
-                TrainState.disposeReplaced next s
-                s <- next
+                      let found = Sdac.rssmGradient model state noise obs action
 
-            let found = TrainState.tensors s |> List.map values
-            TrainState.dispose s
-            found
+                      let t = noise.Timesteps
+                      let noisy = Diffusion.noised Compute.cpu model.Schedule t action noise.Forward
 
-        for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
-            closeTo 1e-4 $"{kind}" a b
+                      let struct (reverse, logShare) =
+                          Rssm.truncatedNoise Compute.cpu model.Schedule t noisy noise.Reverse
 
-[<Fact>]
-let ``a state that is not finite makes its own noise and share NaN, and the loss names it as with every other noise``
-    ()
-    =
-    use _ = torch.NewDisposeScope()
+                      let draws = Rssm.draws Compute.cpu model.Schedule t noisy reverse
+                      let q = Critic.minQ Compute.libtorch model.Q state.Q1 state.Q2 obs draws
+                      let raw = (q.div(Scalars.ofFloat state.Temperature.Lambda).add logShare).exp()
 
-    for bad in [ nanf; infinityf; -infinityf ] do
-        let noisy = Tensors.ofArray Compute.cpu [ 2; 2 ] [| 0.1f; bad; 0.3f; 0.4f |]
-        let uniform = Key.uniform Compute.cpu [ 2; 3; 2 ] (Key.ofSeed 1L)
-        let struct (noise, logShare) = Rssm.truncatedNoise Compute.cpu schedule [| 3; 3 |] noisy uniform
-        let isNaN = Array.map Double.IsNaN (values noise)
-        Assert.Equal<bool[]>([| for i in 0..11 -> i < 6 && i % 2 = 1 |], isNaN)
-        Assert.Equal<bool[]>([| true; false |], Array.map Double.IsNaN (values logShare))
+                      let expected =
+                          match weights with
+                          | Raw -> raw
+                          | SelfNormalised -> (q.div (Scalars.ofFloat state.Temperature.Lambda)).softmax 1L
 
-    let found kind =
-        let config = { small with ReverseNoise = kind }
-        let model = Model.create Compute.cpu 4 2 config
-        let n = config.BatchSize
+                      closeTo 1e-4 "weights" (values expected) (values found.Weights)
+                      let predicted = NoiseNetwork.forward Compute.libtorch model.Noise state.Policy obs noisy t
+                      closeTo 1e-4 "loss" (values (Rssm.loss predicted reverse expected)) (values found.Loss))
 
-        let batch: Batch =
-            { Obs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 1L)
-              NextObs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 2L)
-              Action = Key.uniform Compute.cpu [ n; 2 ] (Key.ofSeed 3L)
-              Reward = Key.normal Compute.cpu [ n ] (Key.ofSeed 4L)
-              Terminated = Tensors.zeros Compute.cpu [ n ] }
+          testCase "updates with every kind of reverse noise are the same by kernels and by libtorch" (fun () ->
+              for kind in [ Clipped; TruncatedNormal; Unbounded ] do
+                  let run compute =
+                      let model = Model.create compute 4 2 { small with ReverseNoise = kind }
+                      let mutable s = TrainState.init model (Key.ofSeed 1L)
+                      let n = small.BatchSize
+                      let keys = Key.splitMany 4 (Key.ofSeed 2L)
 
-        let u =
-            Sdac.start model (UpdateNoise.draw model n (Key.ofSeed 5L)) batch (TrainState.init model (Key.ofSeed 6L))
+                      let batch: Batch =
+                          { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
+                            NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
+                            Action = (Key.normal Compute.cpu [ n; 2 ] keys[2]).tanh()
+                            Reward = Key.normal Compute.cpu [ n ] keys[3]
+                            Terminated = Tensors.zeros Compute.cpu [ n ] }
 
-        let action = batch.Action.mul (Scalars.ofFloat nan)
-        (Sdac.rssmUpdate { u with Action = Some action }).Metrics.PolicyLoss.Value
+                      for i in 0L .. 3L do
+                          let struct (next, m) = Sdac.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
+                          Expect.isTrue ((Metrics.firstNotFinite m).IsNone) "first not finite"
+                          TrainState.disposeReplaced next s
+                          s <- next
 
-    for kind in [ Clipped; TruncatedNormal; Unbounded ] do
-        Assert.True(Double.IsNaN(found kind), $"{kind}")
+                      let found = TrainState.tensors s |> List.map values
+                      TrainState.dispose s
+                      found
+
+                  for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
+                      closeTo 1e-4 $"{kind}" a b)
+
+          testCase
+              "a state that is not finite makes its own noise and share NaN, and the loss names it as with every other noise"
+              (fun () ->
+                  use _ = torch.NewDisposeScope()
+
+                  for bad in [ nanf; infinityf; -infinityf ] do
+                      let noisy = Tensors.ofArray Compute.cpu [ 2; 2 ] [| 0.1f; bad; 0.3f; 0.4f |]
+                      let uniform = Key.uniform Compute.cpu [ 2; 3; 2 ] (Key.ofSeed 1L)
+                      let struct (noise, logShare) = Rssm.truncatedNoise Compute.cpu schedule [| 3; 3 |] noisy uniform
+                      let isNaN = Array.map Double.IsNaN (values noise)
+                      Expect.equal isNaN [| for i in 0..11 -> i < 6 && i % 2 = 1 |] "NaN"
+                      Expect.equal (Array.map Double.IsNaN (values logShare)) [| true; false |] "log share"
+
+                  let found kind =
+                      let config = { small with ReverseNoise = kind }
+                      let model = Model.create Compute.cpu 4 2 config
+                      let n = config.BatchSize
+
+                      let batch: Batch =
+                          { Obs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 1L)
+                            NextObs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 2L)
+                            Action = Key.uniform Compute.cpu [ n; 2 ] (Key.ofSeed 3L)
+                            Reward = Key.normal Compute.cpu [ n ] (Key.ofSeed 4L)
+                            Terminated = Tensors.zeros Compute.cpu [ n ] }
+
+                      let u =
+                          Sdac.start
+                              model
+                              (UpdateNoise.draw model n (Key.ofSeed 5L))
+                              batch
+                              (TrainState.init model (Key.ofSeed 6L))
+
+                      let action = batch.Action.mul (Scalars.ofFloat nan)
+                      (Sdac.rssmUpdate { u with Action = Some action }).Metrics.PolicyLoss.Value
+
+                  for kind in [ Clipped; TruncatedNormal; Unbounded ] do
+                      Expect.isTrue (Double.IsNaN(found kind)) $"{kind}") ]

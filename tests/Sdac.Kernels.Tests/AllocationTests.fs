@@ -1,9 +1,10 @@
 module Sdac.Kernels.Tests.AllocationTests
 
 open System
+open Expecto
 open Sdac.Kernels
 open Sdac.Kernels.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// Managed bytes per call on the calling thread once everything is warm.
 let private bytesPerCall (action: unit -> unit) =
@@ -17,55 +18,59 @@ let private bytesPerCall (action: unit -> unit) =
 
     float (GC.GetAllocatedBytesForCurrentThread() - before) / 50.0
 
-[<Fact>]
-let ``kernels allocate nothing once warm, a tape only its handle`` () =
-    let shape = shapeOf [ 23; 64; 64; 6 ] Activation.Mish Activation.Identity
-    let parameters = parametersFor (random 1) shape
-    let input, output = numbers (random 2) (100 * 23) 1.0, zeros (100 * 6)
-    let gradient, inputGradient = zeros shape.ParameterCount, zeros input.Length
-    let policy = NoiseNetworkShape(11, 3, 16, 32, ReadOnlySpan [| 64; 64 |])
-    let policyParameters = SamplerTests.parametersOf (random 3) policy
-    let c = SamplerTests.coefficients 5
-    let obs, actions = numbers (random 4) (9 * 11) 1.0, zeros (9 * 8 * 3)
-    let key = PhiloxKey(1u, 2u, 3u, 4u)
-    let m, v = zeros shape.ParameterCount, zeros shape.ParameterCount
-    let optimised = Array.copy parameters
+[<Tests>]
+let tests =
+    testList
+        "memory of the kernels"
+        [ testCase "kernels allocate nothing once warm, a tape only its handle" (fun () ->
+              let shape = shapeOf [ 23; 64; 64; 6 ] Activation.Mish Activation.Identity
+              let parameters = parametersFor (random 1) shape
+              let input, output = numbers (random 2) (100 * 23) 1.0, zeros (100 * 6)
+              let gradient, inputGradient = zeros shape.ParameterCount, zeros input.Length
+              let policy = NoiseNetworkShape(11, 3, 16, 32, ReadOnlySpan [| 64; 64 |])
+              let policyParameters = SamplerTests.parametersOf (random 3) policy
+              let c = SamplerTests.coefficients 5
+              let obs, actions = numbers (random 4) (9 * 11) 1.0, zeros (9 * 8 * 3)
+              let key = PhiloxKey(1u, 2u, 3u, 4u)
+              let m, v = zeros shape.ParameterCount, zeros shape.ParameterCount
+              let optimised = Array.copy parameters
 
-    let none =
-        [ "Forward", (fun () -> Mlp.Forward(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output))
-          "Normal", (fun () -> Philox.Normal(key, 5L, input.AsSpan()))
-          "Adam", (fun () -> Adam.Step(optimised, m, v, gradient, optimised, m, v, 1e-3, 0.9, 0.999, 1e-8, 3L))
-          "Polyak", (fun () -> Polyak.Step(optimised, parameters, 0.1, optimised))
-          "Sample", (fun () -> ReverseSampler.Sample(policy, policyParameters, c, obs, 9, 8, 0.5f, key, key, actions)) ]
+              let none =
+                  [ "Forward", (fun () -> Mlp.Forward(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output))
+                    "Normal", (fun () -> Philox.Normal(key, 5L, input.AsSpan()))
+                    "Adam",
+                    (fun () -> Adam.Step(optimised, m, v, gradient, optimised, m, v, 1e-3, 0.9, 0.999, 1e-8, 3L))
+                    "Polyak", (fun () -> Polyak.Step(optimised, parameters, 0.1, optimised))
+                    "Sample",
+                    (fun () -> ReverseSampler.Sample(policy, policyParameters, c, obs, 9, 8, 0.5f, key, key, actions)) ]
 
-    let tape () =
-        use tape = Mlp.ForwardTape(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output)
-        Mlp.Backward(shape, parameters, tape, output, gradient, inputGradient)
+              let tape () =
+                  use tape = Mlp.ForwardTape(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output)
+                  Mlp.Backward(shape, parameters, tape, output, gradient, inputGradient)
 
-    for threads in [ 1; 2 ] do
-        onThreads threads (fun () ->
-            for name, action in none do
-                Assert.True((bytesPerCall action = 0.0), $"{name} allocates {bytesPerCall action} bytes")
+              for threads in [ 1; 2 ] do
+                  onThreads threads (fun () ->
+                      for name, action in none do
+                          Expect.isTrue (bytesPerCall action = 0.0) $"{name} allocates {bytesPerCall action} bytes"
 
-            Assert.InRange(bytesPerCall tape, 1.0, 100.0))
+                      Expect.inRange (bytesPerCall tape) (1.0, 100.0) "bytes per call"))
 
-[<Fact>]
-let ``memory of undisposed tapes comes back`` () =
-    let shape = shapeOf [ 64; 256; 256; 1 ] Activation.Mish Activation.Identity
-    let parameters = parametersFor (random 1) shape
-    let input, output = numbers (random 2) (512 * 64) 1.0, zeros 512
+          testCase "memory of undisposed tapes comes back" (fun () ->
+              let shape = shapeOf [ 64; 256; 256; 1 ] Activation.Mish Activation.Identity
+              let parameters = parametersFor (random 1) shape
+              let input, output = numbers (random 2) (512 * 64) 1.0, zeros 512
 
-    let leak () =
-        for _ in 1..20 do
-            Mlp.ForwardTape(shape, parameters, ReadOnlySpan.Empty, 1, input, 512, output) |> ignore
+              let leak () =
+                  for _ in 1..20 do
+                      Mlp.ForwardTape(shape, parameters, ReadOnlySpan.Empty, 1, input, 512, output) |> ignore
 
-        GC.Collect()
-        GC.WaitForPendingFinalizers()
+                  GC.Collect()
+                  GC.WaitForPendingFinalizers()
 
-    leak ()
-    let before = Environment.WorkingSet
+              leak ()
+              let before = Environment.WorkingSet
 
-    for _ in 1..20 do
-        leak ()
+              for _ in 1..20 do
+                  leak ()
 
-    Assert.InRange(Environment.WorkingSet - before, Int64.MinValue, 60_000_000L)
+              Expect.inRange (Environment.WorkingSet - before) (Int64.MinValue, 60_000_000L) "working set") ]

@@ -2,103 +2,107 @@
 module Sdac.Kernels.Tests.BitEqualityTests
 
 open System
+open Expecto
 open FsCheck.FSharp
 open Sdac.Kernels
 open Sdac.Kernels.Simd
 open Sdac.Kernels.Tests.Support
-open Xunit
+open Sdac.Testing
 
-/// Runs an action on every path and with 1, 2 and 3 threads and compares what it gives.
-let private everywhere context (action: unit -> float32[]) =
+/// Runs an action on a path with 1, 2 and 3 threads and compares what it gives with the scalar path on one thread.
+let private asScalar path context (action: unit -> float32[]) =
     let want = onPath KernelPath.Scalar (fun () -> onThreads 1 action)
 
-    for path in paths do
-        for threads in 1..3 do
-            let got = onPath path (fun () -> onThreads threads action)
-            equalBits $"{context} on {path} with {threads} threads" want got
+    for threads in 1..3 do
+        let got = onPath path (fun () -> onThreads threads action)
+        equalBits $"{context} on {path} with {threads} threads" want got
 
-[<Fact>]
-let ``random streams`` () =
-    let key = PhiloxKey(1u, 2u, 3u, 0xffffffffu)
+let private genCase =
+    gen {
+        let! widths = Gen.listOfLength 3 genWidth
+        let! rows = Gen.choose (1, 150)
+        let! activation = genActivation
+        let! repeat = Gen.elements [ 1; 3; 32 ]
+        return widths, rows, activation, repeat
+    }
 
-    for normal in [ false; true ] do
-        for offset in [ 0L; 17L; 0xffff_ffff0L - 70L ] do
-            everywhere $"normal {normal}" (fun () ->
-                let values = zeros 40_000
+[<Tests>]
+let tests =
+    testList
+        "bit equality of paths and threads"
+        [ for path in paths do
+              testCase $"random streams: {path}" (fun () ->
+                  let key = PhiloxKey(1u, 2u, 3u, 0xffffffffu)
 
-                if normal then
-                    Philox.Normal(key, offset, values.AsSpan())
-                else
-                    Philox.Uniform(key, offset, values.AsSpan())
+                  for normal in [ false; true ] do
+                      for offset in [ 0L; 17L; 0xffff_ffff0L - 70L ] do
+                          asScalar path $"normal {normal}" (fun () ->
+                              let values = zeros 40_000
 
-                values)
+                              if normal then
+                                  Philox.Normal(key, offset, values.AsSpan())
+                              else
+                                  Philox.Uniform(key, offset, values.AsSpan())
 
-[<Fact>]
-let ``forward and backward passes`` () =
-    let genCase =
-        gen {
-            let! widths = Gen.listOfLength 3 genWidth
-            let! rows = Gen.choose (1, 150)
-            let! activation = genActivation
-            let! repeat = Gen.elements [ 1; 3; 32 ]
-            return widths, rows, activation, repeat
-        }
+                              values))
 
-    forAll genCase (fun (widths, rows, activation, repeat) ->
-        let widths = 1 + widths.Head :: widths.Tail
-        let shape = shapeOf widths activation activation
-        let random = random rows
-        let parameters = parametersFor random shape
-        let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
-        let own = numbers random (rows * (widths.Head - widths.Head / 2)) 1.0
-        let dy = numbers random (rows * shape.OutputWidth) 1.0
+              testForAll $"forward and backward passes: {path}" 15 genCase (fun (widths, rows, activation, repeat) ->
+                  let widths = 1 + widths.Head :: widths.Tail
+                  let shape = shapeOf widths activation activation
+                  let random = random rows
+                  let parameters = parametersFor random shape
+                  let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
+                  let own = numbers random (rows * (widths.Head - widths.Head / 2)) 1.0
+                  let dy = numbers random (rows * shape.OutputWidth) 1.0
 
-        everywhere $"widths {widths}" (fun () ->
-            let y = zeros dy.Length
-            let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
-            use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
-            Mlp.Backward(shape, parameters, tape, dy, dp, dx)
-            let plain = zeros dy.Length
-            Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
-            Array.concat [ y; plain; dp; dx ]))
-    |> checkTimes 15
+                  asScalar path $"widths {widths}" (fun () ->
+                      let y = zeros dy.Length
+                      let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
+                      use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
+                      Mlp.Backward(shape, parameters, tape, dy, dp, dx)
+                      let plain = zeros dy.Length
+                      Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
+                      Array.concat [ y; plain; dp; dx ]))
 
-[<Fact>]
-let ``optimiser steps`` () =
-    let random = random 11
-    let length = 70_001
-    let p, m, g = numbers random length 1.0, numbers random length 0.1, numbers random length 1.0
-    let v = numbers random length 0.1 |> Array.map abs
+              testCase $"optimiser steps: {path}" (fun () ->
+                  let random = random 11
+                  let length = 70_001
+                  let p, m, g = numbers random length 1.0, numbers random length 0.1, numbers random length 1.0
+                  let v = numbers random length 0.1 |> Array.map abs
 
-    everywhere "Adam and Polyak" (fun () ->
-        let p2, m2, v2 = zeros length, zeros length, zeros length
-        Adam.Step(p, m, v, g, p2, m2, v2, 3e-4, 0.9, 0.999, 1e-8, 12L)
-        let average = zeros length
-        Polyak.Step(p, p2, 0.005, average)
-        Array.concat [ p2; m2; v2; average ])
+                  asScalar path "Adam and Polyak" (fun () ->
+                      let p2, m2, v2 = zeros length, zeros length, zeros length
+                      Adam.Step(p, m, v, g, p2, m2, v2, 3e-4, 0.9, 0.999, 1e-8, 12L)
+                      let average = zeros length
+                      Polyak.Step(p, p2, 0.005, average)
+                      Array.concat [ p2; m2; v2; average ]))
 
-[<Fact>]
-let ``reverse sampling`` () =
-    let sizes =
-        [ 17, 6, [| 64; 64 |], 7, 32
-          3, 2, [| 13 |], 40, 1
-          5, 17, [| 33; 20; 8 |], 5, 10
-          11, 3, [| 256 |], 1, 32 ]
+              testCase $"reverse sampling: {path}" (fun () ->
+                  let sizes =
+                      [ 17, 6, [| 64; 64 |], 7, 32
+                        3, 2, [| 13 |], 40, 1
+                        5, 17, [| 33; 20; 8 |], 5, 10
+                        11, 3, [| 256 |], 1, 32 ]
 
-    for obs, action, hidden, states, particles in sizes do
-        let shape = NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan hidden)
-        let random = random states
-        let parameters = SamplerTests.parametersOf random shape
-        let observations = numbers random (states * obs) 1.0
+                  for obs, action, hidden, states, particles in sizes do
+                      let shape = NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan hidden)
+                      let random = random states
+                      let parameters = SamplerTests.parametersOf random shape
+                      let observations = numbers random (states * obs) 1.0
 
-        everywhere $"{states} states x {particles}" (fun () ->
-            SamplerTests.sample shape parameters (SamplerTests.coefficients 4) observations states particles)
+                      asScalar path $"{states} states x {particles}" (fun () ->
+                          SamplerTests.sample
+                              shape
+                              parameters
+                              (SamplerTests.coefficients 4)
+                              observations
+                              states
+                              particles))
 
-[<Fact>]
-let ``the path can be chosen by name and wrong names are refused with the choices`` () =
-    Assert.Equal(KernelPath.Portable, KernelPaths.Choose "portable")
-    Assert.Equal(KernelPath.Scalar, KernelPaths.Choose "scalar")
-    Assert.True(KernelPaths.IsSupported(KernelPaths.Choose ""))
-    let error = Assert.Throws<InvalidOperationException>(fun () -> KernelPaths.Choose "sse9" |> ignore)
-    Assert.Contains("sse9", error.Message)
-    Assert.Contains("avx512, avx2, portable", error.Message)
+          testCase "the path can be chosen by name and wrong names are refused with the choices" (fun () ->
+              Expect.equal (KernelPaths.Choose "portable") KernelPath.Portable "choose"
+              Expect.equal (KernelPaths.Choose "scalar") KernelPath.Scalar "choose"
+              Expect.isTrue (KernelPaths.IsSupported(KernelPaths.Choose "")) "supported"
+              let error = Expect.raises<InvalidOperationException>(fun () -> KernelPaths.Choose "sse9" |> ignore)
+              Expect.stringContains error.Message "sse9" "sentence"
+              Expect.stringContains error.Message "avx512, avx2, portable" "sentence") ]

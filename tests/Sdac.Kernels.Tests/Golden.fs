@@ -24,6 +24,9 @@ let private file =
 /// The figures of sdac.json, if the file is there.
 let sdac = lazy (file |> Option.map (fun file -> JsonDocument.Parse(File.ReadAllText file).RootElement))
 
+/// Why tests against them are skipped where they are not.
+let missing = "the recorded figures, goldens/sdac.json in ../shared or in SDAC_SHARED, are not there"
+
 let rec private flatten (element: JsonElement) =
     match element.ValueKind with
     | JsonValueKind.Array -> Seq.collect flatten (element.EnumerateArray())

@@ -1,12 +1,13 @@
 module Sdac.Kernels.Tests.MlpTests
 
 open System
+open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Kernels
 open Sdac.Kernels.Tests.Reference
 open Sdac.Kernels.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// A network, its input split into shared and own columns, and a seed for the numbers.
 type private Case =
@@ -61,184 +62,175 @@ let private taped (shape: MlpShape) (parameters: float32[]) (shared: float32[]) 
     Mlp.Backward(shape, parameters, tape, (dy: float32[]), dp, dx)
     y, dp, dx
 
-[<Fact>]
-let ``forward passes of any size follow double precision`` () =
-    forAll (genCase 70) (fun case ->
-        let shape, parameters, shared, own, all = data case
-        let want = forward shape (toDouble parameters) (toDouble all)
-        close "forward" 2e-5 want (forwardKernel shape parameters shared case.Repeat own case.Rows))
-    |> checkTimes 150
+[<Tests>]
+let tests =
+    testList
+        "networks"
+        [ testForAll "forward passes of any size follow double precision" 150 (genCase 70) (fun case ->
+              let shape, parameters, shared, own, all = data case
+              let want = forward shape (toDouble parameters) (toDouble all)
+              close "forward" 2e-5 want (forwardKernel shape parameters shared case.Repeat own case.Rows))
 
-[<Fact>]
-let ``shared rows give the bits of the rows written out`` () =
-    forAll (genCase 200) (fun case ->
-        let shape, parameters, shared, own, all = data case
-        let written = forwardKernel shape parameters [||] 1 all case.Rows
-        equalBits "shared" written (forwardKernel shape parameters shared case.Repeat own case.Rows))
-    |> checkTimes 200
+          testForAll "shared rows give the bits of the rows written out" 200 (genCase 200) (fun case ->
+              let shape, parameters, shared, own, all = data case
+              let written = forwardKernel shape parameters [||] 1 all case.Rows
+              equalBits "shared" written (forwardKernel shape parameters shared case.Repeat own case.Rows))
 
-[<Fact>]
-let ``the least of two networks has the bits of both passes and their minimum`` () =
-    forAll (genCase 200) (fun case ->
-        let shape, first, shared, own, _ = data case
-        let second = parametersFor (random (case.Seed + 1)) shape
-        let one = forwardKernel shape first shared case.Repeat own case.Rows
-        let other = forwardKernel shape second shared case.Repeat own case.Rows
-        let least = zeros one.Length
-        Mlp.ForwardLeast(shape, first, second, shared, case.Repeat, own, case.Rows, least)
-        equalBits "least" (Array.map2 (fun (a: float32) b -> MathF.Min(a, b)) one other) least)
-    |> checkTimes 150
+          testForAll
+              "the least of two networks has the bits of both passes and their minimum"
+              150
+              (genCase 200)
+              (fun case ->
+                  let shape, first, shared, own, _ = data case
+                  let second = parametersFor (random (case.Seed + 1)) shape
+                  let one = forwardKernel shape first shared case.Repeat own case.Rows
+                  let other = forwardKernel shape second shared case.Repeat own case.Rows
+                  let least = zeros one.Length
+                  Mlp.ForwardLeast(shape, first, second, shared, case.Repeat, own, case.Rows, least)
+                  equalBits "least" (Array.map2 (fun (a: float32) b -> MathF.Min(a, b)) one other) least)
 
-[<Fact>]
-let ``the least of two networks is NaN where either is`` () =
-    let shape = shapeOf [ 2; 3; 1 ] Activation.Mish Activation.Identity
-    let good, bad = parametersFor (random 1) shape, Array.create shape.ParameterCount nanf
-    let nothing, obs: float32[] * float32[] = [||], [| 1.0f; 2.0f |]
+          testCase "the least of two networks is NaN where either is" (fun () ->
+              let shape = shapeOf [ 2; 3; 1 ] Activation.Mish Activation.Identity
+              let good, bad = parametersFor (random 1) shape, Array.create shape.ParameterCount nanf
+              let nothing, obs: float32[] * float32[] = [||], [| 1.0f; 2.0f |]
 
-    for first, second in [ good, bad; bad, good ] do
-        let least = zeros 1
-        Mlp.ForwardLeast(shape, first, second, nothing, 1, obs, 1, least)
-        Assert.True(Single.IsNaN least[0])
+              for first, second in [ good, bad; bad, good ] do
+                  let least = zeros 1
+                  Mlp.ForwardLeast(shape, first, second, nothing, 1, obs, 1, least)
+                  Expect.isTrue (Single.IsNaN least[0]) "least")
 
-[<Fact>]
-let ``a taped forward pass gives the bits of the plain one`` () =
-    forAll (genCase 100) (fun case ->
-        let shape, parameters, shared, own, _ = data case
-        let plain = forwardKernel shape parameters shared case.Repeat own case.Rows
-        let dy = zeros plain.Length
-        let y, _, _ = taped shape parameters shared case.Repeat own case.Rows dy
-        equalBits "taped" plain y)
-    |> checkTimes 150
+          testForAll "a taped forward pass gives the bits of the plain one" 150 (genCase 100) (fun case ->
+              let shape, parameters, shared, own, _ = data case
+              let plain = forwardKernel shape parameters shared case.Repeat own case.Rows
+              let dy = zeros plain.Length
+              let y, _, _ = taped shape parameters shared case.Repeat own case.Rows dy
+              equalBits "taped" plain y)
 
-[<Fact>]
-let ``gradients follow central differences in double precision`` () =
-    let genSmooth =
-        genCase 40
-        |> Gen.map (fun case ->
-            // The kink of relu is no place for central differences; it has a test of its own.
-            let smooth a = if a = Activation.Relu then Activation.Tanh else a
-            { case with Hidden = smooth case.Hidden; Output = smooth case.Output })
+          let genSmooth =
+              genCase 40
+              |> Gen.map (fun case ->
+                  // The kink of relu is no place for central differences; it has a test of its own.
+                  let smooth a = if a = Activation.Relu then Activation.Tanh else a
+                  { case with Hidden = smooth case.Hidden; Output = smooth case.Output })
 
-    forAll genSmooth (fun case ->
-        let shape, parameters, shared, own, all = data case
-        let random = random (case.Seed + 1)
-        let dy = numbers random (case.Rows * shape.OutputWidth) 1.0
-        let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
-        let weigh y dy = Array.fold2 (fun sum y g -> sum + y * float g) 0.0 y (dy: float32[])
-        let loss p x = weigh (forward shape p x) dy
-        let p, x = toDouble parameters, toDouble all
+          testForAll "gradients follow central differences in double precision" 60 genSmooth (fun case ->
+              let shape, parameters, shared, own, all = data case
+              let random = random (case.Seed + 1)
+              let dy = numbers random (case.Rows * shape.OutputWidth) 1.0
+              let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
+              let weigh y dy = Array.fold2 (fun sum y g -> sum + y * float g) 0.0 y (dy: float32[])
+              let loss p x = weigh (forward shape p x) dy
+              let p, x = toDouble parameters, toDouble all
 
-        for _ in 1..6 do
-            let i = random.Next p.Length
-            let want = slope (fun p -> loss p x) p i
-            close $"parameter {i}" 2e-4 [| want |] [| dp[i] |]
+              for _ in 1..6 do
+                  let i = random.Next p.Length
+                  let want = slope (fun p -> loss p x) p i
+                  close $"parameter {i}" 2e-4 [| want |] [| dp[i] |]
 
-        for _ in 1..6 do
-            let i = random.Next x.Length
-            // Rows do not mix: this one's share of the loss is enough.
-            let row = i / shape.InputWidth
-            let rowOf width values = Array.sub values (row * width) width
-            let rowLoss x = weigh (forwardRow shape p x) (rowOf shape.OutputWidth dy)
-            let want = slope rowLoss (rowOf shape.InputWidth x) (i % shape.InputWidth)
-            close $"input {i}" 2e-4 [| want |] [| dx[i] |])
-    |> checkTimes 60
+              for _ in 1..6 do
+                  let i = random.Next x.Length
+                  // Rows do not mix: this one's share of the loss is enough.
+                  let row = i / shape.InputWidth
+                  let rowOf width values = Array.sub values (row * width) width
+                  let rowLoss x = weigh (forwardRow shape p x) (rowOf shape.OutputWidth dy)
+                  let want = slope rowLoss (rowOf shape.InputWidth x) (i % shape.InputWidth)
+                  close $"input {i}" 2e-4 [| want |] [| dx[i] |])
 
-/// All gradients of a one-layer network by their formulas: dW = xᵀ·δ, db = Σ δ, dx = δ·Wᵀ.
-[<Fact>]
-let ``every gradient of one linear layer is the textbook's`` () =
-    forAll (Gen.zip (Gen.zip genWidth genWidth) (Gen.choose (1, 90))) (fun ((inputs, outputs), rows) ->
-        let random = random (inputs + 1000 * outputs)
-        let shape = shapeOf [ inputs; outputs ] Activation.Identity Activation.Identity
-        let parameters = parametersFor random shape
-        let x, dy = numbers random (rows * inputs) 1.0, numbers random (rows * outputs) 1.0
-        let _, dp, dx = taped shape parameters [||] 1 x rows dy
-        let X r k = float x[r * inputs + k]
-        let D r j = float dy[r * outputs + j]
-        let W k j = float parameters[k * outputs + j]
+          /// All gradients of a one-layer network by their formulas: dW = xᵀ·δ, db = Σ δ, dx = δ·Wᵀ.
+          testForAll
+              "every gradient of one linear layer is the textbook's"
+              40
+              (Gen.zip (Gen.zip genWidth genWidth) (Gen.choose (1, 90)))
+              (fun ((inputs, outputs), rows) ->
+                  let random = random (inputs + 1000 * outputs)
+                  let shape = shapeOf [ inputs; outputs ] Activation.Identity Activation.Identity
+                  let parameters = parametersFor random shape
+                  let x, dy = numbers random (rows * inputs) 1.0, numbers random (rows * outputs) 1.0
+                  let _, dp, dx = taped shape parameters [||] 1 x rows dy
+                  let X r k = float x[r * inputs + k]
+                  let D r j = float dy[r * outputs + j]
+                  let W k j = float parameters[k * outputs + j]
 
-        let want =
-            [| for k in 0 .. inputs - 1 do
-                   for j in 0 .. outputs - 1 do
-                       Seq.sum (seq { for r in 0 .. rows - 1 -> X r k * D r j })
-               for j in 0 .. outputs - 1 do
-                   Seq.sum (seq { for r in 0 .. rows - 1 -> D r j }) |]
+                  let want =
+                      [| for k in 0 .. inputs - 1 do
+                             for j in 0 .. outputs - 1 do
+                                 Seq.sum (seq { for r in 0 .. rows - 1 -> X r k * D r j })
+                         for j in 0 .. outputs - 1 do
+                             Seq.sum (seq { for r in 0 .. rows - 1 -> D r j }) |]
 
-        close "parameter gradient" 2e-5 want dp
+                  close "parameter gradient" 2e-5 want dp
 
-        let wantInput =
-            [| for r in 0 .. rows - 1 do
-                   for k in 0 .. inputs - 1 do
-                       Seq.sum (seq { for j in 0 .. outputs - 1 -> D r j * W k j }) |]
+                  let wantInput =
+                      [| for r in 0 .. rows - 1 do
+                             for k in 0 .. inputs - 1 do
+                                 Seq.sum (seq { for j in 0 .. outputs - 1 -> D r j * W k j }) |]
 
-        close "input gradient" 2e-5 wantInput dx)
-    |> checkTimes 40
+                  close "input gradient" 2e-5 wantInput dx)
 
-[<Fact>]
-let ``the gradient of relu passes where the sum is positive and nowhere else`` () =
-    let shape = shapeOf [ 2; 3; 1 ] Activation.Relu Activation.Identity
-    // Hidden sums: x0, x1, x0 + x1; the output adds them up with weights 1, 10, 100.
-    let parameters = [| 1.0f; 0.0f; 1.0f; 0.0f; 1.0f; 1.0f; 0.0f; 0.0f; 0.0f; 1.0f; 10.0f; 100.0f; 0.0f |]
-    let x = [| 2.0f; -1.0f; -3.0f; 1.0f |]
-    let y, _, dx = taped shape parameters [||] 1 x 2 [| 1.0f; 1.0f |]
-    Assert.Equal<float32[]>([| 102.0f; 10.0f |], y)
-    Assert.Equal<float32[]>([| 101.0f; 100.0f; 0.0f; 10.0f |], dx)
+          testCase "the gradient of relu passes where the sum is positive and nowhere else" (fun () ->
+              let shape = shapeOf [ 2; 3; 1 ] Activation.Relu Activation.Identity
+              // Hidden sums: x0, x1, x0 + x1; the output adds them up with weights 1, 10, 100.
+              let parameters = [| 1.0f; 0.0f; 1.0f; 0.0f; 1.0f; 1.0f; 0.0f; 0.0f; 0.0f; 1.0f; 10.0f; 100.0f; 0.0f |]
+              let x = [| 2.0f; -1.0f; -3.0f; 1.0f |]
+              let y, _, dx = taped shape parameters [||] 1 x 2 [| 1.0f; 1.0f |]
+              Expect.equal y [| 102.0f; 10.0f |] "y"
+              Expect.equal dx [| 101.0f; 100.0f; 0.0f; 10.0f |] "dx")
 
-[<Fact>]
-let ``gradients not wanted are not needed, and the others do not change`` () =
-    let case =
-        { Widths = [ 23; 40; 17 ]
-          Hidden = Activation.Mish
-          Output = Activation.Tanh
-          SharedWidth = 5
-          Repeat = 3
-          Rows = 37
-          Seed = 5 }
+          testCase "gradients not wanted are not needed, and the others do not change" (fun () ->
+              let case =
+                  { Widths = [ 23; 40; 17 ]
+                    Hidden = Activation.Mish
+                    Output = Activation.Tanh
+                    SharedWidth = 5
+                    Repeat = 3
+                    Rows = 37
+                    Seed = 5 }
 
-    let shape, parameters, shared, own, _ = data case
-    let dy = numbers (random 9) (case.Rows * 17) 1.0
-    let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
+              let shape, parameters, shared, own, _ = data case
+              let dy = numbers (random 9) (case.Rows * 17) 1.0
+              let _, dp, dx = taped shape parameters shared case.Repeat own case.Rows dy
 
-    use tape =
-        Mlp.ForwardTape(shape, parameters, shared, case.Repeat, own, case.Rows, zeros (case.Rows * 17))
+              use tape =
+                  Mlp.ForwardTape(shape, parameters, shared, case.Repeat, own, case.Rows, zeros (case.Rows * 17))
 
-    let dp2, dx2 = Array.create shape.ParameterCount nanf, Array.create (case.Rows * 23) nanf
-    Mlp.Backward(shape, parameters, tape, dy, dp2, Span.Empty)
-    Mlp.Backward(shape, parameters, tape, dy, Span.Empty, dx2)
-    equalBits "parameter gradient" dp dp2
-    equalBits "input gradient" dx dx2
+              let dp2, dx2 = Array.create shape.ParameterCount nanf, Array.create (case.Rows * 23) nanf
+              Mlp.Backward(shape, parameters, tape, dy, dp2, Span.Empty)
+              Mlp.Backward(shape, parameters, tape, dy, Span.Empty, dx2)
+              equalBits "parameter gradient" dp dp2
+              equalBits "input gradient" dx dx2)
 
-[<Fact>]
-let ``no rows give no output and a zero gradient`` () =
-    let shape = shapeOf [ 3; 4; 2 ] Activation.Mish Activation.Identity
-    let parameters = parametersFor (random 1) shape
-    let y, dp, dx = taped shape parameters [||] 1 [||] 0 [||]
-    Assert.Empty y
-    Assert.Empty dx
-    Assert.All(dp, fun g -> Assert.Equal(0.0f, g))
+          testCase "no rows give no output and a zero gradient" (fun () ->
+              let shape = shapeOf [ 3; 4; 2 ] Activation.Mish Activation.Identity
+              let parameters = parametersFor (random 1) shape
+              let y, dp, dx = taped shape parameters [||] 1 [||] 0 [||]
+              Expect.isEmpty y "y"
+              Expect.isEmpty dx "dx"
 
-[<Fact>]
-let ``forward passes agree with the figures beside the checkout`` () =
-    match Golden.sdac.Value with
-    | None -> ()
-    | Some golden ->
-        let shape = NoiseNetworkShape(3, 2, 16, 32, ReadOnlySpan [| 8; 8; 8 |])
-        let parameters = Golden.policyParameters 0.0
-        let times = Golden.floats [ "forward"; "t" ] golden |> Array.map float32
-        let encoded, time = zeros (5 * 16), zeros (5 * 16)
-        TimeEncoding.Encode(times, 16, encoded)
-        let timeParameters, mainParameters = Array.splitAt shape.Time.ParameterCount parameters
-        Mlp.Forward(shape.Time, timeParameters, ReadOnlySpan.Empty, 1, encoded, 5, time)
-        close "time network" 1e-5 (Golden.floats [ "forward"; "time_net_t7" ] golden) (Array.sub time 32 16)
-        let obs = Array.init 15 (fun k -> float32 (sin (0.5 * float k + 0.2)))
-        let action = Array.init 10 (fun k -> float32 (0.9 * sin (0.8 * float k + 0.5)))
+              for g in dp do
+                  Expect.equal g 0.0f "g")
 
-        let input =
-            Array.concat
-                [ for r in 0..4 do
-                      Array.sub obs (3 * r) 3
-                      Array.sub action (2 * r) 2
-                      Array.sub time (16 * r) 16 ]
+          testCase "forward passes agree with the figures beside the checkout" (fun () ->
+              match Golden.sdac.Value with
+              | None -> skiptest Golden.missing
+              | Some golden ->
+                  let shape = NoiseNetworkShape(3, 2, 16, 32, ReadOnlySpan [| 8; 8; 8 |])
+                  let parameters = Golden.policyParameters 0.0
+                  let times = Golden.floats [ "forward"; "t" ] golden |> Array.map float32
+                  let encoded, time = zeros (5 * 16), zeros (5 * 16)
+                  TimeEncoding.Encode(times, 16, encoded)
+                  let timeParameters, mainParameters = Array.splitAt shape.Time.ParameterCount parameters
+                  Mlp.Forward(shape.Time, timeParameters, ReadOnlySpan.Empty, 1, encoded, 5, time)
+                  close "time network" 1e-5 (Golden.floats [ "forward"; "time_net_t7" ] golden) (Array.sub time 32 16)
+                  let obs = Array.init 15 (fun k -> float32 (sin (0.5 * float k + 0.2)))
+                  let action = Array.init 10 (fun k -> float32 (0.9 * sin (0.8 * float k + 0.5)))
 
-        let output = zeros 10
-        Mlp.Forward(shape.Main, mainParameters, ReadOnlySpan.Empty, 1, input, 5, output)
-        close "policy" 1e-5 (Golden.floats [ "forward"; "policy" ] golden) output
+                  let input =
+                      Array.concat
+                          [ for r in 0..4 do
+                                Array.sub obs (3 * r) 3
+                                Array.sub action (2 * r) 2
+                                Array.sub time (16 * r) 16 ]
+
+                  let output = zeros 10
+                  Mlp.Forward(shape.Main, mainParameters, ReadOnlySpan.Empty, 1, input, 5, output)
+                  close "policy" 1e-5 (Golden.floats [ "forward"; "policy" ] golden) output) ]

@@ -1,10 +1,11 @@
 module Sdac.Kernels.Tests.SamplerTests
 
 open System
+open Expecto
 open FsCheck.FSharp
 open Sdac.Kernels
 open Sdac.Kernels.Tests.Support
-open Xunit
+open Sdac.Testing
 
 /// The linear schedule of the published experiments, in double, then rounded.
 let coefficients timesteps =
@@ -104,94 +105,100 @@ let private setUp (obs, action, hidden: int list, states, _, timesteps) =
     let random = random (obs + 100 * action + states)
     shape, parametersOf random shape, coefficients timesteps, numbers random (states * obs) 1.0
 
-[<Fact>]
-let ``sampling equals the network evaluated step by step`` () =
-    forAll genSizes (fun sizes ->
-        let shape, parameters, c, obs = setUp sizes
-        let _, action, _, states, particles, _ = sizes
-        let initial, noise = streams c (states * particles * action)
-        let want = straightforward shape parameters c obs states particles 0.5f initial noise
-        let got = sampleWithNoise shape parameters c obs states particles initial noise
-        // Early steps multiply differences by up to √(1/ᾱ - 1), so a few rows deserve a wider limit than rounding.
-        close "actions" 1e-4 (Array.map float want) got)
-    |> checkTimes 80
+[<Tests>]
+let tests =
+    testList
+        "reverse sampler"
+        [ testForAll "sampling equals the network evaluated step by step" 80 genSizes (fun sizes ->
+              let shape, parameters, c, obs = setUp sizes
+              let _, action, _, states, particles, _ = sizes
+              let initial, noise = streams c (states * particles * action)
+              let want = straightforward shape parameters c obs states particles 0.5f initial noise
+              let got = sampleWithNoise shape parameters c obs states particles initial noise
+              // Early steps multiply differences by up to √(1/ᾱ - 1), so a few rows deserve a wider limit than rounding.
+              close "actions" 1e-4 (Array.map float want) got)
 
-[<Fact>]
-let ``sampling draws its noise from the streams as documented`` () =
-    forAll genSizes (fun sizes ->
-        let shape, parameters, c, obs = setUp sizes
-        let _, action, _, states, particles, _ = sizes
-        let initial, noise = streams c (states * particles * action)
-        let want = sampleWithNoise shape parameters c obs states particles initial noise
-        equalBits "actions" want (sample shape parameters c obs states particles))
-    |> checkTimes 80
+          testForAll "sampling draws its noise from the streams as documented" 80 genSizes (fun sizes ->
+              let shape, parameters, c, obs = setUp sizes
+              let _, action, _, states, particles, _ = sizes
+              let initial, noise = streams c (states * particles * action)
+              let want = sampleWithNoise shape parameters c obs states particles initial noise
+              equalBits "actions" want (sample shape parameters c obs states particles))
 
-[<Fact>]
-let ``a state's samples do not depend on how many states are sampled beside it`` () =
-    // With given noise: the streams' numbering depends on the batch.
-    let shape, parameters, c, obs = setUp (11, 3, [ 32; 32 ], 9, 10, 5)
-    let size = 10 * 3
-    let initial, noise = streams c (9 * size)
-    let all = sampleWithNoise shape parameters c obs 9 10 initial noise
+          testCase "a state's samples do not depend on how many states are sampled beside it" (fun () ->
+              // With given noise: the streams' numbering depends on the batch.
+              let shape, parameters, c, obs = setUp (11, 3, [ 32; 32 ], 9, 10, 5)
+              let size = 10 * 3
+              let initial, noise = streams c (9 * size)
+              let all = sampleWithNoise shape parameters c obs 9 10 initial noise
 
-    for state in 0..8 do
-        let part (values: float32[]) = Array.sub values (state * size) size
+              for state in 0..8 do
+                  let part (values: float32[]) = Array.sub values (state * size) size
 
-        let ownNoise =
-            Array.concat [ for step in 0..4 -> Array.sub noise (step * 9 * size + state * size) size ]
+                  let ownNoise =
+                      Array.concat [ for step in 0..4 -> Array.sub noise (step * 9 * size + state * size) size ]
 
-        let alone =
-            sampleWithNoise shape parameters c (Array.sub obs (state * 11) 11) 1 10 (part initial) ownNoise
+                  let alone =
+                      sampleWithNoise shape parameters c (Array.sub obs (state * 11) 11) 1 10 (part initial) ownNoise
 
-        equalBits $"state {state}" (part all) alone
+                  equalBits $"state {state}" (part all) alone)
 
-[<Fact>]
-let ``samples lie in the unit cube and differ between particles`` () =
-    let shape, parameters, c, obs = setUp (17, 6, [ 50; 50 ], 5, 32, 20)
-    let actions = sample shape parameters c obs 5 32
-    Assert.All(actions, fun a -> Assert.InRange(a, -1.0f, 1.0f))
-    let rows = actions |> Array.chunkBySize 6
-    Assert.Equal(rows.Length, rows |> Array.distinct |> Array.length)
+          testCase "samples lie in the unit cube and differ between particles" (fun () ->
+              let shape, parameters, c, obs = setUp (17, 6, [ 50; 50 ], 5, 32, 20)
+              let actions = sample shape parameters c obs 5 32
 
-[<Fact>]
-let ``a NaN in the observation reaches the action`` () =
-    let shape, parameters, c, obs = setUp (3, 2, [ 8 ], 2, 4, 5)
-    obs[1] <- nanf
-    let actions = sample shape parameters c obs 2 4
-    Assert.All(Array.take 8 actions, fun a -> Assert.True(Single.IsNaN a))
-    Assert.All(Array.skip 8 actions, fun a -> Assert.False(Single.IsNaN a))
+              for a in actions do
+                  Expect.inRange a (-1.0f, 1.0f) "a"
 
-[<Fact>]
-let ``sampling agrees with the figures beside the checkout`` () =
-    match Golden.sdac.Value with
-    | None -> ()
-    | Some golden ->
-        let shape = NoiseNetworkShape(3, 2, 16, 32, ReadOnlySpan [| 8; 8; 8 |])
-        let schedule = golden.GetProperty("schedules").[0].GetProperty "float64"
-        let of' name f = Golden.floats [ name ] schedule |> Array.map (f >> float32)
+              let rows = actions |> Array.chunkBySize 6
+              Expect.equal (rows |> Array.distinct |> Array.length) rows.Length "number of rows")
 
-        let c =
-            ReverseCoefficients(
-                of' "sqrt_recip_alphas_cumprod" id,
-                of' "sqrt_recipm1_alphas_cumprod" id,
-                of' "posterior_mean_coef1" id,
-                of' "posterior_mean_coef2" id,
-                of' "posterior_log_variance_clipped" (fun v -> exp (0.5 * v))
-            )
+          testCase "a NaN in the observation reaches the action" (fun () ->
+              let shape, parameters, c, obs = setUp (3, 2, [ 8 ], 2, 4, 5)
+              obs[1] <- nanf
+              let actions = sample shape parameters c obs 2 4
 
-        let P, B, A, T = 3, 5, 2, 20
-        let obs = Array.init (B * 3) (fun k -> float32 (cos (0.4 * float k + 0.1)))
-        // Recorded as [particles, batch, action]; here states come first.
-        let permuted (at: int -> 'a) =
-            [| for b in 0 .. B - 1 do
-                   for p in 0 .. P - 1 do
-                       for a in 0 .. A - 1 do
-                           at ((p * B + b) * A + a) |]
+              for a in Array.take 8 actions do
+                  Expect.isTrue (Single.IsNaN a) "NaN"
 
-        let initial = permuted (Golden.noise 0.1)
+              for a in Array.skip 8 actions do
+                  Expect.isFalse (Single.IsNaN a) "NaN")
 
-        let noise =
-            Array.concat [ for i in 0 .. T - 1 -> permuted (fun k -> Golden.noise 0.2 (i * P * B * A + k)) ]
+          testCase "sampling agrees with the figures beside the checkout" (fun () ->
+              match Golden.sdac.Value with
+              | None -> skiptest Golden.missing
+              | Some golden ->
+                  let shape = NoiseNetworkShape(3, 2, 16, 32, ReadOnlySpan [| 8; 8; 8 |])
+                  let schedule = golden.GetProperty("schedules").[0].GetProperty "float64"
+                  let of' name f = Golden.floats [ name ] schedule |> Array.map (f >> float32)
 
-        let want = permuted (Array.get (Golden.floats [ "sampling"; "particles" ] golden))
-        close "particles" 1e-5 want (sampleWithNoise shape (Golden.policyParameters 0.0) c obs B P initial noise)
+                  let c =
+                      ReverseCoefficients(
+                          of' "sqrt_recip_alphas_cumprod" id,
+                          of' "sqrt_recipm1_alphas_cumprod" id,
+                          of' "posterior_mean_coef1" id,
+                          of' "posterior_mean_coef2" id,
+                          of' "posterior_log_variance_clipped" (fun v -> exp (0.5 * v))
+                      )
+
+                  let P, B, A, T = 3, 5, 2, 20
+                  let obs = Array.init (B * 3) (fun k -> float32 (cos (0.4 * float k + 0.1)))
+                  // Recorded as [particles, batch, action]; here states come first.
+                  let permuted (at: int -> 'a) =
+                      [| for b in 0 .. B - 1 do
+                             for p in 0 .. P - 1 do
+                                 for a in 0 .. A - 1 do
+                                     at ((p * B + b) * A + a) |]
+
+                  let initial = permuted (Golden.noise 0.1)
+
+                  let noise =
+                      Array.concat [ for i in 0 .. T - 1 -> permuted (fun k -> Golden.noise 0.2 (i * P * B * A + k)) ]
+
+                  let want = permuted (Array.get (Golden.floats [ "sampling"; "particles" ] golden))
+
+                  close
+                      "particles"
+                      1e-5
+                      want
+                      (sampleWithNoise shape (Golden.policyParameters 0.0) c obs B P initial noise)) ]

@@ -2,27 +2,17 @@
 module Sdac.Kernels.Tests.Support
 
 open System
-open FsCheck
+open Expecto
 open FsCheck.FSharp
 open Sdac.Kernels
 open Sdac.Kernels.Linear
 open Sdac.Kernels.Simd
-open Xunit
+open Sdac.Testing
 
-// Path and thread count are settings of the process: tests that change them must not overlap.
-[<assembly: CollectionBehavior(DisableTestParallelization = true)>]
-do ()
+/// A test of a property on so many values, always the same ones.
+let testForAll name (count: int) gen (property: 'a -> unit) = testForAllWith (fixedSeed 2024UL count) name gen property
 
-/// Runs a property a number of times from a fixed seed; a failure throws with the smallest counterexample found.
-let checkTimes (times: int) property =
-    Check.One(Config.QuickThrowOnFailure.WithReplay(2024UL, 7UL).WithMaxTest times, property)
-
-let forAll generator (property: 'a -> unit) = Prop.forAll (Arb.fromGen generator) property
-
-/// The paths this processor has.
-let paths =
-    [ KernelPath.Scalar; KernelPath.Portable; KernelPath.Avx2; KernelPath.Avx512 ]
-    |> List.filter KernelPaths.IsSupported
+let paths = [ KernelPath.Scalar; KernelPath.Portable; KernelPath.Avx2; KernelPath.Avx512 ]
 
 let private setting get set value action =
     let before = get ()
@@ -33,7 +23,12 @@ let private setting get set value action =
     finally
         set before
 
-let onPath path action = setting (fun () -> KernelPaths.Current) (fun value -> KernelPaths.Current <- value) path action
+/// Skips the test where the processor lacks the path.
+let onPath path action =
+    if not (KernelPaths.IsSupported path) then
+        skiptest $"this processor cannot run the path {path}"
+
+    setting (fun () -> KernelPaths.Current) (fun value -> KernelPaths.Current <- value) path action
 
 /// With so many threads, which share even the smallest work.
 let onThreads count action =
@@ -43,21 +38,21 @@ let onThreads count action =
 let bits (values: float32[]) = values |> Array.map BitConverter.SingleToInt32Bits
 
 let equalBits (context: string) (expected: float32[]) (actual: float32[]) =
-    Assert.Equal(expected.Length, actual.Length)
+    Expect.equal actual.Length expected.Length "number of actual"
 
     let expectedBits, actualBits = bits expected, bits actual
 
     match Seq.tryFind (fun i -> expectedBits[i] <> actualBits[i]) (seq { 0 .. expected.Length - 1 }) with
-    | Some i -> Assert.Fail $"{context}: element {i} of {expected.Length} is {actual[i]:R}, expected {expected[i]:R}"
+    | Some i -> failtest $"{context}: element {i} of {expected.Length} is {actual[i]:R}, expected {expected[i]:R}"
     | None -> ()
 
 /// |got - want| <= tolerance·(1 + |want|), elementwise.
 let close (context: string) (tolerance: float) (want: float[]) (got: float32[]) =
-    Assert.Equal(want.Length, got.Length)
+    Expect.equal got.Length want.Length "number of got"
 
     for i in 0 .. want.Length - 1 do
         if not (abs (float got[i] - want[i]) <= tolerance * (1.0 + abs want[i])) then
-            Assert.Fail $"{context}: element {i} is {got[i]:R}, expected {want[i]:R} within {tolerance}"
+            failtest $"{context}: element {i} is {got[i]:R}, expected {want[i]:R} within {tolerance}"
 
 /// That many zeros: fresh memory for a result.
 let zeros count : float32[] = Array.zeroCreate count

@@ -3,58 +3,18 @@ module Sdac.Mujoco.Tests.BadInputTests
 
 open System
 open System.IO
-open Xunit
+open Expecto
 open Sdac.Kernels
 open Sdac.Mujoco
+open Sdac.Testing
 
 let private key = PhiloxKey(1u, 2u, 3u, 4u)
 
 let private says<'error when 'error :> exn> (parts: string list) (action: unit -> unit) =
-    let error = Assert.Throws<'error> action
+    let error = Expect.raises<'error> action
 
     for part in parts do
-        Assert.Contains(part, error.Message)
-
-[<Theory; InlineData "NaN"; InlineData "Infinity"; InlineData "-Infinity">]
-let ``actions that are not finite never reach the engine`` (text: string) =
-    let bad = float text
-    use envs = new VecEnv("HalfCheetah-v4", 3)
-    let states = envs.Reset key
-    let actions = Array.zeroCreate<float> 18
-    actions[6 + 4] <- bad
-    let where = "component 4 of environment 1"
-    says<ArgumentException> [ where; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
-    let narrow = Array.map float32 actions
-    says<ArgumentException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
-    use env = new Env(Tasks.Create "HalfCheetah-v4")
-    let single = actions[6..11]
-    says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single))
-
-[<Fact>]
-let ``wrong lengths, foreign states and foreign buffers are refused`` () =
-    use envs = new VecEnv("HalfCheetah-v4", 2)
-    use hopper = new VecEnv("Hopper-v4", 2)
-    let states = envs.Reset key
-    let actions = Array.zeroCreate<float> 12
-    let short = Array.zeroCreate<float> 11
-    says<ArgumentException> [ "2 x 6"; "not 11" ] (fun () -> envs.Step(states, ReadOnlySpan short) |> ignore)
-    let foreign = hopper.Reset key
-    says<ArgumentException> [ "Hopper-v4"; "Cheetah" ] (fun () -> envs.Step(foreign, ReadOnlySpan actions) |> ignore)
-    let small = Array.zeroCreate<float32> 33
-
-    says<ArgumentException> [ "2 x 17"; "33" ] (fun () ->
-        envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), envs.NewResult(), Span.Empty, Span small))
-
-    says<ArgumentException> [ "NewResult" ] (fun () ->
-        envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), hopper.NewResult()))
-
-    says<ArgumentException> [ "34 numbers" ] (fun () -> states.CopyObservations(Span small))
-    says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv("Hopper-v4", 0) |> ignore)
-    says<ArgumentException> [ "rows of 6" ] (fun () -> envs.Spec.ScaleActions(ReadOnlySpan small, Span small))
-    use env = new Env(Tasks.Create "Hopper-v4")
-
-    says<ArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () ->
-        env.SetState(ReadOnlySpan short, ReadOnlySpan short))
+        Expect.stringContains error.Message part "sentence"
 
 /// Two environments of which the second flies apart.
 let private diverging (envs: VecEnv) =
@@ -73,34 +33,6 @@ let private diverging (envs: VecEnv) =
         states.Episodes
     )
 
-[<Fact>]
-let ``a diverging simulation is reported with task, environment, step and MuJoCo's words`` () =
-    use envs = new VecEnv("HalfCheetah-v4", 2)
-    let actions = Array.zeroCreate<float> 12
-    let states = diverging envs
-
-    let error =
-        Assert.Throws<SimulationException>(fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
-
-    Assert.Equal(("HalfCheetah-v4", 1, 1), (error.Task, error.Environment, error.Step))
-    Assert.Contains("QVEL", error.Cause)
-    // The environments are still good for other states.
-    envs.Step(envs.Reset key, ReadOnlySpan actions) |> ignore
-
-[<Fact>]
-let ``a diverging simulation begins anew where the option says so`` () =
-    use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 2, Divergence.Reset)
-    let actions = Array.zeroCreate<float> 12
-    let states = diverging envs
-    let struct (next, result) = envs.Step(states, ReadOnlySpan actions)
-    Assert.Null result.Warnings[0]
-    Assert.Contains("QVEL", result.Warnings[1])
-    Assert.Equal((false, true, 0.0), (result.Terminated[1], result.Truncated[1], result.Rewards[1]))
-    Assert.Equal<float[]>(states.Observations.Slice(17).ToArray(), result.NextObs.Slice(17).ToArray())
-    Assert.Equal((0, 1L), (next.Elapsed[1], next.Episodes[1]))
-    Assert.Equal((1, 0L), (next.Elapsed[0], next.Episodes[0]))
-    Assert.True(next.Observations.ToArray() |> Array.forall Double.IsFinite)
-
 let private crowd (attributes: string) =
     let spheres =
         String.concat "" [ for i in 0..5 -> $"""<body pos="{i} 0 0.05"><freejoint/><geom size="0.1"/></body>""" ]
@@ -118,118 +50,209 @@ let private watch (xml: string) =
         Reward = RewardFunction(fun _ _ -> 0.0)
     )
 
-[<Fact>]
-let ``full buffers are reported in MuJoCo's words`` () =
-    let report (attributes: string) =
-        use envs = new VecEnv(watch (crowd attributes), 1)
-        let none = Array.zeroCreate<float> 0
-        envs.Step(envs.Reset key, ReadOnlySpan none) |> ignore
+[<Tests>]
+let tests =
+    testList
+        "bad input"
+        [ for text in [ "NaN"; "Infinity"; "-Infinity" ] do
+              testCase $"actions that are not finite never reach the engine: {text}" (fun () ->
+                  let bad = float text
+                  use envs = new VecEnv("HalfCheetah-v4", 3)
+                  let states = envs.Reset key
+                  let actions = Array.zeroCreate<float> 18
+                  actions[6 + 4] <- bad
+                  let where = "component 4 of environment 1"
+                  says<ArgumentException> [ where; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
+                  let narrow = Array.map float32 actions
+                  says<ArgumentException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
+                  use env = new Env(Tasks.Create "HalfCheetah-v4")
+                  let single = actions[6..11]
+                  says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single)))
 
-    says<SimulationException> [ "Crowd, environment 0"; "contact" ] (fun () -> report "nconmax=\"2\"")
-    says<SimulationException> [ "Crowd, environment 0"; "constraint" ] (fun () -> report "njmax=\"6\"")
-    report "nconmax=\"100\""
+          testCase "wrong lengths, foreign states and foreign buffers are refused" (fun () ->
+              use envs = new VecEnv("HalfCheetah-v4", 2)
+              use hopper = new VecEnv("Hopper-v4", 2)
+              let states = envs.Reset key
+              let actions = Array.zeroCreate<float> 12
+              let short = Array.zeroCreate<float> 11
+              says<ArgumentException> [ "2 x 6"; "not 11" ] (fun () -> envs.Step(states, ReadOnlySpan short) |> ignore)
+              let foreign = hopper.Reset key
 
-[<Fact>]
-let ``an error inside the engine is an exception, and the engine goes on`` () =
-    for _ in 1..3 do
-        says<MujocoException> [ "tack" ] (fun () ->
-            use envs = new VecEnv(watch (crowd "nstack=\"50\""), 1)
-            envs.Reset key |> ignore)
+              says<ArgumentException> [ "Hopper-v4"; "Cheetah" ] (fun () ->
+                  envs.Step(foreign, ReadOnlySpan actions) |> ignore)
 
-    use envs = new VecEnv("Hopper-v4", 1)
-    envs.Reset key |> ignore
+              let small = Array.zeroCreate<float32> 33
 
-[<Fact>]
-let ``observations and rewards that are not finite stop the run by name`` () =
-    let odd = watch (crowd "nconmax=\"100\"")
-    let none = Array.zeroCreate<float> 0
+              says<ArgumentException> [ "2 x 17"; "33" ] (fun () ->
+                  envs.StepInto(
+                      states,
+                      ReadOnlySpan actions,
+                      envs.NewStates(),
+                      envs.NewResult(),
+                      Span.Empty,
+                      Span small
+                  ))
 
-    let run (task: TaskDefinition) =
-        use envs = new VecEnv(task, 2)
-        envs.Step(envs.Reset key, ReadOnlySpan none) |> ignore
+              says<ArgumentException> [ "NewResult" ] (fun () ->
+                  envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), hopper.NewResult()))
 
-    let task observe reward =
-        TaskDefinition(
-            Name = "Odd",
-            LoadModel = odd.LoadModel,
-            FrameSkip = 1,
-            MaxEpisodeSteps = 10,
-            ObsDim = 1,
-            Observe = ObserveFunction(fun physics obs -> obs[0] <- observe physics.Time),
-            Reward = RewardFunction(fun _ _ -> reward)
-        )
+              says<ArgumentException> [ "34 numbers" ] (fun () -> states.CopyObservations(Span small))
+              says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv("Hopper-v4", 0) |> ignore)
 
-    let never, later = (fun _ -> nan), (fun time -> if time > 0.0 then infinity else 0.0)
-    says<SimulationException> [ "step 0"; "entry 0 of the observation is NaN" ] (fun () -> run (task never 0.0))
-    says<SimulationException> [ "Odd, environment 0, step 1"; "observation" ] (fun () -> run (task later 0.0))
-    says<SimulationException> [ "step 1"; "the reward is NaN" ] (fun () -> run (task (fun _ -> 0.0) nan))
+              says<ArgumentException> [ "rows of 6" ] (fun () ->
+                  envs.Spec.ScaleActions(ReadOnlySpan small, Span small))
 
-[<Fact>]
-let ``an MJCF error shows MuJoCo's own message with the model's name`` () =
-    let path = Path.Combine(Path.GetTempPath(), $"broken-{Guid.NewGuid()}.xml")
-    File.WriteAllText(path, "<mujoco><worldbody><body><geom size=\"-1\"/></body></worldbody></mujoco>")
+              use env = new Env(Tasks.Create "Hopper-v4")
 
-    try
-        says<MujocoException> [ path; "size" ] (fun () -> Model.FromFile path |> ignore)
-    finally
-        File.Delete path
+              says<ArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () ->
+                  env.SetState(ReadOnlySpan short, ReadOnlySpan short)))
 
-    says<MujocoException> [ "mine"; "XML" ] (fun () -> Model.FromXml("mine", "<mujoco><oops") |> ignore)
-    let wheel = "<mujoco><worldbody><wheel/></worldbody></mujoco>"
-    says<MujocoException> [ "mine"; "wheel" ] (fun () -> Model.FromXml("mine", wheel) |> ignore)
-    says<MujocoException> [ "nowhere.xml does not exist" ] (fun () -> Model.FromFile "nowhere.xml" |> ignore)
+          testCase "a diverging simulation is reported with task, environment, step and MuJoCo's words" (fun () ->
+              use envs = new VecEnv("HalfCheetah-v4", 2)
+              let actions = Array.zeroCreate<float> 12
+              let states = diverging envs
 
-[<Fact>]
-let ``unknown fields and bodies are answered with the nearest`` () =
-    use model = Tasks.Create("Hopper-v4").LoadModel.Invoke()
-    says<ArgumentException> [ "the nearest is body_mass" ] (fun () -> model["body_mas"] |> ignore)
-    says<ArgumentException> [ "no body feet; the nearest is foot" ] (fun () -> model.Body "feet" |> ignore)
-    let masses = model["body_mass"]
-    says<InvalidOperationException> [ "body_mass is a Double field" ] (fun () -> masses.Ints.Length |> ignore)
-    use simulation = new Simulation(model)
-    says<ArgumentException> [ "the nearest is xpos" ] (fun () -> simulation["xposs"] |> ignore)
+              let error =
+                  Expect.raises<SimulationException>(fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
 
-[<Fact>]
-let ``a missing MuJoCo names the mend`` () =
-    let failure = MujocoLibrary.FailureOf "/nowhere/libmujoco.so"
-    Assert.Contains("SDAC_MUJOCO=/nowhere/libmujoco.so", failure)
-    Assert.Contains("./build.sh setup", failure)
-    Assert.Contains("lacks the function", MujocoLibrary.FailureOf "libc.so.6")
-    Assert.True MujocoLibrary.IsAvailable
+              Expect.equal
+                  (error.Task, error.Environment, error.Step)
+                  ("HalfCheetah-v4", 1, 1)
+                  "task, environment and step"
 
-[<Fact>]
-let ``only versions that no test covers are warned about`` () =
-    Assert.Null(MujocoLibrary.VersionWarning "2.2.2")
-    Assert.Contains("3.2.3", MujocoLibrary.VersionWarning "3.2.3")
+              Expect.stringContains error.Cause "QVEL" "cause"
+              // The environments are still good for other states.
+              envs.Step(envs.Reset key, ReadOnlySpan actions) |> ignore)
 
-[<Fact>]
-let ``environments are not stepped while they are being stepped`` () =
-    let mutable again = ignore
-    let crowd = watch (crowd "nconmax=\"100\"")
+          testCase "a diverging simulation begins anew where the option says so" (fun () ->
+              use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 2, Divergence.Reset)
+              let actions = Array.zeroCreate<float> 12
+              let states = diverging envs
+              let struct (next, result) = envs.Step(states, ReadOnlySpan actions)
+              Expect.isTrue (isNull result.Warnings[0]) "no warning of the first"
+              Expect.stringContains (string result.Warnings[1]) "QVEL" "warnings"
 
-    let nosy =
-        TaskDefinition(
-            Name = "Nosy",
-            LoadModel = crowd.LoadModel,
-            FrameSkip = 1,
-            MaxEpisodeSteps = 10,
-            ObsDim = 1,
-            Observe = ObserveFunction(fun _ _ -> again ()),
-            Reward = RewardFunction(fun _ _ -> 0.0)
-        )
+              Expect.equal
+                  (result.Terminated[1], result.Truncated[1], result.Rewards[1])
+                  (false, true, 0.0)
+                  "terminated, truncated and rewards"
 
-    use envs = new VecEnv(nosy, 1)
-    let none = Array.zeroCreate<float> 0
-    let states = envs.Reset key
-    again <- fun () -> envs.Step(states, ReadOnlySpan none) |> ignore
-    says<InvalidOperationException> [ "Nosy"; "its own VecEnv" ] again
-    again <- ignore
-    envs.Step(states, ReadOnlySpan none) |> ignore
+              Expect.equal (result.NextObs.Slice(17).ToArray()) (states.Observations.Slice(17).ToArray()) "slice"
+              Expect.equal (next.Elapsed[1], next.Episodes[1]) (0, 1L) "elapsed and episodes"
+              Expect.equal (next.Elapsed[0], next.Episodes[0]) (1, 0L) "elapsed and episodes"
+              Expect.isTrue (next.Observations.ToArray() |> Array.forall Double.IsFinite) "observations")
 
-[<Fact>]
-let ``what is disposed says so`` () =
-    let envs = new VecEnv("Hopper-v4", 1)
-    let states = envs.Reset key
-    envs.Dispose()
-    let action = Array.zeroCreate<float> 3
-    says<ObjectDisposedException> [ "hopper" ] (fun () -> envs.Step(states, ReadOnlySpan action) |> ignore)
+          testCase "full buffers are reported in MuJoCo's words" (fun () ->
+              let report (attributes: string) =
+                  use envs = new VecEnv(watch (crowd attributes), 1)
+                  let none = Array.zeroCreate<float> 0
+                  envs.Step(envs.Reset key, ReadOnlySpan none) |> ignore
+
+              says<SimulationException> [ "Crowd, environment 0"; "contact" ] (fun () -> report "nconmax=\"2\"")
+              says<SimulationException> [ "Crowd, environment 0"; "constraint" ] (fun () -> report "njmax=\"6\"")
+              report "nconmax=\"100\"")
+
+          testCase "an error inside the engine is an exception, and the engine goes on" (fun () ->
+              for _ in 1..3 do
+                  says<MujocoException> [ "tack" ] (fun () ->
+                      use envs = new VecEnv(watch (crowd "nstack=\"50\""), 1)
+                      envs.Reset key |> ignore)
+
+              use envs = new VecEnv("Hopper-v4", 1)
+              envs.Reset key |> ignore)
+
+          testCase "observations and rewards that are not finite stop the run by name" (fun () ->
+              let odd = watch (crowd "nconmax=\"100\"")
+              let none = Array.zeroCreate<float> 0
+
+              let run (task: TaskDefinition) =
+                  use envs = new VecEnv(task, 2)
+                  envs.Step(envs.Reset key, ReadOnlySpan none) |> ignore
+
+              let task observe reward =
+                  TaskDefinition(
+                      Name = "Odd",
+                      LoadModel = odd.LoadModel,
+                      FrameSkip = 1,
+                      MaxEpisodeSteps = 10,
+                      ObsDim = 1,
+                      Observe = ObserveFunction(fun physics obs -> obs[0] <- observe physics.Time),
+                      Reward = RewardFunction(fun _ _ -> reward)
+                  )
+
+              let never, later = (fun _ -> nan), (fun time -> if time > 0.0 then infinity else 0.0)
+
+              says<SimulationException> [ "step 0"; "entry 0 of the observation is NaN" ] (fun () ->
+                  run (task never 0.0))
+
+              says<SimulationException> [ "Odd, environment 0, step 1"; "observation" ] (fun () ->
+                  run (task later 0.0))
+
+              says<SimulationException> [ "step 1"; "the reward is NaN" ] (fun () -> run (task (fun _ -> 0.0) nan)))
+
+          testCase "an MJCF error shows MuJoCo's own message with the model's name" (fun () ->
+              let path = Path.Combine(Path.GetTempPath(), $"broken-{Guid.NewGuid()}.xml")
+              File.WriteAllText(path, "<mujoco><worldbody><body><geom size=\"-1\"/></body></worldbody></mujoco>")
+
+              try
+                  says<MujocoException> [ path; "size" ] (fun () -> Model.FromFile path |> ignore)
+              finally
+                  File.Delete path
+
+              says<MujocoException> [ "mine"; "XML" ] (fun () -> Model.FromXml("mine", "<mujoco><oops") |> ignore)
+              let wheel = "<mujoco><worldbody><wheel/></worldbody></mujoco>"
+              says<MujocoException> [ "mine"; "wheel" ] (fun () -> Model.FromXml("mine", wheel) |> ignore)
+              says<MujocoException> [ "nowhere.xml does not exist" ] (fun () -> Model.FromFile "nowhere.xml" |> ignore))
+
+          testCase "unknown fields and bodies are answered with the nearest" (fun () ->
+              use model = Tasks.Create("Hopper-v4").LoadModel.Invoke()
+              says<ArgumentException> [ "the nearest is body_mass" ] (fun () -> model["body_mas"] |> ignore)
+              says<ArgumentException> [ "no body feet; the nearest is foot" ] (fun () -> model.Body "feet" |> ignore)
+              let masses = model["body_mass"]
+
+              says<InvalidOperationException> [ "body_mass is a Double field" ] (fun () ->
+                  masses.Ints.Length |> ignore)
+
+              use simulation = new Simulation(model)
+              says<ArgumentException> [ "the nearest is xpos" ] (fun () -> simulation["xposs"] |> ignore))
+
+          testCase "a missing MuJoCo names the mend" (fun () ->
+              let failure = string (MujocoLibrary.FailureOf "/nowhere/libmujoco.so")
+              Expect.stringContains failure "SDAC_MUJOCO=/nowhere/libmujoco.so" "failure"
+              Expect.stringContains failure "./build.sh setup" "failure"
+              Expect.stringContains (string (MujocoLibrary.FailureOf "libc.so.6")) "lacks the function" "failure"
+              Expect.isTrue MujocoLibrary.IsAvailable "available")
+
+          testCase "only versions that no test covers are warned about" (fun () ->
+              Expect.isTrue (isNull (MujocoLibrary.VersionWarning "2.2.2")) "no warning"
+              Expect.stringContains (string (MujocoLibrary.VersionWarning "3.2.3")) "3.2.3" "version warning")
+
+          testCase "environments are not stepped while they are being stepped" (fun () ->
+              let mutable again = ignore
+              let crowd = watch (crowd "nconmax=\"100\"")
+
+              let nosy =
+                  TaskDefinition(
+                      Name = "Nosy",
+                      LoadModel = crowd.LoadModel,
+                      FrameSkip = 1,
+                      MaxEpisodeSteps = 10,
+                      ObsDim = 1,
+                      Observe = ObserveFunction(fun _ _ -> again ()),
+                      Reward = RewardFunction(fun _ _ -> 0.0)
+                  )
+
+              use envs = new VecEnv(nosy, 1)
+              let none = Array.zeroCreate<float> 0
+              let states = envs.Reset key
+              again <- fun () -> envs.Step(states, ReadOnlySpan none) |> ignore
+              says<InvalidOperationException> [ "Nosy"; "its own VecEnv" ] again
+              again <- ignore
+              envs.Step(states, ReadOnlySpan none) |> ignore)
+
+          testCase "what is disposed says so" (fun () ->
+              let envs = new VecEnv("Hopper-v4", 1)
+              let states = envs.Reset key
+              envs.Dispose()
+              let action = Array.zeroCreate<float> 3
+              says<ObjectDisposedException> [ "hopper" ] (fun () -> envs.Step(states, ReadOnlySpan action) |> ignore)) ]

@@ -3,10 +3,11 @@ module Sdac.Mujoco.Tests.OwnTaskTests
 
 open System
 open System.IO
-open Xunit
+open Expecto
 open Sdac.Kernels
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Properties
+open Sdac.Testing
 
 let private slider =
     """<mujoco model="slider">
@@ -48,49 +49,50 @@ let private task =
         Start = StartFunction(fun key qpos _ -> StartNoise.AddUniform(key, 0.1, qpos))
     )
 
-[<Fact>]
-let ``a block pushed by a constant force follows Newton's law`` () =
-    use env = new Env(task)
-    let push = [| 1.0 |]
-    env.Step(ReadOnlySpan push)
-    // Semi-implicit Euler, a = 4 / 2: v = 2·0.05, x = 2·0.01²·(1 + 2 + 3 + 4 + 5).
-    Assert.Equal(0.1, env.Qvel[0], 12)
-    Assert.Equal(0.003, env.Qpos[0], 12)
-    Assert.Equal(0.003 / 0.05, env.Reward, 12)
-    Assert.Equal(env.Reward, env.Info[0])
-    Assert.True(Double.IsInfinity env.Spec.ActionHigh[0])
+[<Tests>]
+let tests =
+    testList
+        "tasks of one's own"
+        [ testCase "a block pushed by a constant force follows Newton's law" (fun () ->
+              use env = new Env(task)
+              let push = [| 1.0 |]
+              env.Step(ReadOnlySpan push)
+              // Semi-implicit Euler, a = 4 / 2: v = 2·0.05, x = 2·0.01²·(1 + 2 + 3 + 4 + 5).
+              Expect.floatClose (within 5e-13) (env.Qvel[0]) 0.1 "qvel"
+              Expect.floatClose (within 5e-13) (env.Qpos[0]) 0.003 "qpos"
+              Expect.floatClose (within 5e-13) env.Reward (0.003 / 0.05) "reward"
+              Expect.equal (env.Info[0]) env.Reward "info"
+              Expect.isTrue (Double.IsInfinity env.Spec.ActionHigh[0]) "action high")
 
-[<Fact>]
-let ``own tasks run in batches, terminate, truncate and start by their own rules`` () =
-    use envs = new VecEnv(task, 2)
-    let mutable states = envs.Reset(PhiloxKey(1u, 0u, 0u, 0u))
-    let actions = [| 1.0; 0.0 |]
-    let mutable terminations, truncations = 0, 0
+          testCase "own tasks run in batches, terminate, truncate and start by their own rules" (fun () ->
+              use envs = new VecEnv(task, 2)
+              let mutable states = envs.Reset(PhiloxKey(1u, 0u, 0u, 0u))
+              let actions = [| 1.0; 0.0 |]
+              let mutable terminations, truncations = 0, 0
 
-    for _ in 1..80 do
-        let struct (next, result) = envs.Step(states, ReadOnlySpan actions)
+              for _ in 1..80 do
+                  let struct (next, result) = envs.Step(states, ReadOnlySpan actions)
 
-        if result.Terminated[0] then
-            terminations <- terminations + 1
-            Assert.True(result.NextObs[0] > 1.0 && abs next.Observations[0] <= 0.1)
+                  if result.Terminated[0] then
+                      terminations <- terminations + 1
+                      Expect.isTrue (result.NextObs[0] > 1.0 && abs next.Observations[0] <= 0.1) "next obs"
 
-        if result.Truncated[1] then
-            truncations <- truncations + 1
+                  if result.Truncated[1] then
+                      truncations <- truncations + 1
 
-        states <- next
+                  states <- next
 
-    Assert.True(terminations >= 2)
-    Assert.Equal(2, truncations)
+              Expect.isTrue (terminations >= 2) "terminations"
+              Expect.equal truncations 2 "truncations")
 
-[<Fact>]
-let ``a model may come from a file`` () =
-    let path = Path.Combine(Path.GetTempPath(), $"slider-{Guid.NewGuid()}.xml")
-    File.WriteAllText(path, slider)
+          testCase "a model may come from a file" (fun () ->
+              let path = Path.Combine(Path.GetTempPath(), $"slider-{Guid.NewGuid()}.xml")
+              File.WriteAllText(path, slider)
 
-    try
-        use model = Model.FromFile path
-        Assert.Equal((1, 1, 1), (model.Nq, model.Nv, model.Nu))
-        use simulation = new Simulation(model)
-        Assert.Equal(3, simulation["sensordata"].Length)
-    finally
-        File.Delete path
+              try
+                  use model = Model.FromFile path
+                  Expect.equal (model.Nq, model.Nv, model.Nu) (1, 1, 1) "nq, nv and nu"
+                  use simulation = new Simulation(model)
+                  Expect.equal (simulation["sensordata"].Length) 3 "number of simulation"
+              finally
+                  File.Delete path) ]

@@ -5,20 +5,11 @@ open FsCheck
 open FsCheck.FSharp
 open Sdac.Kernels
 open Sdac.Mujoco
+open Sdac.Testing
 
-/// Checks `property` on `count` values of `gen`.
-let forAll (count: int) (gen: Gen<'a>) (property: 'a -> unit) =
-    let config = Config.QuickThrowOnFailure.WithReplay(20251122UL, 7UL).WithMaxTest(count)
-
-    Check.One(
-        config,
-        Prop.forAll (Arb.fromGen gen) (fun value ->
-            property value
-            true)
-    )
-
-let between (low: float) (high: float) : Gen<float> =
-    Gen.choose (0, 1_000_000) |> Gen.map (fun i -> low + (high - low) * float i / 1e6)
+/// A test of a property on so many values, always the same ones.
+let testForAll name (count: int) gen (property: 'a -> unit) =
+    testForAllWith (fixedSeed 20251122UL count) name gen property
 
 let task: Gen<string> = Gen.elements Tasks.Names
 

@@ -25,6 +25,7 @@ let rec numbers (json: JsonElement) : float[] =
         [| number json |]
 
 let rows (json: JsonElement) = [| for row in json.EnumerateArray() -> numbers row |]
+
 let flags (json: JsonElement) = [| for flag in json.EnumerateArray() -> flag.GetBoolean() |]
 
 /// The property, or None where the record lacks it.

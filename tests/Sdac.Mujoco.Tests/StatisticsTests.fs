@@ -2,7 +2,7 @@
 module Sdac.Mujoco.Tests.StatisticsTests
 
 open System
-open Xunit
+open Expecto
 open Sdac.Kernels
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Recorded
@@ -21,31 +21,15 @@ let private sameDistribution (what: string) (mean, std, low, high) (mine: float[
     let error = std * sqrt (2.0 / n)
 
     if std < 1e-12 then
-        Assert.True(deviation mine < 1e-12 && abs (myMean - mean) < 1e-12, $"{what} should be {mean}")
+        Expect.isTrue (deviation mine < 1e-12 && abs (myMean - mean) < 1e-12) $"{what} should be {mean}"
     else
-        Assert.True(abs (myMean - mean) < 4.0 * error, $"{what}: mean {myMean}, recorded {mean}")
-        Assert.True(abs (myStd - std) < 4.0 * std / sqrt n, $"{what}: deviation {myStd}, recorded {std}")
+        Expect.isTrue (abs (myMean - mean) < 4.0 * error) $"{what}: mean {myMean}, recorded {mean}"
+        Expect.isTrue (abs (myStd - std) < 4.0 * std / sqrt n) $"{what}: deviation {myStd}, recorded {std}"
         // A bounded distribution shows its ends in 2,000 draws; a normal one is wider.
         if (high - low) / std < 4.0 then
             let slack = 0.05 * (high - low)
-            Assert.True(Array.min mine > low - slack && Array.max mine < high + slack, $"{what} exceeds its bounds")
-            Assert.True(Array.min mine < low + slack && Array.max mine > high - slack, $"{what} misses its bounds")
-
-[<Theory; MemberData("Names", MemberType = typeof<EveryTask>)>]
-let ``initial states agree with the recorded statistics`` (task: string) =
-    let record = List.head (environments task)
-    let stats = get "reset_stats" record
-    let count = (get "n" stats).GetInt32()
-    use envs = new VecEnv(task, count)
-    let physics = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u)).Physics.ToArray()
-
-    for part, offset in [ "qpos", 1; "qvel", 1 + envs.Model.Nq ] do
-        let stat name = numbers (get name (get part stats))
-        let means, stds, lows, highs = stat "mean", stat "std", stat "min", stat "max"
-
-        for j in 0 .. means.Length - 1 do
-            column envs.Model.StateSize offset physics j count
-            |> sameDistribution $"{task} {part}[{j}]" (means[j], stds[j], lows[j], highs[j])
+            Expect.isTrue (Array.min mine > low - slack && Array.max mine < high + slack) $"{what} exceeds its bounds"
+            Expect.isTrue (Array.min mine < low + slack && Array.max mine > high - slack) $"{what} misses its bounds"
 
 /// The first episodes of `count` environments under uniform random actions: returns and lengths.
 let private randomEpisodes (task: string) (count: int) =
@@ -90,17 +74,39 @@ let private pValue (a: float[]) (b: float[]) =
     // The series converges to 1 at 0, but slowly.
     if z < 0.2 then 1.0 else min 1.0 (Seq.sumBy term (seq { 1..100 }))
 
-[<Fact>]
-let ``the two-sample test tells samples apart`` () =
-    let sample shift = Array.init 20 (fun i -> float i + shift)
-    Assert.True(pValue (sample 0.0) (sample 0.5) > 0.5)
-    Assert.True(pValue (sample 0.0) (sample 15.0) < 0.001)
+[<Tests>]
+let tests =
+    testList
+        "statistics"
+        [ for task in Tasks.Names do
+              testCase $"initial states agree with the recorded statistics: {task}" (fun () ->
+                  let record = List.head (environments task)
+                  let stats = get "reset_stats" record
+                  let count = (get "n" stats).GetInt32()
+                  use envs = new VecEnv(task, count)
+                  let physics = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u)).Physics.ToArray()
 
-[<Theory; MemberData("Names", MemberType = typeof<EveryTask>)>]
-let ``random policies return what the recorded ones return`` (task: string) =
-    let policy = get "random_policy" (List.head (environments task))
-    let recordedLengths = numbers (get "lengths" policy)
-    let returns, lengths = randomEpisodes task (if Array.max recordedLengths > 500.0 then 20 else 60)
-    let pReturns, pLengths = pValue returns (numbers (get "returns" policy)), pValue lengths recordedLengths
-    Assert.True(pReturns > 0.001, $"{task}: returns p = {pReturns}")
-    Assert.True(pLengths > 0.001, $"{task}: lengths p = {pLengths}")
+                  for part, offset in [ "qpos", 1; "qvel", 1 + envs.Model.Nq ] do
+                      let stat name = numbers (get name (get part stats))
+                      let means, stds, lows, highs = stat "mean", stat "std", stat "min", stat "max"
+
+                      for j in 0 .. means.Length - 1 do
+                          column envs.Model.StateSize offset physics j count
+                          |> sameDistribution $"{task} {part}[{j}]" (means[j], stds[j], lows[j], highs[j]))
+
+          testCase "the two-sample test tells samples apart" (fun () ->
+              let sample shift = Array.init 20 (fun i -> float i + shift)
+              Expect.isTrue (pValue (sample 0.0) (sample 0.5) > 0.5) "p value"
+              Expect.isTrue (pValue (sample 0.0) (sample 15.0) < 0.001) "p value")
+
+          for task in Tasks.Names do
+              testCase $"random policies return what the recorded ones return: {task}" (fun () ->
+                  let policy = get "random_policy" (List.head (environments task))
+                  let recordedLengths = numbers (get "lengths" policy)
+                  let returns, lengths = randomEpisodes task (if Array.max recordedLengths > 500.0 then 20 else 60)
+
+                  let pReturns, pLengths =
+                      pValue returns (numbers (get "returns" policy)), pValue lengths recordedLengths
+
+                  Expect.isTrue (pReturns > 0.001) $"{task}: returns p = {pReturns}"
+                  Expect.isTrue (pLengths > 0.001) $"{task}: lengths p = {pLengths}") ]

@@ -3,7 +3,7 @@ module Sdac.Mujoco.Tests.TrajectoryTests
 
 open System
 open System.Text.Json
-open Xunit
+open Expecto
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Recorded
 
@@ -22,7 +22,7 @@ let private trigonometric (record: JsonElement) =
                yield! [ start .. start + (get "len" slice).GetInt32() - 1 ] |]
 
 let private sameObs (what: string) (loose: int[]) (expected: float[]) (actual: float[]) =
-    Assert.Equal(expected.Length, actual.Length)
+    Expect.equal actual.Length expected.Length "number of actual"
 
     for i in 0 .. expected.Length - 1 do
         let tolerance = if Array.contains i loose then 4e-16 else 0.0
@@ -43,7 +43,7 @@ let private sameInfo what withContacts (part: JsonElement) (pick: JsonElement ->
         match pick item.Value, ourName withContacts item.Name with
         | Some expected, Some name ->
             let at = Seq.tryFindIndex ((=) name) env.Spec.InfoNames
-            Assert.True(at.IsSome, $"{what}: info lacks {name}")
+            Expect.isTrue at.IsSome $"{what}: info lacks {name}"
             close $"{what} {name}" (number expected) env.Info[at.Value]
         | _ -> ()
 
@@ -67,7 +67,7 @@ let private trajectory (task: string) (record: JsonElement) (recorded: JsonEleme
         let action = action low high k
         env.Step(ReadOnlySpan action)
         close $"{what} reward" rewards[k] env.Reward
-        Assert.Equal((terminated[k], truncated[k]), (env.Terminated, env.Truncated))
+        Expect.equal (env.Terminated, env.Truncated) (terminated[k], truncated[k]) "terminated and truncated"
 
         for part in List.choose (fun name -> find name recorded) [ "info"; "derived" ] do
             let pick (values: JsonElement) = if values.ValueKind = JsonValueKind.Array then Some values[k] else None
@@ -81,53 +81,61 @@ let private trajectory (task: string) (record: JsonElement) (recorded: JsonEleme
             sameNumbers $"{what} qvel" qvel[at] (env.Qvel.ToArray())
             sameObs $"{what} obs" loose obs[at] (env.Obs.ToArray())
 
-[<Theory; MemberData("Names", MemberType = typeof<EveryTask>)>]
-let ``trajectories equal the recorded ones`` (task: string) =
-    for record in environments task do
-        for recorded in (get "trajectories" record).EnumerateArray() do
-            trajectory task record recorded
+[<Tests>]
+let tests =
+    testList
+        "trajectories"
+        [ for task in Tasks.Names do
+              testCase $"trajectories equal the recorded ones: {task}" (fun () ->
+                  for record in environments task do
+                      for recorded in (get "trajectories" record).EnumerateArray() do
+                          trajectory task record recorded)
 
-[<Theory; MemberData("Names", MemberType = typeof<EveryTask>)>]
-let ``single steps from disturbed states equal the recorded ones`` (task: string) =
-    for record in environments task do
-        for recorded in (get "transitions" record).EnumerateArray() do
-            use env = new Env(Tasks.Create(task, options recorded))
-            let withContacts = (options recorded).ContainsKey "use_contact_forces"
-            let part name = numbers (get name recorded)
-            let qpos, qvel, action = part "qpos", part "qvel", part "action"
-            env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
-            sameObs "obs before" (trigonometric record) (part "obs_before") (env.Obs.ToArray())
-            env.Step(ReadOnlySpan action)
-            sameObs "obs" (trigonometric record) (part "obs") (env.Obs.ToArray())
-            sameNumbers "qpos" (part "next_qpos") (env.Qpos.ToArray())
-            sameNumbers "qvel" (part "next_qvel") (env.Qvel.ToArray())
-            close "reward" (Array.head (part "reward")) env.Reward
-            Assert.Equal((get "terminated" recorded).GetBoolean(), env.Terminated)
-            sameInfo task withContacts (get "info" recorded) Some env
+          for task in Tasks.Names do
+              testCase $"single steps from disturbed states equal the recorded ones: {task}" (fun () ->
+                  for record in environments task do
+                      for recorded in (get "transitions" record).EnumerateArray() do
+                          use env = new Env(Tasks.Create(task, options recorded))
+                          let withContacts = (options recorded).ContainsKey "use_contact_forces"
+                          let part name = numbers (get name recorded)
+                          let qpos, qvel, action = part "qpos", part "qvel", part "action"
+                          env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
+                          sameObs "obs before" (trigonometric record) (part "obs_before") (env.Obs.ToArray())
+                          env.Step(ReadOnlySpan action)
+                          sameObs "obs" (trigonometric record) (part "obs") (env.Obs.ToArray())
+                          sameNumbers "qpos" (part "next_qpos") (env.Qpos.ToArray())
+                          sameNumbers "qvel" (part "next_qvel") (env.Qvel.ToArray())
+                          close "reward" (Array.head (part "reward")) env.Reward
+                          Expect.equal env.Terminated ((get "terminated" recorded).GetBoolean()) "terminated"
+                          sameInfo task withContacts (get "info" recorded) Some env)
 
-[<Theory; MemberData("Names", MemberType = typeof<EveryTask>)>]
-let ``sizes, bounds, frame skip and time limits are the published ones`` (task: string) =
-    for record in environments task do
-        let spec = get "spec" record
-        use env = new Env(Tasks.Create task)
-        Assert.Equal((get "obs_dim" spec).GetInt32(), env.Spec.ObsDim)
-        Assert.Equal((get "act_dim" spec).GetInt32(), env.Spec.ActionDim)
-        sameNumbers "low" (numbers (get "ctrlrange_low" spec)) (Seq.toArray env.Spec.ActionLow)
-        sameNumbers "high" (numbers (get "ctrlrange_high" spec)) (Seq.toArray env.Spec.ActionHigh)
-        Assert.Equal((get "frame_skip" spec).GetInt32(), env.Spec.FrameSkip)
-        Assert.Equal((get "dt" spec).GetDouble(), env.Spec.Dt)
-        Assert.Equal((get "max_episode_steps" spec).GetInt32(), env.Spec.MaxEpisodeSteps)
-        sameNumbers "init_qpos" (numbers (get "init_qpos" spec)) (env.Model.Qpos0.ToArray())
+          for task in Tasks.Names do
+              testCase $"sizes, bounds, frame skip and time limits are the published ones: {task}" (fun () ->
+                  for record in environments task do
+                      let spec = get "spec" record
+                      use env = new Env(Tasks.Create task)
+                      Expect.equal env.Spec.ObsDim ((get "obs_dim" spec).GetInt32()) "obs dim"
+                      Expect.equal env.Spec.ActionDim ((get "act_dim" spec).GetInt32()) "action dim"
+                      sameNumbers "low" (numbers (get "ctrlrange_low" spec)) (Seq.toArray env.Spec.ActionLow)
+                      sameNumbers "high" (numbers (get "ctrlrange_high" spec)) (Seq.toArray env.Spec.ActionHigh)
+                      Expect.equal env.Spec.FrameSkip ((get "frame_skip" spec).GetInt32()) "frame skip"
+                      Expect.equal env.Spec.Dt ((get "dt" spec).GetDouble()) "dt"
 
-[<Fact>]
-let ``setting the state again starts the time limit anew`` () =
-    use env = new Env(Tasks.Create "Reacher-v4")
-    let action = [| 0.1; -0.1 |]
+                      Expect.equal
+                          env.Spec.MaxEpisodeSteps
+                          ((get "max_episode_steps" spec).GetInt32())
+                          "max episode steps"
 
-    for _ in 1..50 do
-        env.Step(ReadOnlySpan action)
+                      sameNumbers "init_qpos" (numbers (get "init_qpos" spec)) (env.Model.Qpos0.ToArray()))
 
-    Assert.True env.Truncated
-    let zeros = Array.zeroCreate<float> 4
-    env.SetState(ReadOnlySpan zeros, ReadOnlySpan zeros)
-    Assert.False env.Truncated
+          testCase "setting the state again starts the time limit anew" (fun () ->
+              use env = new Env(Tasks.Create "Reacher-v4")
+              let action = [| 0.1; -0.1 |]
+
+              for _ in 1..50 do
+                  env.Step(ReadOnlySpan action)
+
+              Expect.isTrue env.Truncated "truncated"
+              let zeros = Array.zeroCreate<float> 4
+              env.SetState(ReadOnlySpan zeros, ReadOnlySpan zeros)
+              Expect.isFalse env.Truncated "truncated") ]

@@ -8,7 +8,7 @@ open System.Runtime.Intrinsics
 open Sdac
 open Sdac.Kernels
 open Sdac.Mujoco
-open TorchSharp
+open Sdac.LibTorch
 
 /// What a run was made on. It does not decide results, but explains timings.
 type Machine =
@@ -35,7 +35,7 @@ module Machine =
             Errors.fail (Settings $"--threads is {threads}; it must be at least 1")
 
         Workers.Threads <- threads
-        torch.set_num_threads (if compute.Kernels then 1 else threads)
+        Libtorch.UseThreads(if compute.Kernels then 1 else threads)
 
     let private processor () =
         let named (line: string) = line.StartsWith("model name", StringComparison.Ordinal)
@@ -57,7 +57,7 @@ module Machine =
     let describe () =
         { Program = version ()
           Runtime = RuntimeInformation.FrameworkDescription
-          Libtorch = torch.__version__
+          Libtorch = Libtorch.Version
           Mujoco = MujocoLibrary.Version
           System = RuntimeInformation.OSDescription
           Processor = processor ()

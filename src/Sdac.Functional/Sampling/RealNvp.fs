@@ -2,6 +2,7 @@ namespace Sdac
 
 open System
 open Sdac.Kernels
+open Sdac.LibTorch
 open TorchSharp
 
 /// RealNVP (Dinh et al. 2017): affine coupling layers over a standard normal base. Layer k leaves one half of the
@@ -158,6 +159,6 @@ module RealNvp =
 
             let struct (z, logDet) = backwards net (leafConditioner leaves) x
             let logQ = (logBase z).add logDet
-            let found = torch.autograd.grad ([| loss logQ |], Array.concat leaves)
+            let found = Gradient.Of("the loss of the flow", loss logQ, Array.concat leaves)
             let flat = [ for g in found -> g.reshape [| -1L |] ] |> Tensors.cat 0
             struct (logQ.detach (), flat))

@@ -1,6 +1,7 @@
 namespace Sdac
 
 open System
+open Sdac.LibTorch
 open TorchSharp
 
 /// A place where a density gathers, for counting which of them a sampler found.
@@ -41,7 +42,7 @@ module Target =
             let value = f x
             // the sum of any other shape would have a gradient as well, of another density
             Tensors.check $"energy of target '{name}'" [ Tensors.size 0 x ] value
-            torch.autograd.grad([| value.sum () |], [| x |]).[0])
+            Gradient.Of($"the log density of target '{name}'", value.sum (), [| x |])[0])
 
     /// A target of the user's: any differentiable function of libtorch as log-density, [N, D] -> [N].
     /// Raises ArgumentException when dim < 1 or halfWidth is not positive.

@@ -1,0 +1,4 @@
+module Sdac.Tests.Program
+
+[<EntryPoint>]
+let main arguments = Sdac.Testing.TestProgram.run (System.Reflection.Assembly.GetExecutingAssembly()) arguments

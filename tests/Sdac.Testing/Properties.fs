@@ -1,0 +1,18 @@
+namespace Sdac.Testing
+
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+
+/// Properties over values that are the same in every run: a failing one prints the seed that leads to it.
+[<AutoOpen>]
+module Properties =
+    let fixedSeed (seed: uint64) (count: int) : FsCheckConfig =
+        { FsCheckConfig.defaultConfig with maxTest = count; replay = Some(seed, 7UL, None) }
+
+    /// A test that a property holds for values of `gen`.
+    let testForAllWith (config: FsCheckConfig) (name: string) (gen: Gen<'a>) (property: 'a -> unit) : Test =
+        testPropertyWithConfig config name (Prop.forAll (Arb.fromGen gen) property)
+
+    let between (low: float) (high: float) : Gen<float> =
+        Gen.choose (0, 1_000_000) |> Gen.map (fun i -> low + (high - low) * float i / 1e6)

@@ -1,0 +1,125 @@
+/// The main function of every test project.
+module Sdac.Testing.TestProgram
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Reflection
+open Expecto
+open Expecto.Impl
+
+/// The exit code where no test has all the words in its name.
+let private nothingMatches = 64
+
+type private Options = { Words: string list; Results: string option; FailOnFocused: bool; List: bool }
+
+let rec private parse (options: Options) (arguments: string list) : Result<Options, string> =
+    match arguments with
+    | [] -> Ok { options with Words = List.rev options.Words }
+    | "--junit-summary" :: file :: rest -> parse { options with Results = Some file } rest
+    | [ "--junit-summary" ] -> Result.Error "--junit-summary wants the name of a file"
+    | "--fail-on-focused-tests" :: rest -> parse { options with FailOnFocused = true } rest
+    | "--list-tests" :: rest -> parse { options with List = true } rest
+    | flag :: _ when flag.StartsWith '-' ->
+        Result.Error
+            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --fail-on-focused-tests or --junit-summary FILE"
+    | word :: rest -> parse { options with Words = word :: options.Words } rest
+
+let private matches (words: string list) (name: string list) =
+    let name = JoinWith.Slash.format name
+    words |> List.forall (fun word -> name.Contains(word, StringComparison.OrdinalIgnoreCase))
+
+/// Writes to standard output itself: Expecto's writer wraps each line of the console in escape codes, and tests put writers of
+/// their own in the console's place.
+type private Report(output: TextWriter, total: int) =
+    let clock = Stopwatch.StartNew()
+    let mutable ended = 0
+    let mutable told = 0.0
+    let say (line: string) = output.WriteLine line
+
+    let next () =
+        ended <- ended + 1
+
+        if clock.Elapsed.TotalSeconds > told + 10.0 then
+            told <- clock.Elapsed.TotalSeconds
+            say $"  {ended} of {total} after {told:F0} s"
+
+    let failed name (complaint: string) =
+        say $"FAILED {name}\n{complaint}\n"
+        next ()
+
+    member _.Printers =
+        { TestPrinters.silent with
+            passed = fun _ _ -> async { next () }
+            ignored = fun _ _ -> async { next () }
+            failed = fun name complaint _ -> async { failed name complaint }
+            exn = fun name error _ -> async { failed name (string error) } }
+
+    /// The last lines: what was skipped and why, what failed, and one that counts.
+    member _.Close(summary: TestRunSummary) =
+        let name (test: FlatTest) = JoinWith.Slash.format test.name
+
+        for test, result in summary.ignored do
+            match result.result with
+            | Ignored reason -> say $"skipped: {name test}: {reason}"
+            | _ -> ()
+
+        let failures = summary.failed @ summary.errored
+
+        for test, _ in failures do
+            say $"failed: {name test}"
+
+        say $"\n{summary.passed.Length} passed, {failures.Length} failed, {summary.ignored.Length} skipped"
+
+/// Runs those tests of an assembly whose names hold all the words among the arguments, one after the other whatever the lists
+/// say: native state, the console and environment variables are shared.
+let run (assembly: Assembly) (arguments: string[]) : int =
+    use output = new StreamWriter(Console.OpenStandardOutput(), AutoFlush = true)
+
+    let project =
+        match assembly.GetName().Name with
+        | null -> "tests"
+        | name -> name.Replace(".Tests", "")
+
+    match parse { Words = []; Results = None; FailOnFocused = false; List = false } (List.ofArray arguments) with
+    | Result.Error complaint ->
+        eprintfn $"{project}: {complaint}"
+        2
+    | Ok options ->
+        let all = testList project (testFromAssembly assembly |> Option.toList)
+        let tests = all |> Test.filter "/" (matches options.Words)
+        let flat = Test.toTestCodeList tests
+
+        if flat.IsEmpty then
+            if options.Words.IsEmpty then
+                eprintfn $"{project} has no tests"
+                1
+            else
+                nothingMatches
+        elif options.List then
+            for test in flat do
+                output.WriteLine(JoinWith.Slash.format test.name)
+
+            0
+        else
+            output.WriteLine $"{project}: {flat.Length} tests"
+            let report = Report(output, flat.Length)
+            let mutable summary = None
+
+            let printers = { report.Printers with summary = fun _ found -> async { summary <- Some found } }
+
+            let settings =
+                [ CLIArguments.Sequenced
+                  CLIArguments.No_Spinner
+                  CLIArguments.Colours 0
+                  CLIArguments.JoinWith "/"
+                  CLIArguments.Printer printers
+                  if options.FailOnFocused then
+                      CLIArguments.Fail_On_Focused_Tests
+                  match options.Results with
+                  | Some file -> CLIArguments.JUnit_Summary file
+                  | None -> () ]
+
+            let code = runTestsWithCLIArgs settings [||] (testSequenced tests)
+            summary |> Option.iter report.Close
+            code
