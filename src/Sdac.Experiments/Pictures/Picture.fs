@@ -181,6 +181,7 @@ module Picture =
         match axis.Scale, axis.Extent with
         | Scale.Rows rows, _ -> -0.5, float rows.Length - 0.5
         | Scale.Log power, Extent.Between(low, high) -> Math.Log(low, power), Math.Log(high, power)
+        | Scale.Log _, _ when values.IsEmpty || least <= 0.0 -> 0.0, 1.0
         | Scale.Log power, _ -> Math.Log(least, power), Math.Log(most, power)
         | Scale.Linear, Extent.Between(low, high) -> low, high
         | Scale.Linear, Extent.OfData when least < most -> least, most

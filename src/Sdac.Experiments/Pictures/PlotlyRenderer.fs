@@ -200,8 +200,8 @@ module PlotlyRenderer =
             [ for low in List.take (ys.Length - 1) ys ->
                   [ for left in List.take (xs.Length - 1) xs ->
                         match Map.tryFind (left, low) values with
-                        | Some share -> value share
-                        | None -> nan ] ]
+                        | Some share -> System.Nullable<float>(value share)
+                        | None -> System.Nullable() ] ]
 
         let percents = [ 0.0; 0.0625; 0.25; 0.5625; 1.0 ]
 

@@ -629,16 +629,17 @@ module ScottPlotRenderer =
 
             top <- top + lineHeight line
 
-    /// What stops a picture, as a sentence: a missing native library, a missing font.
-    let private sentence (render: unit -> 'a) : Result<'a, string> =
+    /// What stops a picture, as a sentence. A picture is never worth the run or page that it belongs to, so nothing passes here.
+    let private sentence (title: string) (render: unit -> 'a) : Result<'a, string> =
         try
             Ok(render ())
         with
         | :? UserError as error -> Error error.Message
         | :? DllNotFoundException
-        | :? TypeInitializationException as error ->
-            let reason = error.GetBaseException().Message.Split('\n')[0]
-            Error $"SkiaSharp's native library libSkiaSharp.so cannot be loaded ({reason}): run `./build.sh build`"
+        | :? TypeInitializationException ->
+            Error
+                "SkiaSharp's native library libSkiaSharp.so, or one that it needs, cannot be loaded: run `./build.sh build`"
+        | error -> Error $"the picture '{title}' could not be drawn: {error.Message.Split('\n')[0]}"
 
     // ---- SVG as Skia writes it, made smaller, the same each time, and fit for viewers without the font
 
@@ -679,7 +680,7 @@ module ScottPlotRenderer =
 
     /// The picture as SVG; Error is one sentence with the fix.
     let svg (picture: Picture) : Result<string, string> =
-        sentence (fun () ->
+        sentence picture.Title (fun () ->
             use pens = new Pens(family ())
             let plan = plan pens picture
             use stream = new MemoryStream()
@@ -697,7 +698,7 @@ module ScottPlotRenderer =
 
     /// The picture as PNG; Error is one sentence with the fix.
     let png (picture: Picture) : Result<byte[], string> =
-        sentence (fun () ->
+        sentence picture.Title (fun () ->
             use pens = new Pens(family ())
             let plan = plan pens picture
             use surface = SKSurface.Create(SKImageInfo(Sharpness * plan.Width, Sharpness * plan.Height))
