@@ -38,10 +38,20 @@ let tests =
                   let again, _ = Interactive.run 8 Pipeline.sdac first
                   Expect.equal (bits again) (bits second) "bits"
 
-                  for chart in [ Interactive.returns all; Interactive.curve "critic loss" _.Q1Loss all ] do
-                      match chart.Json with
-                      | null -> failwith "no chart"
-                      | json -> Expect.stringContains (json.ToJsonString()) "layer" "to json string"
+                  let episodes = all |> List.sumBy _.Episodes.Length
+                  Expect.equal (Interactive.returns all).Subtitle $"{episodes} training episodes" "the returns"
+
+                  match
+                      [ for layer in Picture.layers (Interactive.curve "critic loss" _.Q1Loss all) -> layer.Mark ]
+                  with
+                  | [ Mark.Line(_, losses) ] ->
+                      let told =
+                          [ for point in all do
+                                for m in Option.toList point.Metrics -> float point.Iteration, m.Q1Loss ]
+
+                      Expect.isNonEmpty told "updates"
+                      Expect.equal losses told "the losses"
+                  | other -> failtest $"%A{other}"
 
                   for step in [ first; second; whole; again ] do
                       TrainState.tensorsNotIn start.State step.State |> List.iter _.Dispose()

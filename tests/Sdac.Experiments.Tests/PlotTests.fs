@@ -1,9 +1,9 @@
+/// The language of pictures, apart from how they are drawn.
 module Sdac.Experiments.Tests.PlotTests
 
 open System
+open System.Globalization
 open System.IO
-open System.Text.Json
-open System.Xml.Linq
 open Expecto
 open FsCheck
 open FsCheck.FSharp
@@ -11,19 +11,11 @@ open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 
-let private plots = Path.Combine(repository, "src", "Sdac.Experiments", "plots")
+let private layer mark = { Name = "a"; Colour = Plot.palette.Head; Mark = mark }
 
-let private curve =
-    Plot.learningCurve
-        "Hopper-v4"
-        "seed 1"
-        [| for i in 1L .. 5000L -> 10L * i, float (i % 7L) |]
-        [| 10_000L, 3.0, 1.0; 50_000L, 4.0, 0.5 |]
+let private chart (x: Axis) (y: Axis) points = Plot.chart "" "" x y [ layer (Plot.line 1.0 points) ]
 
-let private parsed (chart: Vega) =
-    match chart.Json with
-    | null -> failwith "no specification"
-    | json -> JsonDocument.Parse(json.ToJsonString()).RootElement
+let private extents (picture: Picture) = Picture.extents picture.Panels.Head.Head
 
 [<Tests>]
 let tests =
@@ -42,82 +34,144 @@ let tests =
                       means.Length = values.Length
                       && Array.forall (fun i -> abs (means[i] - expected i) < 1e-9) [| 0 .. values.Length - 1 |]))
 
-          testCase "numbers that are not finite are left out of a specification" (fun () ->
-              let root = parsed (Fields [ "a", Number nan; "b", Number 1.5 ])
-              Expect.equal ((root.GetProperty "a").ValueKind) JsonValueKind.Null "value kind"
-              Expect.equal ((root.GetProperty "b").GetDouble()) 1.5 "property")
+          testForAllWith
+              seeded
+              "round numbers lie in the range, evenly, about as many as asked for, and the range around holds the range"
+              (Gen.zip (between -1e6 1e6) (between 1e-3 1e6))
+              (fun (low, range) ->
+                  let high = low + range
+                  let numbers = RoundNumbers.between 8 low high
+                  Expect.inRange numbers.Length (4, 14) "number of ticks"
+                  let dust = 1e-6 * range
 
-          testCase "thousands of episodes are thinned, the last one kept" (fun () ->
-              let layers = (parsed curve).GetProperty "layer"
+                  for number in numbers do
+                      Expect.inRange number (low - dust, high + dust) "a tick"
 
-              let rows (layer: int) =
-                  [ for row in ((layers[layer].GetProperty "data").GetProperty "values").EnumerateArray() -> row ]
+                  let step = RoundNumbers.step 8 range
 
-              let number (name: string) (row: JsonElement) = (row.GetProperty name).GetDouble()
+                  for a, b in List.pairwise numbers do
+                      Expect.floatClose (within dust) (b - a) step "the step"
 
-              for layer in [ 0; 2 ] do
-                  Expect.equal ((rows layer).Length) 1500 "number of rows"
-                  Expect.equal (rows layer |> List.last |> number "step") 50_000.0 "rows"
+                  let from, until = RoundNumbers.around 8 low high
+                  Expect.isTrue (from <= low + dust && until >= high - dust) "around the range"
+                  Expect.isTrue (low - from <= step + dust && until - high <= step + dust) "not far around")
+
+          testCase "numbers have commas, no dust and a true minus, whatever the culture" (fun () ->
+              let culture = CultureInfo.InvariantCulture.Clone() :?> CultureInfo
+              culture.NumberFormat.NumberDecimalSeparator <- ","
+              culture.NumberFormat.NumberGroupSeparator <- "."
+              let before = CultureInfo.CurrentCulture
+
+              try
+                  CultureInfo.CurrentCulture <- culture
+
+                  for value, text in
+                      [ 0.0, "0"
+                        -0.0, "0"
+                        1234567.0, "1,234,567"
+                        -1000.0, "−1,000"
+                        0.1 + 0.2, "0.3"
+                        0.0078125, "0.0078125"
+                        2e-9, "2e−9"
+                        1e20, "1e20" ] do
+                      Expect.equal (RoundNumbers.text value) text $"%g{value}"
+              finally
+                  CultureInfo.CurrentCulture <- before)
+
+          testCase "an axis from zero holds zero, another one only its data" (fun () ->
+              let points = [ 100.0, 990.0; 200.0, 995.0 ]
+              let x, y = extents (chart (Plot.axis "") (Plot.axis "") points)
+              Expect.equal (fst x, fst y) (0.0, 0.0) "from zero"
+              Expect.isTrue (snd x >= 200.0 && snd y >= 995.0) "to the data"
+              let close = { Plot.axis "" with Extent = Extent.AroundData }
+              let _, y = extents (chart (Plot.axis "") close points)
+              Expect.isTrue (fst y > 980.0 && fst y <= 990.0) "around the data"
+              let tight = { Plot.axis "" with Extent = Extent.OfData }
+              Expect.equal (fst (extents (chart tight close points))) (100.0, 200.0) "of the data"
+              let fixedOne = { Plot.axis "" with Extent = Extent.Between(-1.0, 7.0) }
+              Expect.equal (fst (extents (chart fixedOne close points))) (-1.0, 7.0) "given")
+
+          testCase "a point at the end of an axis has room there" (fun () ->
+              let _, (low, high) = extents (chart (Plot.axis "") (Plot.axis "") [ 1.0, 0.0; 2.0, 1000.0 ])
+              Expect.isTrue (low < 0.0 && high > 1000.0) $"from {low} to {high}")
+
+          testCase "a logarithmic axis is told in powers of its base; rows from the top" (fun () ->
+              let log = { Plot.axis "" with Scale = Scale.Log 2.0; Extent = Extent.OfData }
+              let _, y = extents (chart (Plot.axis "") log [ 0.0, 0.25; 1.0, 16.0 ])
+              Expect.equal y (-2.0, 4.0) "powers"
 
               Expect.equal
-                  (rows 1 |> List.head |> number "low", rows 1 |> List.head |> number "high")
-                  (2.0, 4.0)
-                  "rows")
+                  [ for _, text in Picture.ticks log y -> text ]
+                  [ "0.25"; "0.5"; "1"; "2"; "4"; "8"; "16" ]
+                  "ticks"
 
-          testCase
-              "a learning curve becomes a picture with title, axes and legend, or a sentence with the mend"
-              (fun () ->
-                  inFolder (fun folder ->
-                      let specification, picture =
-                          Path.Combine(folder, "curve.vl.json"), Path.Combine(folder, "curve.svg")
+              Expect.equal (Picture.ticks (Plot.rows [ "a"; "b" ]) (0.0, 1.0)) [ 0.0, "a"; 1.0, "b" ] "rows")
 
-                      match Plot.save specification picture curve with
-                      | Error sentence ->
-                          Expect.isFalse (Directory.Exists(Path.Combine(plots, "node_modules"))) sentence
-                          Expect.stringContains sentence "./build.sh setup" "sentence"
-                      | Ok() ->
-                          let texts =
-                              (XDocument.Load picture).Descendants(XName.Get("text", "http://www.w3.org/2000/svg"))
-                              |> Seq.map _.Value
-                              |> List.ofSeq
+          testCase "points that are not finite are no points" (fun () ->
+              match Picture.finite (Plot.line 1.0 [ 0.0, nan; 1.0, 2.0; infinity, 0.0 ]) with
+              | Mark.Line(_, points) -> Expect.equal points [ 1.0, 2.0 ] "points"
+              | other -> failtest $"{other}"
 
-                          for expected in
-                              [ "Hopper-v4"
-                                "seed 1"
-                                "Environment steps"
-                                "Return per episode (undiscounted)"
-                                "training episodes"
-                                "their running mean over 20"
-                                "evaluation (mean ± deviation)"
-                                "50,000" ] do
-                              Expect.contains texts expected "texts"
+              match Picture.finite (Mark.Band [ 0.0, nan, 1.0; 1.0, 2.0, 3.0 ]) with
+              | Mark.Band points -> Expect.equal points [ 1.0, 2.0, 3.0 ] "band"
+              | other -> failtest $"{other}")
 
-                      Expect.isTrue (File.Exists specification) "specification"))
+          testCase "layers of one name have one entry in the legend, those without a name none" (fun () ->
+              let band = layer (Mark.Band [ 0.0, 1.0, 2.0 ])
+              let nameless = { layer (Mark.UprightGuide 0.5) with Name = "" }
 
-          testCase "without node or vega the specification is written and one sentence names the mend" (fun () ->
+              let picture =
+                  Plot.chart "" "" (Plot.axis "") (Plot.axis "") [ band; nameless; layer (Plot.line 1.0 []) ]
+
+              let name, layers = Expect.single (Picture.entries picture) "entries"
+              Expect.equal (name, layers.Length) ("a", 2) "the entry"
+              Expect.isEmpty (Picture.entries { picture with Legend = false }) "no legend")
+
+          testCase "some of many points are evenly taken, the ends among them" (fun () ->
+              let some = Picture.some 30 [ 0..1000 ]
+              Expect.equal (some.Length, some.Head, List.last some) (30, 0, 1000) "some"
+
+              for a, b in List.pairwise some do
+                  Expect.inRange (b - a) (34, 35) "a gap"
+
+              Expect.equal (Picture.some 30 [ 1; 2 ]) [ 1; 2 ] "few are all taken")
+
+          testCase "a picture that cannot be written is a sentence, and nothing is left behind" (fun () ->
               inFolder (fun folder ->
-                  let specification, picture =
-                      Path.Combine(folder, "curve.vl.json"), Path.Combine(folder, "curve.svg")
+                  let picture = chart (Plot.axis "") (Plot.axis "") [ 0.0, 1.0; 1.0, 2.0 ]
 
-                  let complaint variable value =
-                      match withVariable variable value (fun () -> Plot.save specification picture curve) with
-                      | Ok() -> failwith "a picture was drawn"
+                  let sentence path =
+                      match Plot.save path picture with
+                      | Ok() -> failtest "a picture was written"
                       | Error sentence ->
-                          Expect.stringLacks sentence "\n" "sentence"
-                          Expect.stringContains sentence "./build.sh setup" "sentence"
-                          Expect.isTrue (File.Exists specification) "specification"
-                          Expect.isFalse (File.Exists picture) "picture"
+                          Expect.stringLacks sentence "\n" "one line"
+                          sentence
 
-                  let bare = Directory.CreateDirectory(Path.Combine(folder, "bare")).FullName
-                  File.Copy(Path.Combine(plots, "render.mjs"), Path.Combine(bare, "render.mjs"))
-                  complaint "SDAC_PLOTS" bare
-                  Directory.CreateDirectory(Path.Combine(bare, "node_modules")) |> ignore
-                  // modules that are not there: node ends with an error
-                  complaint "SDAC_PLOTS" bare
-                  withVariable "SDAC_PLOTS" bare (fun () -> complaint "PATH" folder)))
+                  let nowhere = Path.Combine(folder, "nowhere", "a.svg")
+                  Expect.stringContains (sentence nowhere) nowhere "the place"
+                  // a folder is in the way of the PNG alone
+                  Files.createFolder (Path.Combine(folder, "b.png"))
+                  Expect.stringContains (sentence (Path.Combine(folder, "b.svg"))) "b.png" "the PNG"
 
-          testCase "the lock file names no registry" (fun () ->
-              Expect.stringLacks
-                  (File.ReadAllText(Path.Combine(plots, "package-lock.json")))
-                  ("\"resolved\"")
-                  "content of plots") ]
+                  Expect.isFalse
+                      (Seq.exists (fun (f: string) -> f.Contains ".tmp") (Directory.GetFiles folder))
+                      "remains"))
+
+          testCase "a session's picture goes to a file of its own, and its place is printed" (fun () ->
+              let show () =
+                  let (), printed =
+                      captureOutput (fun () ->
+                          withVariable "DISPLAY" "" (fun () ->
+                              withVariable "WAYLAND_DISPLAY" "" (fun () ->
+                                  Plot.show (chart (Plot.axis "") (Plot.axis "") [ 0.0, 1.0 ]))))
+
+                  printed.Trim().Replace("picture: ", "")
+
+              let first, second = show (), show ()
+
+              try
+                  Expect.notEqual first second "two files"
+                  Expect.isTrue (File.Exists first && File.Exists(Plot.pngBeside first)) first
+              finally
+                  for path in [ first; second ] do
+                      Directory.Delete(Files.folderOf path, true)) ]

@@ -277,8 +277,17 @@ let tests =
 
                   Expect.stringContains html "18 runs: 2 tasks, 2 algorithms" "html"
                   Expect.stringContains html "54 training episodes and 108 evaluation episodes" "html"
-                  // nothing is fetched
-                  Expect.isNotMatch html "<script|<link|<img|src=|@import|url\\((?!#)" "html"
+                  // nothing is fetched: all scripts are in the page, plotly.js once, and so are the pictures
+                  let library = PlotlyRenderer.library ()
+                  Expect.equal (html.Split(library).Length - 1) 1 "copies of plotly.js"
+                  let page' = html.Replace(library, "")
+                  Expect.isNotMatch page' "<script [^>]*src|<link|<iframe|@import|url\\(|https?:" "html"
+
+                  let images =
+                      Regex.Matches(page', "<img src=\"([^\"]*)\"") |> Seq.map _.Groups[1].Value |> List.ofSeq
+
+                  for image in images do
+                      Expect.isTrue (File.Exists(Path.Combine(out, Uri.UnescapeDataString image))) image
 
                   for name in [ "overview"; "scores"; "improvement"; "costs"; "runs" ] do
                       Expect.isTrue (File.Exists(Path.Combine(out, name + ".csv"))) name
@@ -291,46 +300,168 @@ let tests =
                   // 7, 8, 11, 16, 23
                   Expect.stringContains (overview[1]) ",11.666666666666666 [" "overview"
 
-                  // what the curves of Ant with 4 particles show after the second evaluation: 4, 5, 8, 13
-                  for statistic, value in [ "mean", "7.5"; "iqm", "6.5" ] do
-                      let curve = File.ReadAllText(Path.Combine(out, $"learning-{statistic}-Ant-v4.vl.json"))
-                      Expect.stringContains curve ($"\"x\":40,\"value\":{value},\"low\"") "curve"
+                  Expect.equal complaints "" "complaints"
 
-                  if complaints.Contains "no pictures" then
-                      // no node here: the page says so
-                      Expect.stringContains html "./build.sh setup" "html"
-                  else
-                      Expect.equal complaints "" "complaints"
+                  for name in
+                      [ "learning-mean-Ant-v4"
+                        "learning-iqm-Ant-v4"
+                        "final-Hopper-v4"
+                        "profile"
+                        "improvement"
+                        "time"
+                        "memory-Ant-v4"
+                        "lambda-Ant-v4"
+                        "concentration-Ant-v4"
+                        "weights-Ant-v4-SDAC-particles=4" ] do
+                      Expect.stringContains (File.ReadAllText(Path.Combine(out, name + ".svg"))) "<svg " name
+                      Expect.isTrue (File.Exists(Path.Combine(out, name + ".png"))) name
+                      Expect.stringContains html $"href=\"{Uri.EscapeDataString name}.svg\"" "html"
+                      Expect.stringContains html $"href=\"{Uri.EscapeDataString name}.png\"" "html"
+                      Expect.stringContains html $"Plotly.newPlot(\"plot-{name}-0\"" "html"
 
-                      for name in
-                          [ "learning-mean-Ant-v4"
-                            "learning-iqm-Ant-v4"
-                            "final-Hopper-v4"
-                            "profile"
-                            "improvement"
-                            "time"
-                            "memory-Ant-v4"
-                            "lambda-Ant-v4"
-                            "concentration-Ant-v4"
-                            "weights-Ant-v4-SDAC-particles=4" ] do
-                          Expect.stringStarts
-                              (File.ReadAllText(Path.Combine(out, name + ".svg")))
-                              "<svg"
-                              "content of out"
+                  Expect.isEmpty (Directory.GetFiles(out, "*.vl.json")) "specifications"
+                  let ids = Regex.Matches(page', "\\bid=\"([^\"]+)\"") |> Seq.map _.Groups[1].Value |> List.ofSeq
+                  Expect.equal ids.Length (List.length (List.distinct ids)) "number of ids"
 
-                          Expect.stringContains html ($"href=\"{name}.svg\"") "html"
+                  // the same runs give the same page
+                  let again, _ =
+                      quietly (fun () ->
+                          Report.write [ Path.Combine(root, "runs") ] (Path.Combine(root, "again.html")))
 
-                      let ids = Regex.Matches(html, "\\bid=\"([^\"]+)\"") |> Seq.map _.Groups[1].Value |> List.ofSeq
-                      Expect.equal ids.Length (List.length (List.distinct ids)) "number of ids"
+                  Expect.equal again (Path.Combine(root, "again.html")) "again"
+                  Expect.isTrue (File.Exists(Path.Combine(root, "again.profile.svg"))) "root"
+                  Expect.equal ((File.ReadAllText again).Replace("\"again.", "\"")) html "content of again"))
 
-                      // the same runs give the same page
-                      let again, _ =
-                          quietly (fun () ->
-                              Report.write [ Path.Combine(root, "runs") ] (Path.Combine(root, "again.html")))
+          testCase
+              "learning curves hold the statistic of the seeds, with its interval as a band of the same name"
+              (fun () ->
+                  inFolder (fun root ->
+                      campaign root
+                      let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
+                      let ant = groups |> List.filter (fun g -> g.Task = "Ant-v4")
+                      let names = Comparison.names groups
 
-                      Expect.equal again (Path.Combine(root, "again.html")) "again"
-                      Expect.isTrue (File.Exists(Path.Combine(root, "again.profile.svg"))) "root"
-                      Expect.equal ((File.ReadAllText again).Replace("\"again.", "\"")) html "content of again"))
+                      // after the second evaluation the four seeds with 4 particles have 4, 5, 8, 13
+                      for statistic, name, value in
+                          [ Statistics.mean, "mean", 7.5; Statistics.iqm, "interquartile mean", 6.5 ] do
+                          let picture = ReportPlots.learning name statistic names ant
+                          Expect.stringContains picture.Title name "title"
+                          Expect.stringContains picture.Subtitle "4 to 5 seeds" "subtitle"
+
+                          let own =
+                              Picture.layers picture |> List.filter (fun layer -> layer.Name = "SDAC particles=4")
+
+                          match [ for layer in own -> layer.Mark ] with
+                          | [ Mark.Band band; Mark.Line(_, line) ] ->
+                              Expect.equal line[1] (40.0, value) "the second evaluation"
+                              let x, low, high = band[1]
+                              Expect.equal x 40.0 "the band's place"
+                              Expect.isTrue (low < value && value < high) $"{low} to {high}"
+                          | other -> failtest $"%A{other}"))
+
+          testCase "groups beyond the colours have other markers, the others none on long lines" (fun () ->
+              let names = [ for i in 1..9 -> $"group {i}" ]
+              let curve count = [| for i in 1..count -> int64 i, float i |]
+              let picture count = ReportPlots.series "" "" "x" "y" names [ for name in names -> name, curve count ]
+
+              let looks count =
+                  [ for layer in Picture.layers (picture count) do
+                        match layer.Mark with
+                        | Mark.Line(stroke, _) -> layer.Colour, stroke.Marker
+                        | other -> failtest $"{other}" ]
+
+              let long, short = looks 100, looks 10
+              Expect.equal (List.distinct long).Length 9 "all are told apart"
+              Expect.equal (fst long[7]) (fst long[0]) "the colours return"
+              Expect.equal (snd long[0], snd long[7]) (None, Some PointShape.Square) "markers"
+              Expect.equal (snd short[0]) (Some PointShape.Disc) "few points are marked")
+
+          testCase "final scores: every run a dot, one row a group, the interval behind them" (fun () ->
+              inFolder (fun root ->
+                  campaign root
+                  let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
+                  let ant = groups |> List.filter (fun g -> g.Task = "Ant-v4")
+                  let picture = ReportPlots.finals (Comparison.names groups) ant
+
+                  Expect.equal
+                      picture.Panels.Head.Head.Y.Scale
+                      (Scale.Rows [ "SDAC particles=4"; "SDAC particles=8" ])
+                      "rows"
+
+                  let marks = [ for layer in Picture.layers picture -> layer.Mark ]
+
+                  let dots =
+                      marks
+                      |> List.choose (fun mark ->
+                          match mark with
+                          | Mark.Dots(_, _, points) -> Some points
+                          | _ -> None)
+
+                  Expect.equal dots.Head [ 3.0, 0.0; 4.0, 0.0; 7.0, 0.0; 12.0, 0.0 ] "the last evaluations"
+                  Expect.isTrue marks.Head.IsIntervals "behind"
+
+                  match marks[2] with
+                  | Mark.Strokes(_, [ value, row ]) -> Expect.equal (value, row) (5.5, 0.0) "interquartile mean"
+                  | other -> failtest $"{other}"))
+
+          testCase "phases stand end to end" (fun () ->
+              let figures = [ "a", "collect", 1.0; "a", "update", 2.0; "b", "collect", 3.0; "b", "update", 4.0 ]
+
+              let bars =
+                  [ for layer in Picture.layers (ReportPlots.phases [ "a"; "b" ] figures) do
+                        match layer.Mark with
+                        | Mark.Bars(_, bars) -> layer.Name, bars
+                        | other -> failtest $"{other}" ]
+
+              Expect.equal
+                  bars
+                  [ "collect", [ 0.0, 0.0, 1.0; 1.0, 0.0, 3.0 ]; "update", [ 0.0, 1.0, 3.0; 1.0, 3.0, 7.0 ] ]
+                  "bars")
+
+          testCase "a picture that cannot be written is named; the page shows it and goes on" (fun () ->
+              inFolder (fun root ->
+                  folderOf (Path.Combine(root, "runs", "a")) (spec "Hopper-v4" 0L 4) [ 1.0; 2.0 ] true
+                  let out = Path.Combine(root, "out")
+                  // a folder is in the way
+                  Files.createFolder (Path.Combine(out, "profile.svg"))
+                  let page, complaints = quietly (fun () -> Report.write [ Path.Combine(root, "runs") ] out)
+                  let html = File.ReadAllText page
+
+                  for text in [ complaints; html ] do
+                      Expect.stringContains text "not written beside the page: profile" "the sentence"
+
+                  Expect.stringLacks complaints "lambda" "the others are written"
+                  Expect.stringContains html "Plotly.newPlot(\"plot-profile-0\"" "it is in the page"
+                  Expect.stringLacks html "href=\"profile.svg\"" "no link"
+                  Expect.isTrue (File.Exists(Path.Combine(out, "lambda-Hopper-v4.png"))) "the others"))
+
+          testCase "long names of pages and settings leave room for the files' names" (fun () ->
+              inFolder (fun root ->
+                  for particles in [ 4; 5 ] do
+                      let long = spec "Hopper-v4" 0L particles
+                      let hidden = List.replicate 60 (10 + particles)
+                      let experiment = long.Experiment |> Experiment.configure (fun c -> { c with Hidden = hidden })
+
+                      folderOf
+                          (Path.Combine(root, "runs", string particles))
+                          { long with Experiment = experiment }
+                          [ 1.0; 2.0 ]
+                          true
+
+                  let page, complaints =
+                      quietly (fun () ->
+                          Report.write
+                              [ Path.Combine(root, "runs") ]
+                              (Path.Combine(root, String('n', 230) + ".html")))
+
+                  Expect.equal complaints "" "complaints"
+                  Expect.isTrue (File.Exists page) page
+                  let weights = Directory.GetFiles(root, "*weights-*.svg")
+                  Expect.equal weights.Length 2 "a picture for each group"
+
+                  for file in Directory.GetFiles root do
+                      if file <> page then
+                          Expect.isLessThan (nonNull (Path.GetFileName file)).Length 220 "length"))
 
           testCase "damaged, empty and unfinished runs are named on the page and on standard error" (fun () ->
               inFolder (fun root ->

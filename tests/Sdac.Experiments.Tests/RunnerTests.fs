@@ -127,7 +127,10 @@ let tests =
                       "list"
 
                   Expect.isTrue
-                      (File.Exists there.Summary && File.Exists there.CurveSpec && File.Exists there.Machine)
+                      (File.Exists there.Summary
+                       && File.Exists there.Curve
+                       && File.Exists there.CurvePng
+                       && File.Exists there.Machine)
                       "summary"))
 
           testCase "every logged line has policy figures, also where the policy moves on other iterations" (fun () ->

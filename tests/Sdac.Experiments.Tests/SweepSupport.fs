@@ -12,13 +12,10 @@ open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 
-/// Where runs find nothing to draw their curves with: starting Node for one takes longer than such a run.
-let private noPictures = "SDAC_PLOTS", "/nowhere"
-
 let private assembly = Path.Combine(AppContext.BaseDirectory, "Sdac.Experiments.Tests.dll")
 
 /// This assembly as a worker (see Program.fs): takes train.fsx's arguments but need not be compiled first.
-let worker: string list = [ "env"; $"{fst noPictures}={snd noPictures}"; "dotnet"; assembly ]
+let worker: string list = [ "dotnet"; assembly ]
 
 /// Runs of a second or two, varied as `settings` says (JSON).
 let sweepOf (name: string) (iterations: int) (settings: string) : Sweep =
@@ -46,8 +43,7 @@ let alone (path: string) (sweep: Sweep) : Map<string, byte[] * byte[]> =
     |> List.filter (fun (_, spec) -> (Config.problems spec.Experiment.Config).IsEmpty)
     |> List.map (fun (run, spec) ->
         let out = Path.Combine(path, run.Name)
-        let train () = captureOutput (fun () -> Runner.run spec Runner.sdac out false 1 true)
-        withVariable (fst noPictures) (snd noPictures) train |> ignore
+        captureOutput (fun () -> Runner.run spec Runner.sdac out false 1 true) |> ignore
         run.Name, result { Path = out })
     |> Map.ofList
 

@@ -258,12 +258,14 @@ let tests =
                       |> List.ofSeq
 
                   Expect.equal texts [ for target, method in names -> $"{target}: {method}" ] "texts"
+                  Expect.isTrue (File.Exists(Path.Combine(folder, "toy.png"))) "PNG"
+                  Expect.stringContains (read "toy-scores.svg") "<svg " "scores"
                   let html = read "toy.html"
 
                   for part in
                       [ "<caption>gaussian</caption>"
                         "<caption>pair</caption>"
-                        "Error of the learned score"
+                        "<img alt='' src='data:image/svg+xml;base64,"
                         "0.015 [0.01, 0.02]" ] do
                       Expect.stringContains html part "html"
 

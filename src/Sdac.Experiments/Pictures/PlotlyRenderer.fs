@@ -221,8 +221,7 @@ module PlotlyRenderer =
                 Y = -0.2,
                 YAnchor = StyleParam.VerticalAlign.Top,
                 TickVals = List.map (fun share -> sqrt share) percents,
-                TickText =
-                    [ for share in percents -> RoundNumbers.text (System.Math.Round(100.0 * share * full, 1)) + " %" ]
+                TickText = [ for share in percents -> RoundNumbers.percent (share * full) ]
             )
 
         let trace =

@@ -43,3 +43,6 @@ module RoundNumbers =
 
     /// A number with commas between thousands, as many decimals as it has, up to nine significant digits, and a true minus.
     let text (value: float) : string = (digits value).Replace('-', '−')
+
+    /// A share in percent, with one decimal.
+    let percent (share: float) : string = text (Math.Round(100.0 * share, 1, MidpointRounding.AwayFromZero)) + " %"

@@ -475,8 +475,8 @@ module ScottPlotRenderer =
     let private gradient (pen: Pen) (name: string) (full: float) : Entry =
         let length, high = 240.0, 10.0
         let label = $"{name}: 0 %%"
-        let most = $"{RoundNumbers.text (Math.Round(100.0 * full, 1))} %%"
-        let quarter = $"{RoundNumbers.text (Math.Round(25.0 * full, 1))} %%"
+        let most = RoundNumbers.percent full
+        let quarter = RoundNumbers.percent (full / 4.0)
         let start = pen.Width label + 8.0
 
         { Width = start + length + 8.0 + pen.Width most
@@ -670,7 +670,10 @@ module ScottPlotRenderer =
 
     let private finish (svg: string) =
         let svg = Regex.Replace(svg, "\t*<path [^>]*d=\"\"/>\n", "")
-        let svg = rounded (renumbered svg)
+        let svg = Regex.Replace(rounded (renumbered svg), "\n\t+", "\n")
+        // the line ends around a text would belong to it, and a list that ends with a comma is no list for strict readers
+        let svg = Regex.Replace(svg, @"(<text [^>]*>)\s+([^<]*?)\s+</text>", "$1$2</text>")
+        let svg = Regex.Replace(svg, @", ""(?=[ >])", "\"")
         let svg = Regex.Replace(svg, @"M(\S+) (\S+?)L([^ L]+) \2L\3 ([^ L]+)L\1 \4L\1 \2Z", "M$1 $2H$3V$4H$1Z")
         let svg = Regex.Replace(svg, @"M(\S+ [^ML""]+)L\1(?=[M""])", "M$1h0")
         let svg = Regex.Replace(svg, "font-family=\"([^\"]*)\"", "font-family=\"$1, Verdana, sans-serif\"")
