@@ -4,15 +4,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 configuration=Release
-plots=src/Sdac.Experiments/plots
-packages=(libtorch-dev libmujoco-dev libopenblas0-openmp nodejs npm)
+packages=(libtorch-dev libmujoco-dev libopenblas0-openmp fonts-dejavu-core)
 test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
 
 usage() {
     cat <<'TEXT'
 usage: ./build.sh COMMAND [ARGUMENT...]
 
-  setup          install what is missing (Debian packages, .NET tools and packages, plotting)
+  setup          install what is missing (Debian packages, .NET tools and packages)
   build          setup, then compile everything
   test [WORD...] build, then run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
   setup-tests    setup, and Debian's Slurm and protobuf for Python: tests that need them are skipped without
@@ -31,8 +30,6 @@ missing_packages() {
     local package
     for package in "${packages[@]}"; do
         case $package in # these may come from elsewhere than Debian
-            nodejs) command -v node >/dev/null && continue ;;
-            npm) command -v npm >/dev/null && continue ;;
             libtorch-dev) [ -n "${LIBTORCH:-}" ] && continue ;;
         esac
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || printf '%s ' "$package"
@@ -73,11 +70,6 @@ setup() {
         dotnet paket restore >/dev/null
         touch .paket/Paket.Restore.targets
     fi
-    if [ ! -f $plots/node_modules/.package-lock.json ] || [ $plots/package-lock.json -nt $plots/node_modules/.package-lock.json ]; then
-        say "installing the plotting library"
-        npm ci --prefix $plots --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null
-        touch $plots/node_modules/.package-lock.json
-    fi
 }
 
 # A Slurm for the tests to start by themselves, and a reader of TensorBoard's files that is none of ours.
@@ -108,7 +100,7 @@ build() {
     setup
     local stamp=artifacts/built choice="LIBTORCH=${LIBTORCH:-} CXX=${CXX:-} SDAC_MUJOCO_INCLUDE=${SDAC_MUJOCO_INCLUDE:-}"
     if [ "$(cat $stamp 2>/dev/null)" = "$choice" ] && [ -z "$(find src tests Directory.Build.* paket.lock Sdac.Functional.sln -newer $stamp -type f \
-        -not -path '*/bin/*' -not -path '*/obj/*' -not -path '*/node_modules/*' -print -quit)" ]; then
+        -not -path '*/bin/*' -not -path '*/obj/*' -print -quit)" ]; then
         return
     fi
     mkdir -p artifacts

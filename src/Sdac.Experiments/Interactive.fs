@@ -48,7 +48,7 @@ module Interactive =
         current, List.ofSeq points
 
     /// The returns of the episodes that ended.
-    let returns (points: Point list) : Vega =
+    let returns (points: Point list) : Picture =
         let episodes =
             [| for point in points do
                    for e in point.Episodes -> point.EnvSteps, e.Return |]
@@ -56,7 +56,7 @@ module Interactive =
         Plot.learningCurve "Returns" $"{episodes.Length} training episodes" episodes [||]
 
     /// A figure of the updates against iterations: `curve "critic loss" _.Q1Loss points`.
-    let curve (title: string) (figure: Metrics -> float) (points: Point list) : Vega =
+    let curve (title: string) (figure: Metrics -> float) (points: Point list) : Picture =
         let rows =
             [| for point in points do
                    for m in Option.toList point.Metrics -> point.Iteration, figure m |]

@@ -26,29 +26,28 @@ module LinearPlot =
 
         { Intercept = meanY - slope * meanX; Slope = slope; R2 = 1.0 - rest / syy }
 
-    /// Draws milliseconds per update against size (as a multiple of the smallest), one colour per setting, with the
-    /// fitted lines. series: name of the setting, (value, ms).
-    let save (specification: string) (picture: string) (series: (string * (float * float)[]) seq) =
-        let colours = [| "#0072b2"; "#d55e00"; "#009e73"; "#cc79a7" |]
+    /// Milliseconds per update against size (as a multiple of the smallest), one colour and marker per setting, with the fitted
+    /// lines. series: name of the setting, (value, ms).
+    let picture (series: (string * (float * float)[]) seq) : Picture =
+        [ for i, (name, points) in Seq.indexed series do
+              let smallest = points |> Array.map fst |> Array.min
+              let f = fit points
+              let relative rows = [ for x, y in rows -> x / smallest, y ]
+              let fitted = [| for x, _ in points -> x, f.Intercept + f.Slope * x |]
 
-        let layers =
-            [ for i, (name, points) in Seq.indexed series do
-                  let smallest = points |> Array.map fst |> Array.min
-                  let f = fit points
+              let layer mark =
+                  { Name = $"{name}, from {smallest:F0} (R² {f.R2:F4})"
+                    Colour = Plot.palette[i % Plot.palette.Length]
+                    Mark = mark }
 
-                  let layer mark rows =
-                      { Name = $"{name}, from {smallest:F0} (R² {f.R2:F4})"
-                        Colour = colours[i % colours.Length]
-                        Rows = [ for x, y in rows -> [ "size", x / smallest; "ms", y ] ]
-                        Mark = mark
-                        Channels = [ "y", Plot.quantitative "ms" "milliseconds per update" ] }
-
-                  layer (Plot.points 1.0 60.0) points
-                  layer (Plot.line 1.5) [| for x, _ in points -> x, f.Intercept + f.Slope * x |] ]
-
-        Plot.chart
+              layer (Plot.dots 9.0 1.0 (relative points))
+              layer (Plot.line 1.5 (relative fitted)) ]
+        |> Plot.chart
             "Cost of an update"
             "HalfCheetah's sizes, batch 128, 8 particles, 32 draws, 10 timesteps, one of them varied over a decade"
-            (Plot.quantitative "size" "size, as a multiple of the smallest")
-            layers
-        |> Plot.save specification picture
+            (Plot.axis "size, as a multiple of the smallest")
+            (Plot.axis "milliseconds per update")
+
+    /// Draws them into an SVG and the PNG beside it.
+    let save (svg: string) (series: (string * (float * float)[]) seq) : Result<unit, string> =
+        picture series |> Plot.save svg

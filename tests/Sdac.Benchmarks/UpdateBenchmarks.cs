@@ -151,7 +151,7 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
 
         const string Folder = "artifacts/benchmarks";
         Directory.CreateDirectory(Folder);
-        var saved = LinearPlot.save($"{Folder}/linear.vl.json", $"{Folder}/linear.svg", points);
+        var saved = LinearPlot.save($"{Folder}/linear.svg", points);
         table.WriteLine(saved.IsOk ? $"picture: {Folder}/linear.svg" : $"no picture: {saved.ErrorValue}");
     }
 

@@ -3,6 +3,8 @@ namespace Sdac.Experiments
 open System
 open System.Globalization
 open System.IO
+open System.Security.Cryptography
+open System.Text
 open System.Text.RegularExpressions
 open Sdac
 
@@ -13,7 +15,15 @@ module Report =
 
     let private plural (n: int) (noun: string) = if n = 1 then $"1 {noun}" else $"{thousands n} {noun}s"
 
-    let private fileName (text: string) = Regex.Replace(text, @"[^A-Za-z0-9.=_-]+", "-").Trim('-')
+    /// A text as a part of a file's name. File systems take 255 bytes: what is long is cut, and its checksum keeps it apart.
+    let private fileName (text: string) =
+        let plain = Regex.Replace(text, @"[^A-Za-z0-9.=_-]+", "-").Trim('-')
+
+        if plain.Length <= 60 then
+            plain
+        else
+            let sum = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
+            $"{plain[..49]}-{sum[..7]}"
 
     let private hasInterquartile (groups: RunGroup list) = groups |> List.exists (fun g -> g.Runs.Length >= 4)
 
@@ -221,9 +231,40 @@ module Report =
     let private target (out: string) =
         if out.EndsWith(".html", StringComparison.OrdinalIgnoreCase) then
             let folder = Path.GetDirectoryName(Path.GetFullPath out) |> Option.ofObj |> Option.defaultValue "/"
-            struct (folder, string (Path.GetFileName out), $"{Path.GetFileNameWithoutExtension out}.")
+            let stem = string (Path.GetFileNameWithoutExtension out)
+            // a long name would leave none for the files beside the page
+            let prefix = if stem.Length <= 60 then stem else fileName (stem.Replace('.', '-'))
+            struct (folder, string (Path.GetFileName out), $"{prefix}.")
         else
             struct (Path.GetFullPath out, "index.html", "")
+
+    /// Writes the pictures: the names of those that lie beside the page, and a sentence for each reason why others do not.
+    let private savePictures (beside: string -> string) (parts: ReportPart list) : Set<string> * string list =
+        let results =
+            [ for part in parts do
+                  match part with
+                  | Picture(name, _, picture) -> name, Plot.save (beside $"{name}.svg") picture
+                  | _ -> () ]
+
+        let failures =
+            results
+            |> List.choose (fun (name, result) ->
+                match result with
+                | Error sentence -> Some(sentence, name)
+                | Ok() -> None)
+            |> List.groupBy fst
+            |> List.map (fun (sentence, names) ->
+                let names = names |> List.map snd |> String.concat ", "
+                $"not written beside the page: {names} ({sentence})")
+
+        for failure in failures do
+            eprintfn $"warning: {failure}"
+
+        set
+            [ for name, result in results do
+                  if result.IsOk then
+                      name ],
+        failures
 
     /// Writes the report of all runs at or below the paths; what was left out is said on standard error and on the page. The
     /// page's path.
@@ -256,24 +297,7 @@ module Report =
         let beside file = Path.Combine(folder, prefix + file)
         let parts = parts groups
 
-        let pictures =
-            parts
-            |> List.choose (function
-                | Picture(name, _, chart) -> Some(name, chart)
-                | _ -> None)
-
-        for name, chart in pictures do
-            Plot.saveSpecification (beside $"{name}.vl.json") chart
-
-        let drawn, undrawn =
-            match Plot.renderAll [ for name, _ in pictures -> beside $"{name}.vl.json" ] with
-            | Ok svgs -> List.map2 (fun (name, _) svg -> name, svg) pictures svgs, []
-            | Error sentence ->
-                eprintfn $"warning: no pictures: {sentence}"
-                [], [ $"no pictures: {sentence}" ]
-
-        for name, svg in drawn do
-            Files.writeText (beside $"{name}.svg") svg
+        let written, unwritten = savePictures beside parts
 
         for part in parts do
             match part with
@@ -285,8 +309,6 @@ module Report =
         let title = "Report: " + String.concat ", " (Comparison.tasks groups)
         let path = Path.Combine(folder, name)
 
-        Files.writeText
-            path
-            (ReportPage.html prefix title (summary groups) (warnings @ undrawn) (Map.ofList drawn) parts)
+        Files.writeText path (ReportPage.html prefix title (summary groups) (warnings @ unwritten) written parts)
 
         path

@@ -3,14 +3,13 @@ namespace Sdac.Experiments
 open System
 open System.Net
 open System.Text
-open System.Text.RegularExpressions
 
 /// A part of a report's page.
 type ReportPart =
     | Heading of Id: string * Text: string
     | Paragraph of string
-    /// File name without ending, what it shows for those who cannot see it, the picture's specification
-    | Picture of Name: string * Alternative: string * Vega
+    /// File name without ending, what it shows for those who cannot see it, the picture
+    | Picture of Name: string * Alternative: string * Picture
     | Tabular of Table
 
 /// A report as HTML.
@@ -18,20 +17,37 @@ type ReportPart =
 module ReportPage =
     let private encode (text: string) = string (WebUtility.HtmlEncode text)
 
-    /// Names inside a picture, made its own: several pictures on one page would otherwise share them.
-    let private ownNames (name: string) (svg: string) =
-        let svg = Regex.Replace(svg, "\\bid=\"([^\"]+)\"", $"id=\"{name}-$1\"")
-        let svg = Regex.Replace(svg, @"url\(#([^)]+)\)", $"url(#{name}-$1)")
-        Regex.Replace(svg, "href=\"#([^\"]+)\"", $"href=\"#{name}-$1\"")
+    /// Links to files beside the page.
+    let private links (files: (string * string) list) =
+        String.concat " " [ for text, file in files -> $"<a href=\"{Uri.EscapeDataString file}\">{text}</a>" ]
 
-    let private figure (prefix: string) name alternative (svg: string) =
-        let svg =
-            Regex("<svg ").Replace(ownNames name svg, $"<svg role=\"img\" aria-label=\"{encode alternative}\" ", 1)
+    /// The picture's elements and its script. `written`: it lies beside the page too.
+    let private figure (prefix: string) (written: bool) (name: string) (alternative: string) (picture: Picture) =
+        let elements, script = PlotlyRenderer.figure $"plot-{name}" alternative picture
 
-        $"<figure>\n{svg}\n<figcaption><a href=\"{prefix}{name}.svg\">SVG</a> <a href=\"{prefix}{name}.vl.json\">Vega-Lite</a></figcaption>\n</figure>\n"
+        let subtitle =
+            if picture.Subtitle = "" then
+                ""
+            else
+                $"<p class=\"subtitle\">{encode picture.Subtitle}</p>\n"
+
+        let files =
+            if written then
+                let svg = $"{prefix}{name}.svg"
+                let files = links [ "SVG", svg; "PNG", Plot.pngBeside svg ]
+
+                $"<noscript><img src=\"{Uri.EscapeDataString svg}\" alt=\"{encode alternative}\"></noscript>\n"
+                + $"<figcaption>{files}</figcaption>\n"
+            else
+                ""
+
+        $"<figure>\n<h3>{encode picture.Title}</h3>\n{subtitle}{elements}{files}</figure>\n", script
 
     let private table (prefix: string) (table: Table) =
-        $"<div class=\"table\" tabindex=\"0\">\n{Table.html table}</div>\n<p class=\"files\"><a href=\"{prefix}{table.Name}.csv\">CSV</a> <a href=\"{prefix}{table.Name}.md\">Markdown</a></p>\n"
+        let file ending = $"{prefix}{table.Name}.{ending}"
+        let files = links [ "CSV", file "csv"; "Markdown", file "md" ]
+
+        $"<div class=\"table\" tabindex=\"0\">\n{Table.html table}</div>\n<p class=\"files\">{files}</p>\n"
 
     let private style =
         """
@@ -46,7 +62,10 @@ a { color: #00558a; }
 .figures { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1rem; align-items: start; }
 figure { margin: 0; }
 figure:only-child { grid-column: 1 / -1; max-width: 780px; }
-figure svg { display: block; width: 100%; max-width: 752px; height: auto; }
+h3 { margin: .5rem 0 0; font-size: 1rem; font-weight: normal; line-height: 1.3; overflow-wrap: anywhere; }
+.subtitle { margin: 0; color: #666; font-size: .8rem; line-height: 1.35; }
+.plot { width: 100%; }
+noscript img { max-width: 100%; }
 figcaption, .files { margin: .25rem 0 0; font-size: .8rem; }
 figcaption a, .files a { margin-right: .75rem; }
 .table { margin-top: 1rem; overflow-x: auto; }
@@ -70,9 +89,9 @@ thead th:first-child { font-weight: bold; }
         else
             $"<div class=\"warning\" role=\"note\"><strong>Left out or unfinished</strong>\n{list warnings}</div>\n"
 
-    /// Consecutive pictures stand side by side.
-    let private body (prefix: string) (drawn: Map<string, string>) (parts: ReportPart list) =
-        let text = StringBuilder()
+    /// The parts' elements, and the pictures' scripts. Consecutive pictures stand side by side.
+    let private body (prefix: string) (written: Set<string>) (parts: ReportPart list) : string * string =
+        let text, scripts = StringBuilder(), StringBuilder()
         let mutable figures = false
 
         let inFigures wanted =
@@ -85,17 +104,11 @@ thead th:first-child { font-weight: bold; }
 
         for part in parts do
             match part with
-            | Picture(name, alternative, _) ->
-                match Map.tryFind name drawn with
-                | Some svg ->
-                    inFigures true
-                    text.Append(figure prefix name alternative svg) |> ignore
-                | None ->
-                    inFigures false
-
-                    text.Append
-                        $"<p>{encode alternative}: not drawn, <a href=\"{prefix}{name}.vl.json\">Vega-Lite</a></p>\n"
-                    |> ignore
+            | Picture(name, alternative, picture) ->
+                inFigures true
+                let elements, script = figure prefix (written.Contains name) name alternative picture
+                text.Append elements |> ignore
+                scripts.Append script |> ignore
             | Heading(id, heading) ->
                 inFigures false
                 text.Append $"<h2 id=\"{id}\">{encode heading}</h2>\n" |> ignore
@@ -107,15 +120,16 @@ thead th:first-child { font-weight: bold; }
                 text.Append(table prefix content) |> ignore
 
         inFigures false
-        string text
+        string text, string scripts
 
-    /// The page. `prefix` begins the names of the files beside it; `drawn`: pictures by name, as SVG.
+    /// The page: all of it in one text, plotly.js too, so that it needs no network. `prefix` begins the names of the files beside
+    /// it; `written`: the names of the pictures that lie there.
     let html
         (prefix: string)
         (title: string)
         (summary: string list)
         (warnings: string list)
-        (drawn: Map<string, string>)
+        (written: Set<string>)
         (parts: ReportPart list)
         : string =
 
@@ -125,8 +139,16 @@ thead th:first-child { font-weight: bold; }
                   | Heading(id, heading) -> $"<a href=\"#{id}\">{encode heading}</a>"
                   | _ -> () ]
 
+        let elements, scripts = body prefix written parts
+
+        let scripts =
+            if scripts = "" then
+                ""
+            else
+                $"<script>{PlotlyRenderer.library ()}</script>\n<script>\n{scripts}</script>\n"
+
         $"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{encode title}</title>\n<style>{style}</style>\n</head>\n<body>\n<h1>{encode title}</h1>\n"
         + list summary
         + warningBox warnings
         + $"""<nav aria-label="Sections">{String.concat "\n" links}</nav>{"\n"}"""
-        + $"<main>\n{body prefix drawn parts}</main>\n</body>\n</html>\n"
+        + $"<main>\n{elements}</main>\n{scripts}</body>\n</html>\n"

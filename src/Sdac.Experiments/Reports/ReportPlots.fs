@@ -4,74 +4,58 @@ open System
 open System.Globalization
 open Sdac
 
-/// The pictures of a report, as Vega-Lite specifications.
+/// The pictures of a report.
 [<RequireQualifiedAccess>]
 module ReportPlots =
-    // Okabe and Ito's colours, which people with any kind of colour vision can tell apart, without their yellow, which is
-    // hard to see on white.
-    let private palette = [| "#0072B2"; "#D55E00"; "#009E73"; "#CC79A7"; "#E69F00"; "#56B4E9"; "#000000" |]
-
-    // Where there are more groups than colours, the colours return with other dashes.
-    let private dashes = [| []; [ 8.0; 4.0 ]; [ 2.0; 3.0 ]; [ 10.0; 3.0; 2.0; 3.0 ] |]
+    // Where there are more groups than colours, the colours return with other markers.
+    let private markers = [| PointShape.Disc; PointShape.Square; PointShape.Triangle; PointShape.Diamond |]
 
     let private place (names: string list) (name: string) =
         names |> List.tryFindIndex ((=) name) |> Option.defaultValue 0
 
-    let private colour names name = palette[place names name % palette.Length]
+    let private colour names name = Plot.palette[place names name % Plot.palette.Length]
 
-    let private line names name =
-        let dash = dashes[place names name / palette.Length % dashes.Length]
+    /// A line in the colour of its name. Long lines of the first colours have no markers: those would only hide them.
+    let private lineOf names name stepped (points: (float * float) list) : Layer =
+        let round = place names name / Plot.palette.Length
 
-        match Plot.line 2.0 with
-        | Fields fields when not dash.IsEmpty -> Fields(fields @ [ "strokeDash", Items(List.map Number dash) ])
-        | solid -> solid
-
-    /// A line of one colour, dotted where it has few points.
-    let private lineOf names name title (rows: (string * float) list list) : Layer =
-        let mark =
-            match line names name with
-            | Fields fields when rows.Length <= 30 ->
-                Fields(fields @ [ "point", Fields [ "filled", Flag true; "size", Number 28.0 ] ])
-            | mark -> mark
+        let marker =
+            if round = 0 && (stepped || points.Length > Picture.Marked) then
+                None
+            else
+                Some markers[round % markers.Length]
 
         { Name = name
           Colour = colour names name
-          Rows = rows
-          Mark = mark
-          Channels = [ "y", Plot.quantitative "value" title ] }
+          Mark = Mark.Line({ Width = 2.0; Marker = marker; Stepped = stepped }, points) }
 
-    let private bandOf names name title rows : Layer =
-        { Name = name
-          Colour = colour names name
-          Rows = rows
-          Mark = Plot.band
-          Channels = [ "y", Plot.quantitative "low" title; "y2", Fields [ "field", Text "high" ] ] }
-
-    let private estimateRow (x: float) (e: Estimate) = [ "x", x; "value", e.Value; "low", e.Low; "high", e.High ]
+    /// Values that hold until the next one: the corners of a band's edge.
+    let private corners (points: (float * float * float) list) =
+        match points with
+        | [] -> []
+        | first :: _ ->
+            first
+            :: (List.pairwise points
+                |> List.collect (fun ((_, low, high), (x, nextLow, nextHigh)) -> [ x, low, high; x, nextLow, nextHigh ]))
 
     /// Lines over bands: name, estimates by x. Where there is no interval there is no band.
-    let private banded yTitle names (curves: (string * (float * Estimate) list) list) : Layer list =
-        let rows points = [ for x, e in points -> estimateRow x e ]
+    let private banded names stepped (curves: (string * (float * Estimate) list) list) : Layer list =
         let sure points = points |> List.filter (fun (_, e: Estimate) -> Double.IsFinite e.Low)
 
         [ for name, points in curves do
-              if not (sure points).IsEmpty then
-                  bandOf names name yTitle (rows (sure points))
+              let band = [ for x, e in sure points -> x, e.Low, e.High ]
+
+              if not band.IsEmpty then
+                  { Name = name
+                    Colour = colour names name
+                    Mark = Mark.Band(if stepped then corners band else band) }
           for name, points in curves do
               if not points.IsEmpty then
-                  lineOf names name yTitle (rows points) ]
-
-    /// Values that hold until the next one, instead of slopes between them.
-    let private stepped (layer: Layer) =
-        match layer.Mark with
-        | Fields fields ->
-            let fields = fields |> List.filter (fun (name, _) -> name <> "point")
-            { layer with Mark = Fields(fields @ [ "interpolate", Text "step-after" ]) }
-        | _ -> layer
+                  lineOf names name stepped [ for x, e in points -> x, e.Value ] ]
 
     let private count (n: int) noun = if n = 1 then $"1 {noun}" else $"{n} {noun}s"
 
-    let private steps = Plot.quantitative "x" "Environment steps"
+    let private steps = Plot.axis "Environment steps"
 
     /// The learning curves of one task; `statistic` is named in the title.
     let learning
@@ -79,7 +63,7 @@ module ReportPlots =
         (statistic: float[] -> float)
         (names: string list)
         (groups: RunGroup list)
-        : Vega =
+        : Picture =
         let curves =
             groups
             |> List.map (fun g -> g.Name, [ for p in Comparison.curve statistic g -> float p.EnvSteps, p.Estimate ])
@@ -94,22 +78,19 @@ module ReportPlots =
 
         let band = if List.max runs > 1 then "; band: 95 % bootstrap interval" else ""
 
-        banded "Return per episode (undiscounted)" names curves
+        banded names false curves
         |> Plot.chart
             $"{groups.Head.Task}: {statisticName} return"
             $"Evaluations without exploration noise, {statisticName} over {seeds}{band}"
             steps
+            (Plot.axis "Return per episode (undiscounted)")
 
     /// A figure of every group of one task against environment steps or updates, averaged over runs.
-    let series title subtitle x yTitle (names: string list) (series: (string * (int64 * float)[]) list) : Vega =
+    let series title subtitle x yTitle (names: string list) (series: (string * (int64 * float)[]) list) : Picture =
         [ for name, points in series do
               if points.Length > 0 then
-                  lineOf
-                      names
-                      name
-                      yTitle
-                      [ for at, value in Plot.thin 300 points -> [ "x", float at; "value", value ] ] ]
-        |> Plot.chart title subtitle (Plot.quantitative "x" x)
+                  lineOf names name false [ for at, value in Plot.thin 300 points -> float at, value ] ]
+        |> Plot.chart title subtitle (Plot.axis x) (Plot.axis yTitle)
 
     /// The performance profile: how large a share of the runs scores more than τ.
     let profile
@@ -117,7 +98,7 @@ module ReportPlots =
         (names: string list)
         (tasks: string list)
         (scores: (string * float[][]) list)
-        : Vega =
+        : Picture =
         let all = scores |> List.collect (snd >> Array.concat >> List.ofArray)
         let low, high = List.min all, List.max all
         let margin = 0.05 * max (high - low) (1e-3 * max 1.0 (abs high))
@@ -139,163 +120,94 @@ module ReportPlots =
             else
                 "τ (final return of a run)"
 
-        banded "Share of runs above τ" names [ for name, strata in scores -> name, curve strata ]
-        |> List.map stepped
+        banded names true [ for name, strata in scores -> name, curve strata ]
         |> Plot.chart
             "Performance profile"
             ("Share of runs whose final score is above τ, over "
              + count tasks.Length "task"
              + "; band: 95 % bootstrap interval")
-            (Plot.quantitative "x" x)
+            { Plot.axis x with Extent = Extent.OfData }
+            { Plot.axis "Share of runs above τ" with Extent = Extent.Between(-0.02, 1.02) }
 
-    let private nominal field (order: string list) =
-        Fields
-            [ "field", Text field
-              "type", Text "nominal"
-              "sort", Items(List.map Text order)
-              "title", Text ""
-              "axis", Fields [ "labelLimit", Number 600.0; "domain", Flag false; "ticks", Flag false ] ]
+    /// A picture of rows, a row a text.
+    let private rowed title subtitle rowHeight (texts: string list) x legend layers : Picture =
+        let size = 460.0, float (rowHeight * texts.Length + 14)
+        let panel = Plot.panel "" size x (Plot.rows texts) layers
+        { Plot.single title subtitle panel with Legend = legend }
 
-    let private values rows = "data", Fields [ "values", Items(List.map Fields rows) ]
-
-    let private grey = Text "#888888"
+    let private shares =
+        Ticks.At [ for tenth in 0.0..2.0..10.0 -> tenth / 10.0, RoundNumbers.text (tenth / 10.0) ]
 
     /// Probabilities of improvement, one row a pair.
-    let improvement (pairs: (string * string * int * Estimate) list) : Vega =
-        let label x y = $"{x} > {y}"
+    let improvement (pairs: (string * string * int * Estimate) list) : Picture =
+        let layer mark = { Name = ""; Colour = Plot.palette.Head; Mark = mark }
+        let rows f = [ for i, (_, _, _, e) in List.indexed pairs -> f (float i) e ]
 
-        let rows =
-            [ for x, y, _, e in pairs ->
-                  [ "pair", Text(label x y); "value", Number e.Value; "low", Number e.Low; "high", Number e.High ] ]
+        let x =
+            { Plot.axis "Probability of improvement" with Extent = Extent.Between(-0.02, 1.02); Ticks = shares }
 
-        let y = nominal "pair" [ for x, y, _, _ in pairs -> label x y ]
-
-        let x field =
-            Fields
-                [ "field", Text field
-                  "type", Text "quantitative"
-                  "title", Text "Probability of improvement"
-                  "scale", Fields [ "domain", Items [ Number 0.0; Number 1.0 ] ] ]
-
-        Plot.frame
+        [ layer (Mark.UprightGuide 0.5)
+          layer (Mark.Intervals(6.0, rows (fun row e -> row, e.Low, e.High)))
+          layer (Mark.Dots(9.0, 1.0, rows (fun row e -> e.Value, row))) ]
+        |> rowed
             "Probability of improvement"
             "How likely a run of the first scores more than one of the second on the same task; bar: 95 % bootstrap interval"
-            460.0
-            (float (26 * pairs.Length + 14))
-            [ values rows
-              "layer",
-              Items
-                  [ Fields
-                        [ "mark",
-                          Fields [ "type", Text "rule"; "strokeDash", Items [ Number 4.0; Number 4.0 ]; "color", grey ]
-                          "encoding", Fields [ "x", Fields [ "datum", Number 0.5 ] ] ]
-                    Fields
-                        [ "mark",
-                          Fields
-                              [ "type", Text "rule"
-                                "strokeWidth", Number 6.0
-                                "opacity", Number 0.35
-                                "color", Text palette[0] ]
-                          "encoding", Fields [ "y", y; "x", x "low"; "x2", Fields [ "field", Text "high" ] ] ]
-                    Fields
-                        [ "mark",
-                          Fields
-                              [ "type", Text "point"
-                                "filled", Flag true
-                                "size", Number 70.0
-                                "opacity", Number 1.0
-                                "color", Text palette[0] ]
-                          "encoding", Fields [ "y", y; "x", x "value" ] ] ] ]
+            26
+            [ for x, y, _, _ in pairs -> $"{x} > {y}" ]
+            x
+            false
 
     /// Final scores of one task: every run a dot, the interquartile mean with its interval over them.
-    let finals (names: string list) (groups: RunGroup list) : Vega =
+    let finals (names: string list) (groups: RunGroup list) : Picture =
         let scored = groups |> List.filter (fun group -> not group.Finished.IsEmpty)
-        let labels = scored |> List.map _.Name
-        let y = nominal "group" labels
 
-        let dots =
-            [ for g in scored do
-                  for score in g.FinalScores -> [ "group", Text g.Name; "value", Number score ] ]
+        let layers (row: int, group: RunGroup) =
+            let row = float row
+            let e = Comparison.estimate Statistics.iqm group.FinalScores
+            let layer mark = { Name = ""; Colour = colour names group.Name; Mark = mark }
 
-        let estimates =
-            [ for g in scored ->
-                  let e = Comparison.estimate Statistics.iqm g.FinalScores
-                  [ "group", Text g.Name; "value", Number e.Value; "low", Number e.Low; "high", Number e.High ] ]
+            [ layer (Mark.Intervals(10.0, [ row, e.Low, e.High ]))
+              layer (Mark.Dots(7.0, 0.7, [ for score in group.FinalScores -> score, row ]))
+              layer (Mark.Strokes(24.0, [ e.Value, row ])) ]
 
-        let x field =
-            Fields
-                [ "field", Text field
-                  "type", Text "quantitative"
-                  "title", Text "Final return per episode (undiscounted)"
-                  "scale", Fields [ "zero", Flag false; "padding", Number 12.0 ]
-                  "axis", Fields [ "format", Text ",~f"; "tickCount", Number 6.0 ] ]
-
-        let colour =
-            Fields
-                [ "field", Text "group"
-                  "type", Text "nominal"
-                  "legend", Fields [ "disable", Flag true ]
-                  "scale",
-                  Fields
-                      [ "domain", Items(List.map Text labels)
-                        "range", Items(labels |> List.map (colour names >> Text)) ] ]
-
-        let layer rows mark channels =
-            Fields [ values rows; "mark", Fields mark; "encoding", Fields([ "y", y; "color", colour ] @ channels) ]
-
-        Plot.frame
+        List.indexed scored
+        |> List.collect layers
+        |> rowed
             $"{groups.Head.Task}: final score"
             "Dots: the last evaluation of each finished run; tick: interquartile mean; bar: its 95 % bootstrap interval"
-            460.0
-            (float (34 * labels.Length + 14))
-            [ "layer",
-              Items
-                  [ layer
-                        (estimates
-                         |> List.filter (fun row ->
-                             match row[2] with
-                             | _, Number low -> Double.IsFinite low
-                             | _ -> false))
-                        [ "type", Text "rule"; "strokeWidth", Number 10.0; "opacity", Number 0.3 ]
-                        [ "x", x "low"; "x2", Fields [ "field", Text "high" ] ]
-                    layer
-                        dots
-                        [ "type", Text "point"; "filled", Flag true; "size", Number 36.0; "opacity", Number 0.7 ]
-                        [ "x", x "value" ]
-                    layer
-                        estimates
-                        [ "type", Text "tick"; "thickness", Number 3.0; "size", Number 24.0 ]
-                        [ "x", x "value" ] ] ]
+            34
+            (scored |> List.map _.Name)
+            { Plot.axis "Final return per episode (undiscounted)" with
+                Extent = Extent.AroundData
+                Ticks = Ticks.Round 6 }
+            false
 
     /// Milliseconds per update by phase, one bar a group: (group, phase, milliseconds).
-    let phases (order: string list) (figures: (string * string * float) list) : Vega =
+    let phases (order: string list) (figures: (string * string * float) list) : Picture =
         let names = figures |> List.map (fun (_, phase, _) -> phase) |> List.distinct
 
-        let range = [ for i in 0 .. names.Length - 1 -> Text palette[i % palette.Length] ]
+        /// Where the phase's part of each bar begins and ends.
+        let parts phase =
+            [ for row, group in List.indexed order do
+                  let own = figures |> List.filter (fun (name, _, _) -> name = group)
+                  let before = own |> List.takeWhile (fun (_, name, _) -> name <> phase)
+                  let start = before |> List.sumBy (fun (_, _, ms) -> ms)
 
-        Plot.frame
+                  for _, name, ms in own do
+                      if name = phase then
+                          float row, start, start + ms ]
+
+        [ for i, phase in List.indexed names ->
+              { Name = phase
+                Colour = Plot.palette[i % Plot.palette.Length]
+                Mark = Mark.Bars(28.0, parts phase) } ]
+        |> rowed
             "Time per update"
             "Wall-clock by phase, mean over updates and runs; evaluations, checkpoints and the warm-up left out"
-            460.0
-            (float (34 * order.Length + 14))
-            [ values
-                  [ for group, phase, ms in figures -> [ "group", Text group; "phase", Text phase; "ms", Number ms ] ]
-              "mark", Text "bar"
-              "encoding",
-              Fields
-                  [ "y", nominal "group" order
-                    "x",
-                    Fields
-                        [ "field", Text "ms"
-                          "type", Text "quantitative"
-                          "aggregate", Text "sum"
-                          "title", Text "Milliseconds per update" ]
-                    "color",
-                    Fields
-                        [ "field", Text "phase"
-                          "type", Text "nominal"
-                          "scale", Fields [ "domain", Items(List.map Text names); "range", Items range ]
-                          "legend", Fields [ "title", Text ""; "symbolType", Text "square"; "columns", Number 4.0 ] ] ] ]
+            34
+            order
+            { Plot.axis "Milliseconds per update" with Ticks = Ticks.Round 6 }
+            true
 
     // ---- weights over time
 
@@ -335,56 +247,19 @@ module ReportPlots =
                   starts[i], last, [ for (low, high), count in List.sort buckets -> low, high, count / total ] ]
 
     /// Where the weights of the Monte-Carlo draws lie over time.
-    let weights (group: RunGroup) : Vega =
-        let rows =
+    let weights (group: RunGroup) : Picture =
+        let tiles =
             [ for first, last, buckets in weightSpans group do
                   for low, high, share in buckets do
                       if share > 0.0 && high > lowest then
-                          [ "x", Number(float first)
-                            "x2", Number(float last)
-                            "y", Number(max low lowest)
-                            "y2", Number high
-                            "share", Number share ] ]
+                          { X = (float first, float last); Y = (max low lowest, high); Value = share } ]
 
-        let shade =
-            Fields
-                [ "field", Text "share"
-                  "type", Text "quantitative"
-                  "scale", Fields [ "scheme", Text "viridis"; "type", Text "sqrt" ]
-                  "legend",
-                  Fields
-                      [ "title", Text "share of the draws"
-                        "format", Text ".0%"
-                        "gradientLength", Number 300.0
-                        "tickCount", Number 4.0 ] ]
-
-        let y =
-            Fields
-                [ "field", Text "y"
-                  "type", Text "quantitative"
-                  "title", Text "Weight over mean weight"
-                  "scale", Fields [ "type", Text "log"; "base", Number 2.0; "nice", Flag false ]
-                  "axis", Fields [ "format", Text "~g"; "tickCount", Number 8.0 ] ]
-
-        let x =
-            match Plot.quantitative "x" "Environment steps" with
-            | Fields fields -> Fields(fields @ [ "scale", Fields [ "nice", Flag false ] ])
-            | other -> other
-
-        Plot.frame
+        Plot.panel
+            ""
+            (720.0, 300.0)
+            { steps with Extent = Extent.OfData }
+            { Plot.axis "Weight over mean weight" with Scale = Scale.Log 2.0; Extent = Extent.OfData }
+            [ { Name = "share of the draws"; Colour = "#000000"; Mark = Mark.Tiles(Shading.Viridis, tiles) } ]
+        |> Plot.single
             $"{group.Task}: RSSM weights of {group.Name}"
             "Each draw's weight over the mean weight of its state, 1 where Q says nothing; lowest row: all smaller weights"
-            720.0
-            300.0
-            [ values rows
-              // no description of every rectangle (the page describes the picture); a seam would show between them without a stroke
-              "mark", Fields [ "type", Text "rect"; "aria", Flag false; "strokeWidth", Number 0.8 ]
-              "encoding",
-              Fields
-                  [ "x", x
-                    "x2", Fields [ "field", Text "x2" ]
-                    "y", y
-                    "y2", Fields [ "field", Text "y2" ]
-                    "color", shade
-                    // as the colour, by an expression: a channel of its own would spoil the legend's gradient
-                    "stroke", Fields [ "value", Fields [ "expr", Text "scale('color', datum.share)" ] ] ] ]

@@ -20,10 +20,10 @@ type RunFolder =
     member folder.Timings = Path.Combine(folder.Path, "timings.jsonl")
     /// The end of the run (JSON).
     member folder.Summary = Path.Combine(folder.Path, "summary.json")
-    /// The learning curve: Vega-Lite specification.
-    member folder.CurveSpec = Path.Combine(folder.Path, "curve.vl.json")
-    /// The learning curve: picture.
+    /// The learning curve; a PNG lies beside it.
     member folder.Curve = Path.Combine(folder.Path, "curve.svg")
+    /// The learning curve in pixels.
+    member folder.CurvePng = Path.Combine(folder.Path, "curve.png")
     /// Checkpoints.
     member folder.Checkpoints = Path.Combine(folder.Path, "checkpoints")
     /// The parts of the replay memory that the checkpoints name.
@@ -46,8 +46,8 @@ module RunFolder =
                   folder.Events
                   folder.Timings
                   folder.Summary
-                  folder.CurveSpec
                   folder.Curve
+                  folder.CurvePng
                   yield! Directory.GetFiles(folder.Path, "machine-*.json") ] do
                 File.Delete file
 

@@ -76,7 +76,7 @@ module Runner =
                 $"SDAC, seed {e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
             | Algorithm.Dpmd -> $"DPMD, seed {e.Seed}, {c.Particles} particles, {c.Timesteps} timesteps"
 
-        Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.CurveSpec folder.Curve
+        Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.Curve
 
     let private peakMemory () =
         use self = Process.GetCurrentProcess()

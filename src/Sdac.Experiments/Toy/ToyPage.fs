@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System.IO
+open System.Net
 open Sdac
 
 /// Writing what the cells show: one page, its picture, its tables.
@@ -11,7 +12,7 @@ module ToyPage =
     let private Points = 1000
 
     let private style =
-        "body{font:15px Helvetica,Arial,sans-serif;margin:2em;color:#222}svg{max-width:100%;height:auto}table{border-collapse:collapse;font-size:13px;margin-top:1.5em}"
+        "body{font:15px Helvetica,Arial,sans-serif;margin:2em;color:#222}img{display:block;max-width:100%;height:auto}table{border-collapse:collapse;font-size:13px;margin-top:1.5em}"
         + "caption{font-weight:bold;text-align:left;padding:4px 10px}td,th{border-bottom:1px solid #ddd;padding:4px 10px;text-align:right;font-weight:normal}th:first-child{text-align:left}"
 
     let private notes =
@@ -34,38 +35,50 @@ module ToyPage =
               "## Settings that differ from the method's standard\n"
               Table.markdown (ToyTable.settings targets methods) ]
 
-    let private html (targets: Target list) methods cells picture =
+    /// A picture within the page, or why there is none.
+    let private element (drawn: Result<string, string>) =
+        match drawn with
+        | Ok svg -> ScottPlotRenderer.element svg
+        | Error sentence -> $"<p>No picture: {WebUtility.HtmlEncode sentence}</p>"
+
+    let private html (targets: Target list) methods cells (picture: Result<string, string>) scores =
         let tables =
             targets
             |> List.map (fun target -> Table.html (ToyTable.target target.Name cells))
             |> String.concat "\n"
 
-        let scores =
-            match ToyScores.draw cells with
-            | Some svg -> $"<h2>Error of the learned score by noise level</h2>\n{svg}"
-            | None -> ""
+        let scores = scores |> Option.map element |> Option.defaultValue ""
 
         String.concat
             "\n"
             [ $"<!doctype html><html lang='en'><meta charset='utf-8'><title>RSSM on densities we know</title>\n<style>{style}</style>"
               "<h1>RSSM on densities we know</h1>"
-              picture
+              element picture
               tables
               notes
               scores
               Table.html (ToyTable.settings targets methods)
               "</html>\n" ]
 
-    /// Writes toy.html, toy.svg (the picture alone), toy.md (the tables) and toy.csv (every cell) into a folder.
+    /// Writes a picture as SVG and PNG; what cannot be written is said, and the page goes on without it.
+    let private save (path: string) (picture: Picture) : Result<string, string> =
+        match Plot.save path picture with
+        | Ok() -> ()
+        | Error sentence -> eprintfn $"warning: no picture: {sentence}"
+
+        ScottPlotRenderer.svg picture
+
+    /// Writes toy.html, its pictures toy and toy-scores alone (SVG and PNG), toy.md (the tables) and toy.csv (every cell) into a
+    /// folder.
     let write (folder: string) (targets: Target list) (methods: ToyMethod list) (cells: ToyCell list) =
         let path name = Path.Combine(folder, name)
 
         let targets =
             targets |> List.filter (fun target -> cells |> List.exists (fun cell -> cell.Target = target.Name))
 
-        let picture = ToyPicture.draw Points targets cells
         Files.createFolder folder
-        Files.writeText (path "toy.svg") picture
+        let picture = ToyPicture.picture Points targets cells |> save (path "toy.svg")
+        let scores = ToyScores.picture cells |> Option.map (save (path "toy-scores.svg"))
         Files.writeText (path "toy.md") (markdown targets methods cells)
         Files.writeText (path "toy.csv") (Table.csv (ToyTable.cells cells))
-        Files.writeText (path "toy.html") (html targets methods cells picture)
+        Files.writeText (path "toy.html") (html targets methods cells picture scores)
