@@ -231,7 +231,6 @@ module PlotlyRenderer =
                     Name = escaped layer.Name,
                     X = xs,
                     Y = ys,
-                    Z = grid (Picture.shade full),
                     ColorScale = scale,
                     ColorBar = bar,
                     HoverOnGaps = false,
@@ -239,6 +238,7 @@ module PlotlyRenderer =
                 )
             )
 
+        trace.SetProperty("z", grid (Picture.shade full))
         trace.SetProperty("zmin", 0.0)
         trace.SetProperty("zmax", 1.0)
         trace.SetProperty("customdata", grid id)
