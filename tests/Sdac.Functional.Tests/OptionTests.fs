@@ -100,7 +100,7 @@ let tests =
               let actions config = (Sdac.reverseSample (started config key)).Action.Value |> Tensors.toArray
               let off, one = { small with TargetParticles = Some 1 }, { small with Particles = 1 }
               Expect.equal (critics off) (critics one) "critics"
-              Expect.notEqual (critics off) (critics small) "critics"
+              Expect.differs (critics off) (critics small) "critics"
               Expect.equal (actions off) (actions small) "actions")
 
           testCase "best-of-N is switched off for the behaviour and the evaluation alone" (fun () ->
@@ -122,10 +122,10 @@ let tests =
               let evaluation = { small with EvaluationParticles = Some 1 }
               Expect.equal (acted behaviour) (acted one) "acted"
               Expect.equal (acted evaluation) (acted small) "acted"
-              Expect.notEqual (acted behaviour) (acted small) "acted"
+              Expect.differs (acted behaviour) (acted small) "acted"
               Expect.equal (played evaluation) (played one) "played"
               Expect.equal (played behaviour) (played small) "played"
-              Expect.notEqual (played evaluation) (played small) "played")
+              Expect.differs (played evaluation) (played small) "played")
 
           testCase "a fixed temperature stays fixed, to the last bit, and a learned one moves by its rate" (fun () ->
               let fixed' =

@@ -109,7 +109,7 @@ let tests =
 
               let s = step.State
               Expect.equal (actions { s with Policy = zero s.Policy }) (actions s) "actions"
-              Expect.notEqual (actions { s with TargetPolicy = zero s.TargetPolicy }) (actions s) "actions")
+              Expect.differs (actions { s with TargetPolicy = zero s.TargetPolicy }) (actions s) "actions")
 
           testCase "a stage of the user's own composes with the others" (fun () ->
               use scope = torch.NewDisposeScope()
@@ -135,7 +135,7 @@ let tests =
                        >> Pipeline.rssmUpdate)
                       step
 
-              Expect.notEqual (Tensors.toArray clipped.State.Q1.Flat) (Tensors.toArray plain.State.Q1.Flat) "flat"
+              Expect.differs (Tensors.toArray clipped.State.Q1.Flat) (Tensors.toArray plain.State.Q1.Flat) "flat"
               Expect.equal (Tensors.toArray clipped.State.Policy.Flat) (Tensors.toArray plain.State.Policy.Flat) "flat")
 
           testCase "a pipeline without a batch says which stage is missing" (fun () ->

@@ -76,7 +76,7 @@ let tests =
                   Expect.equal (batchBits ()) before "batch bits"
                   Expect.equal (bits again) (bits next) "bits"
                   Expect.equal metricsAgain metrics "metrics again"
-                  Expect.notEqual (bits next) stateBits "bits")
+                  Expect.differs (bits next) stateBits "bits")
 
           testCase "updates give the same bits on one, two and three threads" (fun () ->
               let run threads =
@@ -186,7 +186,7 @@ let tests =
 
               let policy = Sdac.rssmUpdate sampled
               Expect.equal (moved policy) [ "policy"; "target policy"; "target q1"; "target q2" ] "moved"
-              Expect.notEqual policy.Next.Temperature first.State.Temperature "temperature"
+              Expect.differs policy.Next.Temperature first.State.Temperature "temperature"
               // without an action there is nothing for the policy to learn from
               Expect.isEmpty (moved (Sdac.rssmUpdate first)) "moved"
               Expect.equal ((Sdac.rssmUpdate second).Next.Temperature) second.State.Temperature "temperature")

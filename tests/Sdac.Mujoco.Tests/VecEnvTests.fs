@@ -173,8 +173,8 @@ let tests =
                   let qpos (states: EnvStates) i =
                       states.Physics.Slice(i * envs.Model.StateSize, envs.Model.StateSize).ToArray()
 
-                  Expect.notEqual (qpos start 1) (qpos start 0) "qpos"
-                  Expect.notEqual (qpos (envs.Reset(Philox.Derive(key, 1UL))) 0) (qpos start 0) "qpos")
+                  Expect.differs (qpos start 1) (qpos start 0) "qpos"
+                  Expect.differs (qpos (envs.Reset(Philox.Derive(key, 1UL))) 0) (qpos start 0) "qpos")
 
           testCase "every episode starts with noise of its own, also on used scratch" (fun () ->
               use envs = new VecEnv("Humanoid-v4", 1)
@@ -248,7 +248,7 @@ let tests =
               Expect.equal (result.Truncated.ToArray()) [| true; true |] "truncated"
               Expect.equal (result.Terminated.ToArray()) [| false; false |] "terminated"
               Expect.equal (result.EpisodeLengths.ToArray()) [| 50; 50 |] "episode lengths"
-              Expect.notEqual (next.Observations.ToArray()) (result.NextObs.ToArray()) "observations"
+              Expect.differs (next.Observations.ToArray()) (result.NextObs.ToArray()) "observations"
               Expect.equal (result.EpisodeReturns[0]) (before.Returns[0] + result.Rewards[0]) "episode returns")
 
           testForAll
