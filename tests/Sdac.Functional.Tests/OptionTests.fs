@@ -92,7 +92,7 @@ let tests =
                   |> Tensors.view [ small.BatchSize; 2 ]
                   |> Diffusion.explore m.Compute 0.3 (Drawn exploreKey)
 
-              Expect.equal (Tensors.toArray one) (Tensors.toArray drawn) "one")
+              Expect.equal (Tensors.toArray one) (Tensors.toArray drawn) "action")
 
           testForAll "best-of-N is switched off for the targets alone" 5 keys (fun key ->
               use _ = torch.NewDisposeScope()
@@ -186,7 +186,7 @@ let tests =
 
                   let step (struct (q, adam)) _ = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
                   let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
-                  Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "flat"
+                  Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "parameters of the critic"
                   Expect.equal after.Next.Q1Adam.Count adam.Count "number of Q1 adam"
                   let same = Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
                   Expect.isTrue (same = (count = 1)) $"{count} steps")

@@ -185,14 +185,17 @@ let tests =
                   if states.Elapsed[0] = 0 then
                       starts.Add(states.Physics.ToArray())
                       // The contact forces at the end of the observation are those of no step yet.
-                      Expect.isTrue (states.Observations.Slice(292).ToArray() |> Array.forall ((=) 0.0)) "slice"
+                      Expect.isTrue
+                          (states.Observations.Slice(292).ToArray() |> Array.forall ((=) 0.0))
+                          "no contact forces yet"
                       // The same start on scratch that has never been used.
                       use fresh = new Env(Tasks.Create "Humanoid-v4")
                       let qpos, qvel = states.Physics.Slice(1, 24).ToArray(), states.Physics.Slice(25, 23).ToArray()
                       fresh.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
 
                       Array.iter2
-                          (fun (x: float) y -> Expect.isTrue (abs (x - y) <= 1e-12 * (1.0 + abs x)) "size of it")
+                          (fun (x: float) y ->
+                              Expect.isTrue (abs (x - y) <= 1e-12 * (1.0 + abs x)) "observation on fresh scratch")
                           (fresh.Obs.ToArray())
                           (states.Observations.ToArray())
 
