@@ -41,7 +41,7 @@ let tests =
                   for chart in [ Interactive.returns all; Interactive.curve "critic loss" _.Q1Loss all ] do
                       match chart.Json with
                       | null -> failwith "no chart"
-                      | json -> Expect.stringContains (json.ToJsonString()) "layer" "to json string"
+                      | json -> Expect.stringContains (json.ToJsonString()) "layer" "chart's specification"
 
                   for step in [ first; second; whole; again ] do
                       TrainState.tensorsNotIn start.State step.State |> List.iter _.Dispose()
@@ -69,7 +69,12 @@ let tests =
                   fsi.StandardInput.Close()
                   let output = fsi.StandardOutput.ReadToEnd()
                   fsi.WaitForExit()
-                  Expect.isNotMatch (errors.Result.ToLowerInvariant()) "error|exception" "to lower invariant"
+
+                  Expect.isNotMatch
+                      (errors.Result.ToLowerInvariant())
+                      "error|exception"
+                      "what is printed to standard error"
+
                   Expect.equal (Regex.Matches(output, "picture").Count) 2 "number of output"
                   Expect.stringContains output "after 200 iterations" "output"
                   Expect.equal fsi.ExitCode 0 "exit code") ]
