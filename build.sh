@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 configuration=Release
-packages=(libtorch-dev libmujoco-dev libopenblas0-openmp fonts-dejavu-core)
+properties=() # of the build, beyond the projects' own
+packages=(libmujoco-dev fonts-dejavu-core)
 test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
 
 usage() {
@@ -18,6 +19,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
   toy            build, then sample known densities and compare  (arguments go to scripts/toy.fsx)
   bench          build, then measure                            (arguments go to the benchmarks)
+  cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
 `./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
 TEXT
@@ -29,9 +31,6 @@ fail() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 missing_packages() {
     local package
     for package in "${packages[@]}"; do
-        case $package in # these may come from elsewhere than Debian
-            libtorch-dev) [ -n "${LIBTORCH:-}" ] && continue ;;
-        esac
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || printf '%s ' "$package"
     done
 }
@@ -59,9 +58,17 @@ choose_feed() {
     export NUGET_SOURCE
 }
 
+# libtorch's files, half a gigabyte, are hard links into the package cache: on another disk every project gets a copy. Said once.
+check_package_cache() {
+    local cache=${NUGET_PACKAGES:-$HOME/.nuget/packages} said=artifacts/cache-on-another-disk
+    [ -d "$cache" ] && [ "$(stat -c %d "$cache")" != "$(stat -c %d .)" ] && [ ! -e $said ] || return 0
+    mkdir -p artifacts && touch $said
+    say "the package cache $cache is on another disk than this folder: libtorch is copied instead of linked, 0.5 GB for each of ten projects; NUGET_PACKAGES=FOLDER on this disk saves that"
+}
+
 setup() {
     command -v dotnet >/dev/null || fail "the .NET 10 SDK is missing (no dotnet on PATH)"
-    command -v g++ >/dev/null || fail "a C++ compiler is missing (no g++ on PATH)"
+    command -v gcc >/dev/null || fail "a C compiler is missing (no gcc on PATH)"
     install_packages
     choose_feed
     if [ ! -f .paket/Paket.Restore.targets ] || [ paket.lock -nt .paket/Paket.Restore.targets ]; then
@@ -70,12 +77,19 @@ setup() {
         dotnet paket restore >/dev/null
         touch .paket/Paket.Restore.targets
     fi
+    check_package_cache
 }
 
 # A Slurm for the tests to start by themselves, and a reader of TensorBoard's files that is none of ours.
 setup_tests() {
     packages+=("${test_packages[@]}")
     setup
+}
+
+# For the benchmarks: the sgemm that kernels are timed beside.
+setup_bench() {
+    packages+=(libopenblas0-openmp)
+    install_packages
 }
 
 # For `bench --peer`: Debian's PyTorch, beside it the BLAS that Debian would give it, where it disturbs nobody, and a layer
@@ -98,14 +112,14 @@ setup_peer() {
 # Compiles unless nothing has changed since the last time (a no-op `dotnet build` takes seconds).
 build() {
     setup
-    local stamp=artifacts/built choice="LIBTORCH=${LIBTORCH:-} CXX=${CXX:-} SDAC_MUJOCO_INCLUDE=${SDAC_MUJOCO_INCLUDE:-}"
+    local stamp=artifacts/built choice="SDAC_MUJOCO_INCLUDE=${SDAC_MUJOCO_INCLUDE:-} ${properties[*]}"
     if [ "$(cat $stamp 2>/dev/null)" = "$choice" ] && [ -z "$(find src tests Directory.Build.* paket.lock Sdac.Functional.sln -newer $stamp -type f \
         -not -path '*/bin/*' -not -path '*/obj/*' -print -quit)" ]; then
         return
     fi
     mkdir -p artifacts
     printf '%s\n' "$choice" >$stamp.new # its time is that of the build's beginning
-    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary
+    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary "${properties[@]}"
     mv $stamp.new $stamp
 }
 
@@ -140,6 +154,17 @@ run_tests() {
     return $status
 }
 
+# CUDA comes from a package of its own, which is fetched only where there is a GPU to use it.
+cuda_check() {
+    if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
+        properties=(-p:Cuda=true)
+        build || fail "the build with CUDA failed: it needs the package TorchSharp-cuda-linux 0.107.0 from your NuGet source"
+    else
+        build
+    fi
+    exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll cuda-check "$@"
+}
+
 command=${1:-}
 [ $# -gt 0 ] && shift
 case $command in
@@ -150,6 +175,7 @@ case $command in
     setup-tests) setup_tests ;;
     train) build; exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
     toy) build; exec dotnet fsi --exec scripts/toy.fsx -- "$@" ;;
-    bench) build; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
+    cuda-check) cuda_check "$@" ;;
+    bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;
 esac

@@ -6,3 +6,6 @@
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Functional.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Experiments.dll"
 #r "../src/Sdac.Experiments/bin/Release/Argu.dll"
+
+// Before anything loads libtorch: it reads its environment once.
+Sdac.LibTorch.Libtorch.Prepare()

@@ -31,7 +31,7 @@ type Arguments =
             | Seeds _ -> "how many seeds, default 1, with --all 5"
             | All -> "all targets and 5 seeds"
             | Out _ ->
-                "folder for toy.html, toy.svg, toy.md, toy.csv and the finished cells, which are not computed again; default runs/toy"
+                "folder for toy.html, its pictures (SVG and PNG), toy.md, toy.csv and the finished cells, which are not computed again; default runs/toy"
             | Jobs _ -> "processes at a time, one thread each, default all processors; results do not depend on it"
             | Cells _ -> "compute at most so many missing cells (target, method, seed) in this call"
             | Worker -> "compute in this process, write no page"

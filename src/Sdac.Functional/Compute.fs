@@ -33,44 +33,52 @@ module Compute =
     /// The CPU with libtorch alone, on as many threads as libtorch has now (`Libtorch.UseThreads`).
     let libtorch = onCpu false
 
-    let private named (device: string) : torch.Device =
+    /// The number of the GPU that a name means; None is the CPU.
+    let private gpu (device: string) : int option =
         let unknown () =
             invalidArg (nameof device) $"unknown device '{device}': use cpu, cuda or cuda:N with the number of a GPU"
 
-        let ofNumber (number: string) =
+        match device.Split ':' with
+        | [| "cpu" |] -> None
+        | [| "cuda" |] -> Some 0
+        | [| "cuda"; number |] ->
             match
                 Int32.TryParse(number, Globalization.NumberStyles.None, Globalization.CultureInfo.InvariantCulture)
             with
-            | true, index -> torch.device ("cuda", index)
+            | true, index -> Some index
             | _ -> unknown ()
-
-        match device.Split ':' with
-        | [| "cpu" |] -> torch.CPU
-        | [| "cuda" |] -> torch.CUDA
-        | [| "cuda"; number |] -> ofNumber number
         | _ -> unknown ()
+
+    // TorchSharp's device cannot even be named where there is no GPU.
+    let private onGpu (device: string) (index: int) =
+        if not (torch.cuda.is_available ()) then
+            invalidArg
+                (nameof device)
+                $"device '{device}' is not available: this libtorch sees no CUDA GPU; use --device cpu, or a build with -p:Cuda=true on a machine with one (./build.sh cuda-check)"
+
+        let count = torch.cuda.device_count ()
+
+        if index >= count then
+            invalidArg
+                (nameof device)
+                $"device '{device}' is not there: this machine has {count} GPUs, counted from cuda:0"
+
+        { Device = torch.device ("cuda", index); Kernels = false }
 
     /// The named device ("cpu", "cuda", "cuda:1"). Kernels are ours on the CPU only; elsewhere libtorch does all, and then
     /// has all processors of this process.
     /// Raises ArgumentException for an unknown device, and when CUDA is asked for and absent.
     let create (device: string) (kernels: bool) : Compute =
+        let wanted = gpu device
         Libtorch.Start()
-        let wanted = named device
-        let onGpu = wanted.``type`` <> DeviceType.CPU
 
-        if onGpu && not (torch.cuda.is_available ()) then
-            invalidArg
-                (nameof device)
-                $"device '{device}' is not available: this libtorch sees no CUDA GPU; use --device cpu, or build with CUDA: dotnet build -c Release -p:Cuda=true (after ./build.sh setup)"
+        let compute =
+            match wanted with
+            | Some index -> onGpu device index
+            | None -> onCpu kernels
 
-        if onGpu && wanted.index >= torch.cuda.device_count () then
-            invalidArg
-                (nameof device)
-                $"device '{device}' is not there: this machine has {torch.cuda.device_count ()} GPUs, counted from cuda:0"
-
-        let kernels = kernels && not onGpu
-        if kernels then Libtorch.UseThreads 1 else Libtorch.UseProcessors()
-        { Device = wanted; Kernels = kernels }
+        if compute.Kernels then Libtorch.UseThreads 1 else Libtorch.UseProcessors()
+        compute
 
 /// Numbers as libtorch's scalars.
 [<RequireQualifiedAccess>]

@@ -26,7 +26,7 @@ internal static unsafe partial class OpenBlas
         catch (DllNotFoundException exception)
         {
             throw new InvalidOperationException(
-                "libopenblas.so.0 is missing, which the benchmarks compare with: run ./build.sh setup.", exception);
+                "libopenblas.so.0 is missing, which the benchmarks compare with: run ./build.sh bench.", exception);
         }
     }
 

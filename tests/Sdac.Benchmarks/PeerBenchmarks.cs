@@ -5,18 +5,21 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Threading;
+using Sdac.Experiments;
 using Sdac.Kernels;
 
 namespace Sdac.Benchmarks;
 
 /// <summary>
-/// The same update in PyTorch (peer/sdac_update.py), in turn with ours: as Debian installs it, and at its best (AVX-512
-/// in ATen, OpenBLAS with OpenMP, no memory returned to the system between tensors). And one fused layer by oneDNN.
+/// The same update elsewhere, in turn with ours. In PyTorch (peer/sdac_update.py): as Debian installs it, and at its best
+/// (AVX-512 in ATen, OpenBLAS with OpenMP, no memory returned to the system between tensors). In TorchSharp's libtorch, at
+/// its best as well: this library with its kernels off, which shares the observations' products and the time network
+/// among particles as the kernels do. And one fused layer by oneDNN.
 /// </summary>
 internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double seconds)
 {
     // Debian's interpreter: the one that sees python3-torch.
-    private const string Python = "/usr/bin/python3";
+    private const string Interpreter = "/usr/bin/python3";
     private const int FewestRounds = 3;
 
     // OpenBLAS's idle threads spin on the cores for a while after the peer's run.
@@ -27,15 +30,16 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
         Layer();
         table.WriteLine();
         table.WriteLine(
-            $"{"update, in turn with PyTorch",-50} {"PyTorch",-12} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
+            $"{"update, in turn with its peers",-50} {"peer",-22} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
         foreach (var size in new[] { Updates.halfCheetah, Updates.humanoid })
         {
             foreach (var config in new[] { ConfigModule.published, Updates.light })
             {
                 var work = Updates.whole("update", size, config);
                 work.Run.Invoke();
-                Measure(work, size, config, "as installed", Installed());
-                Measure(work, size, config, "at its best", Best);
+                Measure(work, "PyTorch, as installed", Python(size, config), Installed());
+                Measure(work, "PyTorch, at its best", Python(size, config), Best);
+                Measure(work, "TorchSharp", TorchSharp(size, config), BestOfTorchSharp);
             }
         }
     }
@@ -54,7 +58,7 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
         }
 
         table.WriteLine();
-        table.WriteLine($"{"layer, in turn with oneDNN",-63} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
+        table.WriteLine($"{"layer, in turn with oneDNN",-73} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
         Report("layer-onednn", $"{Rows}x{Width}x{Width} mish, row-major", "oneDNN", rows, its);
         Report("layer-onednn", $"{Rows}x{Width}x{Width} mish, inside a network", "oneDNN", panels, its);
     }
@@ -66,6 +70,9 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
         ["MALLOC_MMAP_THRESHOLD_"] = "17179869184",
         ["MALLOC_TOP_PAD_"] = "1073741824",
     };
+
+    // Its workers wait as they do in PyTorch: this library would put them to sleep, for its kernels' sake.
+    private static Dictionary<string, string> BestOfTorchSharp => new(Best) { ["GOMP_SPINCOUNT"] = "300000" };
 
     // Debian's default BLAS with threads is OpenBLAS's own pool; this project's set-up put the OpenMP build beside it.
     private static Dictionary<string, string> Installed()
@@ -80,9 +87,9 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
     }
 
     private void Measure(
-        Work work, TaskSize size, Config config, string way, Dictionary<string, string> environment)
+        Work work, string way, ProcessStartInfo start, Dictionary<string, string> environment)
     {
-        using var peer = Start(size, config, environment);
+        using var peer = Start(start, environment);
         Time(peer); // its first run allocates
         Thread.Sleep(Rest);
         var (ours, its) = (new List<double>(), new List<double>());
@@ -103,14 +110,14 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
         var ratio = Harness.Median(its.Zip(ours, (a, b) => a / b));
         table.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{config,-50} {way,-12} {1e3 * Harness.Median(ours),9:F2} {1e3 * Harness.Median(its),9:F2} {ratio,7:F2}"));
+            $"{config,-50} {way,-22} {1e3 * Harness.Median(ours),9:F2} {1e3 * Harness.Median(its),9:F2} {ratio,7:F2}"));
         json?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{{\"bench\":\"{name}\",\"config\":\"{config}, {way}\",\"median_ms\":{1e3 * Harness.Median(ours):G6},"
             + $"\"peer_ms\":{1e3 * Harness.Median(its):G6},\"ratio\":{ratio:G4}}}"));
     }
 
-    private static Process Start(TaskSize size, Config config, Dictionary<string, string> environment)
+    private static ProcessStartInfo Python(TaskSize size, Config config)
     {
         var sizes = $$"""
             {"obs":{{size.ObsDim}},"action":{{size.ActionDim}},"hidden":[{{string.Join(',', config.Hidden)}}],
@@ -118,14 +125,37 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
             "timesteps":{{config.Timesteps}},"threads":{{Workers.Threads}}}
             """;
         var script = Path.Combine(AppContext.BaseDirectory, "peer", "sdac_update.py");
-        var start = new ProcessStartInfo(Python, [script, sizes])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-        };
+        return new ProcessStartInfo(Interpreter, [script, sizes]);
+    }
+
+    private static ProcessStartInfo TorchSharp(TaskSize size, Config config) =>
+        new("dotnet",
+        [
+            typeof(PeerBenchmarks).Assembly.Location, Peer, size.Task, config.Particles == 1 ? "light" : "published",
+            Workers.Threads.ToString(CultureInfo.InvariantCulture),
+        ]);
+
+    /// <summary>The child process that measures TorchSharp: a line in, the seconds of an update out.</summary>
+    public const string Peer = "torchsharp-peer";
+
+    /// <summary>Runs that child, for a task's sizes, published or light settings and a number of threads.</summary>
+    public static void ServeTorchSharp(string task, string settings, int threads)
+    {
+        var size = new[] { Updates.halfCheetah, Updates.humanoid }.Single(s => s.Task == task);
+        var compute = ComputeModule.create("cpu", false);
+        MachineModule.useThreads(compute, threads);
+        var work = Updates.wholeOn(compute, "update", size, settings == "light" ? Updates.light : ConfigModule.published);
+        while (Console.ReadLine() is not null)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Harness.Time(work.Run.Invoke, 1) / work.Updates:R}"));
+    }
+
+    private static Process Start(ProcessStartInfo start, Dictionary<string, string> environment)
+    {
+        start.RedirectStandardInput = true;
+        start.RedirectStandardOutput = true;
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
-        return Process.Start(start) ?? throw new InvalidOperationException($"{Python} did not start.");
+        return Process.Start(start) ?? throw new InvalidOperationException($"{start.FileName} did not start.");
     }
 
     private static double Time(Process peer)
@@ -138,6 +168,6 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
                 return double.Parse(line, CultureInfo.InvariantCulture);
         }
 
-        throw new InvalidOperationException("PyTorch's side ended early: its message stands above.");
+        throw new InvalidOperationException("the peer ended early: its message stands above");
     }
 }

@@ -24,7 +24,7 @@ const string Usage = """
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
-      --peer         also the same updates in PyTorch (Debian's python3-torch), in turn with ours
+      --peer         also the same updates in PyTorch (Debian's python3-torch) and in TorchSharp, in turn with ours
     """;
 
 if (args is ["kernels", ..])
@@ -33,6 +33,12 @@ if (args is ["kernels", ..])
     var job = Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance);
     var config = DefaultConfig.Instance.AddJob(job).WithArtifactsPath(Path.Combine("artifacts", "benchmarks"));
     BenchmarkRunner.Run<KernelBenchmarks>(config, args[1..]);
+    return 0;
+}
+
+if (args is [PeerBenchmarks.Peer, var task, var settings, var count])
+{
+    PeerBenchmarks.ServeTorchSharp(task, settings, int.Parse(count, CultureInfo.InvariantCulture));
     return 0;
 }
 

@@ -31,7 +31,7 @@ let tests =
                   captureError (fun () -> Main.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
 
               Expect.equal code 4 "code"
-              Expect.equal text "train: no room in x: free some\n" "text")
+              Expect.equal text "train: no room in x: free some\n" "what is printed")
 
           testCase "a missing native library is named with its mend, even inside a type initialiser" (fun () ->
               let missing =
@@ -42,13 +42,13 @@ let tests =
 
               let code, text = captureError (fun () -> Main.run "train" (fun () -> raise missing))
               Expect.equal code 8 "code"
-              Expect.stringStarts text "train: libtorch is missing: run `./build.sh setup`" "text"
+              Expect.stringStarts text "train: libtorch is missing: run `./build.sh setup`" "what is printed"
               Expect.equal (text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length) 1 "number of split")
 
           testCase "any other exception is one line and exit code 1" (fun () ->
               let code, text = captureError (fun () -> Main.run "train" (fun () -> invalidOp "first\nsecond"))
               Expect.equal code 1 "code"
-              Expect.equal text "train: first second\n" "text")
+              Expect.equal text "train: first second\n" "what is printed")
 
           testCase "exit codes tell the failures apart" (fun () ->
               let failures =

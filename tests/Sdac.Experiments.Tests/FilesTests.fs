@@ -17,7 +17,7 @@ let tests =
                   Files.writeAtomic path (fun stream -> stream.Write(ReadOnlySpan [| 1uy; 2uy |]))
                   Files.writeAtomic path (fun stream -> stream.Write(ReadOnlySpan [| 3uy |]))
                   Expect.equal (File.ReadAllBytes path) [| 3uy |] "content of path"
-                  Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "folder"))
+                  Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "content of the folder"))
 
           testCase "a write that fails half way leaves the old file and nothing beside it" (fun () ->
               inFolder (fun folder ->
@@ -30,7 +30,7 @@ let tests =
 
                   Expect.raises<InvalidOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
                   Expect.equal (File.ReadAllText path) "old" "content of path"
-                  Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "folder"))
+                  Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "content of the folder"))
 
           testCase "a reader sees the old content until the write is complete" (fun () ->
               inFolder (fun folder ->

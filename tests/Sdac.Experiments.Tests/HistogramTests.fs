@@ -48,19 +48,19 @@ let tests =
 
           testCase "equal weights are 1, timesteps have a bucket each, and nothing makes no histogram" (fun () ->
               let counts = Array.zeroCreate Histogram.weightBuckets
-              Expect.equal (Histogram.ofWeights 4 counts) None "of weights"
+              Expect.equal (Histogram.ofWeights 4 counts) None "histogram of no weights"
               Histogram.addWeights 4 (Array.create 8 0.25f) counts
 
               Expect.equal
                   (Histogram.ofWeights 4 counts)
                   (Some { Edges = [ 1.0; 1.25 ]; Counts = [ 8L ] })
-                  "of weights"
+                  "histogram of equal weights"
 
               let timesteps = Array.zeroCreate 3
-              Expect.equal (Histogram.ofTimesteps timesteps) None "of timesteps"
+              Expect.equal (Histogram.ofTimesteps timesteps) None "histogram of no timesteps"
               Histogram.addTimesteps [| 2; 0; 2 |] timesteps
 
               Expect.equal
                   (Histogram.ofTimesteps timesteps)
                   (Some { Edges = [ 0.0; 1.0; 2.0; 3.0 ]; Counts = [ 1L; 0L; 2L ] })
-                  "of timesteps") ]
+                  "histogram of timesteps") ]

@@ -79,7 +79,12 @@ let tests =
                   fsi.StandardInput.Close()
                   let output = fsi.StandardOutput.ReadToEnd()
                   fsi.WaitForExit()
-                  Expect.isNotMatch (errors.Result.ToLowerInvariant()) "error|exception" "to lower invariant"
+
+                  Expect.isNotMatch
+                      (errors.Result.ToLowerInvariant())
+                      "error|exception"
+                      "what is printed to standard error"
+
                   Expect.equal (Regex.Matches(output, "picture").Count) 2 "number of output"
                   Expect.stringContains output "after 200 iterations" "output"
                   Expect.equal fsi.ExitCode 0 "exit code") ]

@@ -123,9 +123,9 @@ let tests =
                           ended (start [ "unshare"; "-rm"; "sh"; "-c"; script; "sh"; "-" ] [ "--resume" ])
 
                       Expect.equal code ((Storage "").ExitCode) "code"
-                      Expect.equal (error.Trim().Split('\n').Length) 1 "number of trim"
+                      Expect.equal (error.Trim().Split('\n').Length) 1 "number of lines"
                       Expect.stringContains error "the disk is full" "error"
                       let rescued = RunFolder.openExisting saved
-                      Expect.isNonEmpty (Checkpoint.list rescued) "list"
+                      Expect.isNonEmpty (Checkpoint.list rescued) "checkpoints"
                       Expect.isTrue ((resumed rescued).IsSome) "resumed"
                       same expected rescued)) ]

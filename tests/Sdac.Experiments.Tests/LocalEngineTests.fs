@@ -36,7 +36,7 @@ let tests =
                   let ended = LocalEngine.run folder runs two never show
                   Expect.isTrue killing.Result "nothing was killed"
                   Expect.equal atOnce 2 "at once"
-                  Expect.equal [ ended[0].State; ended[2].State ] [ Finished; Finished ] "value"
+                  Expect.equal [ ended[0].State; ended[2].State ] [ Finished; Finished ] "states of the other runs"
                   // the same settings would fail the same way again
                   Expect.equal (ended |> List.map _.Tries) [ 2; 1; 1 ] "tries of ended"
                   Expect.equal (ended |> List.map _.Iteration) [ 300L; 0L; 300L ] "iteration of ended"
@@ -74,7 +74,12 @@ let tests =
                   sameAs (alone path (sweepOf "test" 300 """{ "grid": { "particles": [2] } }""")) folder
                   // nothing is left to do: no process is started
                   let written = File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))
-                  Expect.equal (LocalEngine.run folder runs two never ignore |> states) (states ended) "run"
+
+                  Expect.equal
+                      (LocalEngine.run folder runs two never ignore |> states)
+                      (states ended)
+                      "states of a second call"
+
                   Expect.equal (File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))) written "log"))
 
           testCase "a run in other hands is waited for" (fun () ->

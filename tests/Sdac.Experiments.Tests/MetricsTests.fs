@@ -99,6 +99,6 @@ let tests =
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "metrics.jsonl")
                   File.WriteAllText(path, "{\"a\":1}\n{\"a\":2")
-                  Expect.equal (Metrics.read path) [ Map [ "a", Count 1L ] ] "read"
+                  Expect.equal (Metrics.read path) [ Map [ "a", Count 1L ] ] "lines"
                   File.WriteAllText(path, "{\"a\":1\n{\"a\":2}\n")
                   failureOf (fun () -> Metrics.read path) |> says [ path; "not JSON" ])) ]

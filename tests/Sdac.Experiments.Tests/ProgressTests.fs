@@ -56,7 +56,10 @@ let tests =
 
                   "result"
 
-              Expect.equal (captureOutput (fun () -> Progress.run true 10L 0L body)) ("result", "") "capture output"
+              Expect.equal
+                  (captureOutput (fun () -> Progress.run true 10L 0L body))
+                  ("result", "")
+                  "result and what is printed"
 
               if Progress.interactive () then
                   skiptest "standard output is a terminal"

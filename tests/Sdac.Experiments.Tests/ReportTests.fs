@@ -129,7 +129,7 @@ let tests =
 
                   write """{ "td3": { "delay": 2 } }"""
                   Expect.equal ((readable path).Algorithm) "TD3" "algorithm"
-                  Expect.equal ((readable path).Settings["experiment.config.algorithm.td3.delay"]) "2" "value"
+                  Expect.equal ((readable path).Settings["experiment.config.algorithm.td3.delay"]) "2" "setting"
                   // a run older than the setting
                   File.WriteAllText(file, plain.Replace("\"algorithm\": \"sdac\",", ""))
                   Expect.equal ((readable path).Algorithm) "SDAC" "algorithm"))
@@ -145,7 +145,7 @@ let tests =
                           folderOf (Path.Combine(root, $"dpmd{seed}")) dpmd [ 2.0 ] true
 
                       let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
-                      Expect.equal [ for g in groups -> g.Name, g.Runs.Length ] [ "DPMD", 2; "SDAC", 2 ] "value"))
+                      Expect.equal [ for g in groups -> g.Name, g.Runs.Length ] [ "DPMD", 2; "SDAC", 2 ] "groups"))
 
           testCase "groups are named by what differs within a task, and hold the seeds" (fun () ->
               inFolder (fun root ->
@@ -170,7 +170,7 @@ let tests =
                         "Hopper-v4", "SDAC particles=4", 4
                         "Hopper-v4", "SDAC particles=8", 5
                         "Swimmer-v4", "SDAC particles=4", 1 ]
-                      "value"))
+                      "groups"))
 
           testCase "a repeated seed counts once, and is named" (fun () ->
               inFolder (fun root ->
@@ -193,7 +193,7 @@ let tests =
                   Expect.equal
                       [ for p in curve -> p.EnvSteps, p.Runs, p.Estimate.Value ]
                       [ 20L, 2, 2.0; 40L, 2, 3.0; 60L, 1, 9.0 ]
-                      "value"
+                      "points of the curve"
 
                   Expect.equal (curve[0].Estimate) { Value = 2.0; Low = 1.0; High = 3.0 } "estimate"
                   Expect.isTrue (Double.IsNaN curve[2].Estimate.Low) "low"

@@ -151,7 +151,7 @@ let tests =
                   using (new FileStream(folder.Metrics, FileMode.Open)) (fun stream ->
                       stream.SetLength(journal.MetricsBytes - 1L))
 
-                  Expect.stringContains (resumedWithWarning folder) "metrics.jsonl ends after" "resumed with warning"))
+                  Expect.stringContains (resumedWithWarning folder) "metrics.jsonl ends after" "warning"))
 
           testCase "where no checkpoint can be used nothing is overwritten" (fun () ->
               inCopy 60L (fun folder ->
@@ -200,7 +200,7 @@ let tests =
                       Json.parseOver folder.Machine (Machine.describe ()) (File.ReadAllText folder.Machine)
 
                   for s in [ machine.Program; machine.Libtorch; machine.Mujoco; machine.Processor ] do
-                      Expect.notEqual s "" "s"
+                      Expect.notEqual s "" "a description of the machine"
 
                   File.WriteAllText(folder.Machine, Json.print { machine with Libtorch = "0.4"; Threads = 77 })
                   let _, warnings = captureError (fun () -> resumed folder)

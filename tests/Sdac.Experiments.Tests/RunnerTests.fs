@@ -309,7 +309,7 @@ let tests =
           testCase "the default folder is numbered on where it is taken" (fun () ->
               inFolder (fun folder ->
                   let wanted = Path.Combine(folder, "run")
-                  Expect.equal (RunFolder.unused wanted) wanted "wanted"
+                  Expect.equal (RunFolder.unused wanted) wanted "unused folder"
                   Directory.CreateDirectory wanted |> ignore
                   Directory.CreateDirectory(wanted + "-2") |> ignore
                   Expect.equal (RunFolder.unused wanted) (wanted + "-3") "wanted")) ]

@@ -77,7 +77,7 @@ let same (expected: RunFolder) (actual: RunFolder) =
     for file in a.Keys do
         Expect.isTrue (a[file].AsSpan().SequenceEqual(ReadOnlySpan b[file])) $"{file} differs"
 
-    Expect.equal (summaryOf actual) (summaryOf expected) "summary of"
+    Expect.equal (summaryOf actual) (summaryOf expected) "summary"
 
 /// A copy of a folder, with all below it.
 let rec copy (from: string) (into: string) =

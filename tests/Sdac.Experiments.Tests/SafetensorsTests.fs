@@ -144,7 +144,7 @@ let tests =
                   let path = Path.Combine(folder, "python.safetensors")
                   File.WriteAllBytes(path, foreign)
                   let file = Safetensors.readForeign path
-                  Expect.equal (BitConverter.ToSingle(file.Tensors["x"].Data, 0)) 1.5f "to single"
+                  Expect.equal (BitConverter.ToSingle(file.Tensors["x"].Data, 0)) 1.5f "number"
                   failureOf (fun () -> Safetensors.read path) |> says [ path; "no checksum" ]))
 
           testCase "a file of another kind is refused" (fun () ->

@@ -307,23 +307,23 @@ let tests =
                           Expect.equal
                               (task 1 [ 1 ] |> fun (code, lines) -> code, lines.Length)
                               (0, 0)
-                              "task and number of lines"
+                              "exit code and number of tries"
                           // three tries at most
                           Expect.equal
                               (task 0 [ 1; 1; 1; 1 ] |> fun (code, lines) -> code, lines.Length)
                               (1, 3)
-                              "task and number of lines"
+                              "exit code and number of tries"
 
                           Expect.equal
                               (task 0 [ 1; 0 ] |> fun (code, lines) -> code, lines.Length)
                               (0, 2)
-                              "task and number of lines"
+                              "exit code and number of tries"
 
                           for code in SweepFolder.hopeless do
                               Expect.equal
                                   (task 0 [ code; 0 ] |> fun (code, lines) -> code, lines.Length)
                                   (code, 1)
-                                  "task and number of lines"
+                                  "exit code and number of tries"
 
                           // somebody else works on it: that is no try
                           let code, lines = task 0 [ 9; 9; 1; 9; 1; 0 ]

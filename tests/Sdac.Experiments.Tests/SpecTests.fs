@@ -14,10 +14,10 @@ let tests =
         "specifications"
         [ testCase "every preset is valid and survives printing and parsing" (fun () ->
               for _, spec in Presets.all do
-                  Expect.equal (Spec.validate spec) spec "validate"
+                  Expect.equal (Spec.validate spec) spec "valid specification"
                   // parsed over another preset: nothing may be taken from it
                   let other = if spec = quick then Presets.find "paper" else quick
-                  Expect.equal (Spec.parse "spec.json" other (Spec.print spec)) spec "parse")
+                  Expect.equal (Spec.parse "spec.json" other (Spec.print spec)) spec "specification read back")
 
           testCase "the paper preset is the published configuration" (fun () ->
               let e = (Presets.find "paper").Experiment
@@ -29,7 +29,7 @@ let tests =
                   for weights in [ Raw; SelfNormalised ] do
                       let change (c: Config) = { c with BetaSchedule = schedule; Weights = weights }
                       let spec = { quick with Experiment = Experiment.configure change quick.Experiment }
-                      Expect.equal (Spec.parse "spec.json" quick (Spec.print spec)) spec "parse")
+                      Expect.equal (Spec.parse "spec.json" quick (Spec.print spec)) spec "specification read back")
 
           testCase "algorithms and options survive printing and parsing" (fun () ->
               for normalisation in [ QNormalisation.Off; QNormalisation.Running; QNormalisation.RunningAsPublished ] do
@@ -46,8 +46,8 @@ let tests =
                           Experiment =
                               quick.Experiment |> Experiment.algorithm Algorithm.Dpmd |> Experiment.configure change }
 
-                  Expect.equal (Spec.parse "spec.json" quick (Spec.print spec)) spec "parse"
-                  Expect.equal (Spec.parse "spec.json" spec (Spec.print quick)) quick "parse")
+                  Expect.equal (Spec.parse "spec.json" quick (Spec.print spec)) spec "specification read back"
+                  Expect.equal (Spec.parse "spec.json" spec (Spec.print quick)) quick "specification read back")
 
           testCase "a specification written before there were algorithms and options means what it meant" (fun () ->
               let newer =
@@ -70,7 +70,7 @@ let tests =
                   for name in newer do
                       Expect.isTrue (config.AsObject().Remove name) name
 
-                  Expect.equal (Spec.parse "spec.json" quick (node.ToJsonString())) spec "parse")
+                  Expect.equal (Spec.parse "spec.json" quick (node.ToJsonString())) spec "specification")
 
           testCase "algorithms are chosen by name, in a specification and on the command line" (fun () ->
               Expect.equal (Algorithms.find "dpmd") Algorithm.Dpmd "find"
@@ -150,7 +150,7 @@ let tests =
                         "on", "true"
                         "text", "0.3" ]
 
-              Expect.equal given expected "given")
+              Expect.equal given expected "settings that are given")
 
           testCase "iterations for a number of environment steps are the fewest that take them" (fun () ->
               let iterations environments updates steps =

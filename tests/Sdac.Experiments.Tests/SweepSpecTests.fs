@@ -30,7 +30,7 @@ let tests =
         "sweep specifications"
         [ testCase "a sweep survives printing and parsing" (fun () ->
               let sweep = SweepSpec.parse "sweep.json" whole
-              Expect.equal (SweepSpec.parse "printed" (SweepSpec.print sweep)) sweep "parse"
+              Expect.equal (SweepSpec.parse "printed" (SweepSpec.print sweep)) sweep "sweep read back"
               Expect.equal ((SweepSpec.plan sweep).Length) (2 * 2 * 2 * 2 * 2 * 2) "number of plan")
 
           testCase "a run's specification is the preset with base, algorithm, variation, task and seed" (fun () ->

@@ -105,7 +105,7 @@ let tests =
 
                               let wanted = expected folder
                               Expect.exists wanted (fun (plugin, _, _, _) -> plugin = "histograms") "wanted"
-                              Expect.equal (List.sort others) (List.sort wanted) "others"))
+                              Expect.equal (List.sort others) (List.sort wanted) "scalars and histograms"))
 
           testCase
               "another reader notices a changed bit, a record cut off and a name that TensorBoard would pass over"
@@ -118,7 +118,7 @@ let tests =
                       using (EventWriter.Continue(file, 0L, [ "specification", "text" ])) (fun writer ->
                           writer.Write(1L, [ "x", 0.5 ], []))
 
-                      Expect.isTrue ((read file).IsOk) "ok"
+                      Expect.isTrue ((read file).IsOk) "an undamaged file is read"
                       let other name = Path.Combine(path, name)
                       File.Copy(file, other "a.events")
                       File.Copy(file, other "changed.tfevents")
@@ -130,4 +130,4 @@ let tests =
                           [ "a.events", "names"; "changed.tfevents", "checksum"; "short.tfevents", "cut off" ] do
                           match read (other name) with
                           | Ok _ -> failtest $"{name} was read"
-                          | Error said -> Expect.stringContains said complaint "said")) ]
+                          | Error said -> Expect.stringContains said complaint "complaint")) ]

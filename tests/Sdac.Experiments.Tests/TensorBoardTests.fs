@@ -31,9 +31,9 @@ let private records (path: string) =
 
     [ while reader.BaseStream.Position < reader.BaseStream.Length do
           let length = reader.ReadBytes 8
-          Expect.equal (reader.ReadUInt32()) (masked length) "read uint32"
+          Expect.equal (reader.ReadUInt32()) (masked length) "checksum of the length"
           let data = reader.ReadBytes(int (BitConverter.ToInt64 length))
-          Expect.equal (reader.ReadUInt32()) (masked data) "read uint32"
+          Expect.equal (reader.ReadUInt32()) (masked data) "checksum of the data"
           data ]
 
 /// A field of a message as it stands on the wire.
@@ -135,7 +135,7 @@ let tests =
                                 | Varint n -> yield n
                                 | _ -> () ]
                       [ 2L; 3L ]
-                      "value"
+                      "shape"
 
                   let content = tensor |> one 4
                   let numbers = [ for i in 0..5 -> BitConverter.ToDouble(content, 8 * i) ]
@@ -177,8 +177,8 @@ let tests =
                                     | 2, Fixed32 x -> value |> one 1 |> text, Count step, x
                                     | _ -> () ]
 
-                  Expect.isNonEmpty expected "expected"
-                  Expect.equal (set found) (set expected) "set"
+                  Expect.isNonEmpty expected "figures"
+                  Expect.equal (set found) (set expected) "figures"
                   Expect.equal found.Length expected.Length "number of found"
 
                   // 60 iterations, every third moves the policy: 20 x 16 x 4 weights, less those after the last line at 56

@@ -69,7 +69,7 @@ let tests =
                   let cell = cellOf "pair" "exact" 3L
                   ToyCell.save path cell
                   let back = (ToyCell.tryLoad path Targets.pair exact 3L).Value
-                  Expect.equal (Json.print back) (Json.print cell) "print"
+                  Expect.equal (Json.print back) (Json.print cell) "cell read back"
                   Expect.equal (ToyCell.points back) (ToyCell.points cell) "points"))
 
           testPropertyWithConfig
@@ -112,13 +112,13 @@ let tests =
                   ToyCell.save paths[1] (cellOf "gaussian" "exact" 1L)
                   File.WriteAllText(paths[2], "half of a ce")
                   let untouched = File.ReadAllText paths[1]
-                  Expect.isEmpty (supervise folder wishes) "supervise"
+                  Expect.isEmpty (supervise folder wishes) "complaints"
                   Expect.equal ((ToyRun.kept folder wishes).Length) 4 "number of kept"
                   Expect.equal (File.ReadAllText paths[1]) untouched "content of paths"
                   // another run finds nothing to do: no worker that could fail is started
                   Expect.isEmpty
                       (ToyRun.supervise folder [ "false" ] 2 wishes CancellationToken.None ignore)
-                      "supervise"
+                      "complaints"
 
                   // a process of its own gives what this one gives, but for time and memory
                   let again = (ToyCell.compute Targets.pair [ exact ] 1L).Head
@@ -175,7 +175,7 @@ let tests =
                   Expect.isEmpty (SweepSupport.processesWith folder) "processes with"
                   let first = ToyRun.kept folder wishes
                   Expect.inRange first.Length (1, wishes.Length - 1) "number of first"
-                  Expect.isEmpty (supervise folder wishes) "supervise"
+                  Expect.isEmpty (supervise folder wishes) "complaints"
                   let all = ToyRun.kept folder wishes
                   Expect.equal all.Length wishes.Length "number of all"
 
@@ -229,8 +229,8 @@ let tests =
                   let column name = table.Columns |> List.findIndex ((=) name)
                   Expect.equal (table.Rows |> List.map (fun row -> row[0].Raw)) [ "exact"; "rssm" ] "rows"
                   let row = table.Rows[1]
-                  Expect.floatClose (within 5e-10) (float row[column "KL"].Raw) 0.015 "raw"
-                  Expect.floatClose (within 5e-10) (float row[column "worst score error"].Raw) 0.06 "raw"
+                  Expect.floatClose (within 5e-10) (float row[column "KL"].Raw) 0.015 "mean KL"
+                  Expect.floatClose (within 5e-10) (float row[column "worst score error"].Raw) 0.06 "worst score error"
                   Expect.isFalse (List.contains "modes found" table.Columns) "columns"
                   Expect.equal ((ToyTable.cells cells).Rows.Length) 4 "number of rows"
 
@@ -265,7 +265,7 @@ let tests =
                   for part in
                       [ "<caption>gaussian</caption>"
                         "<caption>pair</caption>"
-                        "<img alt='' src='data:image/svg+xml;base64,"
+                        "<img alt='Error of the learned score by noise level' src='data:image/svg+xml;base64,"
                         "0.015 [0.01, 0.02]" ] do
                       Expect.stringContains html part "html"
 

@@ -126,7 +126,7 @@ let private sameTrajectory (task: string) (recording: JsonElement) (recorded: Js
         trace (request task (raw "kwargs") (raw "qpos_in") (raw "qvel_in") actions) |> Array.map parse
 
     Expect.equal lines.Length (rewards.Length + 1) "number of lines"
-    Expect.equal [ for field in lines[0].EnumerateObject() -> field.Name ] [ "obs" ] "value"
+    Expect.equal [ for field in lines[0].EnumerateObject() -> field.Name ] [ "obs" ] "fields of the first line"
     same $"{task} start" loose (numbers (get "obs0" recorded)) (numbers (get "obs" lines[0]))
     let kept = numbers (get "obs_steps" recorded) |> Array.map int
 
@@ -166,7 +166,7 @@ let private sameTransition (task: string) (recording: JsonElement) (recorded: Js
     same $"{task} qpos" [] (expected "next_qpos") (numbers (get "qpos" lines[1]))
     same $"{task} qvel" [] (expected "next_qvel") (numbers (get "qvel" lines[1]))
     close $"{task} reward" (number (get "reward" recorded)) (number (get "reward" lines[1]))
-    Expect.equal ((get "terminated" lines[1]).GetBoolean()) ((get "terminated" recorded).GetBoolean()) "get"
+    Expect.equal ((get "terminated" lines[1]).GetBoolean()) ((get "terminated" recorded).GetBoolean()) "terminated"
     sameInfo task recorded Some lines[1]
 
 let tasks () = Tasks.Names |> Seq.map (fun name -> [| box name |])
@@ -251,12 +251,12 @@ let tests =
                   Expect.equal names [ "obs"; "reward"; "terminated"; "truncated"; "qpos"; "qvel"; "info" ] "names"
                   Expect.equal (numbers (get "obs" line)) step.Obs "numbers"
                   Expect.equal (numbers (get "qvel" line)) step.Qvel "numbers"
-                  Expect.equal (number (get "reward" line)) step.Reward "number"
+                  Expect.equal (number (get "reward" line)) step.Reward "reward"
 
                   Expect.equal
                       [ for figure in (get "info" line).EnumerateObject() -> figure.Name, number figure.Value ]
                       step.Info
-                      "value")
+                      "info")
 
           // ---- what may be left out, and options
 
@@ -265,19 +265,16 @@ let tests =
                   """{"env":"Hopper-v4","options":{},"qpos":[0,1.25,0,0,0,0],"qvel":[0,0,0,0,0,0],"actions":[[1,1,1]]}"""
 
               let expected = trace full
-              Expect.equal (trace """{"env":"Hopper-v4","actions":[[1,1,1]]}""") expected "env hopper"
+              Expect.equal (trace """{"env":"Hopper-v4","actions":[[1,1,1]]}""") expected "trace"
 
               Expect.equal
                   (trace
                       """{"env":"Hopper-v4","options":null,"qvel":null,"qpos":[0,1.25,0,0,0,0],"actions":[[1,1,1]]}""")
                   expected
-                  "env hopper")
+                  "trace")
 
           testCase "without actions there is the first observation alone" (fun () ->
-              Expect.equal
-                  ((trace """{"env":"InvertedPendulum-v4","actions":[]}""").Length)
-                  1
-                  "number of env inverted pendulum")
+              Expect.equal ((trace """{"env":"InvertedPendulum-v4","actions":[]}""").Length) 1 "number of lines")
 
           testCase "options are numbers, booleans and ranges by Gymnasium's names" (fun () ->
               let steps options =

@@ -171,7 +171,7 @@ let tests =
                   closeTo 1e-2 "weights" (weights v q) (weights followed moved)
 
                   for w in weights v q do
-                      Expect.inRange w (exp (-3.0 / 0.7) - 1e-6, exp (3.0 / 0.7) + 1e-3) "w")
+                      Expect.inRange w (exp (-3.0 / 0.7) - 1e-6, exp (3.0 / 0.7) + 1e-3) "weight")
 
           testForAll
               "a constant factor of all weights changes the loss and its gradient by that factor only"
@@ -218,7 +218,7 @@ let tests =
                   Expect.equal (bits state) before "bits"
                   Expect.equal (bits again) (bits next) "bits"
                   Expect.equal metricsAgain metrics "metrics again"
-                  Expect.notEqual (bits next) before "bits")
+                  Expect.differs (bits next) before "bits")
 
           testForAll "DPMD by libtorch alone gives what the kernels give" 6 cases (fun c ->
               let run compute =
@@ -260,15 +260,15 @@ let tests =
                   Expect.equal (same _.TargetPolicy) (i % 2L = 1L) "target policy"
                   Expect.equal (same _.TargetQ1) (i % 2L = 1L) "target Q1"
                   Expect.equal m.PolicyLoss.IsSome (i % 2L = 0L) "policy loss"
-                  Expect.isFalse (same _.Q1) "Q1"
-                  Expect.notEqual next.Values s.Values "values"
+                  Expect.isFalse (same _.Q1) "the critic has moved"
+                  Expect.differs next.Values s.Values "values"
                   Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
                   TrainState.disposeReplaced next s
                   s <- next)
 
           testCase "settings for another algorithm take over what was published with it, and nothing else" (fun () ->
               let custom = { Config.published with Timesteps = 7; QScale = 20.0 }
-              Expect.equal (Config.withAlgorithm Algorithm.Sdac custom) custom "with algorithm"
+              Expect.equal (Config.withAlgorithm Algorithm.Sdac custom) custom "settings for SDAC"
 
               Expect.equal
                   (Config.withAlgorithm Algorithm.Dpmd custom)
@@ -278,7 +278,7 @@ let tests =
                       Weights = Raw
                       QScale = 1.0
                       QNormalisation = QNormalisation.Running }
-                  "with algorithm"
+                  "settings for DPMD"
 
               Expect.equal
                   (custom |> Config.withAlgorithm Algorithm.Dpmd |> Config.withAlgorithm Algorithm.Sdac)

@@ -106,7 +106,7 @@ let tests =
               let net = RealNvp.create 3 15 [ 16 ]
               let z = Key.normal cpu [ 5; 3 ] (key 1)
               let struct (x, logDet) = RealNvp.forward cpu net (RealNvp.init cpu net (key 2)) z
-              Expect.equal (values x) (values z) "values"
+              Expect.equal (values x) (values z) "flow as it starts"
               Expect.equal (values logDet) (Array.zeroCreate 5) "log det")
 
           testForAll
@@ -136,7 +136,7 @@ let tests =
               let net, p = randomFlow 2 layers 0.05 seed
               let struct (x, area) = grid 300 12.0
               let total = values (RealNvp.logDensity cpu net p x) |> Array.sumBy (fun l -> area * exp l)
-              Expect.floatClose (within 0.01) total 1.0 "total")
+              Expect.floatClose (within 0.01) total 1.0 "integral of the density")
 
           testForAll
               "the mean weight of annealed importance sampling is the integral of p²/q for any number of densities and steps"
@@ -231,7 +231,7 @@ let tests =
                   let want = [| 2.0 / 3.5; 4.0 / 3.5; 0.0; 1.0 / 3.5 |]
 
                   for (want, got) in Array.zip want counts do
-                      Expect.inRange got (want - 0.035, want + 0.035) "got"
+                      Expect.inRange got (want - 0.035, want + 0.035) "share of the draws"
 
                   Expect.equal (counts[2]) 0.0 "counts")
 
@@ -253,7 +253,7 @@ let tests =
                           Expect.isTrue (a = b || abs (a - b) < 1e-3 * (1.0 + abs a)) $"{a} became {b}"
 
                       let x, y = values state.Buffer.Points, values next.Buffer.Points
-                      Expect.equal (y[.. 2 * stayed - 1]) (x[x.Length - 2 * stayed ..]) "y"
+                      Expect.equal (y[.. 2 * stayed - 1]) (x[x.Length - 2 * stayed ..]) "points that stayed"
                       Fab.dispose state
                       state <- next
 

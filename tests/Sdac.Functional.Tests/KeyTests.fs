@@ -29,7 +29,11 @@ let tests =
                       [ root; a; b; yield! [ for i in 0L .. 200L -> Key.foldIn i root ]; yield! Key.splitMany 50 a ]
 
                   Expect.equal (HashSet(all).Count) all.Length "number of hash set"
-                  Expect.equal (let c = Key.splitMany 2 root in struct (c[0], c[1])) (struct (a, b)) "split many")
+
+                  Expect.equal
+                      (let c = Key.splitMany 2 root in struct (c[0], c[1]))
+                      (struct (a, b))
+                      "children by number")
 
           testCase "streams of sibling keys share no part, at any shift, and are uncorrelated" (fun () ->
               let struct (a, b) = Key.split (Key.ofSeed 3L)

@@ -164,7 +164,7 @@ let tests =
               Expect.inRange (variance * 200.0) (0.97, 1.03) "variance"
 
               for b in values (Params.slice "layer0.bias" p) do
-                  Expect.equal b 0.0 "b"
+                  Expect.equal b 0.0 "bias"
 
               let e = Expect.raises<ArgumentException>(fun () -> Params.slice "layer9.weight" p |> ignore)
               Expect.stringContains e.Message "layer0.weight" "sentence")
@@ -187,7 +187,7 @@ let tests =
                           else
                               float32 w)
 
-                  Expect.equal (values sharper.Flat) (Array.map float expected) "flat")
+                  Expect.equal (values sharper.Flat) (Array.map float expected) "parameters")
 
           testCase "an input of the wrong width is refused with both shapes" (fun () ->
               let net = QNetwork.create 3 2 [ 8 ]

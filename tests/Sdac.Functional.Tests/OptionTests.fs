@@ -92,7 +92,7 @@ let tests =
                   |> Tensors.view [ small.BatchSize; 2 ]
                   |> Diffusion.explore m.Compute 0.3 (Drawn exploreKey)
 
-              Expect.equal (Tensors.toArray one) (Tensors.toArray drawn) "one")
+              Expect.equal (Tensors.toArray one) (Tensors.toArray drawn) "action")
 
           testForAll "best-of-N is switched off for the targets alone" 5 keys (fun key ->
               use _ = torch.NewDisposeScope()
@@ -100,7 +100,7 @@ let tests =
               let actions config = (Sdac.reverseSample (started config key)).Action.Value |> Tensors.toArray
               let off, one = { small with TargetParticles = Some 1 }, { small with Particles = 1 }
               Expect.equal (critics off) (critics one) "critics"
-              Expect.notEqual (critics off) (critics small) "critics"
+              Expect.differs (critics off) (critics small) "critics"
               Expect.equal (actions off) (actions small) "actions")
 
           testCase "best-of-N is switched off for the behaviour and the evaluation alone" (fun () ->
@@ -122,10 +122,10 @@ let tests =
               let evaluation = { small with EvaluationParticles = Some 1 }
               Expect.equal (acted behaviour) (acted one) "acted"
               Expect.equal (acted evaluation) (acted small) "acted"
-              Expect.notEqual (acted behaviour) (acted small) "acted"
+              Expect.differs (acted behaviour) (acted small) "acted"
               Expect.equal (played evaluation) (played one) "played"
               Expect.equal (played behaviour) (played small) "played"
-              Expect.notEqual (played evaluation) (played small) "played")
+              Expect.differs (played evaluation) (played small) "played")
 
           testCase "a fixed temperature stays fixed, to the last bit, and a learned one moves by its rate" (fun () ->
               let fixed' =
@@ -186,7 +186,7 @@ let tests =
 
                   let step (struct (q, adam)) _ = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
                   let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
-                  Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "flat"
+                  Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "parameters of the critic"
                   Expect.equal after.Next.Q1Adam.Count adam.Count "number of Q1 adam"
                   let same = Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
                   Expect.isTrue (same = (count = 1)) $"{count} steps")

@@ -34,8 +34,8 @@ let tests =
                       Workers.Threads <- before
 
               let first = run 1
-              Expect.equal (run 1) first "run"
-              Expect.equal (run 2) first "run")
+              Expect.equal (run 1) first "bits on one thread"
+              Expect.equal (run 2) first "bits on two threads")
 
           testCase
               "an iteration of the composed stages is exactly one Sdac.update on the batch that collect drew"
@@ -63,7 +63,7 @@ let tests =
               Expect.equal
                   (parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration)
                   before
-                  "state, env states, number of replay and iteration"
+                  "everything that the step holds"
 
               Expect.equal (Environment.obs step.EnvStates) obs "env states"
               Expect.equal (parameters twice.State) (parameters once.State) "state")
@@ -78,7 +78,7 @@ let tests =
               Expect.equal ((Array.distinct actions).Length) 40 "number of actions"
 
               for a in actions do
-                  Expect.inRange a (-1.0f, 1.0f) "a"
+                  Expect.inRange a (-1.0f, 1.0f) "action"
 
               Expect.equal ((Pipeline.iterate Pipeline.sdac step).EnvSteps) 2L "env steps")
 
@@ -109,7 +109,7 @@ let tests =
 
               let s = step.State
               Expect.equal (actions { s with Policy = zero s.Policy }) (actions s) "actions"
-              Expect.notEqual (actions { s with TargetPolicy = zero s.TargetPolicy }) (actions s) "actions")
+              Expect.differs (actions { s with TargetPolicy = zero s.TargetPolicy }) (actions s) "actions")
 
           testCase "a stage of the user's own composes with the others" (fun () ->
               use scope = torch.NewDisposeScope()
@@ -135,8 +135,15 @@ let tests =
                        >> Pipeline.rssmUpdate)
                       step
 
-              Expect.notEqual (Tensors.toArray clipped.State.Q1.Flat) (Tensors.toArray plain.State.Q1.Flat) "flat"
-              Expect.equal (Tensors.toArray clipped.State.Policy.Flat) (Tensors.toArray plain.State.Policy.Flat) "flat")
+              Expect.differs
+                  (Tensors.toArray clipped.State.Q1.Flat)
+                  (Tensors.toArray plain.State.Q1.Flat)
+                  "parameters of the critic"
+
+              Expect.equal
+                  (Tensors.toArray clipped.State.Policy.Flat)
+                  (Tensors.toArray plain.State.Policy.Flat)
+                  "parameters of the policy")
 
           testCase "a pipeline without a batch says which stage is missing" (fun () ->
               use scope = torch.NewDisposeScope()
@@ -160,7 +167,7 @@ let tests =
               for e in episodes do
                   Expect.equal e.Return (float e.Length) "return"
 
-              Expect.equal (Evaluation.run step.Model arena (Key.ofSeed 1L) step.State) episodes "state")
+              Expect.equal (Evaluation.run step.Model arena (Key.ofSeed 1L) step.State) episodes "episodes")
 
           testCase "iterations leave no tensor behind" (fun () ->
               let mutable step = Pipeline.warm (Pipeline.start experiment)

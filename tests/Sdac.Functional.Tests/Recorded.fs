@@ -320,7 +320,7 @@ let tests =
                       let step = (recorded /. "step").GetInt32()
                       Expect.equal s.Updates (int64 step) "updates"
                       let t = ints (recorded /. "t")
-                      Expect.equal t (Array.init batchSize (fun b -> (7 * b + 3 + 5 * step) % 20)) "t"
+                      Expect.equal t (Array.init batchSize (fun b -> (7 * b + 3 + 5 * step) % 20)) "timesteps"
                       let n = updateNoise compute t (0.37 * float step)
                       let b = batchOf compute
                       let next = Sdac.sampleAction model s n.Next b.NextObs

@@ -22,7 +22,7 @@ let private wideObs, wideAction = wide obsDim 0.25f, wide actionDim -0.25f
 
 let private narrow (dim: int) (step: float32) (values: float32[]) =
     let firsts = values |> Array.chunkBySize dim |> Array.map Array.head
-    Expect.equal values (wide dim step firsts) "values"
+    Expect.equal values (wide dim step firsts) "one row's numbers"
     firsts
 
 /// A stream of vector steps whose observations continue from one to the next, with random episode ends.

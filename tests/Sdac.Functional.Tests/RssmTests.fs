@@ -101,7 +101,7 @@ let tests =
                   let draws = values (Rssm.draws Compute.cpu s t noisy noise)
 
                   for x in draws do
-                      Expect.inRange x (-1.0, 1.0) "x"
+                      Expect.inRange x (-1.0, 1.0) "draw"
 
                   let expected =
                       [| for b in 0 .. batch - 1 do
@@ -156,12 +156,12 @@ let tests =
                   for i in 0 .. batch - 1 do
                       let best = Seq.maxBy (fun j -> flatQ[i * n + j]) (seq { 0 .. n - 1 })
                       Expect.equal (chosen.Index.[i].item<int64>()) (int64 best) "item"
-                      Expect.equal ((values chosen.Value)[i]) (flatQ[i * n + best]) "value"
+                      Expect.equal ((values chosen.Value)[i]) (flatQ[i * n + best]) "value of the best"
 
                       Expect.equal
                           ((values chosen.Action)[i * d .. i * d + d - 1])
                           (flatActions[(i * n + best) * d .. (i * n + best) * d + d - 1])
-                          "value")
+                          "action of the best")
 
           testForAll
               "kernels and libtorch sample the same particles from the same key"

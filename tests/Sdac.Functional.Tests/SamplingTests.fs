@@ -76,7 +76,7 @@ let tests =
                   let x = [ for i in 0..20 -> NormalInterval.quantile (float i / 21.0) interval ]
 
                   for x in x do
-                      Expect.inRange x (low, low + width) "x"
+                      Expect.inRange x (low, low + width) "quantile"
 
                   Expect.isTrue (List.pairwise x |> List.forall (fun (a, b) -> a <= b)) $"{low}, {width}: {x}"
 
@@ -234,7 +234,7 @@ let tests =
                   let mean = values (again.mean [| 0L |])
 
                   for (got, want) in Array.zip mean (values noisy) do
-                      Expect.inRange got (want - error, want + error) "got")
+                      Expect.inRange got (want - error, want + error) "coordinate of the mean")
 
           let kinds =
               Gen.oneof [ schedules; Gen.map2 (fun a b -> Geometric(a, b)) (between 1e-3 0.1) (between 1.0 50.0) ]
@@ -292,10 +292,10 @@ let tests =
                   let slack = 1e-5 * (2.0 + (t |> Array.map (fun t -> s.SqrtRecipAlphaBars[t]) |> Array.max) * 4.0)
 
                   for x in draws do
-                      Expect.inRange x (-1.0 - slack, 1.0 + slack) "x"
+                      Expect.inRange x (-1.0 - slack, 1.0 + slack) "draw"
 
                   for x in values logShare do
-                      Expect.isTrue (x <= 1e-6) "x")
+                      Expect.isTrue (x <= 1e-6) "share's logarithm")
 
           testCase
               "the Monte-Carlo gradient is unbiased for the weighted score-matching gradient whatever the sampling distribution"
@@ -385,7 +385,7 @@ let tests =
                   for t in [ 60; 80 ] do
                       let few, _ = targetVariance config t least
                       let many, _ = targetVariance config t (4 * least)
-                      Expect.inRange (few / many) (3.3, 4.8) "few")
+                      Expect.inRange (few / many) (3.3, 4.8) "ratio of the variances")
 
           testForAll
               "lattice points are uniform each, and fill boxes as no independent draws do"
@@ -397,7 +397,7 @@ let tests =
                   let u = values (DrawPoints.uniform cpu Lattice batch draws dim (key seed))
 
                   for v in u do
-                      Expect.inRange v (0.0, 1.0 - 1e-9) "v"
+                      Expect.inRange v (0.0, 1.0 - 1e-9) "lattice point"
 
                   let inside v = v >= low && v < high
 
@@ -441,7 +441,7 @@ let tests =
                       Expect.inRange
                           (got[j] - wanted[j])
                           (-6.0 * sqrt (plain / 2000.0), 6.0 * sqrt (plain / 2000.0))
-                          "got")
+                          "difference of the means")
 
           testCase "the jackknife removes most of the bias of self-normalised weights" (fun () ->
               let mean jackknife k = targetVariance { independent with Jackknife = jackknife } 80 k |> snd
@@ -519,7 +519,7 @@ let tests =
                   Expect.equal anywhere (int (floor (float batch * left))) "anywhere")
 
           testCase "states with heavy tails stay what they are during the whole training" (fun () ->
-              Expect.equal (NoisyStates.during 0.9 (CauchyStates 0.5)) (CauchyStates 0.5) "during")
+              Expect.equal (NoisyStates.during 0.9 (CauchyStates 0.5)) (CauchyStates 0.5) "states by the end")
 
           testForAll
               "the learning rate holds for half of the updates and falls to a hundredth, the averaging forgets the start"
@@ -527,15 +527,15 @@ let tests =
               (Gen.zip (sizes 2 5000) (between 1e-4 1e-2))
               (fun (updates, rate) ->
                   let at update = Training.learningRate rate updates (int64 update)
-                  Expect.equal (at 0) rate "at"
-                  Expect.equal (at (updates / 2)) rate "at"
-                  Expect.floatClose (within 5e-13) (at updates) (0.01 * rate) "at"
+                  Expect.equal (at 0) rate "learning rate at the start"
+                  Expect.equal (at (updates / 2)) rate "learning rate half way"
+                  Expect.floatClose (within 5e-13) (at updates) (0.01 * rate) "learning rate at the end"
 
                   Expect.floatClose
                       (within (4.0 * rate / float updates))
                       (at (updates - updates / 4))
                       (0.505 * rate)
-                      "at"
+                      "learning rate after three quarters"
                   // a plain mean of the last tenth or so at first, the rate itself in the end
                   Expect.equal (Training.averaging rate 0L) 1.0 "averaging"
                   Expect.floatClose (within 5e-13) (Training.averaging rate 90L) (max rate 0.1) "averaging"
@@ -565,7 +565,10 @@ let tests =
 
                       sum
 
-                  Expect.equal (values (Rows.mapLanes several x)) (values (Rows.map single x)) "map lanes")
+                  Expect.equal
+                      (values (Rows.mapLanes several x))
+                      (values (Rows.map single x))
+                      "rows taken several at a time")
 
           testCase "settings that cannot work are refused by name" (fun () ->
               let refused words change =
@@ -733,7 +736,7 @@ let tests =
               let mean = found |> List.averageBy _.Value
               let spread = sqrt ((found |> List.sumBy (fun d -> (d.Value - mean) ** 2.0)) / 29.0)
               let stated = found |> List.averageBy _.Error
-              Expect.inRange (stated / spread) (0.6, 1.6) "stated")
+              Expect.inRange (stated / spread) (0.6, 1.6) "stated error over the spread")
 
           testCase "measures refuse what is not a set of points in the plane" (fun () ->
               let some = [| 0.0f; 1.0f; 2.0f; 3.0f |]
@@ -776,7 +779,7 @@ let tests =
                       let total =
                           values (target.LogDensity grid) |> Array.sumBy (fun l -> exp (l - normaliser) * cell * cell)
 
-                      Expect.floatClose (within 5e-3) total 1.0 "total")
+                      Expect.floatClose (within 5e-3) total 1.0 "integral of the density")
 
           testCase
               "annealed Langevin settles at the target's own temperature, and a cooling that never ends is refused"

@@ -28,10 +28,10 @@ let tests =
               let s = Schedule.create kind T
 
               for a in s.AlphaBars do
-                  Expect.isTrue (a > 0.0 && a < 1.0) "a"
+                  Expect.isTrue (a > 0.0 && a < 1.0) "signal left"
 
               for (a, b) in Seq.pairwise s.AlphaBars do
-                  Expect.isTrue (b < a) "b")
+                  Expect.isTrue (b < a) "signal falls")
 
           // x_{t-1} = c1·x_0 + c2·x_t + σ·z with x_t from the forward process must be distributed as the forward process at t-1.
           testForAll "posterior coefficients reproduce the forward marginals" 200 cases (fun (kind, T) ->
@@ -74,4 +74,4 @@ let tests =
                   // the last β, which would be 1, is clipped at 0.999
                   let found = bars Cosine
                   closeTo 1e-9 "cosine" expected[.. T - 2] found[.. T - 2]
-                  Expect.floatClose (within 5e-10) ((Schedule.create Cosine T).Betas[T - 1]) 0.999 "value") ]
+                  Expect.floatClose (within 5e-10) ((Schedule.create Cosine T).Betas[T - 1]) 0.999 "last beta") ]

@@ -76,7 +76,7 @@ let tests =
                   Expect.equal (batchBits ()) before "batch bits"
                   Expect.equal (bits again) (bits next) "bits"
                   Expect.equal metricsAgain metrics "metrics again"
-                  Expect.notEqual (bits next) stateBits "bits")
+                  Expect.differs (bits next) stateBits "bits")
 
           testCase "updates give the same bits on one, two and three threads" (fun () ->
               let run threads =
@@ -111,8 +111,8 @@ let tests =
                       Workers.Threads <- before
 
               let one = run 1
-              Expect.equal (run 2) one "run"
-              Expect.equal (run 3) one "run")
+              Expect.equal (run 2) one "bits on two threads"
+              Expect.equal (run 3) one "bits on three threads")
 
           testForAll "libtorch alone gives what the kernels give" 4 seeds (fun key ->
               let keys = Key.splitMany 3 key
@@ -157,8 +157,8 @@ let tests =
                       Expect.equal (same _.TargetPolicy) (not moved) "target policy"
                       Expect.equal (same _.TargetQ1) (not moved) "target Q1"
                       Expect.equal m.PolicyLoss.IsSome moved "policy loss"
-                      Expect.isFalse (same _.Q1) "Q1"
-                      Expect.isFalse (same _.Q2) "Q2"
+                      Expect.isFalse (same _.Q1) "the first critic has moved"
+                      Expect.isFalse (same _.Q2) "the second critic has moved"
                       Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
                       TrainState.disposeReplaced next s
                       s <- next)
@@ -186,7 +186,7 @@ let tests =
 
               let policy = Sdac.rssmUpdate sampled
               Expect.equal (moved policy) [ "policy"; "target policy"; "target q1"; "target q2" ] "moved"
-              Expect.notEqual policy.Next.Temperature first.State.Temperature "temperature"
+              Expect.differs policy.Next.Temperature first.State.Temperature "temperature"
               // without an action there is nothing for the policy to learn from
               Expect.isEmpty (moved (Sdac.rssmUpdate first)) "moved"
               Expect.equal ((Sdac.rssmUpdate second).Next.Temperature) second.State.Temperature "temperature")
@@ -204,12 +204,12 @@ let tests =
                   Expect.equal
                       (Tensors.toArray criticsFirst.Next.Policy.Flat)
                       (Tensors.toArray policyFirst.Next.Policy.Flat)
-                      "flat"
+                      "parameters of the policy"
 
                   Expect.equal
                       (Tensors.toArray (Sdac.evaluateQ policyFirst).Next.Q1.Flat)
                       (Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat)
-                      "flat")
+                      "parameters of the critic")
 
           testCase "a loop that owns its states keeps the number of live tensors constant" (fun () ->
               for compute in [ Compute.cpu; Compute.libtorch ] do
@@ -261,22 +261,22 @@ let tests =
               Expect.equal
                   (c.Particles, c.MonteCarloDraws, c.InitialTemperature, c.TemperatureLearningRate, c.TemperatureDelay)
                   (32, 64, 5.0, 7e-3, 250)
-                  "particles, monte carlo draws, initial temperature and temperature learning rate"
+                  "particles, draws and temperature"
 
               Expect.equal
                   (c.LearningRate, c.PolicyLearningRateEnd, c.PolicyDecayBegin, c.PolicyDecayLength)
                   (3e-4, 3e-5, 25_000L, 50_000L)
-                  "learning rate, policy learning rate end, policy decay begin and policy decay length"
+                  "learning rates"
 
               Expect.equal
                   (c.Tau, c.PolicyDelay, c.RewardScale, c.Environments, c.UpdatesPerStep, c.WarmUp, c.BufferCapacity)
                   (0.005, 2, 0.2, 5, 1, 30_000, 1_000_000)
-                  "tau, policy delay, reward scale and environments"
+                  "averaging, delay, rewards, environments and memory"
 
               Expect.equal
                   (c.TargetEntropyPerDim, c.NoiseScale, c.InitialNoiseScale)
                   (-0.9, 0.1, 0.5)
-                  "target entropy per dim, noise scale and initial noise scale")
+                  "entropy and noise")
 
           testCase "asking for CUDA where there is none says so and names the mend" (fun () ->
               if torch.cuda.is_available () then

@@ -9,7 +9,7 @@ open Sdac.Tests.Properties
 open Sdac.Testing
 
 let private near (tolerance: float) (expected: float) (actual: float) =
-    Expect.inRange actual (expected - tolerance, expected + tolerance) "actual"
+    Expect.inRange actual (expected - tolerance, expected + tolerance) "figure"
 
 let private scores low high =
     gen {
@@ -59,7 +59,7 @@ let tests =
                   near 1e-9 value (Statistics.iqm (Array.rev values))
                   near 1e-9 (value + 7.0) (Statistics.iqm (Array.map ((+) 7.0) values))
                   near 1e-9 (-2.0 * value) (Statistics.iqm (Array.map ((*) -2.0) values))
-                  Expect.inRange value (Array.min values - 1e-9, Array.max values + 1e-9) "value")
+                  Expect.inRange value (Array.min values - 1e-9, Array.max values + 1e-9) "interquartile mean")
 
           testForAll "one outlier among four does not move the interquartile mean" 100 (scores 4 30) (fun values ->
               let spoilt = Array.sort values
@@ -125,7 +125,7 @@ let tests =
                       Array.iter2
                           (fun n (draw: int[]) ->
                               for i in draw do
-                                  Expect.inRange i (0, n - 1) "i")
+                                  Expect.inRange i (0, n - 1) "index")
                           lengths
                           resample
 
@@ -160,7 +160,7 @@ let tests =
                       (Statistics.pooled Statistics.mean)
                       [| [| 0.0; 1.0 |] |]
 
-              Expect.equal e { Value = 0.5; Low = 0.0; High = 1.0 } "e"
+              Expect.equal e { Value = 0.5; Low = 0.0; High = 1.0 } "estimate"
 
               let half =
                   Statistics.bootstrap
@@ -208,7 +208,7 @@ let tests =
                       if e.Low <= 0.0 && 0.0 <= e.High then 1.0 else 0.0)
 
               // The percentile interval of 20 runs is known to be a little narrow (92 to 94 %).
-              Expect.inRange (covered Statistics.mean) (0.89, 0.97) "mean"
+              Expect.inRange (covered Statistics.mean) (0.89, 0.97) "coverage of the mean"
               Expect.inRange (covered Statistics.iqm) (0.88, 0.98) "iqm")
 
           testCase "one run gives no interval" (fun () ->
@@ -220,7 +220,7 @@ let tests =
                       (Statistics.pooled Statistics.mean)
                       [| [| 3.0 |]; [| 5.0 |] |]
 
-              Expect.equal e.Value 4.0 "e"
+              Expect.equal e.Value 4.0 "estimate"
               Expect.isTrue (Double.IsNaN e.Low && Double.IsNaN e.High) "low")
 
           testForAll
@@ -230,11 +230,11 @@ let tests =
               (fun (x, y) ->
                   let over a b = Statistics.bootstrapImprovement 0.95 300 (Key.ofSeed 6L) [| a |] [| b |]
                   let forth = over x y
-                  Expect.inRange forth.Value (forth.Low, forth.High) "forth"
+                  Expect.inRange forth.Value (forth.Low, forth.High) "estimate"
                   Expect.inRange forth.Low (0.0, forth.High) "low"
                   near 1e-12 1.0 (forth.Value + (over y x).Value)
                   let self = over x x
-                  Expect.inRange 0.5 (self.Low, self.High) "value")
+                  Expect.inRange 0.5 (self.Low, self.High) "one half, in the interval")
 
           testCase "scores on the scale of their task" (fun () ->
               Expect.equal (Statistics.normalise 10.0 20.0 [| 10.0; 15.0; 25.0 |]) [| 0.0; 0.5; 1.5 |] "normalise"

@@ -111,7 +111,7 @@ let tests =
                               Random = { sweep.Settings.Random with Count = 2 * sweep.Settings.Random.Count } } }
 
               let known = Sweep.expand more |> Set.ofList
-              Expect.isTrue (Sweep.expand sweep |> List.forall known.Contains) "expand")
+              Expect.isTrue (Sweep.expand sweep |> List.forall known.Contains) "earlier runs are still there")
 
           testForAll
               "random values lie in their range and depend on the key alone"
@@ -123,8 +123,8 @@ let tests =
 
                   match range with
                   | Uniform(low, high)
-                  | LogUniform(low, high) -> Expect.inRange (number value) (low, high) "number"
-                  | Integers(low, high) -> Expect.inRange (Int64.Parse value.Text) (low, high) "text"
+                  | LogUniform(low, high) -> Expect.inRange (number value) (low, high) "value"
+                  | Integers(low, high) -> Expect.inRange (Int64.Parse value.Text) (low, high) "value"
                   | Choice values -> Expect.contains values value "values")
 
           testCase
@@ -139,7 +139,7 @@ let tests =
                   let values =
                       [ for i in 1L .. 200L -> Sweep.draw (Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
 
-                  Expect.equal (values |> List.distinct |> List.sort) [ -1.0; 0.0; 1.0 ] "values")
+                  Expect.equal (values |> List.distinct |> List.sort) [ -1.0; 0.0; 1.0 ] "whole numbers that come")
 
           testCase "a range's draws do not depend on the other ranges" (fun () ->
               let values ranges =
@@ -176,7 +176,7 @@ let tests =
                   { example with
                       Settings = { example.Settings with Grid = Map [ String('x', 300), [ four; Literal "5" ] ] } }
 
-              Expect.equal (Sweep.expand long |> List.map _.Name.Length) [ 120; 120 ] "length of expand")
+              Expect.equal (Sweep.expand long |> List.map _.Name.Length) [ 120; 120 ] "lengths of the names")
 
           testCase "what cannot be expanded is refused with its reason" (fun () ->
               let settings change = { example with Settings = change example.Settings }

@@ -51,12 +51,12 @@ let tests =
                   let draws = values noise |> Array.map (fun e -> centre - spread * e)
 
                   for a in draws do
-                      Expect.inRange a (-1.0 - 3e-4, 1.0 + 3e-4) "a"
+                      Expect.inRange a (-1.0 - 3e-4, 1.0 + 3e-4) "draw"
 
                   let box = Rssm.cleanDraws TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
 
                   for a in box do
-                      Expect.inRange a (-1.0, 1.0) "a"
+                      Expect.inRange a (-1.0, 1.0) "draw"
 
                   closeTo 1e-3 "draws" draws box
 
@@ -90,7 +90,7 @@ let tests =
               (fun ((low, width), u) ->
                   let i = NormalInterval.create low (low + width)
                   let x = NormalInterval.quantile u i
-                  Expect.inRange x (low, low + width) "x"
+                  Expect.inRange x (low, low + width) "quantile"
                   Expect.isTrue (NormalInterval.quantile (u + 0.0005) i >= x) "quantile"
 
                   // where Φ neither underflows nor loses its digits
@@ -149,7 +149,7 @@ let tests =
                       let action = (Key.normal Compute.cpu [ n; 2 ] (Key.foldIn 4L key)).tanh()
 
                       for u in values noise.Reverse do
-                          Expect.inRange u (0.0, 1.0) "u"
+                          Expect.inRange u (0.0, 1.0) "uniform number"
 
                       let found = Sdac.rssmGradient model state noise obs action
 

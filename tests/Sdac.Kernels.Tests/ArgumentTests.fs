@@ -13,7 +13,7 @@ let private parameters = parametersFor (random 1) shape
 /// The call must fail naming the argument, what came and what was wanted.
 let private refused (argument: string) (got: string) (wanted: string) (call: unit -> unit) =
     let error = Expect.raises<ArgumentException> call
-    Expect.equal error.ParamName argument "param name"
+    Expect.equal error.ParamName argument "name of the argument"
     Expect.stringContains error.Message got "sentence"
     Expect.stringContains error.Message wanted "sentence"
 

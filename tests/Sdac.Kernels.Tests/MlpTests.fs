@@ -173,8 +173,8 @@ let tests =
               let parameters = [| 1.0f; 0.0f; 1.0f; 0.0f; 1.0f; 1.0f; 0.0f; 0.0f; 0.0f; 1.0f; 10.0f; 100.0f; 0.0f |]
               let x = [| 2.0f; -1.0f; -3.0f; 1.0f |]
               let y, _, dx = taped shape parameters [||] 1 x 2 [| 1.0f; 1.0f |]
-              Expect.equal y [| 102.0f; 10.0f |] "y"
-              Expect.equal dx [| 101.0f; 100.0f; 0.0f; 10.0f |] "dx")
+              Expect.equal y [| 102.0f; 10.0f |] "output"
+              Expect.equal dx [| 101.0f; 100.0f; 0.0f; 10.0f |] "gradient of the input")
 
           testCase "gradients not wanted are not needed, and the others do not change" (fun () ->
               let case =
@@ -203,11 +203,11 @@ let tests =
               let shape = shapeOf [ 3; 4; 2 ] Activation.Mish Activation.Identity
               let parameters = parametersFor (random 1) shape
               let y, dp, dx = taped shape parameters [||] 1 [||] 0 [||]
-              Expect.isEmpty y "y"
-              Expect.isEmpty dx "dx"
+              Expect.isEmpty y "output"
+              Expect.isEmpty dx "gradient of the input"
 
               for g in dp do
-                  Expect.equal g 0.0f "g")
+                  Expect.equal g 0.0f "gradient")
 
           testCase "forward passes agree with the figures beside the checkout" (fun () ->
               match Golden.sdac.Value with

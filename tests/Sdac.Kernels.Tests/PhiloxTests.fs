@@ -87,7 +87,7 @@ let tests =
                   let index = 16L * (element / 64L) + element % 16L
                   let word = int (element % 64L / 16L)
                   let words = block [ uint32 index; uint32 (index >>> 32); key.S0; key.S1 ] [ key.K0; key.K1 ]
-                  Expect.equal (values[i]) (float32 (words[word] >>> 8) / float32 (1 <<< 24)) "values")
+                  Expect.equal (values[i]) (float32 (words[word] >>> 8) / float32 (1 <<< 24)) "number of the stream")
 
           testCase "double and integer streams take their words from the blocks as documented" (fun () ->
               let offset, count = 3_000_000_000_001L, 50
@@ -174,7 +174,7 @@ let tests =
           testCase "uniforms have the uniform distribution, in singles and doubles" (fun () ->
               for sample in [ uniforms key 77L 200_000 |> Array.map float; uniforms64 key 77L 200_000 ] do
                   for x in sample do
-                      Expect.inRange x (0.0, 1.0 - 1e-9) "x"
+                      Expect.inRange x (0.0, 1.0 - 1e-9) "uniform number"
 
                   Expect.inRange (distance id sample) (0.0, 1.95) "distance")
 
@@ -197,7 +197,7 @@ let tests =
               Expect.inRange chiSquare (0.0, 22.5) "chi square"
 
               for x in integers 1 key 0L 100 do
-                  Expect.equal x 0 "x"
+                  Expect.equal x 0 "integer below 1"
 
               for x in integers Int32.MaxValue key 0L 1000 do
-                  Expect.inRange x (0, Int32.MaxValue - 1) "x") ]
+                  Expect.inRange x (0, Int32.MaxValue - 1) "integer") ]

@@ -148,7 +148,7 @@ let tests =
               let actions = sample shape parameters c obs 5 32
 
               for a in actions do
-                  Expect.inRange a (-1.0f, 1.0f) "a"
+                  Expect.inRange a (-1.0f, 1.0f) "action"
 
               let rows = actions |> Array.chunkBySize 6
               Expect.equal (rows |> Array.distinct |> Array.length) rows.Length "number of rows")

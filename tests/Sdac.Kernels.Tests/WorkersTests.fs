@@ -23,7 +23,7 @@ let tests =
                       Workers.For(blocks, fun block -> Interlocked.Increment(&counts[block]) |> ignore)
 
                       for count in counts do
-                          Expect.equal count 1 "count"))
+                          Expect.equal count 1 "times that the block ran"))
 
           testCase "an exception in a block reaches the caller and the pool works on" (fun () ->
               onThreads 3 (fun () ->

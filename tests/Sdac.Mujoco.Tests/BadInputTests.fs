@@ -137,7 +137,11 @@ let tests =
                   (false, true, 0.0)
                   "terminated, truncated and rewards"
 
-              Expect.equal (result.NextObs.Slice(17).ToArray()) (states.Observations.Slice(17).ToArray()) "slice"
+              Expect.equal
+                  (result.NextObs.Slice(17).ToArray())
+                  (states.Observations.Slice(17).ToArray())
+                  "observation before the reset"
+
               Expect.equal (next.Elapsed[1], next.Episodes[1]) (0, 1L) "elapsed and episodes"
               Expect.equal (next.Elapsed[0], next.Episodes[0]) (1, 0L) "elapsed and episodes"
               Expect.isTrue (next.Observations.ToArray() |> Array.forall Double.IsFinite) "observations")

@@ -100,13 +100,13 @@ let tests =
                   Expect.equal
                       (unbox (create "Walker2d-v4" [ "healthy_z_range", value ]).Options["healthy_z_range"])
                       range
-                      "value"
+                      "range"
 
               for value: objnull in [ box 2.0; box 2; box 2.0f; box (json "2"); box "2.0" ] do
                   Expect.equal
                       (unbox (create "Walker2d-v4" [ "healthy_reward", value ]).Options["healthy_reward"])
                       2.0
-                      "value"
+                      "reward"
 
               for value: objnull in [ box false; box (json "false"); box "false" ] do
                   let options = (create "Walker2d-v4" [ "terminate_when_unhealthy", value ]).Options

@@ -173,8 +173,8 @@ let tests =
                   let qpos (states: EnvStates) i =
                       states.Physics.Slice(i * envs.Model.StateSize, envs.Model.StateSize).ToArray()
 
-                  Expect.notEqual (qpos start 1) (qpos start 0) "qpos"
-                  Expect.notEqual (qpos (envs.Reset(Philox.Derive(key, 1UL))) 0) (qpos start 0) "qpos")
+                  Expect.differs (qpos start 1) (qpos start 0) "qpos"
+                  Expect.differs (qpos (envs.Reset(Philox.Derive(key, 1UL))) 0) (qpos start 0) "qpos")
 
           testCase "every episode starts with noise of its own, also on used scratch" (fun () ->
               use envs = new VecEnv("Humanoid-v4", 1)
@@ -185,14 +185,17 @@ let tests =
                   if states.Elapsed[0] = 0 then
                       starts.Add(states.Physics.ToArray())
                       // The contact forces at the end of the observation are those of no step yet.
-                      Expect.isTrue (states.Observations.Slice(292).ToArray() |> Array.forall ((=) 0.0)) "slice"
+                      Expect.isTrue
+                          (states.Observations.Slice(292).ToArray() |> Array.forall ((=) 0.0))
+                          "no contact forces yet"
                       // The same start on scratch that has never been used.
                       use fresh = new Env(Tasks.Create "Humanoid-v4")
                       let qpos, qvel = states.Physics.Slice(1, 24).ToArray(), states.Physics.Slice(25, 23).ToArray()
                       fresh.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
 
                       Array.iter2
-                          (fun (x: float) y -> Expect.isTrue (abs (x - y) <= 1e-12 * (1.0 + abs x)) "size of it")
+                          (fun (x: float) y ->
+                              Expect.isTrue (abs (x - y) <= 1e-12 * (1.0 + abs x)) "observation on fresh scratch")
                           (fresh.Obs.ToArray())
                           (states.Observations.ToArray())
 
@@ -248,7 +251,7 @@ let tests =
               Expect.equal (result.Truncated.ToArray()) [| true; true |] "truncated"
               Expect.equal (result.Terminated.ToArray()) [| false; false |] "terminated"
               Expect.equal (result.EpisodeLengths.ToArray()) [| 50; 50 |] "episode lengths"
-              Expect.notEqual (next.Observations.ToArray()) (result.NextObs.ToArray()) "observations"
+              Expect.differs (next.Observations.ToArray()) (result.NextObs.ToArray()) "observations"
               Expect.equal (result.EpisodeReturns[0]) (before.Returns[0] + result.Rewards[0]) "episode returns")
 
           testForAll

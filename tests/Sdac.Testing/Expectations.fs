@@ -37,6 +37,11 @@ module Expect =
         | [ element ] -> element
         | elements -> failtest $"{message}. Expected one element, but got %A{elements}"
 
+    /// As `Expect.notEqual`, but NaN is no difference from NaN.
+    let differs (actual: 'a) (from: 'a) (message: string) =
+        if LanguagePrimitives.GenericEqualityER actual from then
+            failtest $"{message}. Expected a difference, but got twice %A{actual}"
+
     let stringLacks (actual: string) (part: string) (message: string) =
         if actual.Contains(part, StringComparison.Ordinal) then
             failtest $"{message}. Expected no '{part}' in '{actual}'"

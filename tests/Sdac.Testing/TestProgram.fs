@@ -59,17 +59,38 @@ type private Report(output: TextWriter, total: int) =
     member _.Close(summary: TestRunSummary) =
         let name (test: FlatTest) = JoinWith.Slash.format test.name
 
-        for test, result in summary.ignored do
+        for test, result in List.rev summary.ignored do
             match result.result with
             | Ignored reason -> say $"skipped: {name test}: {reason}"
             | _ -> ()
 
-        let failures = summary.failed @ summary.errored
+        let failures = List.rev (summary.failed @ summary.errored)
 
         for test, _ in failures do
             say $"failed: {name test}"
 
         say $"\n{summary.passed.Length} passed, {failures.Length} failed, {summary.ignored.Length} skipped"
+
+let private execute (output: TextWriter) (project: string) (options: Options) (tests: Test) (count: int) : int =
+    output.WriteLine $"{project}: {count} tests"
+    let report = Report(output, count)
+    let mutable summary = None
+
+    let printers = { report.Printers with summary = fun _ found -> async { summary <- Some found } }
+
+    let settings =
+        [ CLIArguments.Sequenced
+          CLIArguments.No_Spinner
+          CLIArguments.Colours 0
+          CLIArguments.JoinWith "/"
+          CLIArguments.Printer printers
+          match options.Results with
+          | Some file -> CLIArguments.JUnit_Summary file
+          | None -> () ]
+
+    let code = runTestsWithCLIArgs settings [||] (testSequenced tests)
+    summary |> Option.iter report.Close
+    code
 
 /// Runs those tests of an assembly whose names hold all the words among the arguments, one after the other whatever the lists
 /// say: native state, the console and environment variables are shared.
@@ -102,24 +123,14 @@ let run (assembly: Assembly) (arguments: string[]) : int =
 
             0
         else
-            output.WriteLine $"{project}: {flat.Length} tests"
-            let report = Report(output, flat.Length)
-            let mutable summary = None
+            let focused = flat |> List.filter (fun test -> test.state = Focused)
 
-            let printers = { report.Printers with summary = fun _ found -> async { summary <- Some found } }
+            if options.FailOnFocused && not focused.IsEmpty then
+                for test in focused do
+                    output.WriteLine
+                        $"failed: {JoinWith.Slash.format test.name}: in focus, so that the others would not run"
 
-            let settings =
-                [ CLIArguments.Sequenced
-                  CLIArguments.No_Spinner
-                  CLIArguments.Colours 0
-                  CLIArguments.JoinWith "/"
-                  CLIArguments.Printer printers
-                  if options.FailOnFocused then
-                      CLIArguments.Fail_On_Focused_Tests
-                  match options.Results with
-                  | Some file -> CLIArguments.JUnit_Summary file
-                  | None -> () ]
-
-            let code = runTestsWithCLIArgs settings [||] (testSequenced tests)
-            summary |> Option.iter report.Close
-            code
+                output.WriteLine $"\n0 passed, {focused.Length} failed, 0 skipped"
+                1
+            else
+                execute output project options tests flat.Length

@@ -412,10 +412,26 @@ module PlotlyRenderer =
 
         (GenericChart.toFigureJson chart).Replace("<", "\\u003c")
 
-    /// Lines of a legend with about two entries each, and the axis's labels.
+    /// Lines that the legend takes beside a neighbour on the page, by the length of its entries.
+    let private legendLines (picture: Picture) =
+        let add (lines, room) (name: string, _) =
+            let width = 50 + 7 * name.Length
+            if width <= room then lines, room - width else lines + 1, 460 - width
+
+        Picture.entries picture |> List.fold add (0, 0) |> fst
+
+    /// In pixels: labels of rows in several lines need room, and the legend must not take the panel's.
     let private height (picture: Picture) (panel: Panel) =
-        let lines = ((Picture.entries picture).Length + 1) / 2
-        int (snd panel.Size) + 90 + 20 * lines
+        let rows = rowsOf panel.Y
+        let lines = rows |> List.map (fun row -> (broken row).Split("<br>").Length) |> List.fold max 1
+
+        let own =
+            if lines = 1 then
+                snd panel.Size
+            else
+                max (snd panel.Size) (float (rows.Length * (16 * lines + 4)))
+
+        int own + 90 + 26 * legendLines picture
 
     /// The elements that hold a picture, one for each panel, and the script that fills them once `library` has run. `id` begins
     /// the elements' names; `alternative` says what is shown to those who cannot see it.

@@ -4,6 +4,7 @@ open System
 open System.Collections.Generic
 open System.Globalization
 open System.IO
+open System.Net
 open System.Text
 open System.Text.RegularExpressions
 open ScottPlot
@@ -125,6 +126,8 @@ module ScottPlotRenderer =
     type private Place =
         {
             Panel: Panel
+            /// Of the area within the axes: higher than the panel's own where labels of rows need the room
+            Size: float * float
             /// Of the axes' ends
             X: float * float
             Y: float * float
@@ -136,8 +139,8 @@ module ScottPlotRenderer =
             Bottom: float
         }
 
-        member place.Width = place.Left + fst place.Panel.Size + place.Right
-        member place.Height = place.Top + snd place.Panel.Size + place.Bottom
+        member place.Width = place.Left + fst place.Size + place.Right
+        member place.Height = place.Top + snd place.Size + place.Bottom
 
     let private isRows (axis: Axis) =
         match axis.Scale with
@@ -147,15 +150,18 @@ module ScottPlotRenderer =
     let private placed (ticks: Pen) (panel: Panel) : Place =
         let x, y = Picture.extents panel
         let xTicks, yTicks = Picture.ticks panel.X x, Picture.ticks panel.Y y
-        let yTicks = yTicks |> List.map (fun (at, text) -> at, ticks.Fit WidestRow text)
-        let widest = yTicks |> List.map (snd >> ticks.Width) |> List.fold max 0.0
+        let labels = yTicks |> List.map (snd >> ticks.Lines WidestRow)
+        let widest = labels |> List.concat |> List.map ticks.Width |> List.fold max 0.0
+        let most = labels |> List.map _.Length |> List.fold max 1
+        let height = if most = 1 then 0.0 else float labels.Length * (15.0 * float most + 6.0)
         let label (axis: Axis) = if axis.Title = "" then 0.0 else 24.0
 
         { Panel = panel
+          Size = fst panel.Size, max height (snd panel.Size)
           X = x
           Y = y
           XTicks = xTicks
-          YTicks = yTicks
+          YTicks = [ for (at, _), lines in List.zip yTicks labels -> at, String.concat "\n" lines ]
           Left =
             if yTicks.IsEmpty then
                 1.0
@@ -603,7 +609,7 @@ module ScottPlotRenderer =
         plot.Render(canvas, area)
 
         if place.Panel.Title <> "" then
-            let text = pens.Panel.Fit (fst place.Panel.Size) place.Panel.Title
+            let text = pens.Panel.Fit (fst place.Size) place.Panel.Title
             pens.Panel.Write canvas (left + place.Left) (top + 15.0) text
 
     let private draw (pens: Pens) (plan: Plan) (canvas: SKCanvas) : unit =
@@ -711,7 +717,8 @@ module ScottPlotRenderer =
             use data = image.Encode(SKEncodedImageFormat.Png, 100)
             data.ToArray())
 
-    /// An SVG as an element of a page: as an image, since names within it would clash with those of another one.
-    let element (svg: string) : string =
+    /// An SVG as an element of a page, as an image, since names within it would clash with those of another one. `alternative`
+    /// says what it shows to those who cannot see it.
+    let element (alternative: string) (svg: string) : string =
         let text = Convert.ToBase64String(Encoding.UTF8.GetBytes svg)
-        $"<img alt='' src='data:image/svg+xml;base64,{text}'>"
+        $"<img alt='{WebUtility.HtmlEncode alternative}' src='data:image/svg+xml;base64,{text}'>"

@@ -36,9 +36,9 @@ module ToyPage =
               Table.markdown (ToyTable.settings targets methods) ]
 
     /// A picture within the page, or why there is none.
-    let private element (drawn: Result<string, string>) =
+    let private element alternative (drawn: Result<string, string>) =
         match drawn with
-        | Ok svg -> ScottPlotRenderer.element svg
+        | Ok svg -> ScottPlotRenderer.element alternative svg
         | Error sentence -> $"<p>No picture: {WebUtility.HtmlEncode sentence}</p>"
 
     let private html (targets: Target list) methods cells (picture: Result<string, string>) scores =
@@ -47,13 +47,14 @@ module ToyPage =
             |> List.map (fun target -> Table.html (ToyTable.target target.Name cells))
             |> String.concat "\n"
 
-        let scores = scores |> Option.map element |> Option.defaultValue ""
+        let scores =
+            scores |> Option.map (element "Error of the learned score by noise level") |> Option.defaultValue ""
 
         String.concat
             "\n"
             [ $"<!doctype html><html lang='en'><meta charset='utf-8'><title>RSSM on densities we know</title>\n<style>{style}</style>"
               "<h1>RSSM on densities we know</h1>"
-              element picture
+              element "Samples of every method over the density of each target" picture
               tables
               notes
               scores
