@@ -132,8 +132,6 @@ run_tests() {
     build
     local results=artifacts/test-results guard=() project name code status=0 some=
     [ -z "${CI:-}" ] || guard=(--fail-on-focused-tests)
-    # libtorch's idle threads would spin, which on a busy machine makes the longest tests take four times as long
-    [ -n "${OMP_WAIT_POLICY:-}${GOMP_SPINCOUNT:-}" ] || export OMP_WAIT_POLICY=passive
     rm -rf $results
     mkdir -p $results
     for project in tests/*.Tests; do

@@ -35,4 +35,6 @@ let main arguments =
         work (fun () -> train file out (int threads))
     | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
         work (fun () -> sample out target method (int64 first) (int64 count))
-    | _ -> TestProgram.run (Assembly.GetExecutingAssembly()) arguments
+    | _ ->
+        Sdac.LibTorch.Libtorch.Prepare()
+        TestProgram.run (Assembly.GetExecutingAssembly()) arguments
