@@ -6,7 +6,7 @@ namespace Sdac.Mujoco;
 /// <summary>The sizes and bounds of a task's environments.</summary>
 public sealed record EnvSpec
 {
-    internal EnvSpec(TaskDefinition task, Model model)
+    internal EnvSpec(CheckedTask task, Model model)
     {
         Task = task.Name;
         ObsDim = task.ObsDim;
@@ -59,7 +59,9 @@ public sealed record EnvSpec
     /// <param name="scaled">[rows, ActionDim]; may be <paramref name="unit"/> itself.</param>
     public void ScaleActions(ReadOnlySpan<float> unit, Span<float> scaled)
     {
-        if (unit.Length % ActionDim != 0 || scaled.Length != unit.Length)
+        // A model without actuators has rows of 0.
+        var whole = ActionDim == 0 ? unit.Length == 0 : unit.Length % ActionDim == 0;
+        if (!whole || scaled.Length != unit.Length)
             throw new ArgumentException(
                 $"{Task}: actions come in rows of {ActionDim}, not {unit.Length} into {scaled.Length}.");
         for (var i = 0; i < unit.Length; i++)

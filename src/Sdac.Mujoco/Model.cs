@@ -68,6 +68,11 @@ public sealed unsafe class Model : IDisposable
     /// <summary>The initial positions, [Nq].</summary>
     public ReadOnlySpan<double> Qpos0 => this["qpos0"].Doubles;
 
+    internal bool IsDisposed => memory.IsClosed;
+
+    /// <summary>Whether sensor readings would have noise from C's rand().</summary>
+    internal bool HasSensorNoise => Native.sdac_sensor_noise(Memory) != 0;
+
     internal ModelMemory Memory
     {
         get

@@ -49,6 +49,9 @@ internal static unsafe class Native
     public static extern byte* sdac_id_to_name(ModelMemory model, byte* kind, int id);
 
     [DllImport(Library)]
+    public static extern int sdac_sensor_noise(ModelMemory model);
+
+    [DllImport(Library)]
     public static extern int sdac_model_fields(ModelMemory model, NativeField* fields, int capacity);
 
     [DllImport(Library)]

@@ -155,6 +155,19 @@ EXPORT const char *sdac_id_to_name(const mjModel *model, const char *kind, int i
     return p_mj_id2name(model, p_mju_str2Type(kind), id);
 }
 
+// Whether MuJoCo adds noise to a sensor: it draws it from rand(), which the whole process shares.
+EXPORT int sdac_sensor_noise(const mjModel *model)
+{
+#if mjVERSION_HEADER < 314 // 3.1.4 took the flag away
+    if (model->opt.enableflags & mjENBL_SENSORNOISE)
+        for (int i = 0; i < model->nsensor; i++)
+            if (model->sensor_noise[i] > 0)
+                return 1;
+#endif
+    (void)model;
+    return 0;
+}
+
 // ---- the table of fields
 
 typedef struct
