@@ -12,8 +12,6 @@ internal sealed partial class CheckedTask
 {
     private const long Unwritten = 0x7FFC_5DAC_0BAD_F00D;
 
-    private const int LargestProbe = 1 << 20;
-
     private static readonly double UnwrittenNumber = BitConverter.Int64BitsToDouble(Unwritten);
 
     private delegate void Writer(StepView view, Span<double> to);

@@ -7,6 +7,8 @@ namespace Sdac.Mujoco;
 /// <content>The sentences about a task's functions.</content>
 internal sealed partial class CheckedTask
 {
+    private const int LargestProbe = 1 << 20;
+    private const int StartProbe = 1 << 16;
     private const string ObsSetting = "ObsDim";
     private const string MeasureSetting = "MeasureDim";
     private const string InfoSetting = "the number of InfoNames";
@@ -42,8 +44,13 @@ internal sealed partial class CheckedTask
     private ArgumentException StartTooMany(string array, int written, int length, Exception cause) =>
         new($"{Name}: Start writes {written} numbers of {array}, but the model has {length}: write {length}.", cause);
 
-    private InvalidOperationException Failed(string function, Exception cause) =>
-        new($"{Name}: {function} failed with {cause.GetType().Name}: {cause.Message.ReplaceLineEndings(" ")}", cause);
+    private InvalidOperationException Failed(string function, Exception cause, string sizes = "") =>
+        new(
+            $"{Name}: {function} failed with {cause.GetType().Name}: {cause.Message.ReplaceLineEndings(" ")}{sizes}",
+            cause);
+
+    private string SizesOf(StepView step) =>
+        $" (the step's action has {step.Action.Length} numbers, its Before and After have {MeasureDim} by MeasureDim)";
 
     // A function that fails at the end of its target, and does not with a longer one, writes too much: how much?
     private Exception Failed(
@@ -51,7 +58,7 @@ internal sealed partial class CheckedTask
     {
         if (cause is IndexOutOfRangeException or ArgumentException)
         {
-            for (var length = declared + 64L; length <= LargestProbe; length *= 4)
+            for (var length = declared + 64; length <= LargestProbe; length *= 4)
             {
                 var room = new double[length];
                 room.AsSpan().Fill(UnwrittenNumber);
@@ -69,10 +76,13 @@ internal sealed partial class CheckedTask
                 }
 
                 var written = Written(room);
-                return written > declared
-                    ? TooMany(function, setting, written, declared, cause)
-                    : Failed(function, cause);
+                if (written > declared)
+                    return TooMany(function, setting, written, declared, cause);
+                break;
             }
+
+            if (function == "Reward")
+                return Failed(function, cause, SizesOf(view));
         }
 
         return Failed(function, cause);
@@ -82,7 +92,7 @@ internal sealed partial class CheckedTask
     {
         if (cause is IndexOutOfRangeException or ArgumentException)
         {
-            var (qpos, qvel) = (new double[qpos0.Length + 1024], new double[nv + 1024]);
+            var (qpos, qvel) = (new double[qpos0.Length + StartProbe], new double[nv + StartProbe]);
             qpos.AsSpan().Fill(UnwrittenNumber);
             qvel.AsSpan().Fill(UnwrittenNumber);
             qpos0.CopyTo(qpos);

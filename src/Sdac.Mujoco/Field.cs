@@ -82,6 +82,16 @@ public sealed unsafe class Field
         }
     }
 
+    /// <summary>The one number of an int field of MuJoCo's struct, without allocating.</summary>
+    internal int Integer
+    {
+        get
+        {
+            using var use = new Use(owner);
+            return *(int*)data;
+        }
+    }
+
     /// <summary>
     /// All numbers widened to 64-bit floats, row-major: exact for every type but <see cref="FieldType.Struct"/>.
     /// </summary>

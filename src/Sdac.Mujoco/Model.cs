@@ -68,7 +68,7 @@ public sealed unsafe class Model : IDisposable
     /// <summary>The initial positions, [Nq].</summary>
     public ReadOnlySpan<double> Qpos0 => this["qpos0"].Doubles;
 
-    internal bool IsDisposed => memory.IsClosed;
+    internal bool IsDisposed => memory.IsDisposed;
 
     /// <summary>Whether sensor readings would have noise from C's rand().</summary>
     internal bool HasSensorNoise => Native.sdac_sensor_noise(Memory) != 0;
@@ -148,7 +148,7 @@ public sealed unsafe class Model : IDisposable
     }
 
     /// <summary>
-    /// Frees the native model: it and its simulations throw ObjectDisposedException from then on.
+    /// Frees the native model: its fields, and stepping a simulation of it, throw ObjectDisposedException from then on.
     /// </summary>
     public void Dispose() => memory.Dispose();
 

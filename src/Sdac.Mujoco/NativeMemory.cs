@@ -14,6 +14,7 @@ internal abstract unsafe class NativeMemory : SafeHandle
     private const int Alignment = 64; // as MuJoCo's own allocator
 
     private readonly byte* first;
+    private volatile bool disposed; // IsClosed turns true no sooner than the last user has gone
 
     protected NativeMemory(nint native, string thing, long bytes)
         : base(0, ownsHandle: true)
@@ -28,6 +29,9 @@ internal abstract unsafe class NativeMemory : SafeHandle
     }
 
     public override bool IsInvalid => handle == 0;
+
+    /// <summary>Whether Dispose was called.</summary>
+    public bool IsDisposed => disposed;
 
     /// <summary>What errors call it.</summary>
     public string Thing { get; }
@@ -44,8 +48,14 @@ internal abstract unsafe class NativeMemory : SafeHandle
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void ThrowIfDisposed()
     {
-        if (IsClosed)
+        if (disposed)
             throw Disposed.Error(Thing);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        disposed = true;
+        base.Dispose(disposing);
     }
 
     /// <summary>How far from the first element of <see cref="Numbers"/> an array begins; -1 if it lies elsewhere.</summary>

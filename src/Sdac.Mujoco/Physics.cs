@@ -71,7 +71,10 @@ public readonly ref struct Physics
     public ReadOnlySpan<double> BodyMass => Source.BodyMass.Array;
 
     /// <summary>Any other field of mjData that holds mjtNum, by MuJoCo's name; slower than the properties.</summary>
-    public ReadOnlySpan<double> this[string field] => Source[field].Doubles;
+    /// <remarks>
+    /// Of the constraints' arrays (efc_…) and of wrap_xpos what is in use: the rest holds what earlier steps left.
+    /// </remarks>
+    public ReadOnlySpan<double> this[string field] => Source.InUse(field);
 
     private Simulation Source =>
         simulation ?? throw new InvalidOperationException(

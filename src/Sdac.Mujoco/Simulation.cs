@@ -12,6 +12,7 @@ public sealed unsafe class Simulation : IDisposable
 {
     private readonly DataMemory memory;
     private readonly Dictionary<string, Field> fields;
+    private readonly Field constraints;
 
     /// <summary>Makes scratch for a model.</summary>
     public Simulation(Model model)
@@ -29,6 +30,7 @@ public sealed unsafe class Simulation : IDisposable
         memory = new DataMemory(data, model.Name, model.Memory);
         fields = Field.Table(
             memory, (rows, capacity) => Native.sdac_data_fields(model.Memory, memory, rows, capacity));
+        constraints = this["nefc"];
         Time = this["time"];
         Qpos = this["qpos"];
         Qvel = this["qvel"];
@@ -62,6 +64,29 @@ public sealed unsafe class Simulation : IDisposable
             ? found
             : throw new ArgumentException(
                 $"mjData has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
+
+    /// <summary>The numbers of a field that the last step wrote: what else a field holds depends on earlier ones.</summary>
+    internal ReadOnlySpan<double> InUse(string name)
+    {
+        var field = this[name];
+        if (name == "wrap_xpos")
+            return field.Doubles[..(3 * WrapPoints())];
+        if (!name.StartsWith("efc_", StringComparison.Ordinal))
+            return field.Doubles;
+        if (name is "efc_J" or "efc_JT" or "efc_AR")
+            throw new InvalidOperationException(
+                $"{name} changes its shape from step to step and keeps numbers of earlier ones: it cannot be viewed.");
+        return field.Doubles[..(constraints.Integer * field.Columns)];
+    }
+
+    private int WrapPoints()
+    {
+        var (first, count) = (this["ten_wrapadr"], this["ten_wrapnum"]);
+        return first.Length == 0 ? 0 : first.Ints[^1] + count.Ints[^1];
+    }
+
+    /// <summary>MuJoCo's names of all fields.</summary>
+    internal IReadOnlyCollection<string> Names => fields.Keys;
 
     internal Field Time { get; }
 
