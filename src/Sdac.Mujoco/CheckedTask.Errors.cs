@@ -31,8 +31,8 @@ internal sealed partial class CheckedTask
         var fix = missing == written && written > 0 ? $"write all {declared}, or set {setting} to {written}"
             : $"write all {declared} at every call";
         return new ArgumentException(
-            $"{Name}: {function} writes {written} numbers, but {setting} is {declared} (entry {missing} is not written): "
-            + $"{fix}.");
+            $"{Name}: {function} writes {written} numbers, but {setting} is {declared} "
+            + $"(entry {missing} is not written): {fix}.");
     }
 
     private ArgumentException TooMany(string function, string setting, int written, int declared, Exception cause) =>
@@ -58,7 +58,7 @@ internal sealed partial class CheckedTask
     {
         if (cause is IndexOutOfRangeException or ArgumentException)
         {
-            for (var length = declared + 64; length <= LargestProbe; length *= 4)
+            for (var length = declared + 64L; length <= LargestProbe; length *= 4)
             {
                 var room = new double[length];
                 room.AsSpan().Fill(UnwrittenNumber);

@@ -28,7 +28,7 @@ internal sealed partial class CheckedTask
         Given(task.InfoNames, "InfoNames");
         Given(task.Options, "Options");
         AtLeast(1, task.FrameSkip, "FrameSkip", "mj_step calls per step");
-        AtLeast(1, task.MaxEpisodeSteps, "MaxEpisodeSteps", "steps per episode (int.MaxValue for no limit)");
+        AtLeast(1, task.MaxEpisodeSteps, "MaxEpisodeSteps", "steps per episode; int.MaxValue is no limit");
         AtLeast(1, task.ObsDim, "ObsDim", "numbers that Observe writes");
         AtLeast(0, task.MeasureDim, "MeasureDim", "numbers that Measure writes");
         InfoNames = [.. task.InfoNames];
@@ -69,8 +69,8 @@ internal sealed partial class CheckedTask
             throw new ArgumentException($"{Name}: LoadModel returned null: return a model, such as Model.FromFile's.");
         if (model.IsDisposed)
             throw new ArgumentException(
-                $"{Name}: LoadModel returned the model {model.Name} after its Dispose: load a new one at each call, since "
-                + "the environments dispose of theirs.");
+                $"{Name}: LoadModel returned the model {model.Name} after its Dispose: load a new one at each call, "
+                + "since the environments dispose of theirs.");
         try
         {
             Check(model);
@@ -102,8 +102,8 @@ internal sealed partial class CheckedTask
                 + "set <option timestep=\"...\"/> to a positive number.");
         if (model.HasSensorNoise)
             throw new ArgumentException(
-                $"{Name}: {model.Name} enables sensornoise, which MuJoCo draws from C's rand(), so that equal keys would "
-                + "give other numbers: take the flag out of the model, or set its sensors' noise to 0.");
+                $"{Name}: {model.Name} enables sensornoise, which MuJoCo draws from C's rand(), so that equal keys "
+                + "would give other numbers: take the flag out of the model, or set its sensors' noise to 0.");
     }
 
     private void CheckInfoNames()
@@ -128,7 +128,7 @@ internal sealed partial class CheckedTask
     private void AtLeast(int least, int value, string setting, string what)
     {
         if (value < least)
-            throw new ArgumentException($"{Name}: {setting} is {value}, but must be at least {least}: the {what}.");
+            throw new ArgumentException($"{Name}: {setting} is {value}, but must be at least {least} ({what}).");
     }
 
     private void Fits(int count, int each, string what)

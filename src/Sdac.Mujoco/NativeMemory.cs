@@ -58,7 +58,9 @@ internal abstract unsafe class NativeMemory : SafeHandle
         base.Dispose(disposing);
     }
 
-    /// <summary>How far from the first element of <see cref="Numbers"/> an array begins; -1 if it lies elsewhere.</summary>
+    /// <summary>
+    /// How many bytes from the first element of <see cref="Numbers"/> an array begins; -1 if it lies elsewhere.
+    /// </summary>
     public long OffsetOf(void* data)
     {
         if ((byte*)data < first || (byte*)data > first + Bytes)

@@ -65,7 +65,9 @@ public sealed unsafe class Simulation : IDisposable
             : throw new ArgumentException(
                 $"mjData has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
 
-    /// <summary>The numbers of a field that the last step wrote: what else a field holds depends on earlier ones.</summary>
+    /// <summary>
+    /// The numbers of a field that the last step wrote: what else a field holds depends on earlier ones.
+    /// </summary>
     internal ReadOnlySpan<double> InUse(string name)
     {
         var field = this[name];

@@ -89,8 +89,8 @@ public static class StartNoise
         }
 
         throw new InvalidOperationException(
-            $"None of {MostAttempts} points in [{xLow}, {xHigh}] x [{yLow}, {yHigh}] was accepted: widen the rectangle or "
-            + "the rule.");
+            $"None of {MostAttempts} points in [{xLow}, {xHigh}] x [{yLow}, {yHigh}] was accepted: widen the rectangle "
+            + "or the rule.");
     }
 
     private static void CheckScale(double scale)

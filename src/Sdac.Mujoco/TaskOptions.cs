@@ -18,7 +18,9 @@ public static class TaskOptions
     public static IReadOnlyDictionary<string, object> Values(object options) =>
         Properties(options.GetType()).ToDictionary(p => Snake(p.Name), p => p.GetValue(options)!);
 
-    /// <summary>The values by name, refused where one cannot be: a number that is not finite, an empty interval.</summary>
+    /// <summary>
+    /// The values by name, refused where one cannot be: a number that is not finite, an empty interval.
+    /// </summary>
     internal static IReadOnlyDictionary<string, object> Checked(string task, object options)
     {
         ArgumentNullException.ThrowIfNull(options);

@@ -27,7 +27,9 @@ public sealed partial class VecEnv : IDisposable
     private volatile bool disposed;
 
     /// <summary>N environments of a task.</summary>
-    /// <exception cref="ArgumentException">A setting of the task that cannot be, or less than one environment.</exception>
+    /// <exception cref="ArgumentException">
+    /// A setting of the task that cannot be, or less than one environment.
+    /// </exception>
     /// <exception cref="MujocoException">MuJoCo is missing or the model does not compile.</exception>
     public VecEnv(TaskDefinition task, int count, Divergence divergence = Divergence.Stop)
     {

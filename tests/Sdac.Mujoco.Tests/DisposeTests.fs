@@ -152,8 +152,7 @@ let tests =
                   simulation.Reset(ReadOnlySpan rest, ReadOnlySpan rest, Span state) |> ignore)
 
               disposed "Model hopper.xml" (fun () ->
-                  simulation.Step(ReadOnlySpan state, ReadOnlySpan still, 1, false, Span state)
-                  |> ignore))
+                  simulation.Step(ReadOnlySpan state, ReadOnlySpan still, 1, false, Span state) |> ignore))
 
           testCase "spans that were taken before keep their numbers" (fun () ->
               let model = Tasks.Create("Hopper-v4").LoadModel.Invoke()

@@ -13,7 +13,7 @@ let private key = PhiloxKey(1u, 2u, 3u, 4u)
 
 let private modelOf (option: string) (sensor: string) =
     $"""<mujoco><option timestep="0.01"/>{option}
-          <worldbody><body name="b"><joint name="x" type="slide" axis="1 0 0"/><geom size="0.1" mass="1"/></body></worldbody>
+          <worldbody><body><joint name="x" type="slide" axis="1 0 0"/><geom size="0.1" mass="1"/></body></worldbody>
           <actuator><motor joint="x" ctrlrange="-5 5" ctrllimited="true"/></actuator>
           <sensor>{sensor}</sensor></mujoco>"""
 
@@ -205,8 +205,7 @@ let tests =
 
               failsWith [ "no Name" ] (fun () -> new VecEnv(nameless, 1) |> ignore)
 
-              says<ArgumentException> [ "divergence is 7" ] (fun () ->
-                  new VecEnv(Rail().Task, 1, enum 7) |> ignore))
+              says<ArgumentException> [ "divergence is 7" ] (fun () -> new VecEnv(Rail().Task, 1, enum 7) |> ignore))
 
           testCase "names of figures are those of the moment of construction" (fun () ->
               let names = ResizeArray [ "a" ]
@@ -220,7 +219,10 @@ let tests =
                       ObsDim = 1,
                       Observe = ObserveFunction(fun _ obs -> obs[0] <- 0.0),
                       InfoNames = names,
-                      Reward = RewardFunction(fun _ info -> (info[0] <- 1.0; 1.0))
+                      Reward =
+                          RewardFunction(fun _ info ->
+                              (info[0] <- 1.0
+                               1.0))
                   )
 
               use envs = new VecEnv(growing, 1)
@@ -283,7 +285,10 @@ let tests =
 
               steps 2 sometimes.Task
               single 2 sometimes.Task
-              says<ArgumentException> [ "Observe"; "entry 0 is not written"; "every call" ] (fun () -> steps 3 sometimes.Task)
+
+              says<ArgumentException> [ "Observe"; "entry 0 is not written"; "every call" ] (fun () ->
+                  steps 3 sometimes.Task)
+
               says<ArgumentException> [ "Observe"; "entry 0 is not written" ] (fun () -> single 3 sometimes.Task)
               // That is no divergence, which an option would pass over.
               says<ArgumentException> [ "entry 2 is not written" ] (fun () ->
@@ -292,7 +297,11 @@ let tests =
 
           testCase "a NaN that a function writes is called NaN" (fun () ->
               for bad in [ nan; infinity; BitConverter.Int64BitsToDouble 0x7FF8_0000_0000_0001L ] do
-                  let spoilt = ObserveFunction(fun _ obs -> (obs[0] <- 0.0; obs[1] <- bad))
+                  let spoilt =
+                      ObserveFunction(fun _ obs ->
+                          (obs[0] <- 0.0
+                           obs[1] <- bad))
+
                   let error = Expect.raises<SimulationException>(fun () -> steps 1 (Rail(Observe = spoilt).Task))
 
                   Expect.stringContains error.Message "entry 1 of the observation is" "sentence"
@@ -364,7 +373,11 @@ let tests =
           testCase "sensor noise from C's rand() is refused, sensors without it are not" (fun () ->
               let flag = """<option><flag sensornoise="enable"/></option>"""
               let noise = """<jointpos joint="x" noise="0.1"/>"""
-              refused [ "rail.xml enables sensornoise"; "take the flag out" ] (Rail(Load = load (modelOf flag noise)).Task)
+
+              refused
+                  [ "rail.xml enables sensornoise"; "take the flag out" ]
+                  (Rail(Load = load (modelOf flag noise)).Task)
+
               steps 2 (Rail(Load = load (modelOf "" noise)).Task)
               steps 2 (Rail(Load = load (modelOf flag """<jointpos joint="x"/>""")).Task))
 
@@ -398,8 +411,12 @@ let tests =
               failsWith [ "Walker2d-v4"; "healthy_z_range" ] (fun () ->
                   Walker2d.Task(Walker2dOptions(HealthyZRange = Interval(nan, 1.0))) |> ignore)
 
-              let twice = [ Collections.Generic.KeyValuePair("ctrl_cost_weight", "1"); Collections.Generic.KeyValuePair("ctrl_cost_weight", "2") ]
-              failsWith [ "Hopper-v4"; "ctrl_cost_weight"; "more than once" ] (fun () -> new VecEnv("Hopper-v4", twice, 1) |> ignore))
+              let twice =
+                  [ Collections.Generic.KeyValuePair("ctrl_cost_weight", "1")
+                    Collections.Generic.KeyValuePair("ctrl_cost_weight", "2") ]
+
+              failsWith [ "Hopper-v4"; "ctrl_cost_weight"; "more than once" ] (fun () ->
+                  new VecEnv("Hopper-v4", twice, 1) |> ignore))
 
           testCase "a point that no rule accepts is not drawn for ever" (fun () ->
               let draw low high accept (point: float[]) =
@@ -445,5 +462,8 @@ let tests =
               viewsAreOfTheStep model near far
               viewsAreOfTheStep model far near
               use simulation = new Simulation(model)
-              let error = Expect.raises<InvalidOperationException>(fun () -> simulation.Physics["efc_J"].Length |> ignore)
+
+              let error =
+                  Expect.raises<InvalidOperationException>(fun () -> simulation.Physics["efc_J"].Length |> ignore)
+
               Expect.stringContains error.Message "efc_J" "sentence") ]

@@ -238,8 +238,8 @@ EXPORT int sdac_data_fields(const mjModel *m, const mjData *d, sdac_field *out, 
 }
 
 // ---- whose memory the arrays lie in
-// MuJoCo keeps all arrays of a model, and all of its data, in one buffer each. The caller gives a buffer of its own, one
-// that its garbage collector knows: then a view of an array keeps the numbers where they are, whoever frees the rest.
+// MuJoCo keeps all arrays of a model, and all of its data, in one buffer each. The caller gives a buffer of its own,
+// one that its garbage collector knows: then a view of an array keeps the numbers in place, whoever frees the rest.
 
 static char *moved(void *array, const char *old, int64_t size, char *to)
 {
