@@ -31,7 +31,7 @@ module Runner =
 
     /// The last good checkpoint, for messages.
     let private lastGood (folder: RunFolder) =
-        match Checkpoint.list folder with
+        match Checkpoint.own folder with
         | newest :: _ -> $"the last good checkpoint is {newest}"
         | [] -> "no checkpoint had been written"
 
