@@ -154,7 +154,10 @@ module Runner =
           Lambda = step.State.Temperature.Lambda
           Checkpoint = IO.Path.GetRelativePath(folder.Path, checkpoint)
           WallClockSeconds = timings.Total
-          PeakMemoryMiB = peakMemory () }
+          PeakMemoryMiB = peakMemory ()
+          // known at the very end
+          TimingLines = 0L
+          Files = Map.empty }
 
     /// Trains on from the beginning given to the end of the run.
     let private train (spec: Spec) (stages: (string * Stage) list) (folder: RunFolder) (quiet: bool) (from: Beginning) =
@@ -294,6 +297,9 @@ module Runner =
             match drawCurve folder spec.Experiment with
             | Ok() -> folder.Curve
             | Error sentence -> $"no picture: {sentence}"
+
+        let summary =
+            { summary with TimingLines = RunFiles.timingLines folder; Files = RunFiles.describe folder }
 
         Files.writeText folder.Summary (Json.print summary + "\n")
         table summary place picture
