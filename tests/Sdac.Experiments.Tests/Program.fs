@@ -2,6 +2,7 @@
 /// page of samplers as a worker that takes train.fsx's and toy.fsx's arguments but need not be compiled first.
 module Sdac.Experiments.Tests.Program
 
+open System.IO
 open System.Reflection
 open Sdac.Experiments
 open Sdac.Experiments.Tests.SweepSupport
@@ -28,6 +29,20 @@ let private hold path =
     System.Console.Out.WriteLine "held"
     System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
 
+/// Holds a record lock, which is what a network file system makes of the lock of a run folder.
+let private holdRecord path =
+    use stream =
+        new FileStream(
+            ({ Path = path }: RunFolder).Lock,
+            FileMode.OpenOrCreate,
+            FileAccess.ReadWrite,
+            FileShare.ReadWrite
+        )
+
+    stream.Lock(0L, 1L)
+    System.Console.Out.WriteLine "held"
+    System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+
 /// A sweep of one run that does not end.
 let private sweep out =
     let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
@@ -49,6 +64,7 @@ let main arguments =
     | [ "--write"; path ] -> work (fun () -> Files.writeText path "text")
     | [ "--report"; runs; out ] -> work (fun () -> Report.write [ runs ] out |> ignore)
     | [ "--hold"; path ] -> work (fun () -> hold path)
+    | [ "--hold-record"; path ] -> work (fun () -> holdRecord path)
     | [ "--sweep"; out ] -> work (fun () -> sweep out)
     | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
         work (fun () -> sample out target method (int64 first) (int64 count))

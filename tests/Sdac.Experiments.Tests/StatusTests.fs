@@ -2,7 +2,6 @@
 module Sdac.Experiments.Tests.StatusTests
 
 open System
-open System.Diagnostics
 open System.IO
 open Expecto
 open Sdac.Experiments
@@ -25,6 +24,12 @@ let private status (folder: SweepFolder) (sweep: Sdac.Sweep) =
     let _, text = captureOutput (fun () -> Sweeps.status folder sweep options)
     Expect.equal (state folder.Path) before "nothing has changed"
     text
+
+/// A process of this assembly's program that has said it holds its lock.
+let private held (arguments: string list) =
+    let running = startWith [] (host arguments)
+    Expect.equal (string (running.StandardOutput.ReadLine())) "held" "the other process"
+    running
 
 [<Tests>]
 let tests =
@@ -49,19 +54,15 @@ let tests =
                   Directory.CreateSymbolicLink(linked, path) |> ignore
 
                   try
-                      let holder =
-                          ProcessStartInfo(
-                              dotnet,
-                              List.tail (host [ "--hold"; Path.Combine(linked, "runs", fst runs[0]) ]),
-                              RedirectStandardOutput = true
-                          )
+                      let byOther = held [ "--hold"; Path.Combine(linked, "runs", fst runs[0]) ]
 
-                      use holder = Process.Start holder |> nonNull
-                      Expect.equal (string (holder.StandardOutput.ReadLine())) "held" "the other process"
-                      Expect.stringContains (status folder sweep) "1 running" "locked by another"
-                      Expect.stringContains (status (SweepFolder.at linked) sweep) "1 running" "through the link"
-                      holder.Kill()
-                      holder.WaitForExit()
+                      try
+                          Expect.stringContains (status folder sweep) "1 running" "locked by another"
+                          Expect.stringContains (status (SweepFolder.at linked) sweep) "1 running" "through the link"
+                      finally
+                          byOther.Kill()
+                          byOther.WaitForExit()
+
                       Expect.stringContains (status folder sweep) "1 stopped" "killed"
                   finally
                       File.Delete linked
@@ -70,7 +71,14 @@ let tests =
                   File.WriteAllText(run.Lock, $"pid {Environment.ProcessId} on {Environment.MachineName}\n")
                   Expect.stringContains (status folder sweep) "1 stopped" "an old lock"
                   File.WriteAllText(run.Lock, "pid 1 on another-machine\n")
-                  Expect.stringContains (status folder sweep) "1 stopped" "another machine"))
+                  Expect.stringContains (status folder sweep) "1 stopped" "another machine"
+                  let elsewhere = held [ "--hold-record"; run.Path ]
+
+                  try
+                      Expect.stringContains (status folder sweep) "1 running" "on a network file system"
+                  finally
+                      elsewhere.Kill()
+                      elsewhere.WaitForExit()))
 
           testCase "a damaged summary is named in the table's line, not instead of the table" (fun () ->
               inFolder (fun path ->

@@ -97,6 +97,16 @@ let tests =
                       harm folder.Summary
                       Expect.stringContains (refusal folder) folder.Summary "sentence"))
 
+          testCase "a finished run that is not whole is not said to be finished" (fun () ->
+              inCopy (fun folder ->
+                  cut folder.Metrics
+                  failureOf (fun () -> resumed folder) |> says [ folder.Metrics; "instead of"; "delete summary.json" ]
+                  // what the sentence advises, after the file was put back
+                  File.Copy(finished.Value.Metrics, folder.Metrics, true)
+                  File.Delete folder.Summary
+                  Expect.isTrue (resumed folder).IsSome "finished again"
+                  same finished.Value folder))
+
           testCase "many files that do not fit are one sentence" (fun () ->
               inCopy (fun folder ->
                   Directory.GetFiles folder.Memory |> Array.iter File.Delete

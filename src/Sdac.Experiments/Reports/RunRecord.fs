@@ -300,21 +300,9 @@ module RunRecord =
                 damaged
                     $"{folder.Metrics} does not end with the evaluation that {folder.Summary} gives: put the whole file back, or delete summary.json and finish the run again with --resume"
 
-    /// The summary of a finished run; None for an unfinished one.
-    let private summary (folder: RunFolder) : JsonElement option =
-        if File.Exists folder.Summary then
-            match Files.readText folder.Summary |> Json.tryDocument with
-            | Error problem -> damaged $"{folder.Summary} {problem}"
-            | Ok document when document.RootElement.ValueKind <> JsonValueKind.Object ->
-                damaged
-                    $"{folder.Summary} is no summary of a run: put it back, or delete it and finish the run again with --resume"
-            | Ok document -> Some document.RootElement
-        else
-            None
-
     let private readWhole (path: string) : RunRecord =
         let folder: RunFolder = { Path = path }
-        let summary = summary folder
+        let summary = RunFiles.summary folder
         let compared = summary |> Option.map (RunFiles.check folder) |> Option.defaultValue false
         let struct (task, algorithm, seed, settings) = specification folder
 

@@ -91,6 +91,20 @@ module RunFiles =
 
                 if complete then None else Some $"{path} describes no machine"
 
+    /// The summary of a finished run; None for an unfinished one. Fails with Damaged where it cannot be read.
+    let summary (folder: RunFolder) : JsonElement option =
+        if File.Exists folder.Summary then
+            match Files.readText folder.Summary |> Json.tryDocument with
+            | Error problem -> Errors.fail (Damaged $"{folder.Summary} {problem}")
+            | Ok document when document.RootElement.ValueKind <> JsonValueKind.Object ->
+                Errors.fail (
+                    Damaged
+                        $"{folder.Summary} is no summary of a run: put it back, or delete it and finish the run again with --resume"
+                )
+            | Ok document -> Some document.RootElement
+        else
+            None
+
     /// What a summary says of the files; None in one of an older program.
     let private listed (folder: RunFolder) (summary: JsonElement) : (int64 * (string * RunFile) list) option =
         try
@@ -137,3 +151,6 @@ module RunFiles =
                 )
 
             true
+
+    /// Is the run at its end? Fails with Damaged where it is, but not whole.
+    let isFinished (folder: RunFolder) : bool = summary folder |> Option.map (check folder) |> Option.isSome

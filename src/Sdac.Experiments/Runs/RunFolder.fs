@@ -95,9 +95,10 @@ module RunFolder =
                   yield! List.map snd numbered ] do
                 File.Delete file
 
-            for inner in [ folder.Checkpoints; folder.Memory ] do
+            for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do
                 Files.removeUnfinished inner
 
+            for inner in [ folder.Checkpoints; folder.Memory ] do
                 if Directory.Exists inner && Seq.isEmpty (Directory.EnumerateFileSystemEntries inner) then
                     Directory.Delete inner
 

@@ -305,8 +305,6 @@ module Runner =
         table summary place picture
         summary
 
-    let private isFinished (folder: RunFolder) = IO.File.Exists folder.Summary
-
     /// A whole run from nothing: folder, specification, training, curve, summary table.
     let run
         (spec: Spec)
@@ -346,12 +344,13 @@ module Runner =
             Files.writeText (folder.MachineAt iteration) (Json.print now + "\n")
 
     /// Takes a run up again where its last good checkpoint left it, or from its beginning where it has none (spec.json is
-    /// enough), and brings it to its end; None where it is finished already, and then nothing is touched. The stages must be
+    /// enough), and brings it to its end; None where it is finished already, and then nothing is touched; Damaged where it is, but files
+    /// of it are no longer as it wrote them. The stages must be
     /// those that the run was begun with. What comes out is what an uninterrupted run gives.
     let resume (stages: (string * Stage) list) (path: string) (threads: int) (quiet: bool) : Summary option =
         let folder = RunFolder.openExisting path
 
-        if isFinished folder then
+        if RunFiles.isFinished folder then
             None
         else
             let spec = Spec.ofRun folder (Presets.find "quick")
@@ -359,7 +358,7 @@ module Runner =
             use _ = RunFolder.lock folder
 
             // it may have ended while this process waited for nothing but the lock
-            if isFinished folder then
+            if RunFiles.isFinished folder then
                 None
             else
                 for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do
