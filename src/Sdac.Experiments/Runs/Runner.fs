@@ -108,8 +108,7 @@ module Runner =
         | Algorithm.Dpmd -> dpmd
 
     /// The stages of the algorithm that a run folder's specification names.
-    let stagesOf (path: string) : (string * Stage) list =
-        Spec.ofRun (RunFolder.openExisting path) (Presets.find "quick") |> stages
+    let stagesOf (path: string) : (string * Stage) list = Spec.ofRun (RunFolder.openExisting path) |> stages
 
     /// Where a process begins with a run: at its beginning, or at a checkpoint.
     [<NoComparison; NoEquality>]
@@ -348,7 +347,7 @@ module Runner =
         if isFinished folder then
             None
         else
-            let spec = Spec.ofRun folder (Presets.find "quick")
+            let spec = Spec.ofRun folder
             Machine.useThreads (compute spec.Experiment) threads
             use _ = RunFolder.lock folder
 
