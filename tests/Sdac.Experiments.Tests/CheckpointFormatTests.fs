@@ -116,6 +116,26 @@ let tests =
                           for part in [ "000000040.safetensors"; $"'{key}'"; "an older checkpoint is used" ] do
                               Expect.stringContains warnings part "warnings"))
 
+          testCase "what an older checkpoint does not know is not taken from what spec.json says now" (fun () ->
+              inCopy (fun folder ->
+                  let older (text: string) =
+                      let node = nonNull (Json.parseNode "spec" text)
+                      let experiment = nonNull node["experiment"]
+                      let config = nonNull experiment["config"]
+                      Expect.isTrue (config.AsObject().Remove "criticSteps") "criticSteps"
+                      node.ToJsonString()
+
+                  for path in Checkpoint.list folder do
+                      rewrite path (Map.change "spec" (Option.map older)) id
+
+                  File.WriteAllText(folder.Spec, Spec.print (Json.set spec "criticSteps" "2"))
+
+                  failureOf (fun () -> resumed folder) |> says [ "experiment.config.criticSteps = 2"; "made with 1" ]
+
+                  // the run as it was goes on
+                  File.WriteAllText(folder.Spec, Spec.print spec)
+                  Expect.isTrue ((resumed folder).IsSome) "resumed"))
+
           testCase "counters of another number or kind are damage, not another setting" (fun () ->
               for source in
                   [ Safetensors.ofInt64 "counters" [ 6L ] (Array.create 6 40L)
