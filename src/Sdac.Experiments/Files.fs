@@ -18,7 +18,13 @@ module Files =
     [<DllImport("libc", SetLastError = true)>]
     extern int private close(int descriptor)
 
+    [<DllImport("libc", SetLastError = true)>]
+    extern int private mkdir(string path, uint32 mode)
+
     /// POSIX error numbers, which .NET passes on as the HResult of an IOException.
+    [<Literal>]
+    let private Exists = 17
+
     [<Literal>]
     let private NoSpace = 28
 
@@ -56,6 +62,17 @@ module Files =
             if descriptor >= 0 then
                 fsync descriptor |> ignore
                 close descriptor |> ignore
+
+    /// Makes a folder; false where something of that name is there already. .NET makes no difference between the two.
+    let tryMakeFolder (path: string) : bool =
+        if mkdir (path, 0o777u) = 0 then
+            true
+        else
+            match Marshal.GetLastPInvokeError() with
+            | Exists -> false
+            | error ->
+                let because = Marshal.GetPInvokeErrorMessage error
+                Errors.fail (Storage $"cannot create {path}: {because}; choose another place with --out")
 
     /// The folder that holds a file or folder.
     let folderOf (path: string) =

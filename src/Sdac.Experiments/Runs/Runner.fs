@@ -53,7 +53,7 @@ module Runner =
             advance ()
         with
         | :? Sdac.Mujoco.SimulationException as error -> stop error
-        | :? ArgumentException as error when error.Message.Contains "finite" -> stop error
+        | :? Sdac.Mujoco.ActionException as error -> stop error
 
     let private due every (iteration: int64) = every > 0L && iteration % every = 0L
 
