@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The one entrance: every command first does what it needs. `./build.sh` alone lists the commands.
 set -euo pipefail
+caller=$PWD # where programs run: paths in their arguments are the caller's
 cd "$(dirname "${BASH_SOURCE[0]}")"
+repository=$PWD
 
 configuration=Release
 properties=() # of the build, beyond the projects' own
@@ -21,6 +23,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   bench          build, then measure                            (arguments go to the benchmarks)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
+What is built stays in this repository; train and toy run in the folder that you are in, and so do relative paths.
 `./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
 TEXT
 }
@@ -61,9 +64,13 @@ choose_feed() {
 # libtorch's files, half a gigabyte, are hard links into the package cache: on another disk every project gets a copy. Said once.
 check_package_cache() {
     local cache=${NUGET_PACKAGES:-$HOME/.nuget/packages} said=artifacts/cache-on-another-disk
-    [ -d "$cache" ] && [ "$(stat -c %d "$cache")" != "$(stat -c %d .)" ] && [ ! -e $said ] || return 0
+    [ -d "$cache" ] && [ "$(stat -c %d "$cache")" != "$(stat -c %d .)" ] && [ ! -e $said ] && [ -w . ] || return 0
     mkdir -p artifacts && touch $said
     say "the package cache $cache is on another disk than this folder: libtorch is copied instead of linked, 0.5 GB for each of ten projects; NUGET_PACKAGES=FOLDER on this disk saves that"
+}
+
+check_writable() {
+    [ -w . ] || fail "something is to be built in $repository, which is read-only: run ./build.sh build there as someone who may write"
 }
 
 setup() {
@@ -72,6 +79,7 @@ setup() {
     install_packages
     choose_feed
     if [ ! -f .paket/Paket.Restore.targets ] || [ paket.lock -nt .paket/Paket.Restore.targets ]; then
+        check_writable
         say "restoring .NET packages"
         dotnet tool restore >/dev/null
         dotnet paket restore >/dev/null
@@ -117,6 +125,7 @@ build() {
         -not -path '*/bin/*' -not -path '*/obj/*' -print -quit)" ]; then
         return
     fi
+    check_writable
     mkdir -p artifacts
     printf '%s\n' "$choice" >$stamp.new # its time is that of the build's beginning
     dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary "${properties[@]}" || return
@@ -154,6 +163,19 @@ run_tests() {
     return $status
 }
 
+# Programs run where the caller is. Options may stand behind a "--", as `dotnet fsi` wants them.
+in_callers_folder() {
+    cd "$caller" || fail "the folder that you are in cannot be entered"
+    exec "$@"
+}
+
+run_script() {
+    local script=$1
+    shift
+    [ "${1:-}" != -- ] || shift
+    in_callers_folder dotnet fsi --exec "$repository/scripts/$script" -- "$@"
+}
+
 # CUDA comes from a package of its own, which is fetched only where there is a GPU to use it.
 cuda_check() {
     if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
@@ -173,8 +195,8 @@ case $command in
     build) build ;;
     test) run_tests "$@" ;;
     setup-tests) setup_tests ;;
-    train) build; exec dotnet fsi --exec scripts/train.fsx -- "$@" ;;
-    toy) build; exec dotnet fsi --exec scripts/toy.fsx -- "$@" ;;
+    train) build; run_script train.fsx "$@" ;;
+    toy) build; run_script toy.fsx "$@" ;;
     cuda-check) cuda_check "$@" ;;
     bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;

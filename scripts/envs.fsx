@@ -10,9 +10,9 @@ open Sdac.Mujoco
 open Sdac.Experiments
 
 type Arguments =
-    | [<AltCommandLine "-t">] Task of string
-    | Seconds of float
-    | Environments of int
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine "-t">] Task of string
+    | [<Unique; EqualsAssignmentOrSpaced>] Seconds of float
+    | [<Unique; EqualsAssignmentOrSpaced>] Environments of int
 
     interface IArgParserTemplate with
         member argument.Usage =

@@ -6,11 +6,11 @@ open Argu
 open Sdac.Experiments
 
 type Arguments =
-    | [<Mandatory; AltCommandLine("-r")>] Run of FOLDER: string
-    | Checkpoint of FILE: string
-    | [<AltCommandLine("-n")>] Episodes of COUNT: int
-    | [<AltCommandLine("-s")>] Seed of INTEGER: int64
-    | Threads of COUNT: int
+    | [<Mandatory; Unique; EqualsAssignmentOrSpaced; AltCommandLine("-r")>] Run of FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Checkpoint of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-n")>] Episodes of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-s")>] Seed of INTEGER: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
 
     interface IArgParserTemplate with
         member this.Usage =

@@ -6,7 +6,7 @@ open Sdac.Experiments
 
 type Arguments =
     | [<Mandatory; AltCommandLine("-r")>] Runs of FOLDER: string list
-    | [<AltCommandLine("-o")>] Out of FILE_OR_FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FILE_OR_FOLDER: string
 
     interface IArgParserTemplate with
         member this.Usage =

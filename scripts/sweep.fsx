@@ -8,13 +8,13 @@ open Argu
 open Sdac.Experiments
 
 type Arguments =
-    | [<Mandatory; Unique>] Spec of FILE: string
-    | [<Unique>] Engine of NAME: string
-    | [<Unique; AltCommandLine("-o")>] Out of FOLDER: string
-    | [<Unique; AltCommandLine("-j")>] Jobs of COUNT: int
-    | [<Unique>] Threads of COUNT: int
-    | [<Unique>] Retries of COUNT: int
-    | Sbatch of OPTION: string
+    | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] Spec of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Engine of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-j")>] Jobs of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Retries of COUNT: int
+    | [<EqualsAssignmentOrSpaced>] Sbatch of OPTION: string
     | [<Unique>] Status
 
     interface IArgParserTemplate with

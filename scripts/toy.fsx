@@ -8,14 +8,14 @@ open Sdac
 open Sdac.Experiments
 
 type Arguments =
-    | [<AltCommandLine("-t")>] Target of NAME: string
-    | [<AltCommandLine("-m")>] Method of NAME: string
-    | [<Unique; AltCommandLine("-s")>] Seed of INTEGER: int64
-    | [<Unique>] Seeds of COUNT: int
+    | [<EqualsAssignmentOrSpaced; AltCommandLine("-t")>] Target of NAME: string
+    | [<EqualsAssignmentOrSpaced; AltCommandLine("-m")>] Method of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-s")>] Seed of INTEGER: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Seeds of COUNT: int
     | [<Unique>] All
-    | [<Unique; AltCommandLine("-o")>] Out of FOLDER: string
-    | [<Unique; AltCommandLine("-j")>] Jobs of COUNT: int
-    | [<Unique>] Cells of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-j")>] Jobs of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Cells of COUNT: int
     | [<Hidden; Unique>] Worker
 
     interface IArgParserTemplate with

@@ -6,8 +6,8 @@ open Argu
 open Sdac.Experiments
 
 type Arguments =
-    | [<Mandatory; Unique>] In of file: string
-    | [<Unique>] Out of file: string
+    | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] In of file: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Out of file: string
 
     interface IArgParserTemplate with
         member argument.Usage =

@@ -2,28 +2,29 @@
 #load "sdac.fsx"
 
 open System
+open System.IO
 open Argu
 open Sdac
 open Sdac.Experiments
 
 type Arguments =
-    | [<AltCommandLine("-p")>] Preset of NAME: string
-    | [<AltCommandLine("-a")>] Algorithm of NAME: string
-    | Task of NAME: string
-    | [<AltCommandLine("-s")>] Seed of INTEGER: int64
-    | [<AltCommandLine("-o")>] Out of FOLDER: string
-    | Iterations of COUNT: int64
-    | Steps of COUNT: int64
-    | Envs of COUNT: int
-    | Config of FILE: string
-    | Set of NAME_EQUALS_VALUE: string
-    | Option of NAME_EQUALS_VALUE: string
-    | Device of NAME: string
-    | Kernels of ON_OR_OFF: string
-    | Threads of COUNT: int
-    | Resume of FOLDER: string
-    | Overwrite
-    | Quiet
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-p")>] Preset of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-a")>] Algorithm of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Task of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-s")>] Seed of INTEGER: int64
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Iterations of COUNT: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Steps of COUNT: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Envs of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Config of FILE: string
+    | [<EqualsAssignmentOrSpaced>] Set of NAME_EQUALS_VALUE: string
+    | [<EqualsAssignmentOrSpaced>] Option of NAME_EQUALS_VALUE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Device of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Kernels of ON_OR_OFF: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Resume of FOLDER: string
+    | [<Unique>] Overwrite
+    | [<Unique>] Quiet
 
     interface IArgParserTemplate with
         member this.Usage =
@@ -58,6 +59,15 @@ let split (option: string) (text: string) =
     | -1 -> Errors.fail (Usage $"{option} {text} lacks a value: write {option} NAME=VALUE")
     | at -> text.Substring(0, at), text.Substring(at + 1)
 
+/// Names with their values; a name may be given once.
+let assignments (option: string) (texts: string list) =
+    let pairs = List.map (split option) texts
+    let last (name: string) = name.Substring(name.LastIndexOf '.' + 1)
+
+    match pairs |> List.countBy (fst >> last) |> List.tryFind (fun (_, count) -> count > 1) with
+    | Some(name, count) -> Errors.fail (Usage $"{option} gives {name} {count} times: give it once")
+    | None -> pairs
+
 let specification (results: ParseResults<Arguments>) (preset: Spec) =
     let spec =
         match results.TryGetResult Config with
@@ -85,12 +95,12 @@ let specification (results: ParseResults<Arguments>) (preset: Spec) =
 
     let experiment =
         results.GetResults Option
-        |> List.map (split "--option")
+        |> assignments "--option"
         |> List.fold (fun e (name, value) -> Experiment.option name value e) experiment
 
     let spec =
         results.GetResults Set
-        |> List.map (split "--set")
+        |> assignments "--set"
         |> List.fold (fun spec (name, value) -> Json.set spec name value) (Spec.withExperiment experiment spec)
 
     match results.TryGetResult Steps with
@@ -109,11 +119,19 @@ let begin' (results: ParseResults<Arguments>) threads quiet =
         | Some name -> $"-{name}"
         | None -> ""
 
-    let out =
-        results.TryGetResult Out
-        |> Option.defaultWith (fun () -> RunFolder.unused $"runs/{e.Task}-{preset}{algorithm}-seed{e.Seed}")
+    let train out = Runner.run spec (Runner.stages spec) out (results.Contains Overwrite) threads quiet |> ignore
 
-    Runner.run spec (Runner.stages spec) out (results.Contains Overwrite) threads quiet |> ignore
+    match results.TryGetResult Out with
+    | Some out -> train out
+    | None ->
+        let out = RunFolder.unused $"runs/{e.Task}-{preset}{algorithm}-seed{e.Seed}"
+
+        try
+            train out
+        finally
+            // what could not begin takes no name
+            if Directory.Exists out && Seq.isEmpty (Directory.EnumerateFileSystemEntries out) then
+                Directory.Delete out
 
 let resume (results: ParseResults<Arguments>) folder threads quiet =
     let goesAlong argument =

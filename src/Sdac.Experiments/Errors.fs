@@ -116,7 +116,7 @@ module Main =
     let private describe (error: exn) =
         match error with
         | :? UserError as error -> error.Failure.Sentence, error.Failure.ExitCode
-        | :? DllNotFoundException when error.Message.Contains "build.sh" -> oneLine error, (Missing "").ExitCode
+        | :? MissingLibraryException -> oneLine error, (Missing "").ExitCode
         | :? DllNotFoundException ->
             let text = error.Message.Split('\n')[0]
             $"a native library is missing ({text}): run `./build.sh setup`", (Missing "").ExitCode

@@ -20,12 +20,15 @@ module Evaluate =
         (threads: int)
         : unit =
         let folder = RunFolder.openExisting path
-        let spec = Spec.ofRun folder (Presets.find "quick")
+        let struct (spec, said) = Spec.ofRunOrPublished folder
         let e = spec.Experiment
         let episodes = defaultArg episodes spec.EvaluationEpisodes
 
         if episodes < 1 then
             Errors.fail (Usage $"--episodes is {episodes}; it must be at least 1")
+
+        for sentence in said do
+            eprintfn $"warning: {sentence}"
 
         let model = Runner.model e
         Machine.useThreads model.Compute threads

@@ -36,7 +36,13 @@ module Files =
     [<DllImport("libc")>]
     extern void private free(nativeint memory)
 
+    [<DllImport("libc", SetLastError = true)>]
+    extern int private mkdir(string path, uint32 mode)
+
     /// POSIX error numbers, which .NET passes on as the HResult of an IOException.
+    [<Literal>]
+    let private Exists = 17
+
     [<Literal>]
     let private NoSpace = 28
 
@@ -108,6 +114,17 @@ module Files =
 
                 use handle = new SafeFileHandle(nativeint descriptor, true)
                 flushHandle handle)
+
+    /// Makes a folder; false where something of that name is there already. .NET makes no difference between the two.
+    let tryMakeFolder (path: string) : bool =
+        if mkdir (path, 0o777u) = 0 then
+            true
+        else
+            match Marshal.GetLastPInvokeError() with
+            | Exists -> false
+            | error ->
+                let because = Marshal.GetPInvokeErrorMessage error
+                Errors.fail (Storage $"cannot create {path}: {because}; choose another place with --out")
 
     /// The folder that holds a file or folder.
     let folderOf (path: string) =

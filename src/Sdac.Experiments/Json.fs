@@ -103,7 +103,8 @@ module Json =
         : JsonNode | null =
         match given with
         | :? JsonObject as given when FSharpType.IsRecord ty -> overlayRecord place path ty complete given
-        | null -> null
+        | null when isOption ty || ty = typeof<Literal> -> null
+        | null -> settings $"{at path}{place} is null: give it a value, or leave it out"
         | given when FSharpType.IsRecord ty ->
             settings $"{at path}{place} must be an object with named fields, not {given.ToJsonString()}"
         | :? JsonObject as given when ty = typeof<Map<string, string>> -> texts given
@@ -302,6 +303,25 @@ module Json =
     /// Reads a value from JSON text; what the text leaves out is taken from `complete`. `place` names the text in messages.
     let parseOver (place: string) (complete: 'a) (text: string) : 'a =
         parseTree place text |> overlay place "" typeof<'a> (tree complete) |> materialise place
+
+    /// The settings of a record, by path, that the text leaves out; no setting has a part that is left out but not itself named.
+    let missing (place: string) (complete: 'a) (text: string) : (string * string) list =
+        let shown (node: JsonNode | null) =
+            match node with
+            | null -> "null"
+            | node -> node.ToJsonString()
+
+        let rec below' path (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) =
+            match complete, given with
+            | (:? JsonObject as complete), (:? JsonObject as given) when FSharpType.IsRecord ty ->
+                [ for name, fieldType in fieldsOf ty do
+                      if given.ContainsKey name then
+                          yield! below' (below path name) fieldType complete[name] given[name]
+                      else
+                          yield below path name, shown complete[name] ]
+            | _ -> []
+
+        below' "" typeof<'a> (tree complete) (parseTree place text)
 
     /// Reads plain JSON as a tree.
     let parseNode (place: string) (text: string) = parseTree place text

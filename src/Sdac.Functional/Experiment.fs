@@ -35,10 +35,25 @@ module Experiment =
     let seed (seed: int64) (e: Experiment) = { e with Seed = seed }
     let iterations (count: int64) (e: Experiment) = { e with Iterations = count }
 
-    /// The iterations that take at least `count` environment steps.
+    /// The iterations that take at least `count` environment steps. Raises ArgumentException where there is no such number.
     let envSteps (count: int64) (e: Experiment) =
-        let vectorSteps = (count + int64 e.Config.Environments - 1L) / int64 e.Config.Environments
-        { e with Iterations = vectorSteps * int64 e.Config.UpdatesPerStep }
+        let environments, updates = int64 e.Config.Environments, int64 e.Config.UpdatesPerStep
+
+        for name, value in
+            [ "the number of environment steps", count
+              nameof e.Config.Environments, environments
+              nameof e.Config.UpdatesPerStep, updates ] do
+            if value < 1L then
+                invalidArg (nameof count) $"{name} is {value}; it must be at least 1"
+
+        let vectorSteps = (count - 1L) / environments + 1L
+
+        if vectorSteps > System.Int64.MaxValue / updates then
+            invalidArg
+                (nameof count)
+                $"the number of environment steps is {count}, which {updates} updates a step make too many iterations to count"
+
+        { e with Iterations = vectorSteps * updates }
 
     /// The experiment with another algorithm and the settings published with it (`Config.withAlgorithm`).
     let algorithm (algorithm: Algorithm) (e: Experiment) = { e with Config = Config.withAlgorithm algorithm e.Config }

@@ -142,6 +142,13 @@ module Pipeline =
                 invalidOp
                     $"the stage {name} needs a batch: put `collect` (or a stage that sets Update) before it in the pipeline"
 
+    let private lacks (stage: string) (what: string) (missing: string) =
+        invalidOp $"the stage {stage} needs {what}: put `{missing}` before it in the pipeline"
+
+    /// Has no stage trained the critics yet? One of the user's own that does so sets Metrics too.
+    let private isWithoutCritics (u: Update) =
+        obj.ReferenceEquals(u.Next.Q1, u.State.Q1) && System.Double.IsNaN u.Metrics.Q1Loss
+
     /// Critic step: a' by reverse sampling on next_obs, targets, one Adam step of both critics.
     let evaluateQ: Stage = onUpdate "evaluateQ" Sdac.evaluateQ
 
@@ -149,10 +156,28 @@ module Pipeline =
     let reverseSample: Stage = onUpdate "reverseSample" Sdac.reverseSample
 
     /// The RSSM step of the policy, the targets' moving averages and the temperature.
-    let rssmUpdate: Stage = onUpdate "rssmUpdate" Sdac.rssmUpdate
+    let rssmUpdate: Stage =
+        onUpdate "rssmUpdate" (fun u ->
+            Model.require Algorithm.Sdac "rssmUpdate" u.Model
+
+            // the critics' moving averages follow them here
+            if isWithoutCritics u then
+                lacks "rssmUpdate" "the critics' step" "evaluateQ"
+
+            if u.Action.IsNone && Sdac.movesPolicy u.Model.Config u.State.Updates then
+                lacks "rssmUpdate" "the actions of this update" "reverseSample"
+
+            Sdac.rssmUpdate u)
 
     /// DPMD's step of the policy on the actions a' of evaluateQ, the targets' moving averages and the temperature.
-    let mirrorDescent: Stage = onUpdate "mirrorDescent" Dpmd.mirrorDescent
+    let mirrorDescent: Stage =
+        onUpdate "mirrorDescent" (fun u ->
+            Model.require Algorithm.Dpmd "mirrorDescent" u.Model
+
+            if u.NextAction.IsNone then
+                lacks "mirrorDescent" "the actions a' of the critics' step" "evaluateQ"
+
+            Dpmd.mirrorDescent u)
 
     /// SDAC's iteration.
     let sdac: Stage = collect >> evaluateQ >> reverseSample >> rssmUpdate
@@ -174,6 +199,8 @@ module Pipeline =
 
             match worked.Update with
             | None -> { worked with Iteration = step.Iteration + 1L }
+            | Some update when isWithoutCritics update ->
+                invalidOp "no stage of this pipeline trains the critics: put `evaluateQ` behind `collect`"
             | Some update ->
                 { worked with
                     State = Sdac.finish update

@@ -62,23 +62,12 @@ module Rssm =
         | TruncatedNormal -> draws compute schedule t noisy noise
         | Unbounded -> unclipped compute schedule t noisy noise
 
-    // Raw weights up to exp(30) leave Adam's squares of their gradients in float32.
-    [<Literal>]
-    let private TopRawEnergy = 30.0
-
-    /// Weights of the K draws of each state from their energies Q/λ. Raw weights are the theorem's exp(energy); where an
-    /// energy exceeds 30, all weights of the call are scaled by one factor that makes the largest exp(30): a factor common to
-    /// the batch moves no minimiser, and nothing overflows. energy: [B, K] -> [B, K].
+    /// Weights of the K draws of each state from their energies Q/λ. Raw weights are the theorem's exp(energy), as they are:
+    /// `Energy.weights` keeps them finite by a shift that is state. energy: [B, K] -> [B, K].
     let weights (kind: RssmWeights) (energy: Tensor) : Tensor =
         match kind with
         | SelfNormalised -> energy.softmax 1L
-        | Raw ->
-            let excess = Tensors.scalar (energy.max ()) - TopRawEnergy
-
-            if excess > 0.0 && Double.IsFinite excess then
-                (energy.sub (Scalars.ofFloat excess)).exp()
-            else
-                energy.exp ()
+        | Raw -> energy.exp ()
 
     /// Self-normalised weights with their leading bias removed by the jackknife (Quenouille 1956): twice the weights of all
     /// K draws less the mean of those of either half, so that the error of the target falls as 1/K² instead of 1/K. They

@@ -33,6 +33,8 @@ type TrainState =
         Temperature: Temperature
         /// Running averages of Q; they stay as they are where the settings do not normalise Q
         Values: RunningValues
+        /// The energy that raw weights are measured from; 0 until an energy exceeds 30
+        EnergyShift: EnergyShift
         /// Updates done
         Updates: int64
     }
@@ -114,6 +116,8 @@ type PolicyGradient =
         Gradient: Tensor
         /// The running averages of Q with this batch's values
         Values: RunningValues
+        /// The shift of raw weights that the next batch finds
+        EnergyShift: EnergyShift
     }
 
 [<RequireQualifiedAccess>]
@@ -170,6 +174,7 @@ module TrainState =
               Q2Adam = Adam.init q2
               Temperature = Temperature.init model.Config.InitialTemperature
               Values = RunningValues.init
+              EnergyShift = EnergyShift.init
               Updates = 0L })
 
     /// The tensors of `s` that `other` does not hold. Parts that an update leaves alone are shared by both states.
@@ -329,7 +334,7 @@ module Sdac =
         let draws = Rssm.cleanDraws model.Config.ReverseNoise compute schedule t noisy reverse
         let q = Critic.minQ compute model.Q state.Q1 state.Q2 obs draws
         let energy = Energy.ofValues model.Config state.Values state.Temperature.Lambda q |> restricted
-        let weights = Rssm.weights model.Config.Weights energy
+        let struct (weights, shift) = Energy.weights model.Config.Weights state.EnergyShift energy
         use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
         let loss = Rssm.loss vjp.Output reverse weights
         let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output reverse weights)
@@ -337,7 +342,8 @@ module Sdac =
         { Loss = loss
           Weights = weights
           Gradient = gradient
-          Values = RunningValues.follow model.Config q state.Values }
+          Values = RunningValues.follow model.Config q state.Values
+          EnergyShift = shift }
 
     /// An update that has done nothing yet.
     let start (model: Model) (noise: UpdateNoise) (batch: Batch) (state: TrainState) : Update =
@@ -429,7 +435,12 @@ module Sdac =
             Next =
                 moveTargets
                     model
-                    { u.Next with Policy = policy; PolicyAdam = optimiser; TargetPolicy = average; Values = p.Values }
+                    { u.Next with
+                        Policy = policy
+                        PolicyAdam = optimiser
+                        TargetPolicy = average
+                        Values = p.Values
+                        EnergyShift = p.EnergyShift }
             Weights = Some p.Weights
             Metrics =
                 { u.Metrics with

@@ -42,7 +42,7 @@ public static class Libtorch
     }
 
     /// <summary>Loads libtorch, once, with one thread: its sums must not depend on the number of threads.</summary>
-    /// <exception cref="DllNotFoundException">
+    /// <exception cref="MissingLibraryException">
     /// libtorch is missing, cannot be loaded or is of another version; the text is one sentence with the fix.
     /// </exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -101,16 +101,16 @@ public static class Libtorch
     }
 
     /// <summary>Loads TorchSharp's native library, and with it libtorch, from a path.</summary>
-    /// <exception cref="DllNotFoundException">As for <see cref="Start"/>.</exception>
+    /// <exception cref="MissingLibraryException">As for <see cref="Start"/>.</exception>
     internal static void Load(string path)
     {
         if (!File.Exists(path))
-            throw new DllNotFoundException($"TorchSharp's native library is missing at {path}: run `./build.sh build`");
+            throw new MissingLibraryException($"TorchSharp's native library is missing at {path}: run `./build.sh build`");
         // Every symbol at once: a libtorch of another version would otherwise end the process at the first missing one.
         if (Open(path) is { } complaint)
-            throw new DllNotFoundException($"libtorch {Version} cannot be loaded for {path} ({complaint}): {Remedy}");
+            throw new MissingLibraryException($"libtorch {Version} cannot be loaded for {path} ({complaint}): {Remedy}");
         if (FoundVersion() is var found && found != Version)
-            throw new DllNotFoundException(
+            throw new MissingLibraryException(
                 $"the libtorch found for {path} is version {found}, but TorchSharp needs {Version}: {Remedy}");
     }
 

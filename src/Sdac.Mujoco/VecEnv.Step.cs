@@ -234,7 +234,7 @@ public sealed unsafe partial class VecEnv
         for (var i = 0; i < controls.Length; i++)
         {
             if (!double.IsFinite(controls[i]))
-                throw new ArgumentException(
+                throw new ActionException(
                     $"{task.Name}: component {i % model.Nu} of environment {i / model.Nu}'s action is {controls[i]}; "
                     + "actions must be finite numbers.");
         }

@@ -86,7 +86,7 @@ internal static unsafe class KernelCases
 
     private static Case Sampling(string name, string task, int obs, int action, int states, int particles)
     {
-        var shape = new NoiseNetworkShape(obs, action);
+        var shape = new NoiseNetworkShape(obs, action, 16, 32, [256, 256, 256]);
         var parameters = Numbers(shape.ParameterCount, 0.1f);
         var coefficients = Schedule();
         var observations = Numbers(states * obs, 1);
@@ -119,7 +119,7 @@ internal static unsafe class KernelCases
 
     private static Case Optimiser()
     {
-        var count = new NoiseNetworkShape(17, 6).ParameterCount;
+        var count = new NoiseNetworkShape(17, 6, 16, 32, [256, 256, 256]).ParameterCount;
         var p = Numbers(count, 1);
         var g = Numbers(count, 1);
         float[] m = new float[count], v = new float[count], target = Numbers(count, 1);

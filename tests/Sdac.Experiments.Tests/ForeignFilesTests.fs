@@ -40,7 +40,7 @@ let private inCheckpoints (folder: RunFolder) name = Path.Combine(folder.Checkpo
 
 /// The updates of the checkpoint that is evaluated.
 let private evaluated (folder: RunFolder) =
-    let spec = Spec.ofRun folder (Presets.find "quick")
+    let spec = Spec.ofRun folder
     let model = Runner.model spec.Experiment
     let struct (path, state, complaints) = Checkpoint.newest model spec.Experiment.Task folder
     TrainState.dispose state

@@ -164,7 +164,7 @@ let tests =
           testCase "a specification that was changed since is refused by the setting's name" (fun () ->
               inCopy 60L (fun folder ->
                   let change (c: Config) = { c with Discount = 0.5 }
-                  let spec = Spec.ofRun folder (Presets.find "paper")
+                  let spec = Spec.ofRun folder
                   let changed = { spec with Experiment = Experiment.configure change spec.Experiment }
                   File.WriteAllText(folder.Spec, Spec.print changed)
                   refused folder [ "experiment.config.discount = 0.5"; "0.99"; "000000060.safetensors" ]))
@@ -176,7 +176,7 @@ let tests =
                       resumed other |> ignore
                       File.Copy(Checkpoint.path other 20L, Checkpoint.path folder 80L))
 
-              let spec = whole.Value |> fun folder -> Spec.ofRun folder (Presets.find "paper")
+              let spec = whole.Value |> fun folder -> Spec.ofRun folder
 
               inCopy 60L (fun folder ->
                   checkpointOf { spec with Experiment = { spec.Experiment with Task = "Walker2d-v4" } } folder

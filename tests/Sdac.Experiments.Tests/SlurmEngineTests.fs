@@ -13,7 +13,7 @@ open Sdac.Experiments.Tests.SweepSupport
 open Sdac.Testing
 
 /// Why no private Slurm can be started here; None when it can.
-let private obstacle () =
+let internal obstacle () =
     let places =
         [ yield! string (Environment.GetEnvironmentVariable "PATH") |> _.Split(':'); "/usr/sbin"; "/sbin" ]
 
@@ -40,7 +40,7 @@ let private succeed program arguments =
     | None -> failwith $"there is no {program}"
 
 /// A Slurm of this test's own, ended with all its jobs and its folder when disposed.
-type private Slurm() =
+type internal Slurm() =
     let script name = Path.Combine(repository, "tests", "slurm", name)
     let state = Directory.CreateTempSubdirectory("slurm-").FullName
     let before = Environment.GetEnvironmentVariable "SLURM_CONF"
@@ -62,7 +62,7 @@ type private Slurm() =
             Environment.SetEnvironmentVariable("SLURM_CONF", before)
             succeed (script "stop-slurm.sh") [ "-r"; state ] |> ignore
 
-let private options (report: string list) =
+let internal options (report: string list) =
     { Jobs = None
       Threads = 1
       Retries = 2
@@ -70,7 +70,7 @@ let private options (report: string list) =
       Report = report
       Poll = TimeSpan.FromMilliseconds 500.0 }
 
-let private never = CancellationToken.None
+let internal never = CancellationToken.None
 
 /// What `scontrol` says of a task: JobState, Restarts, ...
 let private field (folder: SweepFolder) (index: int) (name: string) =
@@ -92,7 +92,7 @@ let private field (folder: SweepFolder) (index: int) (name: string) =
         |> Array.tryFind _.StartsWith(name + "=")
 
 /// Runs an action with small scripts in the place of programs.
-let private withPrograms (programs: (string * string) list) (action: unit -> 'a) : 'a =
+let internal withPrograms (programs: (string * string) list) (action: unit -> 'a) : 'a =
     inFolder (fun path ->
         for name, script in programs do
             let file = Path.Combine(path, name)

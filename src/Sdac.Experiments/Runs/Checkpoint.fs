@@ -23,6 +23,14 @@ type Restored =
 /// the parts of the replay memory that lie in files of their own (`Memory`).
 [<RequireQualifiedAccess>]
 module Checkpoint =
+    /// The layout of checkpoints that this program writes and reads; the number rises when an older program could no longer read
+    /// them.
+    [<Literal>]
+    let private Format = 2
+
+    [<Literal>]
+    let private FormatName = "sdac-checkpoint/"
+
     let private networks (s: TrainState) =
         [ "policy", s.Policy
           "target_policy", s.TargetPolicy
@@ -99,6 +107,9 @@ module Checkpoint =
               yield! moments name a
           Safetensors.ofFloat64 "temperature" [ 3L ] [| s.Temperature.LogLambda; s.Temperature.M; s.Temperature.V |]
           Safetensors.ofFloat64 "values" [ 2L ] [| s.Values.Mean; s.Values.Deviation |]
+          // where it has never left its beginning the file is what it was before there was a shift
+          if s.EnergyShift <> EnergyShift.init then
+              Safetensors.ofFloat64 "energy_shift" [ 2L ] [| s.EnergyShift.Shift; float s.EnergyShift.Idle |]
           Safetensors.ofInt64 "counters" [ counters.LongLength ] counters ]
 
     let private environments (states: EnvStates) =
@@ -172,7 +183,7 @@ module Checkpoint =
 
         let metadata =
             Map
-                [ "format", "sdac-checkpoint/2"
+                [ "format", $"{FormatName}{Format}"
                   "task", step.Environment.Task
                   "iteration", string step.Iteration
                   "spec", Spec.print spec
@@ -201,7 +212,74 @@ module Checkpoint =
             )
         | None -> Errors.fail (Damaged $"{path} holds no '{name}': it is not a checkpoint of this program; use another")
 
+    let private damaged (path: string) (what: string) =
+        Errors.fail (Damaged $"{path} {what}: runs cannot be resumed from it; use another checkpoint")
+
+    /// Numbers whose count no setting decides: another count is damage.
+    let private fixedValues (path: string) (file: TensorFile) (dtype: Dtype) (name: string) (count: int) : 'a[] =
+        match file.Tensors |> Map.tryFind name with
+        | Some t when t.Dtype <> dtype || t.Data.LongLength <> int64 count * dtype.Size ->
+            damaged path $"holds '{name}' of shape {t.Shape} where {count} numbers of type {dtype} belong"
+        | _ -> values path file dtype name count
+
+    /// What a run has counted, as `training` writes it.
+    let private countersOf (path: string) (file: TensorFile) : int64[] =
+        let counters: int64[] = fixedValues path file I64 "counters" 7
+
+        if counters |> Array.exists (fun count -> count < 0L) then
+            damaged path "holds a negative number among its 'counters'"
+
+        counters
+
+    /// An entry of the checkpoint's metadata.
+    let private entry (path: string) (file: TensorFile) (key: string) : string =
+        file.Metadata |> Map.tryFind key |> Option.defaultWith (fun () -> damaged path $"holds no '{key}'")
+
+    /// An entry as the whole number from 0 that it must be.
+    let private countIn (path: string) (file: TensorFile) (key: string) : int64 =
+        let text = entry path file key
+
+        match Int64.TryParse(text, Globalization.NumberStyles.None, Globalization.CultureInfo.InvariantCulture) with
+        | true, number -> number
+        | _ -> damaged path $"holds '{text}' as '{key}' where a whole number belongs"
+
+    /// An entry read by `parse`; a text that cannot be read is damage, not a wrong setting.
+    let private parsed (path: string) (file: TensorFile) (key: string) (parse: string -> 'a) : 'a =
+        let text = entry path file key
+
+        try
+            parse text
+        with :? UserError as error ->
+            damaged path $"holds '{key}' that cannot be read ({error.Failure.Sentence})"
+
+    /// A checkpoint of a later version is refused for what it is: an older one beside it would silently undo work. One without
+    /// a format is none of this program's.
+    let private checkFormat (path: string) (file: TensorFile) =
+        let found = file.Metadata |> Map.tryFind "format" |> Option.defaultValue ""
+
+        let version =
+            if found.StartsWith(FormatName, StringComparison.Ordinal) then
+                Int32.TryParse(
+                    found.Substring FormatName.Length,
+                    Globalization.NumberStyles.None,
+                    Globalization.CultureInfo.InvariantCulture
+                )
+            else
+                false, 0
+
+        match version with
+        | true, Format -> ()
+        | true, _ ->
+            Errors.fail (
+                Settings
+                    $"{path} has the format {found}, but this version reads {FormatName}{Format}: use the version that wrote it, or train anew in another folder"
+            )
+        | false, _ ->
+            Errors.fail (Damaged $"{path} names no format: it is not a checkpoint of this program; use another")
+
+    /// A checkpoint of this layout and of this task?
     let private checkTask (task: string) (path: string) (file: TensorFile) =
+        checkFormat path file
         let found = file.Metadata |> Map.tryFind "task" |> Option.defaultValue "another program"
 
         if found <> task then
@@ -216,16 +294,24 @@ module Checkpoint =
 
             Params.withFlat (Tensors.ofArray model.Compute [ int (p.Flat.numel ()) ] (Array.concat flat)) p
 
-        let counters: int64[] = values I64 "counters" 7
-        let temperature: float[] = values F64 "temperature" 3
+        let fixedValues dtype name count = fixedValues path file dtype name count
+        let counters = countersOf path file
+        let temperature: float[] = fixedValues F64 "temperature" 3
 
         // checkpoints written before Q could be normalised hold none
         let running: RunningValues =
             if file.Tensors.ContainsKey "values" then
-                let numbers: float[] = values F64 "values" 2
+                let numbers: float[] = fixedValues F64 "values" 2
                 { Mean = numbers[0]; Deviation = numbers[1] }
             else
                 RunningValues.init
+
+        let shift: EnergyShift =
+            if file.Tensors.ContainsKey "energy_shift" then
+                let numbers: float[] = fixedValues F64 "energy_shift" 2
+                { Shift = numbers[0]; Idle = int64 numbers[1] }
+            else
+                EnergyShift.init
 
         let adam name (p: Params) count =
             let vector part =
@@ -251,6 +337,7 @@ module Checkpoint =
                   Temperature =
                     { LogLambda = temperature[0]; M = temperature[1]; V = temperature[2]; Count = counters[6] }
                   Values = running
+                  EnergyShift = shift
                   Updates = counters[2] })
         finally
             TrainState.dispose fresh
@@ -288,9 +375,13 @@ module Checkpoint =
             )
 
     let private replayOf (folder: RunFolder) (first: Step) (path: string) (file: TensorFile) (parts: MemoryPart list) =
-        let number key = file.Metadata |> Map.find key |> int64
         let sizes = sizes first
-        let last = Memory.segment path "memory." file (number "remembered") (int (number "openSteps")) false
+        let remembered, openSteps = countIn path file "remembered", countIn path file "openSteps"
+
+        if openSteps > int64 Int32.MaxValue then
+            damaged path $"holds '{openSteps}' as 'openSteps', more than a replay memory has"
+
+        let last = Memory.segment path "memory." file remembered (int openSteps) false
 
         try
             Replay.ofSegments
@@ -327,20 +418,16 @@ module Checkpoint =
     /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
     let private restoreFrom (folder: RunFolder) (spec: Spec) (first: Step) (iteration: int64, path: string) : Restored =
         let file = readNamed first.Environment.Task path
-
-        let text key =
-            file.Metadata
-            |> Map.tryFind key
-            |> Option.defaultWith (fun () ->
-                Errors.fail (Damaged $"{path} holds no '{key}': runs cannot be resumed from it"))
-
-        Spec.checkSame $"the checkpoint {path}" (Spec.parse path spec (text "spec")) folder.Spec spec
+        let parsed key parse = parsed path file key parse
+        parsed "spec" (Json.parseNode path) |> ignore
+        let made = entry path file "spec" |> Spec.parseRecorded path
+        Spec.checkSame $"the checkpoint {path}" made folder.Spec spec
         checkNamed iteration path file
-        let journal: Journal = Json.parseOver path Journal.empty (text "journal")
+        let journal: Journal = parsed "journal" (Json.parseOver path Journal.empty)
         checkLength folder.Metrics journal.MetricsBytes
         checkLength folder.Events journal.EventBytes
-        let parts: MemoryPart list = Json.parseOver path [] (text "memory")
-        let counters: int64[] = values path file I64 "counters" 7
+        let parts: MemoryPart list = parsed "memory" (Json.parseOver path [])
+        let counters = countersOf path file
 
         { Path = path
           Step =
@@ -349,7 +436,7 @@ module Checkpoint =
                 Replay = replayOf folder first path file parts
                 Iteration = counters[0]
                 EnvSteps = counters[1]
-                Metrics = Json.parseOver path [] (text "metrics") |> List.tryHead
+                Metrics = parsed "metrics" (Json.parseOver path []) |> List.tryHead
                 State = stateOf first.Model path file }
           Journal = journal
           Parts = parts

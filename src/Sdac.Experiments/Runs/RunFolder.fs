@@ -143,9 +143,7 @@ module RunFolder =
         with
         | :? UnauthorizedAccessException ->
             Errors.fail (Storage $"no permission to write in {folder.Path}: choose another folder with --out")
-        | :? IOException as error when
-            error.HResult = 11 (* EAGAIN: somebody else holds it *) || error.Message.Contains "being used"
-            ->
+        | :? IOException as error when error.HResult = 11 (* EAGAIN: somebody else holds it *) ->
             Errors.fail (
                 Locked
                     $"another process{holder folder} is writing to {folder.Path}: wait for it or choose another folder with --out"
@@ -210,10 +208,13 @@ module RunFolder =
         Files.createFolder folder.Checkpoints
         folder
 
-    /// The first of `path`, `path`-2, `path`-3, ... that is not there yet.
-    let unused (path: string) =
+    /// The first of `path`, `path`-2, `path`-3, ... that is not there yet. It is made at once, which the system lets only one
+    /// process do: others that want the same name at the same time get the next ones.
+    let unused (path: string) : string =
+        Files.createFolder (Files.folderOf path)
+
         Seq.initInfinite (fun i -> if i = 0 then path else $"{path}-{i + 1}")
-        |> Seq.find (fun candidate -> not (Path.Exists candidate))
+        |> Seq.find Files.tryMakeFolder
 
     /// An existing run folder; Storage when it is none.
     let openExisting (path: string) =

@@ -53,7 +53,7 @@ module Runner =
             advance ()
         with
         | :? Sdac.Mujoco.SimulationException as error -> stop error
-        | :? ArgumentException as error when error.Message.Contains "finite" -> stop error
+        | :? Sdac.Mujoco.ActionException as error -> stop error
 
     let private due every (iteration: int64) = every > 0L && iteration % every = 0L
 
@@ -108,8 +108,7 @@ module Runner =
         | Algorithm.Dpmd -> dpmd
 
     /// The stages of the algorithm that a run folder's specification names.
-    let stagesOf (path: string) : (string * Stage) list =
-        Spec.ofRun (RunFolder.openExisting path) (Presets.find "quick") |> stages
+    let stagesOf (path: string) : (string * Stage) list = Spec.ofRun (RunFolder.openExisting path) |> stages
 
     /// Where a process begins with a run: at its beginning, or at a checkpoint.
     [<NoComparison; NoEquality>]
@@ -353,7 +352,7 @@ module Runner =
         if RunFiles.isFinished folder then
             None
         else
-            let spec = Spec.ofRun folder (Presets.find "quick")
+            let spec = Spec.ofRun folder
             Machine.useThreads (compute spec.Experiment) threads
             use _ = RunFolder.lock folder
 

@@ -106,9 +106,60 @@ module Spec =
                     $"{place} says {path} = {now}, but {madeBy} was made with {before}: put it back, or train anew in another folder"
             )
 
-    /// The specification of a run folder.
-    let ofRun (folder: RunFolder) (complete: Spec) : Spec =
-        Files.readText folder.Spec |> parse folder.Spec complete |> validate
+    /// The text's specification over the published settings of its algorithm, and what the text leaves out, by path, each with the
+    /// value that it is given so ("" where it is a part of several settings). `place` names the text in messages.
+    let private overPublished (place: string) (text: string) : struct (Spec * (string * string) list) =
+        let over experiment = parse place (create experiment) text
+        // a specification that names no task has none
+        let nowhere = ""
+        let sdac = over (Experiment.sdac nowhere)
+
+        let spec =
+            match sdac.Experiment.Config.Algorithm with
+            | Algorithm.Sdac -> sdac
+            | Algorithm.Dpmd -> over (Experiment.dpmd nowhere)
+
+        struct (spec, Json.missing place spec text)
+
+    let private shown (path: string, value: string) =
+        if value.StartsWith '{' || value = "\"\"" then
+            path
+        else
+            $"{path} (published: {value})"
+
+    /// Reads the specification that a run was made with; one that leaves something out is refused. `place` names the text in
+    /// messages.
+    let parseWhole (place: string) (text: string) : Spec =
+        match overPublished place text with
+        | struct (spec, []) -> spec
+        | struct (_, missing) ->
+            let missing = missing |> List.map shown |> String.concat ", "
+
+            Errors.fail (
+                Settings
+                    $"{place} lacks {missing}: put back what the run was begun with, or train anew in another folder"
+            )
+
+    /// The specification that a checkpoint holds. An older version may have had fewer settings: the others were as published.
+    let parseRecorded (place: string) (text: string) : Spec =
+        let struct (spec, _) = overPublished place text
+        spec
+
+    /// The specification of a run folder, to go on with the run: all of it must be there.
+    let ofRun (folder: RunFolder) : Spec = Files.readText folder.Spec |> parseWhole folder.Spec |> validate
+
+    /// The specification of a run folder, to look at the run. What it leaves out is as published, each said in a sentence.
+    let ofRunOrPublished (folder: RunFolder) : struct (Spec * string list) =
+        let struct (spec, missing) = Files.readText folder.Spec |> overPublished folder.Spec
+
+        if spec.Experiment.Task = "" then
+            Errors.fail (Settings $"{folder.Spec} lacks experiment.task: put back the task that the run was begun with")
+
+        let said =
+            missing
+            |> List.map (fun setting -> $"{folder.Spec} lacks {shown setting}: what was published is used")
+
+        struct (validate spec, said)
 
 /// The algorithms by name.
 [<RequireQualifiedAccess>]

@@ -21,12 +21,12 @@ type SlurmOptions =
         Poll: TimeSpan
     }
 
-/// A sweep as one Slurm job array. Slurm starts, requeues and ends the tasks; this module submits what is unfinished and not in the
+/// A sweep as one Slurm job array, or as several where it has more runs than Slurm's arrays may have tasks. Slurm starts, requeues and ends the tasks; this module submits what is unfinished and not in the
 /// queue, and shows what Slurm and the run folders say. The jobs are known by their name, which follows from the sweep's folder: a
 /// job number alone proves nothing, for a controller that was killed may lose a job and give its number away again.
 [<RequireQualifiedAccess>]
 module SlurmEngine =
-    /// A task of this sweep in Slurm's queue.
+    /// A task of this sweep in Slurm's queue; `Index` is its run's line in runs.txt, from 0.
     type private Queued = { Job: string; Index: int; State: string }
 
     /// What Slurm's queue holds of this sweep.
@@ -50,6 +50,31 @@ module SlurmEngine =
 
     let private reportName folder = jobName folder + "-report"
 
+    /// Where the runs of the arrays that this sweep has ever been given to Slurm as begin, one a line. The names of the arrays follow
+    /// from them.
+    let private arrays (folder: SweepFolder) = Path.Combine(folder.Path, "arrays.txt")
+
+    /// What the array is called whose task 0 is the run of this index.
+    let private arrayName folder (first: int) = if first = 0 then jobName folder else $"{jobName folder}-from{first}"
+
+    /// The indices at which this sweep's arrays begin.
+    let private firsts (folder: SweepFolder) : int list =
+        let known =
+            if File.Exists(arrays folder) then
+                (Files.readText (arrays folder)).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                |> Array.choose (fun line ->
+                    match Int32.TryParse line with
+                    | true, first -> Some first
+                    | _ -> None)
+                |> Array.toList
+            else
+                []
+
+        0 :: known |> List.distinct
+
+    /// What the arrays of this sweep are called.
+    let jobNames (folder: SweepFolder) : string list = firsts folder |> List.map (arrayName folder)
+
     let private command program arguments =
         match Commands.tryRun program arguments with
         | Some answer -> answer
@@ -63,43 +88,47 @@ module SlurmEngine =
 
     // ---- asking
 
-    /// One line of `squeue -o "%j|%F|%K|%T"`.
-    let private queued (line: string) =
+    /// One line of `squeue -o "%j|%F|%K|%T"`. `first` tells where an array begins by its name.
+    let private queued (first: Map<string, int>) (line: string) =
         match line.Split '|' with
-        | [| _; job; index; state |] ->
-            match Int32.TryParse index with
-            | true, index -> Some { Job = job; Index = index; State = state }
+        | [| name; job; index; state |] ->
+            match Map.tryFind name first, Int32.TryParse index with
+            | Some first, (true, index) -> Some { Job = job; Index = first + index; State = state }
             | _ -> None
         | _ -> None
 
     let private ask (folder: SweepFolder) : Result<Queue, string> =
-        let names = $"{jobName folder},{reportName folder}"
+        let first = Map [ for first in firsts folder -> arrayName folder first, first ]
+        let names = Seq.append (Map.keys first) [ reportName folder ] |> String.concat ","
 
         command "squeue" [ "--noheader"; "--array"; $"--name={names}"; "--format=%j|%F|%K|%T" ]
         |> Result.map (fun text ->
             let report, tasks =
                 lines text |> List.partition _.StartsWith(reportName folder + "|", StringComparison.Ordinal)
 
-            { Tasks = List.choose queued tasks; Report = not report.IsEmpty })
+            { Tasks = List.choose (queued first) tasks; Report = not report.IsEmpty })
 
     /// The index and the state in a line of `sacct`: "12_3|TIMEOUT".
-    let private accounted (line: string) =
+    let private accounted (first: int) (line: string) =
         match line.Split '|' with
         | [| task; state |] ->
             match Int32.TryParse(task.Substring(task.IndexOf '_' + 1)) with
-            | true, index when task.Contains '_' -> Some(index, state)
+            | true, index when task.Contains '_' -> Some(first + index, state)
             | _ -> None
         | _ -> None
 
     /// How tasks ended by Slurm's accounting; empty where there is none.
     let private accounts (folder: SweepFolder) : Map<int, string> =
-        let arguments =
-            [ "--noheader"; "--parsable2"; "--allocations"; "--starttime=now-30days" ]
-            @ [ $"--name={jobName folder}"; "--format=JobID,State" ]
+        let ofArray first =
+            let arguments =
+                [ "--noheader"; "--parsable2"; "--allocations"; "--starttime=now-30days" ]
+                @ [ $"--name={arrayName folder first}"; "--format=JobID,State" ]
 
-        match Commands.tryRun "sacct" arguments with
-        | Some(Ok text) -> lines text |> List.choose accounted |> Map.ofList
-        | _ -> Map.empty
+            match Commands.tryRun "sacct" arguments with
+            | Some(Ok text) -> lines text |> List.choose (accounted first)
+            | _ -> []
+
+        firsts folder |> List.collect ofArray |> Map.ofList
 
     // ---- submitting
 
@@ -119,7 +148,16 @@ module SlurmEngine =
 
     let private script (folder: SweepFolder) = Path.Combine(folder.Path, "array.sh")
 
-    let private output (folder: SweepFolder) name = Path.Combine(folder.Path, "logs", name)
+    /// Slurm's pattern of a log file's path: `name` with %A for the array and %a for the task, or `plain` where the path of the
+    /// folder allows no patterns. A per cent sign is written twice there, and so is a backslash; but one backslash anywhere makes
+    /// Slurm take all per cent signs for themselves.
+    let private output (folder: SweepFolder) (name: string) (plain: string) =
+        let logs = Path.Combine(folder.Path, "logs")
+
+        if logs.Contains '\\' then
+            Path.Combine(logs.Replace("\\", "\\\\"), plain)
+        else
+            Path.Combine(logs.Replace("%", "%%"), name)
 
     /// Bash patterns of the exit codes after which another try is no use.
     let private final = 0 :: SweepFolder.hopeless |> List.map string |> String.concat "|"
@@ -129,9 +167,9 @@ module SlurmEngine =
 
         $"""#!/usr/bin/env bash
 # One task of the sweep's job array. It may be requeued or started twice: run.sh goes on from the last checkpoint, and whoever
-# finds a run in other hands waits for them.
+# finds a run in other hands waits for them. $1 is the line before task 0's in runs.txt.
 folder={folderText}
-name=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$folder/runs.txt")
+name=$(sed -n "$((${{1:-0}} + SLURM_ARRAY_TASK_ID + 1))p" "$folder/runs.txt")
 for ((failures = 0; failures <= {options.Retries}; )); do
     bash "$folder/run.sh" "$name" {options.Threads}
     code=$?
@@ -149,35 +187,82 @@ exit $code
         | Ok text -> text.Trim().Split(';')[0]
         | Error complaint -> Errors.fail (Missing $"Slurm took no job ({complaint}): mend that and repeat the command")
 
-    let private submitArray (folder: SweepFolder) (options: SlurmOptions) (indices: int list) : string =
-        Files.writeText (script folder) (arrayScript folder options)
+    let private dependency (after: string list) =
+        match after with
+        | [] -> []
+        | jobs -> [ "--dependency=afterany:" + String.concat ":" jobs ]
 
+    /// The tasks that one array may have: Slurm takes indices below its MaxArraySize, which is 1001 where nobody has set it.
+    let private arraySize () : int =
+        let ofLine (line: string) =
+            match line.Split '=' with
+            | [| name; value |] when name.Trim() = "MaxArraySize" ->
+                match Int32.TryParse(value.Trim()) with
+                | true, size -> Some size
+                | _ -> None
+            | _ -> None
+
+        let found =
+            match Commands.tryRun "scontrol" [ "show"; "config" ] with
+            | Some(Ok text) -> lines text |> List.tryPick ofLine
+            | _ -> None
+
+        match found with
+        | Some size when size < 1 ->
+            Errors.fail (
+                Missing
+                    $"Slurm's MaxArraySize is {size}, so that it takes no job arrays: have it raised, or take --engine local"
+            )
+        | Some size -> size
+        | None -> 1001
+
+    /// One array: the runs of these indices, task 0 being the run of index `first`, behind the arrays `after`.
+    let private submitArray
+        (folder: SweepFolder)
+        (options: SlurmOptions)
+        (after: string list)
+        (first: int, indices: int list)
+        : string =
         let limit =
             match options.Jobs with
             | Some jobs -> $"%%{jobs}"
             | None -> ""
 
+        let tasks = indices |> List.map (fun index -> index - first)
+
         submit (
-            [ $"--job-name={jobName folder}"
-              $"--array={ranges indices}{limit}"
+            [ $"--job-name={arrayName folder first}"
+              $"--array={ranges tasks}{limit}"
               "--requeue"
               "--open-mode=append"
               $"--cpus-per-task={options.Threads}"
-              $"""--output={output folder "slurm-%A_%a.out"}""" ]
+              $"""--output={output folder "slurm-%A_%a.out" "slurm.out"}""" ]
+            @ dependency after
             @ options.Sbatch
-            @ [ script folder ]
+            @ [ script folder; string first ]
         )
 
-    let private submitReport (folder: SweepFolder) (options: SlurmOptions) (after: string list) =
-        let dependency =
-            match after with
-            | [] -> []
-            | jobs -> [ "--dependency=afterany:" + String.concat ":" jobs ]
+    /// As many arrays as Slurm's limit makes of the runs. A number of runs at a time holds for each array alone: so that it holds for
+    /// the sweep, they then follow one another.
+    let private submitArrays (folder: SweepFolder) (options: SlurmOptions) (indices: int list) : string list =
+        Files.writeText (script folder) (arrayScript folder options)
+        let size = arraySize ()
+        let parts = indices |> List.groupBy (fun index -> index / size * size) |> List.sortBy fst
+        let known = firsts folder @ List.map fst parts |> List.distinct
+        // before the jobs are there: a job whose name nobody knows would be submitted twice
+        Files.writeText (arrays folder) (String.concat "" [ for first in known -> $"{first}\n" ])
 
+        let add jobs part =
+            let after = if options.Jobs.IsSome then List.truncate 1 jobs else []
+            submitArray folder options after part :: jobs
+
+        parts |> List.fold add [] |> List.rev
+
+    let private submitReport (folder: SweepFolder) (options: SlurmOptions) (after: string list) =
         submit (
             [ $"--job-name={reportName folder}"; "--requeue"; "--open-mode=append" ]
-            @ dependency
-            @ [ $"""--output={output folder "report.out"}""" ]
+            @ dependency after
+            @ [ $"""--output={output folder "report.out" "report.out"}""" ]
             @ options.Sbatch
             @ [ "--wrap"; SweepFolder.commandLine options.Report ]
         )
@@ -194,7 +279,7 @@ exit $code
             |> List.map (fun name -> indices[name])
             |> List.filter (fun index -> not (there.Contains index))
 
-        let added = if missing.IsEmpty then [] else [ submitArray folder options missing ]
+        let added = if missing.IsEmpty then [] else submitArrays folder options missing
 
         if not added.IsEmpty || not (queue.Report || Directory.Exists folder.Report) then
             submitReport folder options (added @ (queue.Tasks |> List.map _.Job |> List.distinct))

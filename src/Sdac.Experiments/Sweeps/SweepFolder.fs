@@ -115,7 +115,7 @@ exit $code
 
     let private refuseChange (folder: SweepFolder) (run: PlannedRun) (spec: Spec) =
         if File.Exists(folder.Spec run.Name) then
-            let known = Spec.parse (folder.Spec run.Name) spec (Files.readText (folder.Spec run.Name))
+            let known = Spec.parseWhole (folder.Spec run.Name) (Files.readText (folder.Spec run.Name))
 
             if known <> spec then
                 Errors.fail (

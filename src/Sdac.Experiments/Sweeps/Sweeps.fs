@@ -30,7 +30,10 @@ module Sweeps =
         match engine with
         | Local _ -> "stopped; the same command goes on from the last checkpoints"
         | Slurm _ ->
-            $"left; the jobs stay with Slurm (the same command shows them again, scancel --name={SlurmEngine.jobName folder} ends them)"
+            let ending =
+                SlurmEngine.jobNames folder |> List.map (fun name -> $"scancel --name={name}") |> String.concat "; "
+
+            $"left; the jobs stay with Slurm (the same command shows them again; {ending} ends them)"
 
     /// The failed runs with their sentences, and how many were left unfinished; None when all have finished.
     let shortcomings (folder: SweepFolder) (runs: RunStanding list) : string option =

@@ -13,16 +13,14 @@ public sealed class NoiseNetworkShape
     /// <param name="actionDim">Columns of an action.</param>
     /// <param name="timeDim">Width of the time encoding, even.</param>
     /// <param name="timeHidden">Width of Time's hidden layer.</param>
-    /// <param name="hidden">Widths of Main's hidden layers; empty means 256, 256, 256.</param>
+    /// <param name="hidden">Widths of Main's hidden layers; with none Main is linear.</param>
     /// <exception cref="ArgumentException">A width below 1 or an odd <paramref name="timeDim"/>.</exception>
     public NoiseNetworkShape(
-        int obsDim, int actionDim, int timeDim = 16, int timeHidden = 32, ReadOnlySpan<int> hidden = default)
+        int obsDim, int actionDim, int timeDim, int timeHidden, ReadOnlySpan<int> hidden)
     {
         Check.Positive(nameof(obsDim), obsDim);
         Check.Positive(nameof(actionDim), actionDim);
         TimeEncoding.CheckDim(nameof(timeDim), timeDim);
-        if (hidden.IsEmpty)
-            hidden = [256, 256, 256];
         ObsDim = obsDim;
         ActionDim = actionDim;
         TimeDim = timeDim;

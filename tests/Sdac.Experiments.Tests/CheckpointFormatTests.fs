@@ -1,0 +1,188 @@
+/// What a checkpoint says of its own layout is read before anything else of it.
+module Sdac.Experiments.Tests.CheckpointFormatTests
+
+open System
+open System.IO
+open Expecto
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Runs
+open Sdac.Experiments.Tests.Support
+
+let private spec = varied 40L
+
+/// A run with checkpoints at 20 and 40 that has lost its summary.
+let private whole =
+    lazy
+        (let path = Directory.CreateTempSubdirectory("sdac-test-").FullName
+         AppDomain.CurrentDomain.ProcessExit.Add(fun _ -> Directory.Delete(path, true))
+         let folder = prepared path spec
+         resumed folder |> ignore
+         File.Delete folder.Summary
+         folder)
+
+/// Writes a checkpoint again with other metadata and tensors; its checksum is right.
+let private rewrite
+    (path: string)
+    (metadata: Map<string, string> -> Map<string, string>)
+    (tensors: TensorSource list -> TensorSource list)
+    =
+    let file = Safetensors.read path
+
+    let sources =
+        [ for KeyValue(name, t) in file.Tensors -> Safetensors.ofBytes name t.Dtype t.Shape (ReadOnlyMemory t.Data) ]
+
+    Safetensors.write path (metadata file.Metadata |> Map.remove "sha256") (tensors sources)
+
+let private inCopy (test: RunFolder -> unit) =
+    inFolder (fun path ->
+        copy whole.Value.Path (Path.Combine(path, "run"))
+        test (RunFolder.openExisting (Path.Combine(path, "run"))))
+
+/// The sentences about the newest checkpoint when the run is taken up and when it is evaluated; both use the older one.
+let private passedOver (folder: RunFolder) : string list =
+    let model = Runner.model spec.Experiment
+    let struct (used, state, complaints) = Checkpoint.newest model spec.Experiment.Task folder
+    TrainState.dispose state
+    Expect.equal used (Checkpoint.path folder 20L) "evaluated"
+    let summary, warnings = captureError (fun () -> resumed folder)
+    Expect.isTrue summary.IsSome "resumed"
+    Expect.stringContains warnings "an older checkpoint is used" "warnings"
+    warnings :: complaints
+
+let private replaced (name: string) (source: TensorSource) (sources: TensorSource list) =
+    sources |> List.map (fun old -> if old.Name = name then source else old)
+
+[<Tests>]
+let tests =
+    testList
+        "checkpoint formats"
+        [ testCase
+              "a checkpoint without a format, or with one that is none, is damaged: the older one is used"
+              (fun () ->
+                  for change in
+                      [ Map.remove "format"
+                        Map.add "format" ""
+                        Map.add "format" "sdac-checkpoint"
+                        Map.add "format" "sdac-checkpoint/"
+                        Map.add "format" "sdac-checkpoint/two"
+                        Map.add "format" "sdac-checkpoint/-2"
+                        Map.add "format" "sdac-memory/2" ] do
+                      inCopy (fun folder ->
+                          rewrite (Checkpoint.path folder 40L) change id
+
+                          for sentence in passedOver folder do
+                              Expect.stringContains sentence "000000040.safetensors names no format" "sentence"))
+
+          testCase "a checkpoint of another version is refused by its format, and an older one is not used" (fun () ->
+              for version in [ "3"; "17"; "1" ] do
+                  inCopy (fun folder ->
+                      let newest = Checkpoint.path folder 40L
+                      rewrite newest (Map.add "format" $"sdac-checkpoint/{version}") id
+                      let model = Runner.model spec.Experiment
+
+                      let words =
+                          [ newest; $"sdac-checkpoint/{version}"; "reads sdac-checkpoint/2"; "use the version" ]
+
+                      for attempt in
+                          [ fun () -> resumed folder |> ignore
+                            fun () -> Checkpoint.newest model spec.Experiment.Task folder |> ignore
+                            fun () -> Checkpoint.load model spec.Experiment.Task newest |> ignore ] do
+                          let failure = failureOf attempt
+                          failure |> says words
+                          Expect.equal failure.ExitCode (Settings "").ExitCode "exit code"))
+
+          testCase
+              "a checkpoint whose metadata lacks an entry or cannot be read is damaged: the older one is used"
+              (fun () ->
+                  for key, change in
+                      [ "remembered", Map.remove "remembered"
+                        "remembered", Map.add "remembered" "many"
+                        "remembered", Map.add "remembered" "-1"
+                        "openSteps", Map.remove "openSteps"
+                        "openSteps", Map.add "openSteps" "1e3"
+                        "openSteps", Map.add "openSteps" "99999999999"
+                        "journal", Map.remove "journal"
+                        "journal", Map.add "journal" "{"
+                        "memory", Map.add "memory" "[ 1 ]"
+                        "metrics", Map.add "metrics" "nothing"
+                        "spec", Map.remove "spec"
+                        "spec", Map.add "spec" "{{" ] do
+                      inCopy (fun folder ->
+                          rewrite (Checkpoint.path folder 40L) change id
+                          let summary, warnings = captureError (fun () -> resumed folder)
+                          Expect.isTrue summary.IsSome "resumed"
+
+                          for part in [ "000000040.safetensors"; $"'{key}'"; "an older checkpoint is used" ] do
+                              Expect.stringContains warnings part "warnings"))
+
+          testCase "what an older checkpoint does not know is not taken from what spec.json says now" (fun () ->
+              inCopy (fun folder ->
+                  let older (text: string) =
+                      let node = nonNull (Json.parseNode "spec" text)
+                      let experiment = nonNull node["experiment"]
+                      let config = nonNull experiment["config"]
+                      Expect.isTrue (config.AsObject().Remove "criticSteps") "criticSteps"
+                      node.ToJsonString()
+
+                  for path in Checkpoint.list folder do
+                      rewrite path (Map.change "spec" (Option.map older)) id
+
+                  File.WriteAllText(folder.Spec, Spec.print (Json.set spec "criticSteps" "2"))
+
+                  failureOf (fun () -> resumed folder) |> says [ "experiment.config.criticSteps = 2"; "made with 1" ]
+
+                  // the run as it was goes on
+                  File.WriteAllText(folder.Spec, Spec.print spec)
+                  Expect.isTrue ((resumed folder).IsSome) "resumed"))
+
+          testCase "counters of another number or kind are damage, not another setting" (fun () ->
+              for source in
+                  [ Safetensors.ofInt64 "counters" [ 6L ] (Array.create 6 40L)
+                    Safetensors.ofInt64 "counters" [ 7L ] (Array.create 7 -40L)
+                    Safetensors.ofFloat64 "counters" [ 7L ] (Array.create 7 40.0) ] do
+                  inCopy (fun folder ->
+                      rewrite (Checkpoint.path folder 40L) id (replaced "counters" source)
+
+                      for sentence in passedOver folder do
+                          Expect.stringContains sentence "'counters'" "sentence"))
+
+          testCase "the scale of raw weights is part of a checkpoint, where it has moved" (fun () ->
+              let scaled = Safetensors.ofFloat64 "energy_shift" [ 2L ] [| 71.0; 5.0 |]
+              let model = Runner.model spec.Experiment
+
+              inCopy (fun folder ->
+                  let path = Checkpoint.path folder 40L
+                  Expect.isFalse ((Safetensors.read path).Tensors.ContainsKey "energy_shift") "a run that has none"
+                  let state = Checkpoint.load model spec.Experiment.Task path
+                  Expect.equal state.EnergyShift EnergyShift.init "absent means none"
+                  TrainState.dispose state
+                  rewrite path id (fun sources -> scaled :: sources)
+                  let state = Checkpoint.load model spec.Experiment.Task path
+                  Expect.equal state.EnergyShift { Shift = 71.0; Idle = 5L } "read back"
+                  TrainState.dispose state))
+
+          testCase "a run whose energies raise the scale resumes exactly" (fun () ->
+              let change (c: Config) =
+                  { c with QNormalisation = QNormalisation.Off; QScale = 1e4; InitialTemperature = 1.0 }
+
+              let spec =
+                  { spec with
+                      Experiment =
+                          spec.Experiment |> Experiment.algorithm Algorithm.Dpmd |> Experiment.configure change }
+
+              inFolder (fun path ->
+                  let expected = prepared (Path.Combine(path, "whole")) spec
+                  resumed expected |> ignore
+
+                  let state =
+                      Checkpoint.load (Runner.model spec.Experiment) "Hopper-v4" (Checkpoint.path expected 20L)
+
+                  Expect.isGreaterThan state.EnergyShift.Shift 0.0 "shift at the checkpoint"
+                  TrainState.dispose state
+                  let folder = prepared (Path.Combine(path, "stopped")) spec
+                  let stopping: Stage = fun step -> if step.Iteration = 30L then failwith "killed" else step
+                  let stages = ("stop", stopping) :: Runner.stages spec
+                  Expect.throws (fun () -> Runner.resume stages folder.Path 1 true |> ignore) "killed"
+                  Expect.isTrue ((resumed folder).IsSome) "resumed"
+                  same expected folder)) ]

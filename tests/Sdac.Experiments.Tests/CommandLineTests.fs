@@ -1,0 +1,226 @@
+/// What users type: the scripts' options, and the folders in which things happen.
+module Sdac.Experiments.Tests.CommandLineTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.RegularExpressions
+open System.Threading.Tasks
+open Expecto
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+open Sdac.Testing
+
+let private started (folder: string) (variables: (string * string) list) (program: string) (arguments: string list) =
+    let info = ProcessStartInfo(program, arguments, WorkingDirectory = folder)
+    info.RedirectStandardOutput <- true
+    info.RedirectStandardError <- true
+    info.RedirectStandardInput <- true
+
+    for name, value in variables do
+        info.Environment[name] <- value
+
+    use running = Process.Start info |> nonNull
+    running.StandardInput.Close()
+    let errors = running.StandardError.ReadToEndAsync()
+    let output = running.StandardOutput.ReadToEnd()
+    running.WaitForExit()
+    running.ExitCode, output, errors.Result
+
+let private script name = Path.Combine(repository, "scripts", name)
+
+/// Exit code and standard error of a script.
+let private said (name: string) (arguments: string list) =
+    inFolder (fun path ->
+        let code, _, errors = started path [] "dotnet" ([ "fsi"; "--exec"; script name; "--" ] @ arguments)
+
+        code, errors)
+
+/// The options of a script with their attributes and types, read from its source.
+let private options (name: string) =
+    [ for line in File.ReadAllLines(script name) do
+          let found =
+              Regex.Match(line, @"^    \| (\[<(?<with>.*?)>\] )?(?<name>[A-Z]\w*)( of ((\w+): )?(?<type>.+))?$")
+
+          if found.Success then
+              found.Groups["name"].Value, found.Groups["with"].Value, found.Groups["type"].Value.Trim() ]
+
+/// May be given several times.
+let private repeatable =
+    Map [ "train.fsx", [ "Set"; "Option" ]; "sweep.fsx", [ "Sbatch" ]; "toy.fsx", [ "Target"; "Method" ] ]
+
+/// A copy of build.sh in a repository where everything is built, with programs that only write down what they are asked.
+let private inBuilt (test: string -> string -> (string * string) list -> unit) =
+    inFolder (fun path ->
+        let built, caller, programs =
+            Path.Combine(path, "built"), Path.Combine(path, "caller"), Path.Combine(path, "bin")
+
+        for folder in [ built; caller; programs ] do
+            Directory.CreateDirectory folder |> ignore
+
+        for folder in [ "src"; "tests"; "scripts"; "artifacts"; ".paket" ] do
+            Directory.CreateDirectory(Path.Combine(built, folder)) |> ignore
+
+        for file in [ "build.sh"; "paket.lock"; "Sdac.Functional.sln"; "Directory.Build.props" ] do
+            File.Copy(Path.Combine(repository, file), Path.Combine(built, file))
+
+        for program, body in
+            [ "dotnet", $"pwd >>'{path}/asked'; printf '%%s\\n' \"$@\" >>'{path}/asked'"
+              "gcc", ""
+              "dpkg-query", "printf 'install ok installed'" ] do
+            let file = Path.Combine(programs, program)
+            File.WriteAllText(file, "#!/bin/bash\n" + body)
+            File.SetUnixFileMode(file, UnixFileMode.UserRead ||| UnixFileMode.UserExecute)
+
+        File.WriteAllText(Path.Combine(built, ".paket", "Paket.Restore.targets"), "")
+        File.WriteAllText(Path.Combine(built, "artifacts", "built"), "SDAC_MUJOCO_INCLUDE= \n")
+
+        let variables =
+            [ "PATH", programs + ":" + Environment.GetEnvironmentVariable "PATH"
+              "NUGET_SOURCE", "somewhere"
+              "SDAC_MUJOCO_INCLUDE", ""
+              "NUGET_PACKAGES", Path.Combine(path, "packages") ]
+
+        test built caller variables)
+
+let private times (folder: string) =
+    [ for entry in Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories) |> Array.sort ->
+          entry, File.GetLastWriteTimeUtc entry ]
+
+[<Tests>]
+let tests =
+    testList
+        "the command line"
+        [ testCase
+              "every option that takes one value is refused when it is given twice, and takes = or a blank"
+              (fun () ->
+                  for name in
+                      [ "train.fsx"; "evaluate.fsx"; "report.fsx"; "envs.fsx"; "sweep.fsx"; "toy.fsx"; "trace.fsx" ] do
+                      let several = Map.tryFind name repeatable |> Option.defaultValue []
+                      let found = options name
+                      Expect.isNonEmpty found name
+
+                      for option, attributes, ty in found do
+                          if not (ty.EndsWith "list") then
+                              if not (List.contains option several) then
+                                  Expect.stringContains attributes "Unique" $"{name}: {option}"
+
+                              if ty <> "" then
+                                  Expect.stringContains attributes "EqualsAssignmentOrSpaced" $"{name}: {option}")
+
+          testCase
+              "negative numbers are values, options given twice and impossible numbers are one sentence each"
+              (fun () ->
+                  let cases: (string * string list * int * string list) list =
+                      [ "train.fsx",
+                        [ "--seed=-5"; "--envs"; "0"; "--steps"; "100" ],
+                        3,
+                        [ "Environments is 0"; "at least 1" ]
+                        "train.fsx", [ "-s"; "-5"; "--steps=-100" ], 3, [ "environment steps is -100"; "at least 1" ]
+                        "train.fsx", [ "--seed"; "1"; "-s"; "2" ], 2, [ "--seed" ]
+                        "train.fsx",
+                        [ "--set"; "tau=0.1"; "--set=experiment.config.tau=0.2" ],
+                        2,
+                        [ "--set"; "tau"; "2 times" ]
+                        "train.fsx",
+                        [ "--task=Hopper-v4"; "--option=xml_file=mine.xml" ],
+                        3,
+                        [ "Hopper-v4"; "no option xml_file"; "reset_noise_scale" ]
+                        "evaluate.fsx", [ "--seed=-5"; "--run=nowhere" ], 4, [ "no run folder nowhere" ]
+                        "toy.fsx", [ "--seed=-5"; "--target=nowhere" ], 3, [ "nowhere" ]
+                        "sweep.fsx", [ "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
+                        "envs.fsx", [ "--seconds=-1"; "--task"; "nowhere" ], 3, [ "nowhere" ] ]
+
+                  let found = Array.zeroCreate cases.Length
+
+                  let work i =
+                      let name, arguments, _, _ = cases[i]
+                      found[i] <- said name arguments
+
+                  Parallel.For(0, cases.Length, ParallelOptions(MaxDegreeOfParallelism = 2), work) |> ignore
+
+                  for (name, arguments, code, parts), (foundCode, errors) in Seq.zip cases found do
+                      let command = String.concat " " (name :: arguments)
+                      Expect.equal (foundCode, errors.Trim().Split('\n').Length) (code, 1) $"{command}: {errors}"
+
+                      for part in parts do
+                          Expect.stringContains errors part command)
+
+          testCase "processes that want the same name at the same time get one each" (fun () ->
+              inFolder (fun path ->
+                  let wanted = Path.Combine(path, "runs", "pendulum-seed0")
+                  let names = Array.zeroCreate 200
+                  Parallel.For(0, names.Length, fun i -> names[i] <- RunFolder.unused wanted) |> ignore
+                  Expect.equal (Array.distinct names).Length names.Length "names"
+
+                  Expect.equal
+                      (Set.ofArray names)
+                      (Set(wanted :: [ for i in 2 .. names.Length -> $"{wanted}-{i}" ]))
+                      "numbered on"
+
+                  for name in names do
+                      Expect.isTrue (Directory.Exists name) name
+
+                  // a folder that has just been made is taken as it is
+                  let folder = RunFolder.create names[0] false
+                  Expect.equal folder.Path names[0] "path"))
+
+          testCase
+              "build.sh runs its programs where the caller is, and writes nothing where everything is built"
+              (fun () ->
+                  inBuilt (fun built caller variables ->
+                      let before = times built
+
+                      for command, dashes in [ "train", []; "train", [ "--" ]; "toy", [ "--" ]; "toy", [] ] do
+                          let asked = Path.Combine(built, "..", "asked")
+                          File.Delete asked
+
+                          let code, _, errors =
+                              started
+                                  caller
+                                  variables
+                                  "bash"
+                                  ([ Path.Combine(built, "build.sh"); command ]
+                                   @ dashes
+                                   @ [ "--config"; "my file.json" ])
+
+                          Expect.equal (code, errors) (0, "") command
+
+                          Expect.equal
+                              (File.ReadAllLines asked)
+                              [| caller
+                                 "fsi"
+                                 "--exec"
+                                 Path.Combine(built, "scripts", command + ".fsx")
+                                 "--"
+                                 "--config"
+                                 "my file.json" |]
+                              command
+
+                      Expect.equal (times built) before "the repository"))
+
+          testCase "failures are told apart by their types, not by their words" (fun () ->
+              let shown (error: exn) = captureError (fun () -> Main.run "x.fsx" (fun () -> raise error))
+
+              let missing = (Missing "").ExitCode
+              let code, text = shown (Sdac.LibTorch.MissingLibraryException "libtorch fehlt: Abhilfe")
+              Expect.equal (code, text.Trim()) (missing, "x.fsx: libtorch fehlt: Abhilfe") "ours says its own remedy"
+              let code, text = shown (DllNotFoundException "libx.so: see build.sh of another project")
+              Expect.equal code missing "any other"
+              Expect.stringContains text "a native library is missing" "any other"
+
+              inFolder (fun path ->
+                  let spec = Runs.varied 5L
+
+                  let run (error: exn) =
+                      let stop: Stage = fun _ -> raise error
+                      let out = Path.Combine(path, error.GetType().Name)
+                      fun () -> captureOutput (fun () -> Runner.run spec [ "stop", stop ] out false 1 true) |> ignore
+
+                  // a stage's own complaint is no divergence, whatever words are in it
+                  Expect.raises<ArgumentException>(run (ArgumentException "give a finite number of widgets"))
+                  |> ignore
+
+                  (failureOf (run (Sdac.Mujoco.ActionException "component 0 is NaN"))).IsDiverged
+                  |> Flip.Expect.isTrue "an action that is not finite")) ]

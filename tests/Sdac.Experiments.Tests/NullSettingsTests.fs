@@ -1,0 +1,71 @@
+/// null is no value of a setting that must have one, wherever it stands.
+module Sdac.Experiments.Tests.NullSettingsTests
+
+open Expecto
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+
+[<Tests>]
+let tests =
+    testList
+        "null in settings"
+        [ testCase "null in a sweep is refused in one sentence that names the place" (fun () ->
+              for text, place in
+                  [ """{"name":"s","algorithms":{"sdac":null}}""", "'algorithms.sdac'"
+                    """{"name":"s","algorithms":null}""", "'algorithms'"
+                    """{"name":"s","settings":{"grid":{"tau":null}}}""", "'settings.grid.tau'"
+                    """{"name":"s","settings":{"grid":null}}""", "'settings.grid'"
+                    """{"name":"s","settings":{"list":[{"tau":0.1},null]}}""", "'settings.list'"
+                    """{"name":"s","settings":{"list":null}}""", "'settings.list'"
+                    """{"name":"s","settings":{"random":null}}""", "'settings.random'"
+                    """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":null}}}}""",
+                    "'settings.random.ranges.tau'"
+                    """{"name":"s","settings":null}""", "'settings'"
+                    """{"name":"s","base":null}""", "'base'"
+                    """{"name":"s","seeds":null}""", "'seeds'"
+                    """{"name":"s","seeds":[null]}""", "'seeds'"
+                    """{"name":"s","tasks":[null]}""", "'tasks'"
+                    """{"name":null}""", "'name'"
+                    """{"name":"s","preset":null}""", "'preset'"
+                    "null", "my.json is null" ] do
+                  let failure = failureOf (fun () -> SweepSpec.parse "my.json" text |> SweepSpec.plan)
+                  failure |> says [ place; "my.json"; "null" ]
+                  Expect.equal failure.ExitCode (Settings "").ExitCode text)
+
+          testCase "null as a value is refused where the setting must have one, and taken where it need not" (fun () ->
+              let plan text = SweepSpec.parse "my.json" text |> SweepSpec.plan
+
+              for text in
+                  [ """{"name":"s","base":{"tau":null}}"""
+                    """{"name":"s","settings":{"grid":{"tau":[0.1,null]}}}"""
+                    """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":{"choice":[null]}}}}}"""
+                    """{"name":"s","algorithms":{"a":{"hidden":null}}}"""
+                    """{"name":"s","algorithms":{"a":{"algorithm":null}}}""" ] do
+                  failureOf (fun () -> plan text) |> says [ "null" ]
+
+              let particles =
+                  plan """{"name":"s","settings":{"grid":{"behaviourParticles":[null,4]}}}"""
+                  |> List.map (fun (_, spec) -> spec.Experiment.Config.BehaviourParticles)
+
+              Expect.equal particles [ None; Some 4 ] "behaviour particles")
+
+          testCase "null in a specification is refused in one sentence that names the place" (fun () ->
+              for text, place in
+                  [ """{"experiment":null}""", "'experiment'"
+                    """{"experiment":{"task":null}}""", "'experiment.task'"
+                    """{"experiment":{"config":null}}""", "'experiment.config'"
+                    """{"experiment":{"config":{"hidden":null}}}""", "'experiment.config.hidden'"
+                    """{"experiment":{"config":{"hidden":[64,null]}}}""", "'experiment.config.hidden'"
+                    """{"experiment":{"config":{"betaSchedule":null}}}""", "'experiment.config.betaSchedule'"
+                    """{"experiment":{"config":{"tau":null}}}""", "'experiment.config.tau'"
+                    """{"experiment":{"taskOptions":null}}""", "'experiment.taskOptions'"
+                    """{"logEvery":null}""", "'logEvery'"
+                    "null", "my.json is null" ] do
+                  failureOf (fun () -> Spec.parse "my.json" (Presets.find "quick") text)
+                  |> says [ place; "my.json"; "null" ]
+
+              let without =
+                  Spec.parse "my.json" (Presets.find "quick") """{"experiment":{"config":{"targetParticles":null}}}"""
+
+              Expect.equal without.Experiment.Config.TargetParticles None "target particles") ]
