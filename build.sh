@@ -128,7 +128,7 @@ build() {
     check_writable
     mkdir -p artifacts
     printf '%s\n' "$choice" >$stamp.new # its time is that of the build's beginning
-    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary "${properties[@]}"
+    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary "${properties[@]}" || return
     mv $stamp.new $stamp
 }
 

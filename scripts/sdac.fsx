@@ -9,3 +9,6 @@
 
 // Before anything loads libtorch: it reads its environment once.
 Sdac.LibTorch.Libtorch.Prepare()
+
+// A script ends with the `dotnet fsi` that was started, also by kill -9.
+Sdac.Experiments.Sessions.endWithDotnetFsi ()

@@ -8,29 +8,38 @@ namespace Sdac.Mujoco;
 /// </summary>
 public sealed class Env : IDisposable
 {
-    private readonly TaskDefinition task;
+    private readonly CheckedTask task;
     private readonly Model model;
     private readonly Simulation simulation;
     private readonly double[] state;
     private readonly double[] obs;
     private readonly double[] before;
-    private readonly double[] after;
     private readonly double[] info;
     private int elapsed;
+    private bool disposed;
 
     /// <summary>One environment of a task; call <see cref="SetState"/> before stepping.</summary>
+    /// <exception cref="ArgumentException">A setting of the task that cannot be.</exception>
     public Env(TaskDefinition task)
     {
-        this.task = task;
-        model = task.LoadModel();
-        simulation = new Simulation(model);
-        Spec = new EnvSpec(task, model);
-        state = new double[model.StateSize];
-        obs = new double[task.ObsDim];
-        before = new double[task.MeasureDim];
-        after = new double[task.MeasureDim];
-        info = new double[task.InfoNames.Count];
-        SetState(model.Qpos0, new double[model.Nv]);
+        this.task = new CheckedTask(task);
+        model = this.task.LoadModel();
+        try
+        {
+            this.task.CheckCount(1, model);
+            simulation = new Simulation(model, task.MeasureDim);
+            Spec = new EnvSpec(this.task, model);
+            state = new double[model.StateSize];
+            obs = new double[task.ObsDim];
+            before = new double[task.MeasureDim];
+            info = new double[Spec.InfoNames.Count];
+            SetState(model.Qpos0, new double[model.Nv]);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>Sizes and bounds.</summary>
@@ -67,6 +76,7 @@ public sealed class Env : IDisposable
     /// <exception cref="ArgumentException">A wrong length or a number that is not finite.</exception>
     public void SetState(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel)
     {
+        ThrowIfDisposed();
         Check("qpos", qpos, model.Nq);
         Check("qvel", qvel, model.Nv);
         elapsed = 0;
@@ -82,10 +92,12 @@ public sealed class Env : IDisposable
     /// <exception cref="SimulationException">MuJoCo warned.</exception>
     public void Step(ReadOnlySpan<double> action)
     {
+        ThrowIfDisposed();
         Check("the action", action, model.Nu);
         elapsed++;
         Complain(simulation.Step(state, action, task.FrameSkip, task.ContactForces, state));
         var physics = simulation.Physics;
+        var after = simulation.Measured;
         task.Measure(physics, after);
         task.Observe(physics, obs);
         Reward = task.Reward(new StepView(physics, action, before, after, Spec.Dt), info);
@@ -96,7 +108,8 @@ public sealed class Env : IDisposable
     /// <summary>Frees the native memory.</summary>
     public void Dispose()
     {
-        simulation.Dispose();
+        disposed = true;
+        simulation?.Dispose(); // null where the constructor failed
         model.Dispose();
     }
 
@@ -110,6 +123,12 @@ public sealed class Env : IDisposable
                 throw new ArgumentException(
                     $"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number.");
         }
+    }
+
+    private void ThrowIfDisposed()
+    {
+        if (disposed)
+            throw Disposed.Error($"Env {task.Name}");
     }
 
     private void Complain(string? complaint)

@@ -6,7 +6,7 @@ namespace Sdac.Mujoco;
 /// <summary>The sizes and bounds of a task's environments.</summary>
 public sealed record EnvSpec
 {
-    internal EnvSpec(TaskDefinition task, Model model)
+    internal EnvSpec(CheckedTask task, Model model)
     {
         Task = task.Name;
         ObsDim = task.ObsDim;
@@ -16,7 +16,7 @@ public sealed record EnvSpec
         MaxEpisodeSteps = task.MaxEpisodeSteps;
         InfoNames = task.InfoNames;
         Options = task.Options;
-        (ActionLow, ActionHigh) = Bounds(model);
+        (ActionLow, ActionHigh) = Bounds(task.Name, model);
     }
 
     /// <summary>The task's name.</summary>
@@ -59,17 +59,19 @@ public sealed record EnvSpec
     /// <param name="scaled">[rows, ActionDim]; may be <paramref name="unit"/> itself.</param>
     public void ScaleActions(ReadOnlySpan<float> unit, Span<float> scaled)
     {
-        if (unit.Length % ActionDim != 0 || scaled.Length != unit.Length)
+        // A model without actuators has rows of 0.
+        var whole = ActionDim == 0 ? unit.Length == 0 : unit.Length % ActionDim == 0;
+        if (!whole || scaled.Length != unit.Length)
             throw new ArgumentException(
                 $"{Task}: actions come in rows of {ActionDim}, not {unit.Length} into {scaled.Length}.");
         for (var i = 0; i < unit.Length; i++)
         {
             var (low, high) = (ActionLow[i % ActionDim], ActionHigh[i % ActionDim]);
-            scaled[i] = double.IsInfinity(low) ? unit[i] : (float)(low + (high - low) * 0.5 * (unit[i] + 1.0));
+            scaled[i] = double.IsInfinity(high - low) ? unit[i] : (float)(low + (high - low) * 0.5 * (unit[i] + 1.0));
         }
     }
 
-    private static (double[] Low, double[] High) Bounds(Model model)
+    private static (double[] Low, double[] High) Bounds(string task, Model model)
     {
         var range = model["actuator_ctrlrange"].Doubles;
         var limited = model["actuator_ctrllimited"].ToArray();
@@ -79,6 +81,10 @@ public sealed record EnvSpec
         {
             low[i] = limited[i] != 0 ? range[2 * i] : double.NegativeInfinity;
             high[i] = limited[i] != 0 ? range[2 * i + 1] : double.PositiveInfinity;
+            if (!(low[i] < high[i]))
+                throw new ArgumentException(
+                    $"{task}: the ctrlrange of actuator {i} of {model.Name} is [{low[i]}, {high[i]}]: "
+                    + "give it two numbers, low < high.");
         }
 
         return (low, high);

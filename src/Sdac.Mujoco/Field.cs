@@ -1,26 +1,36 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Sdac.Mujoco;
 
 /// <summary>
-/// A field of mjModel or mjData: its name, element type and shape [Rows, Columns], and where its numbers lie.
+/// A field of mjModel or mjData: its name, element type and shape [Rows, Columns], and its numbers.
 /// </summary>
+/// <remarks>
+/// Numbers are given as long as the model or simulation is not disposed of (ObjectDisposedException); a span that was
+/// given before stays readable.
+/// </remarks>
 public sealed unsafe class Field
 {
-    private readonly object owner; // keeps the native memory alive
+    private readonly NativeMemory owner;
+    private readonly double[] numbers; // the owner's
+    private readonly long offset; // in bytes; -1: the field lies in MuJoCo's struct itself
     private readonly void* data;
 
-    private Field(object owner, in NativeField row)
+    private Field(NativeMemory owner, in NativeField row)
     {
         this.owner = owner;
+        numbers = owner.Numbers;
         data = row.Data;
         Name = Marshal.PtrToStringUTF8((nint)row.Name)!;
         Type = (FieldType)row.Type;
         Rows = row.Rows;
         Columns = row.Columns;
         IsScalar = row.Scalar != 0;
+        Length = Rows * Columns;
+        offset = owner.OffsetOf(data);
     }
 
     /// <summary>MuJoCo's own name; options and statistics as "opt.timestep", "stat.extent".</summary>
@@ -39,9 +49,7 @@ public sealed unsafe class Field
     public bool IsScalar { get; }
 
     /// <summary>Rows x Columns.</summary>
-    public int Length => Rows * Columns;
-
-    internal double* Pointer => (double*)data;
+    public int Length { get; }
 
     /// <summary>
     /// The numbers of a <see cref="FieldType.Double"/> field, row-major; anything else is an InvalidOperationException.
@@ -53,15 +61,47 @@ public sealed unsafe class Field
     /// </summary>
     public ReadOnlySpan<int> Ints => View<int>(FieldType.Int);
 
+    /// <summary>As <see cref="Doubles"/>, of an array that is known to hold doubles.</summary>
+    internal ReadOnlySpan<double> Array
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            owner.ThrowIfDisposed();
+            return Span<double>();
+        }
+    }
+
+    /// <summary>The one number of a double field of MuJoCo's struct, without allocating.</summary>
+    internal double Number
+    {
+        get
+        {
+            using var use = new Use(owner);
+            return *(double*)data;
+        }
+    }
+
+    /// <summary>The one number of an int field of MuJoCo's struct, without allocating.</summary>
+    internal int Integer
+    {
+        get
+        {
+            using var use = new Use(owner);
+            return *(int*)data;
+        }
+    }
+
     /// <summary>
     /// All numbers widened to 64-bit floats, row-major: exact for every type but <see cref="FieldType.Struct"/>.
     /// </summary>
     public double[] ToArray()
     {
-        var numbers = new double[Length];
-        for (var i = 0; i < numbers.Length; i++)
+        using var use = new Use(owner);
+        var widened = new double[Length];
+        for (var i = 0; i < widened.Length; i++)
         {
-            numbers[i] = Type switch
+            widened[i] = Type switch
             {
                 FieldType.Int => ((int*)data)[i],
                 FieldType.Double => ((double*)data)[i],
@@ -71,19 +111,35 @@ public sealed unsafe class Field
             };
         }
 
-        GC.KeepAlive(owner);
-        return numbers;
+        return widened;
     }
 
     private ReadOnlySpan<T> View<T>(FieldType wanted)
+        where T : unmanaged
+    {
+        if (Type != wanted)
+            throw new InvalidOperationException($"{Name} is a {Type} field, not {wanted}.");
+        if (offset < 0)
+        {
+            using var use = new Use(owner);
+            return new ReadOnlySpan<T>(data, Length).ToArray();
+        }
+
+        owner.ThrowIfDisposed();
+        return Span<T>();
+    }
+
+    // A reference into the managed array: the garbage collector keeps that array while the span lives.
+    private ReadOnlySpan<T> Span<T>()
         where T : unmanaged =>
-        Type == wanted
-            ? new ReadOnlySpan<T>(data, Length)
-            : throw new InvalidOperationException($"{Name} is a {Type} field, not {wanted}.");
+        MemoryMarshal.CreateReadOnlySpan(
+            ref Unsafe.As<double, T>(
+                ref Unsafe.AddByteOffset(ref MemoryMarshal.GetArrayDataReference(numbers), (nint)offset)),
+            Length);
 
     internal delegate int Fill(NativeField* rows, int capacity);
 
-    internal static Dictionary<string, Field> Table(object owner, Fill fill)
+    internal static Dictionary<string, Field> Table(NativeMemory owner, Fill fill)
     {
         var rows = new NativeField[fill(null, 0)];
         fixed (NativeField* first = rows)
@@ -96,5 +152,21 @@ public sealed unsafe class Field
         }
 
         return table;
+    }
+
+    /// <summary>Keeps the native struct from being freed while it is read, whoever disposes of it meanwhile.</summary>
+    private readonly ref struct Use
+    {
+        private readonly NativeMemory memory;
+
+        public Use(NativeMemory memory)
+        {
+            memory.ThrowIfDisposed();
+            var held = false;
+            memory.DangerousAddRef(ref held);
+            this.memory = memory;
+        }
+
+        public void Dispose() => memory.DangerousRelease();
     }
 }

@@ -11,32 +11,29 @@ namespace Sdac.Mujoco;
 public sealed unsafe class Model : IDisposable
 {
     private static readonly Lock Loading = new(); // MuJoCo's compiler keeps global state
+    private readonly ModelMemory memory;
     private readonly Dictionary<string, Field> fields;
     private readonly Dictionary<string, int> bodies = [];
-    private nint handle;
 
     private Model(nint handle, string name, string warnings)
     {
-        this.handle = handle;
+        memory = new ModelMemory(handle, name);
         Name = name;
         Warnings = warnings;
-        fields = Field.Table(this, (rows, capacity) => Native.sdac_model_fields(handle, rows, capacity));
+        fields = Field.Table(memory, (rows, capacity) => Native.sdac_model_fields(memory, rows, capacity));
         Nq = Size("nq");
         Nv = Size("nv");
         Nu = Size("nu");
         Na = Size("na");
         NBody = Size("nbody");
         Timestep = this["opt.timestep"].Doubles[0];
-        StateSize = Native.sdac_state_size(handle);
+        StateSize = Native.sdac_state_size(memory);
         for (var i = 0; i < NBody; i++)
         {
             if (NameOf("body", i) is { Length: > 0 } body)
                 bodies[body] = i;
         }
     }
-
-    /// <summary>Frees the model where Dispose was forgotten.</summary>
-    ~Model() => Free();
 
     /// <summary>The name given when it was loaded; errors begin with it.</summary>
     public string Name { get; }
@@ -71,7 +68,19 @@ public sealed unsafe class Model : IDisposable
     /// <summary>The initial positions, [Nq].</summary>
     public ReadOnlySpan<double> Qpos0 => this["qpos0"].Doubles;
 
-    internal nint Handle => handle != 0 ? handle : throw new ObjectDisposedException($"Model {Name}");
+    internal bool IsDisposed => memory.IsDisposed;
+
+    /// <summary>Whether sensor readings would have noise from C's rand().</summary>
+    internal bool HasSensorNoise => Native.sdac_sensor_noise(Memory) != 0;
+
+    internal ModelMemory Memory
+    {
+        get
+        {
+            memory.ThrowIfDisposed();
+            return memory;
+        }
+    }
 
     /// <summary>
     /// A field by MuJoCo's name ("body_mass", "opt.timestep", "nq"); ArgumentException if there is none.
@@ -112,11 +121,14 @@ public sealed unsafe class Model : IDisposable
     }
 
     /// <summary>The id of a body; ArgumentException naming the nearest where there is none.</summary>
-    public int Body(string name) =>
-        bodies.TryGetValue(name, out var id)
+    public int Body(string name)
+    {
+        memory.ThrowIfDisposed();
+        return bodies.TryGetValue(name, out var id)
             ? id
             : throw new ArgumentException(
                 $"{Name} has no body {name}; the nearest is {Nearest.To(name, bodies.Keys)}.");
+    }
 
     /// <summary>
     /// The id of an object of a kind as MJCF calls it ("body", "joint", "geom", "site", "actuator", "sensor", …), or
@@ -125,22 +137,20 @@ public sealed unsafe class Model : IDisposable
     public int Id(string kind, string name)
     {
         fixed (byte* k = Encoding.UTF8.GetBytes(kind + "\0"), n = Encoding.UTF8.GetBytes(name + "\0"))
-            return Native.sdac_name_to_id(Handle, k, n);
+            return Native.sdac_name_to_id(Memory, k, n);
     }
 
     /// <summary>The name of an object of a kind; empty where it has none.</summary>
     public string NameOf(string kind, int id)
     {
         fixed (byte* k = Encoding.UTF8.GetBytes(kind + "\0"))
-            return Marshal.PtrToStringUTF8((nint)Native.sdac_id_to_name(Handle, k, id)) ?? "";
+            return Marshal.PtrToStringUTF8((nint)Native.sdac_id_to_name(Memory, k, id)) ?? "";
     }
 
-    /// <summary>Frees the native model: no simulation of it may be used afterwards.</summary>
-    public void Dispose()
-    {
-        Free();
-        GC.SuppressFinalize(this);
-    }
+    /// <summary>
+    /// Frees the native model: its fields, and stepping a simulation of it, throw ObjectDisposedException from then on.
+    /// </summary>
+    public void Dispose() => memory.Dispose();
 
     private delegate nint Loader(byte* error, int size);
 
@@ -164,11 +174,4 @@ public sealed unsafe class Model : IDisposable
     }
 
     private int Size(string name) => this[name].Ints[0];
-
-    private void Free()
-    {
-        var freed = Interlocked.Exchange(ref handle, 0);
-        if (freed != 0)
-            Native.sdac_free_model(freed);
-    }
 }

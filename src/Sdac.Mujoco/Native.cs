@@ -37,32 +37,48 @@ internal static unsafe class Native
     public static extern void sdac_free_model(nint model);
 
     [DllImport(Library)]
-    public static extern int sdac_name_to_id(nint model, byte* kind, byte* name);
+    public static extern long sdac_model_buffer_size(nint model);
 
     [DllImport(Library)]
-    public static extern byte* sdac_id_to_name(nint model, byte* kind, int id);
+    public static extern void sdac_move_model(nint model, byte* to);
 
     [DllImport(Library)]
-    public static extern int sdac_model_fields(nint model, NativeField* fields, int capacity);
+    public static extern int sdac_name_to_id(ModelMemory model, byte* kind, byte* name);
 
     [DllImport(Library)]
-    public static extern int sdac_data_fields(nint model, nint data, NativeField* fields, int capacity);
+    public static extern byte* sdac_id_to_name(ModelMemory model, byte* kind, int id);
 
     [DllImport(Library)]
-    public static extern nint sdac_make_data(nint model);
+    public static extern int sdac_sensor_noise(ModelMemory model);
+
+    [DllImport(Library)]
+    public static extern int sdac_model_fields(ModelMemory model, NativeField* fields, int capacity);
+
+    [DllImport(Library)]
+    public static extern int sdac_data_fields(ModelMemory model, DataMemory data, NativeField* fields, int capacity);
+
+    [DllImport(Library)]
+    public static extern nint sdac_make_data(ModelMemory model);
+
+    [DllImport(Library)]
+    public static extern long sdac_data_buffer_size(nint data);
+
+    [DllImport(Library)]
+    public static extern void sdac_move_data(nint data, byte* to);
 
     [DllImport(Library)]
     public static extern void sdac_free_data(nint data);
 
     [DllImport(Library)]
-    public static extern int sdac_state_size(nint model);
+    public static extern int sdac_state_size(ModelMemory model);
 
+    // The data hold their model, so its plain address will do: counting its users would tie the threads together.
     [DllImport(Library)]
-    public static extern int sdac_reset(nint model, nint data, double* qpos, double* qvel, double* state);
+    public static extern int sdac_reset(nint model, DataMemory data, double* qpos, double* qvel, double* state);
 
     [DllImport(Library)]
     public static extern int sdac_step(
-        nint model, nint data, int frameSkip, int contactForces, double* ctrl, double* state, double* next);
+        nint model, DataMemory data, int frameSkip, int contactForces, double* ctrl, double* state, double* next);
 
     /// <summary>What the last failing or warning entry said on this thread.</summary>
     public static string Message() => Marshal.PtrToStringUTF8((nint)sdac_message()) ?? "";

@@ -6,10 +6,11 @@ namespace Sdac.Mujoco;
 /// <remarks>
 /// qpos and qvel are those after the step. Everything derived from them (xpos, cvel, cfrc_ext, …) is as mj_step left
 /// it: of the last forward pass inside it, not of the new qpos. The published environments read them so.
+/// A span shows the numbers of its moment: the next step overwrites them. After Dispose, ObjectDisposedException.
 /// </remarks>
-public readonly unsafe ref struct Physics
+public readonly ref struct Physics
 {
-    private readonly Simulation simulation;
+    private readonly Simulation? simulation;
 
     internal Physics(Simulation simulation)
     {
@@ -17,60 +18,67 @@ public readonly unsafe ref struct Physics
     }
 
     /// <summary>The model.</summary>
-    public Model Model => simulation.Model;
+    public Model Model => Source.Model;
 
     /// <summary>Simulated seconds since the reset.</summary>
-    public double Time => *simulation.Time;
+    public double Time => Source.Time.Number;
 
     /// <summary>Generalised positions, [Nq].</summary>
-    public ReadOnlySpan<double> Qpos => new(simulation.Qpos, Model.Nq);
+    public ReadOnlySpan<double> Qpos => Source.Qpos.Array;
 
     /// <summary>Generalised velocities, [Nv].</summary>
-    public ReadOnlySpan<double> Qvel => new(simulation.Qvel, Model.Nv);
+    public ReadOnlySpan<double> Qvel => Source.Qvel.Array;
 
     /// <summary>Actuator activations, [Na].</summary>
-    public ReadOnlySpan<double> Act => new(simulation.Act, Model.Na);
+    public ReadOnlySpan<double> Act => Source.Act.Array;
 
     /// <summary>The controls as given, not clamped, [Nu].</summary>
-    public ReadOnlySpan<double> Ctrl => new(simulation.Ctrl, Model.Nu);
+    public ReadOnlySpan<double> Ctrl => Source.Ctrl.Array;
 
     /// <summary>Body frame positions, [NBody, 3].</summary>
-    public ReadOnlySpan<double> Xpos => new(simulation.Xpos, 3 * Model.NBody);
+    public ReadOnlySpan<double> Xpos => Source.Xpos.Array;
 
     /// <summary>Body frame quaternions, [NBody, 4].</summary>
-    public ReadOnlySpan<double> Xquat => new(simulation.Xquat, 4 * Model.NBody);
+    public ReadOnlySpan<double> Xquat => Source.Xquat.Array;
 
     /// <summary>Body mass centres, [NBody, 3].</summary>
-    public ReadOnlySpan<double> Xipos => new(simulation.Xipos, 3 * Model.NBody);
+    public ReadOnlySpan<double> Xipos => Source.Xipos.Array;
 
     /// <summary>Site positions, [sites, 3].</summary>
-    public ReadOnlySpan<double> SiteXpos => new(simulation.SiteXpos, 3 * simulation.Sites);
+    public ReadOnlySpan<double> SiteXpos => Source.SiteXpos.Array;
 
     /// <summary>Body inertias about the subtree's mass centre, [NBody, 10].</summary>
-    public ReadOnlySpan<double> Cinert => new(simulation.Cinert, 10 * Model.NBody);
+    public ReadOnlySpan<double> Cinert => Source.Cinert.Array;
 
     /// <summary>Body velocities (rotation, translation), [NBody, 6].</summary>
-    public ReadOnlySpan<double> Cvel => new(simulation.Cvel, 6 * Model.NBody);
+    public ReadOnlySpan<double> Cvel => Source.Cvel.Array;
 
     /// <summary>
     /// External forces on bodies, [NBody, 6]: real only where the task asks for contact forces, otherwise 0.
     /// </summary>
-    public ReadOnlySpan<double> CfrcExt => new(simulation.CfrcExt, 6 * Model.NBody);
+    public ReadOnlySpan<double> CfrcExt => Source.CfrcExt.Array;
 
     /// <summary>Actuator forces in joint space, [Nv].</summary>
-    public ReadOnlySpan<double> QfrcActuator => new(simulation.QfrcActuator, Model.Nv);
+    public ReadOnlySpan<double> QfrcActuator => Source.QfrcActuator.Array;
 
     /// <summary>Constraint forces in joint space, [Nv].</summary>
-    public ReadOnlySpan<double> QfrcConstraint => new(simulation.QfrcConstraint, Model.Nv);
+    public ReadOnlySpan<double> QfrcConstraint => Source.QfrcConstraint.Array;
 
     /// <summary>Sensor readings.</summary>
-    public ReadOnlySpan<double> SensorData => new(simulation.SensorData, simulation.Sensors);
+    public ReadOnlySpan<double> SensorData => Source.SensorData.Array;
 
     /// <summary>Body masses in kg, [NBody].</summary>
-    public ReadOnlySpan<double> BodyMass => new(simulation.BodyMass, Model.NBody);
+    public ReadOnlySpan<double> BodyMass => Source.BodyMass.Array;
 
     /// <summary>Any other field of mjData that holds mjtNum, by MuJoCo's name; slower than the properties.</summary>
-    public ReadOnlySpan<double> this[string field] => simulation[field].Doubles;
+    /// <remarks>
+    /// Of the constraints' arrays (efc_…) and of wrap_xpos what is in use: the rest holds what earlier steps left.
+    /// </remarks>
+    public ReadOnlySpan<double> this[string field] => Source.InUse(field);
+
+    private Simulation Source =>
+        simulation ?? throw new InvalidOperationException(
+            "An empty Physics views no simulation: use the one that a task's function is given.");
 
     /// <summary>A body's frame position, [3].</summary>
     public ReadOnlySpan<double> BodyPosition(int body) => Xpos.Slice(3 * body, 3);

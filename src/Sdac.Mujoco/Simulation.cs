@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Threading;
 
 namespace Sdac.Mujoco;
 
@@ -11,41 +10,47 @@ namespace Sdac.Mujoco;
 /// </remarks>
 public sealed unsafe class Simulation : IDisposable
 {
+    private readonly DataMemory memory;
     private readonly Dictionary<string, Field> fields;
-    private nint handle;
+    private readonly Field constraints;
 
     /// <summary>Makes scratch for a model.</summary>
     public Simulation(Model model)
+        : this(model, 0)
     {
-        Model = model;
-        handle = Native.sdac_make_data(model.Handle);
-        if (handle == 0)
-            throw new MujocoException($"{model.Name}: MuJoCo could not make simulation data: {Native.Message()}");
-        fields = Field.Table(this, (rows, capacity) => Native.sdac_data_fields(model.Handle, handle, rows, capacity));
-        Time = Pointer("time");
-        Qpos = Pointer("qpos");
-        Qvel = Pointer("qvel");
-        Act = Pointer("act");
-        Ctrl = Pointer("ctrl");
-        Xpos = Pointer("xpos");
-        Xquat = Pointer("xquat");
-        Xipos = Pointer("xipos");
-        SiteXpos = Pointer("site_xpos");
-        Cinert = Pointer("cinert");
-        Cvel = Pointer("cvel");
-        CfrcExt = Pointer("cfrc_ext");
-        QfrcActuator = Pointer("qfrc_actuator");
-        QfrcConstraint = Pointer("qfrc_constraint");
-        SensorData = Pointer("sensordata");
-        Sites = this["site_xpos"].Rows;
-        Sensors = this["sensordata"].Length;
-        BodyMass = model["body_mass"].Pointer;
-        StartQpos = new double[model.Nq];
-        StartQvel = new double[model.Nv];
     }
 
-    /// <summary>Frees the scratch where Dispose was forgotten.</summary>
-    ~Simulation() => Free();
+    /// <summary>Makes scratch for a model and for what a task measures.</summary>
+    internal Simulation(Model model, int measureDim)
+    {
+        Model = model;
+        var data = Native.sdac_make_data(model.Memory);
+        if (data == 0)
+            throw new MujocoException($"{model.Name}: MuJoCo could not make simulation data: {Native.Message()}");
+        memory = new DataMemory(data, model.Name, model.Memory);
+        fields = Field.Table(
+            memory, (rows, capacity) => Native.sdac_data_fields(model.Memory, memory, rows, capacity));
+        constraints = this["nefc"];
+        Time = this["time"];
+        Qpos = this["qpos"];
+        Qvel = this["qvel"];
+        Act = this["act"];
+        Ctrl = this["ctrl"];
+        Xpos = this["xpos"];
+        Xquat = this["xquat"];
+        Xipos = this["xipos"];
+        SiteXpos = this["site_xpos"];
+        Cinert = this["cinert"];
+        Cvel = this["cvel"];
+        CfrcExt = this["cfrc_ext"];
+        QfrcActuator = this["qfrc_actuator"];
+        QfrcConstraint = this["qfrc_constraint"];
+        SensorData = this["sensordata"];
+        BodyMass = model["body_mass"];
+        StartQpos = new double[model.Nq];
+        StartQvel = new double[model.Nv];
+        Measured = new double[measureDim];
+    }
 
     /// <summary>The model it simulates.</summary>
     public Model Model { get; }
@@ -60,53 +65,73 @@ public sealed unsafe class Simulation : IDisposable
             : throw new ArgumentException(
                 $"mjData has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
 
-    internal double* Time { get; }
+    /// <summary>
+    /// The numbers of a field that the last step wrote: what else a field holds depends on earlier ones.
+    /// </summary>
+    internal ReadOnlySpan<double> InUse(string name)
+    {
+        var field = this[name];
+        if (name == "wrap_xpos")
+            return field.Doubles[..(3 * WrapPoints())];
+        if (!name.StartsWith("efc_", StringComparison.Ordinal))
+            return field.Doubles;
+        if (name is "efc_J" or "efc_JT" or "efc_AR")
+            throw new InvalidOperationException(
+                $"{name} changes its shape from step to step and keeps numbers of earlier ones: it cannot be viewed.");
+        return field.Doubles[..(constraints.Integer * field.Columns)];
+    }
 
-    internal double* Qpos { get; }
+    private int WrapPoints()
+    {
+        var (first, count) = (this["ten_wrapadr"], this["ten_wrapnum"]);
+        return first.Length == 0 ? 0 : first.Ints[^1] + count.Ints[^1];
+    }
 
-    internal double* Qvel { get; }
+    /// <summary>MuJoCo's names of all fields.</summary>
+    internal IReadOnlyCollection<string> Names => fields.Keys;
 
-    internal double* Act { get; }
+    internal Field Time { get; }
 
-    internal double* Ctrl { get; }
+    internal Field Qpos { get; }
 
-    internal double* Xpos { get; }
+    internal Field Qvel { get; }
 
-    internal double* Xquat { get; }
+    internal Field Act { get; }
 
-    internal double* Xipos { get; }
+    internal Field Ctrl { get; }
 
-    internal double* SiteXpos { get; }
+    internal Field Xpos { get; }
 
-    internal double* Cinert { get; }
+    internal Field Xquat { get; }
 
-    internal double* Cvel { get; }
+    internal Field Xipos { get; }
 
-    internal double* CfrcExt { get; }
+    internal Field SiteXpos { get; }
 
-    internal double* QfrcActuator { get; }
+    internal Field Cinert { get; }
 
-    internal double* QfrcConstraint { get; }
+    internal Field Cvel { get; }
 
-    internal double* SensorData { get; }
+    internal Field CfrcExt { get; }
 
-    internal double* BodyMass { get; }
+    internal Field QfrcActuator { get; }
+
+    internal Field QfrcConstraint { get; }
+
+    internal Field SensorData { get; }
+
+    internal Field BodyMass { get; }
 
     /// <summary>Room to draw an episode's start in.</summary>
     internal double[] StartQpos { get; }
 
     internal double[] StartQvel { get; }
 
-    internal int Sites { get; }
+    /// <summary>Room for what the task measures after a step.</summary>
+    internal double[] Measured { get; }
 
-    internal int Sensors { get; }
-
-    /// <summary>Frees the native memory.</summary>
-    public void Dispose()
-    {
-        Free();
-        GC.SuppressFinalize(this);
-    }
+    /// <summary>Frees the native memory: ObjectDisposedException from then on.</summary>
+    public void Dispose() => memory.Dispose();
 
     /// <summary>
     /// mj_resetData, the given positions and velocities, one mj_forward. Returns null, or what MuJoCo complained about.
@@ -115,7 +140,7 @@ public sealed unsafe class Simulation : IDisposable
     {
         int status;
         fixed (double* p = qpos, v = qvel, s = state)
-            status = Native.sdac_reset(Model.Handle, Handle, p, v, s);
+            status = Native.sdac_reset(Model.Memory.Address, Memory, p, v, s);
         return status == 0 ? null : Native.Message();
     }
 
@@ -127,18 +152,16 @@ public sealed unsafe class Simulation : IDisposable
     {
         int status;
         fixed (double* s = state, c = ctrl, n = next)
-            status = Native.sdac_step(Model.Handle, Handle, frameSkip, contactForces ? 1 : 0, c, s, n);
+            status = Native.sdac_step(Model.Memory.Address, Memory, frameSkip, contactForces ? 1 : 0, c, s, n);
         return status == 0 ? null : Native.Message();
     }
 
-    private nint Handle => handle != 0 ? handle : throw new ObjectDisposedException($"Simulation of {Model.Name}");
-
-    private double* Pointer(string field) => this[field].Pointer;
-
-    private void Free()
+    private DataMemory Memory
     {
-        var freed = Interlocked.Exchange(ref handle, 0);
-        if (freed != 0)
-            Native.sdac_free_data(freed);
+        get
+        {
+            memory.ThrowIfDisposed();
+            return memory;
+        }
     }
 }

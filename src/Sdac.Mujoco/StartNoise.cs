@@ -8,21 +8,33 @@ namespace Sdac.Mujoco;
 /// </summary>
 public static class StartNoise
 {
+    private const int LargestOnStack = 1024;
+
+    private const int MostAttempts = 1_000_000;
+
     /// <summary>Every qpos and qvel + U(-scale, scale).</summary>
-    public static StartFunction Uniform(double scale) =>
-        (key, qpos, qvel) =>
+    /// <exception cref="ArgumentException">A scale that is not finite.</exception>
+    public static StartFunction Uniform(double scale)
+    {
+        CheckScale(scale);
+        return (key, qpos, qvel) =>
         {
             AddUniform(Positions(key), scale, qpos);
             AddUniform(Velocities(key), scale, qvel);
         };
+    }
 
     /// <summary>Every qpos + U(-scale, scale), every qvel + scale·N(0, 1).</summary>
-    public static StartFunction UniformAndNormal(double scale) =>
-        (key, qpos, qvel) =>
+    /// <exception cref="ArgumentException">A scale that is not finite.</exception>
+    public static StartFunction UniformAndNormal(double scale)
+    {
+        CheckScale(scale);
+        return (key, qpos, qvel) =>
         {
             AddUniform(Positions(key), scale, qpos);
             AddNormal(Velocities(key), scale, qvel);
         };
+    }
 
     /// <summary>The stream for positions.</summary>
     public static PhiloxKey Positions(PhiloxKey key) => Philox.Derive(key, 0);
@@ -33,7 +45,7 @@ public static class StartNoise
     /// <summary>Adds U(-scale, scale) to each number.</summary>
     public static void AddUniform(PhiloxKey key, double scale, Span<double> numbers)
     {
-        Span<double> noise = stackalloc double[numbers.Length];
+        var noise = numbers.Length <= LargestOnStack ? stackalloc double[numbers.Length] : new double[numbers.Length];
         Philox.Uniform(key, 0, noise);
         for (var i = 0; i < numbers.Length; i++)
             numbers[i] += (2 * noise[i] - 1) * scale;
@@ -42,7 +54,7 @@ public static class StartNoise
     /// <summary>Adds scale·N(0, 1) to each number.</summary>
     public static void AddNormal(PhiloxKey key, double scale, Span<double> numbers)
     {
-        Span<double> noise = stackalloc double[numbers.Length];
+        var noise = numbers.Length <= LargestOnStack ? stackalloc double[numbers.Length] : new double[numbers.Length];
         Philox.Normal(key, 0, noise);
         for (var i = 0; i < numbers.Length; i++)
             numbers[i] += noise[i] * scale;
@@ -56,11 +68,18 @@ public static class StartNoise
     /// <param name="yHigh">Bound of the second coordinate.</param>
     /// <param name="accept">Which points to take.</param>
     /// <param name="point">Becomes the point, [2].</param>
+    /// <exception cref="ArgumentException">Bounds that are no rectangle, or a point of another size.</exception>
+    /// <exception cref="InvalidOperationException">No point was accepted in a million attempts.</exception>
     public static void DrawUntil(
         PhiloxKey key, double xLow, double xHigh, double yLow, double yHigh, AcceptFunction accept, Span<double> point)
     {
+        if (!(double.IsFinite(xLow) && double.IsFinite(yLow) && xLow <= xHigh && yLow <= yHigh
+            && double.IsFinite(xHigh) && double.IsFinite(yHigh)) || point.Length != 2)
+            throw new ArgumentException(
+                $"DrawUntil wants finite bounds low <= high and a point of 2 numbers, not [{xLow}, {xHigh}] x "
+                + $"[{yLow}, {yHigh}] and {point.Length}.");
         var places = Philox.Derive(key, 2);
-        for (long attempt = 0; ; attempt++)
+        for (long attempt = 0; attempt < MostAttempts; attempt++)
         {
             Philox.Uniform(places, 2 * attempt, point);
             point[0] = xLow + (xHigh - xLow) * point[0];
@@ -68,5 +87,15 @@ public static class StartNoise
             if (accept(point))
                 return;
         }
+
+        throw new InvalidOperationException(
+            $"None of {MostAttempts} points in [{xLow}, {xHigh}] x [{yLow}, {yHigh}] was accepted: widen the rectangle "
+            + "or the rule.");
+    }
+
+    private static void CheckScale(double scale)
+    {
+        if (!double.IsFinite(scale))
+            throw new ArgumentException($"The scale of the start's noise is {scale}, but must be a finite number.");
     }
 }

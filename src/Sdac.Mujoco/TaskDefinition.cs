@@ -12,7 +12,10 @@ public sealed record TaskDefinition
     /// <summary>The name, such as "HalfCheetah-v4".</summary>
     public required string Name { get; init; }
 
-    /// <summary>Compiles the model: <c>() => Model.FromFile("robot.xml")</c>.</summary>
+    /// <summary>
+    /// Compiles the model, a new one at each call: <c>() => Model.FromFile("robot.xml")</c>. The environments
+    /// dispose of it.
+    /// </summary>
     public required Func<Model> LoadModel { get; init; }
 
     /// <summary>How many mj_step make one step.</summary>

@@ -3,16 +3,20 @@ using Sdac.Kernels;
 
 namespace Sdac.Mujoco;
 
-/// <summary>Writes the observation, [ObsDim].</summary>
+/// <summary>Writes the observation, [ObsDim]: every entry, at every call.</summary>
 public delegate void ObserveFunction(Physics physics, Span<double> obs);
 
-/// <summary>The reward of a step; its components go to info, in the order of the task's info names.</summary>
+/// <summary>
+/// The reward of a step; its components go to info, every one at every call, in the order of the task's info names.
+/// </summary>
 public delegate double RewardFunction(StepView step, Span<double> info);
 
 /// <summary>Whether the episode ends here by the task's own rule (a time limit is not this).</summary>
 public delegate bool TerminatedFunction(Physics physics);
 
-/// <summary>Writes the quantities whose value before a step its reward needs, [MeasureDim].</summary>
+/// <summary>
+/// Writes the quantities whose value before a step its reward needs, [MeasureDim]: every one, at every call.
+/// </summary>
 public delegate void MeasureFunction(Physics physics, Span<double> measured);
 
 /// <summary>

@@ -18,6 +18,28 @@ public static class TaskOptions
     public static IReadOnlyDictionary<string, object> Values(object options) =>
         Properties(options.GetType()).ToDictionary(p => Snake(p.Name), p => p.GetValue(options)!);
 
+    /// <summary>
+    /// The values by name, refused where one cannot be: a number that is not finite, an empty interval.
+    /// </summary>
+    internal static IReadOnlyDictionary<string, object> Checked(string task, object options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var values = Values(options);
+        foreach (var (name, value) in values)
+        {
+            var wanted = value switch
+            {
+                double number when !double.IsFinite(number) => "a finite number",
+                Interval interval when !(interval.Low <= interval.High) => "a pair [low, high], low <= high",
+                _ => null,
+            };
+            if (wanted is not null)
+                throw new ArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
+        }
+
+        return values;
+    }
+
     /// <summary>The default options with some set by name.</summary>
     /// <param name="task">The task's name, for error messages.</param>
     /// <param name="values">

@@ -58,6 +58,7 @@ public sealed unsafe partial class VecEnv
         Span<float> nextObs = default,
         Span<float> obs = default)
     {
+        ThrowIfDisposed();
         CheckLength(actions.Length);
         Enter();
         try
@@ -81,6 +82,7 @@ public sealed unsafe partial class VecEnv
         Span<float> nextObs = default,
         Span<float> obs = default)
     {
+        ThrowIfDisposed();
         CheckLength(actions.Length);
         Enter();
         try
@@ -102,17 +104,25 @@ public sealed unsafe partial class VecEnv
         CheckBuffers(outcome, nextObs, obs);
         states.EnvKeys.CopyTo(next.EnvKeys, 0);
         (from, into, result) = (states, next, outcome);
-        fixed (float* final = nextObs, first = obs)
+        try
         {
-            nextObs32 = final;
-            obs32 = first;
-            AddSimulations();
-            SortByCost();
-            var work = new StepWork(this);
-            Workers.For(Count, ref work, Math.Min(simulations.Length, Workers.Threads));
+            fixed (float* final = nextObs, first = obs)
+            {
+                nextObs32 = final;
+                obs32 = first;
+                AddSimulations();
+                SortByCost();
+                var work = new StepWork(this);
+                Workers.For(Count, ref work, Math.Min(simulations.Length, Workers.Threads));
+            }
+        }
+        finally
+        {
+            (from, into, result) = (null, null, null);
+            nextObs32 = null;
+            obs32 = null;
         }
 
-        (from, into, result) = (null, null, null);
         ThrowFirstComplaint(next, outcome);
     }
 
@@ -181,16 +191,16 @@ public sealed unsafe partial class VecEnv
         if (complaint is not null)
             return complaint;
         var physics = simulation.Physics;
-        Span<double> after = stackalloc double[task.MeasureDim];
+        var after = simulation.Measured;
         task.Measure(physics, after);
-        task.Observe(physics, obs);
+        complaint = task.Observe(physics, obs);
         var view = new StepView(physics, action, MeasuredOf(source, i), after, Spec.Dt);
         var reward = task.Reward(view, outcome.InfoValues.AsSpan(i * outcome.InfoDim, outcome.InfoDim));
         outcome.RewardValues[i] = reward;
         outcome.TerminatedFlags[i] = task.Terminated(physics);
         outcome.TruncatedFlags[i] = target.ElapsedSteps[i] >= task.MaxEpisodeSteps;
         after.CopyTo(MeasuredOf(target, i));
-        return NotFinite("the observation", obs) ?? (double.IsFinite(reward) ? null : $"the reward is {reward}");
+        return complaint ?? (double.IsFinite(reward) ? null : $"the reward is {reward}");
     }
 
     private void Diverged(int i, Span<double> finalObs)
@@ -233,7 +243,7 @@ public sealed unsafe partial class VecEnv
     private void CheckBuffers(StepResult outcome, Span<float> nextObs, Span<float> obs)
     {
         if (outcome.FinalObs.Length != Count * task.ObsDim || outcome.Count != Count
-            || outcome.InfoDim != task.InfoNames.Count)
+            || outcome.InfoDim != task.InfoNames.Length)
             throw new ArgumentException($"{task.Name}: the result was not made by these environments' NewResult.");
         if ((nextObs.Length != 0 && nextObs.Length != Count * task.ObsDim)
             || (obs.Length != 0 && obs.Length != Count * task.ObsDim))

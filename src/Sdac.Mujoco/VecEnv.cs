@@ -13,7 +13,7 @@ namespace Sdac.Mujoco;
 /// <remarks>One call at a time; a second one at the same time is refused with InvalidOperationException.</remarks>
 public sealed partial class VecEnv : IDisposable
 {
-    private readonly TaskDefinition task;
+    private readonly CheckedTask task;
     private readonly Model model;
     private readonly Divergence divergence;
     private readonly double[] controls;
@@ -24,23 +24,38 @@ public sealed partial class VecEnv : IDisposable
     // One per thread, not per environment: the engine's data then stay in that thread's cache.
     private Simulation[] simulations = [];
     private int busy;
+    private volatile bool disposed;
 
     /// <summary>N environments of a task.</summary>
+    /// <exception cref="ArgumentException">
+    /// A setting of the task that cannot be, or less than one environment.
+    /// </exception>
     /// <exception cref="MujocoException">MuJoCo is missing or the model does not compile.</exception>
     public VecEnv(TaskDefinition task, int count, Divergence divergence = Divergence.Stop)
     {
+        this.task = new CheckedTask(task);
         if (count < 1)
             throw new ArgumentException($"{task.Name}: at least one environment is needed, not {count}.");
-        this.task = task;
+        if (!Enum.IsDefined(divergence))
+            throw new ArgumentException($"{task.Name}: divergence is {divergence}, but must be Stop or Reset.");
         this.divergence = divergence;
         Count = count;
-        model = task.LoadModel();
-        Spec = new EnvSpec(task, model);
-        controls = new double[count * model.Nu];
-        badStarts = new bool[count];
-        order = [.. Enumerable.Range(0, count)];
-        costs = new long[count];
-        AddSimulations();
+        model = this.task.LoadModel();
+        try
+        {
+            this.task.CheckCount(count, model);
+            Spec = new EnvSpec(this.task, model);
+            controls = new double[count * model.Nu];
+            badStarts = new bool[count];
+            order = [.. Enumerable.Range(0, count)];
+            costs = new long[count];
+            AddSimulations();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>N environments of a task of the library, options by Gymnasium's names.</summary>
@@ -50,7 +65,7 @@ public sealed partial class VecEnv : IDisposable
         IEnumerable<KeyValuePair<string, string>> options,
         int count,
         Divergence divergence = Divergence.Stop)
-        : this(Tasks.Create(task, options.ToDictionary(o => o.Key, o => (object?)o.Value)), count, divergence)
+        : this(Tasks.Create(task, Once(task, options)), count, divergence)
     {
     }
 
@@ -82,35 +97,43 @@ public sealed partial class VecEnv : IDisposable
     /// <exception cref="SimulationException">MuJoCo warned about an initial state.</exception>
     public EnvStates Reset(PhiloxKey key)
     {
-        var states = NewStates();
         Enter();
         try
         {
+            var states = NewStates();
             for (var i = 0; i < Count; i++)
             {
                 states.EnvKeys[i] = Philox.Derive(key, (ulong)i);
                 if (Begin(simulations[0], i, states) is { } complaint)
                     throw new SimulationException(task.Name, i, 0, complaint);
             }
+
+            return states;
         }
         finally
         {
             Leave();
         }
-
-        return states;
     }
 
     /// <summary>States for the buffer overloads, not yet begun.</summary>
-    public EnvStates NewStates() =>
-        new(task.Name, Count, model.StateSize, task.ObsDim, task.MeasureDim);
+    public EnvStates NewStates()
+    {
+        ThrowIfDisposed();
+        return new EnvStates(task.Name, Count, model.StateSize, task.ObsDim, task.MeasureDim);
+    }
 
     /// <summary>A result for the buffer overloads.</summary>
-    public StepResult NewResult() => new(Count, task.ObsDim, task.InfoNames.Count);
+    public StepResult NewResult()
+    {
+        ThrowIfDisposed();
+        return new StepResult(Count, task.ObsDim, task.InfoNames.Length);
+    }
 
-    /// <summary>Frees the native memory.</summary>
+    /// <summary>Frees the native memory: stepping throws ObjectDisposedException from then on.</summary>
     public void Dispose()
     {
+        disposed = true;
         foreach (var simulation in simulations)
             simulation.Dispose();
         model.Dispose();
@@ -122,9 +145,11 @@ public sealed partial class VecEnv : IDisposable
         var (before, wanted) = (simulations.Length, Math.Min(Count, Workers.Threads));
         if (before >= wanted)
             return;
-        Array.Resize(ref simulations, wanted);
+        var more = simulations;
+        Array.Resize(ref more, wanted);
         for (var i = before; i < wanted; i++)
-            simulations[i] = new Simulation(model);
+            more[i] = new Simulation(model, task.MeasureDim);
+        simulations = more; // now that none has failed
     }
 
     // Begins the episode whose number stands in `into`; returns null or what went wrong.
@@ -132,29 +157,15 @@ public sealed partial class VecEnv : IDisposable
     {
         var key = Philox.Derive(into.EnvKeys[environment], (ulong)into.EpisodeNumbers[environment]);
         var (qpos, qvel) = (simulation.StartQpos, simulation.StartQvel);
-        model.Qpos0.CopyTo(qpos);
-        Array.Clear(qvel);
-        task.Start(key, qpos, qvel);
         into.ElapsedSteps[environment] = 0;
         into.ReturnSums[environment] = 0;
-        var complaint = simulation.Reset(qpos, qvel, PhysicsOf(into, environment));
+        var complaint = task.Start(key, model.Qpos0, qpos, qvel)
+            ?? simulation.Reset(qpos, qvel, PhysicsOf(into, environment));
         if (complaint is not null)
             return complaint;
-        var obs = ObsOf(into, environment);
-        task.Observe(simulation.Physics, obs);
+        complaint = task.Observe(simulation.Physics, ObsOf(into, environment));
         task.Measure(simulation.Physics, MeasuredOf(into, environment));
-        return NotFinite("the observation", obs);
-    }
-
-    private static string? NotFinite(string what, ReadOnlySpan<double> numbers)
-    {
-        for (var i = 0; i < numbers.Length; i++)
-        {
-            if (!double.IsFinite(numbers[i]))
-                return $"entry {i} of {what} is {numbers[i]}";
-        }
-
-        return null;
+        return complaint;
     }
 
     private Span<double> PhysicsOf(EnvStates states, int i) =>
@@ -178,8 +189,27 @@ public sealed partial class VecEnv : IDisposable
                 + "with its present options.");
     }
 
+    private static Dictionary<string, object?> Once(string task, IEnumerable<KeyValuePair<string, string>> options)
+    {
+        var values = new Dictionary<string, object?>();
+        foreach (var (name, value) in options)
+        {
+            if (!values.TryAdd(name, value))
+                throw new ArgumentException($"{task}: the option {name} is given more than once: keep one.");
+        }
+
+        return values;
+    }
+
+    private void ThrowIfDisposed()
+    {
+        if (disposed)
+            throw Disposed.Error($"VecEnv {task.Name}");
+    }
+
     private void Enter()
     {
+        ThrowIfDisposed();
         if (Interlocked.Exchange(ref busy, 1) != 0)
             throw new InvalidOperationException(
                 $"{task.Name}: these environments are being stepped already; give each thread its own VecEnv.");

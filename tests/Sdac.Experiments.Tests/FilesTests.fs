@@ -75,7 +75,7 @@ let tests =
                   let run = RunFolder.create path false
                   Files.writeText run.Spec "{}"
                   Files.writeText run.Metrics "old"
-                  Files.writeText (Path.Combine(run.Checkpoints, "a")) "old"
+                  Files.writeText (Checkpoint.path run 20L) "old"
                   failureOf (fun () -> RunFolder.create path false) |> says [ path; "--overwrite"; "--out" ]
                   Expect.equal (File.ReadAllText run.Metrics) "old" "metrics"
                   let again = RunFolder.create path true

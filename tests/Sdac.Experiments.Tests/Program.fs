@@ -2,8 +2,10 @@
 /// page of samplers as a worker that takes train.fsx's and toy.fsx's arguments but need not be compiled first.
 module Sdac.Experiments.Tests.Program
 
+open System.IO
 open System.Reflection
 open Sdac.Experiments
+open Sdac.Experiments.Tests.SweepSupport
 open Sdac.Testing
 
 let private resume folder threads = Runner.resume Runner.sdac folder threads true |> ignore
@@ -21,6 +23,31 @@ let private sample folder target method first count =
           Jobs = 1
           Cells = 1 }
 
+/// Holds a run folder until it is killed.
+let private hold path =
+    use _ = RunFolder.lock { Path = path }
+    System.Console.Out.WriteLine "held"
+    System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+
+/// Holds a record lock, which is what a network file system makes of the lock of a run folder.
+let private holdRecord path =
+    use stream =
+        new FileStream(
+            ({ Path = path }: RunFolder).Lock,
+            FileMode.OpenOrCreate,
+            FileAccess.ReadWrite,
+            FileShare.ReadWrite
+        )
+
+    stream.Lock(0L, 1L)
+    System.Console.Out.WriteLine "held"
+    System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+
+/// A sweep of one run that does not end.
+let private sweep out =
+    let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
+    Sweeps.run (SweepFolder.at out) (sweepOf "endless" 10_000_000 "{}") worker options |> ignore
+
 [<EntryPoint>]
 let main arguments =
     let work (task: unit -> unit) =
@@ -33,6 +60,14 @@ let main arguments =
     | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> work (fun () -> resume folder (int threads))
     | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] ->
         work (fun () -> train file out (int threads))
+    | [ "--create-folder"; path ] -> work (fun () -> Files.createFolder path)
+    | [ "--write"; path ] -> work (fun () -> Files.writeText path "text")
+    | [ "--report"; runs; out ] -> work (fun () -> Report.write [ runs ] out |> ignore)
+    | [ "--hold"; path ] -> work (fun () -> hold path)
+    | [ "--hold-record"; path ] -> work (fun () -> holdRecord path)
+    | [ "--sweep"; out ] -> work (fun () -> sweep out)
     | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
         work (fun () -> sample out target method (int64 first) (int64 count))
-    | _ -> TestProgram.run (Assembly.GetExecutingAssembly()) arguments
+    | _ ->
+        Sdac.LibTorch.Libtorch.Prepare()
+        TestProgram.run (Assembly.GetExecutingAssembly()) arguments

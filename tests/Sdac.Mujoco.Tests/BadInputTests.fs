@@ -242,7 +242,10 @@ let tests =
                       FrameSkip = 1,
                       MaxEpisodeSteps = 10,
                       ObsDim = 1,
-                      Observe = ObserveFunction(fun _ _ -> again ()),
+                      Observe =
+                          ObserveFunction(fun _ obs ->
+                              obs[0] <- 0.0
+                              again ()),
                       Reward = RewardFunction(fun _ _ -> 0.0)
                   )
 
@@ -252,11 +255,4 @@ let tests =
               again <- fun () -> envs.Step(states, ReadOnlySpan none) |> ignore
               says<InvalidOperationException> [ "Nosy"; "its own VecEnv" ] again
               again <- ignore
-              envs.Step(states, ReadOnlySpan none) |> ignore)
-
-          testCase "what is disposed says so" (fun () ->
-              let envs = new VecEnv("Hopper-v4", 1)
-              let states = envs.Reset key
-              envs.Dispose()
-              let action = Array.zeroCreate<float> 3
-              says<ObjectDisposedException> [ "hopper" ] (fun () -> envs.Step(states, ReadOnlySpan action) |> ignore)) ]
+              envs.Step(states, ReadOnlySpan none) |> ignore) ]

@@ -7,6 +7,8 @@ open FsCheck.FSharp
 /// Properties over values that are the same in every run: a failing one prints the seed that leads to it.
 [<AutoOpen>]
 module Properties =
+    /// So many values from a seed. The three numbers that a failing property prints under "Focus on error", in the place of
+    /// `replay`, give the value that it fails with at once.
     let fixedSeed (seed: uint64) (count: int) : FsCheckConfig =
         { FsCheckConfig.defaultConfig with maxTest = count; replay = Some(seed, 7UL, None) }
 

@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System.Collections.Generic
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
@@ -80,35 +81,74 @@ module RunRecord =
     let private isRemains (folder: string) =
         File.Exists (at folder).Metrics || Seq.isEmpty (Directory.EnumerateFileSystemEntries folder)
 
-    /// The run folders at or below `path`, and a warning for each folder among them that is none.
-    let rec private below (path: string) : (string list * string list) =
-        if isRun path then
+    /// The folders in a folder, the links to folders in it, and a warning for each link that leads nowhere.
+    let private children (path: string) : string list * string list * string list =
+        Files.guarded "read" path (fun () ->
+            let entries = Directory.GetFileSystemEntries path |> Array.sort |> List.ofArray
+            let links, own = entries |> List.partition NumberedFiles.isLink
+            let whole, broken = links |> List.partition (fun link -> (Files.realPath link).IsSome)
+
+            List.filter Directory.Exists own,
+            List.filter Directory.Exists whole,
+            [ for link in broken -> $"{link} is a link that leads nowhere: it is left out" ])
+
+    /// A folder to be searched, and the real paths of the folders above it.
+    type private Place = { Path: string; Above: string list }
+
+    /// The run folders at or below a place, and a warning for each folder among them that is none or cannot be read. No folder is
+    /// searched twice, whatever the links: `seen` are the real paths of those before. Links are only noted, in `links`: what can be
+    /// reached without them is found under its own name.
+    let rec private below (seen: HashSet<string>) (links: Queue<Place>) (place: Place) : string list * string list =
+        let path = place.Path
+        let real = Files.realPath path |> Option.defaultValue path
+
+        if List.contains real place.Above then
+            [], [ $"{path} is a link back to {real}, in which it lies: it is not followed" ]
+        elif not (seen.Add real) then
+            [], []
+        elif isRun path then
             [ path ], []
         else
-            let children =
-                Files.guarded "read" path (fun () -> Directory.GetDirectories path |> Array.sort |> List.ofArray)
+            try
+                let folders, linked, broken = children path
+                let inside child = { Path = child; Above = real :: place.Above }
+                linked |> List.iter (inside >> links.Enqueue)
 
-            let found = children |> List.map below
-            let runs, warnings = List.collect fst found, List.collect snd found
+                let found = folders |> List.map (inside >> below seen links)
+                let runs, warnings = List.collect fst found, List.collect snd found
 
-            let remains =
-                [ for child in children do
-                      if isRemains child && not (isRun child) then
-                          $"{child} is no run (spec.json is missing): it is left out" ]
+                let remains =
+                    [ if not place.Above.IsEmpty && isRemains path then
+                          $"{path} is no run (spec.json is missing): it is left out" ]
 
-            runs, warnings @ remains
+                runs, broken @ warnings @ remains
+            with :? UserError as error ->
+                [], [ $"{error.Failure.Sentence}; it is left out" ]
+
+    /// The run folders at or below `path`, through links too, and warnings.
+    let private search (seen: HashSet<string>) (path: string) : string list * string list =
+        let places = Queue [ { Path = path; Above = [] } ]
+
+        let found =
+            [ while places.Count > 0 do
+                  below seen places (places.Dequeue()) ]
+
+        List.collect fst found, List.collect snd found
 
     /// The run folders at or below the given paths, each once, and warnings. A path that is no folder is refused.
     let find (paths: string list) : (string list * string list) =
+        let seen = HashSet<string>()
+
         let found =
             [ for path in paths do
                   if not (Directory.Exists path) then
                       Errors.fail (Storage $"there is no folder {path}: give run folders, or folders that hold some")
 
                   let full = Path.TrimEndingDirectorySeparator(Path.GetFullPath path)
-                  let runs, warnings = below full
+                  let known = seen.Count
+                  let runs, warnings = search seen full
 
-                  if runs.IsEmpty && warnings.IsEmpty then
+                  if runs.IsEmpty && warnings.IsEmpty && seen.Count > known then
                       [], [ $"{path} holds no run folder (no spec.json at or below it)" ]
                   else
                       runs, warnings ]
@@ -146,11 +186,7 @@ module RunRecord =
     let private damaged text = Errors.fail (Damaged text)
 
     let private specification (folder: RunFolder) =
-        let root =
-            try
-                JsonNode.Parse(Files.readText folder.Spec)
-            with :? JsonException ->
-                damaged $"{folder.Spec} is not JSON"
+        let root = Files.readText folder.Spec |> Json.parseNode folder.Spec
 
         let child (name: string) (node: JsonNode | null) : JsonNode | null =
             match node with
@@ -241,23 +277,33 @@ module RunRecord =
                       Phases = phases
                       Memory = Array.ofList memory }
 
-    /// A finished run's peak of memory; None where there is no readable summary.
-    let private summary (folder: RunFolder) =
-        if File.Exists folder.Summary then
-            try
-                use document = JsonDocument.Parse(Files.readText folder.Summary)
+    let private property (name: string) (value: JsonElement) : JsonElement option =
+        match value.ValueKind with
+        | JsonValueKind.Object ->
+            match value.TryGetProperty name with
+            | true, found -> Some found
+            | _ -> None
+        | _ -> None
 
-                match document.RootElement.TryGetProperty "peakMemoryMiB" with
-                | true, peak -> Some(Number.tryRead peak |> Option.defaultValue nan)
-                | _ -> Some nan
-            with
-            | :? JsonException
-            | :? InvalidOperationException -> None
-        else
-            None
+    /// The last evaluation is the one that the summary gives: what can be said where an older program has listed no files.
+    let private checkEnd (folder: RunFolder) (summary: JsonElement) (lines: Map<string, Figure> list) =
+        let last = lines |> List.tryFindBack (fun line -> label "kind" line = "evaluation")
+        let noted name = last |> Option.bind (number name)
+
+        for name, listed in
+            [ "iteration", property "iterations" summary
+              "mean", property "final" summary |> Option.bind (property "mean") ] do
+            match listed |> Option.bind Number.tryRead, noted name with
+            | None, _ -> ()
+            | Some value, Some found when value.Equals found -> ()
+            | Some _, _ ->
+                damaged
+                    $"{folder.Metrics} does not end with the evaluation that {folder.Summary} gives: put the whole file back, or delete summary.json and finish the run again with --resume"
 
     let private readWhole (path: string) : RunRecord =
         let folder: RunFolder = { Path = path }
+        let summary = RunFiles.summary folder
+        let compared = summary |> Option.map (RunFiles.check folder) |> Option.defaultValue false
         let struct (task, algorithm, seed, settings) = specification folder
 
         if not (File.Exists folder.Metrics) then
@@ -272,7 +318,13 @@ module RunRecord =
         let updates, evaluations = ofKind "update", ofKind "evaluation"
         let greatest name = lines |> List.choose (number name) |> List.fold max 0.0 |> int64
         let timings = timings folder
-        let peak = summary folder
+
+        if not compared then
+            summary |> Option.iter (fun summary -> checkEnd folder summary lines)
+
+        let peak =
+            summary
+            |> Option.map (property "peakMemoryMiB" >> Option.bind Number.tryRead >> Option.defaultValue nan)
 
         { Folder = path
           Task = task

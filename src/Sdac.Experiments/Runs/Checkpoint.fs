@@ -42,14 +42,35 @@ module Checkpoint =
     let private optimisers (s: TrainState) = [ "policy", s.PolicyAdam; "q1", s.Q1Adam; "q2", s.Q2Adam ]
 
     /// Where the checkpoint of an iteration lies.
-    let path (folder: RunFolder) (iteration: int64) = Path.Combine(folder.Checkpoints, $"{iteration:D9}.safetensors")
+    let path (folder: RunFolder) (iteration: int64) = folder.CheckpointAt iteration
 
-    /// The checkpoints of a run, newest first.
-    let list (folder: RunFolder) : string list =
-        if Directory.Exists folder.Checkpoints then
-            Directory.GetFiles(folder.Checkpoints, "*.safetensors") |> Array.sortDescending |> Array.toList
-        else
-            []
+    /// The checkpoints of a run by their names, newest first.
+    let list (folder: RunFolder) : string list = RunFolder.checkpoints folder |> List.map snd
+
+    /// What a file with the name of a checkpoint says of itself.
+    type private Content =
+        /// That it is this checkpoint; unverified
+        | Named of metadata: Map<string, string>
+        /// That it is something else: somebody has given it this name
+        | Other
+        | Unreadable
+
+    let private content (iteration: int64) (path: string) : Content =
+        try
+            let metadata = Safetensors.metadata path
+
+            if Map.tryFind "iteration" metadata = Some(string iteration) then
+                Named metadata
+            else
+                Other
+        with :? UserError ->
+            Unreadable
+
+    /// The checkpoints that are what their names say, as far as their headers tell, newest first.
+    let own (folder: RunFolder) : string list =
+        RunFolder.checkpoints folder
+        |> List.filter (fun (iteration, path) -> (content iteration path).IsNamed && not (NumberedFiles.isLink path))
+        |> List.map snd
 
     /// Each layer's weight and bias is a tensor of its own ("policy.layer0.weight"), so that other programs can read them.
     let private parts (name: string) (p: Params) =
@@ -112,22 +133,38 @@ module Checkpoint =
           ActionDim = step.Model.ActionDim }
 
     /// The parts of the replay memory that a checkpoint names; none where it cannot be read.
-    let private partsOf (path: string) : MemoryPart list =
+    let private partsOf (path: string) (metadata: Map<string, string>) : MemoryPart list =
         try
-            match Safetensors.metadata path |> Map.tryFind "memory" with
+            match Map.tryFind "memory" metadata with
             | Some text -> Json.parseOver path [] text
             | None -> []
         with :? UserError ->
             []
 
-    /// Removes all but the newest `kept` checkpoints, then the parts of the replay memory that none of these names.
-    let private prune (folder: RunFolder) (kept: int) =
-        let files = list folder
+    /// Removes all but the newest `kept` checkpoints up to `iteration`, then the parts of the replay memory that none of the others
+    /// names. Files that this run has not written are neither counted nor deleted, whatever their names. Those of later iterations
+    /// could not be used, or the run would have gone on from them: they wait to be replaced.
+    let private prune (folder: RunFolder) (kept: int) (iteration: int64) =
+        let delete path = Files.guarded "delete" path (fun () -> File.Delete path)
 
-        for old in List.skip (min kept files.Length) files do
-            Files.guarded "delete" old (fun () -> File.Delete old)
+        let rec follow left needed files =
+            match files with
+            | [] -> needed
+            | (at, path) :: older ->
+                match content at path with
+                | _ when NumberedFiles.isLink path -> follow left needed older
+                | Named metadata when at > iteration -> follow left (partsOf path metadata @ needed) older
+                | Named metadata when left > 0 -> follow (left - 1) (partsOf path metadata @ needed) older
+                | Named _ ->
+                    delete path
+                    follow left needed older
+                | Unreadable when left = 0 ->
+                    delete path
+                    follow left needed older
+                | Unreadable
+                | Other -> follow left needed older
 
-        Memory.prune folder (list folder |> Seq.collect partsOf)
+        Memory.prune folder (follow kept [] (RunFolder.checkpoints folder))
 
     /// Writes a checkpoint and removes what it makes superfluous. `written` are the parts of the replay memory that earlier
     /// ones have put on disk. The checkpoint's path, and the parts on disk now.
@@ -161,7 +198,7 @@ module Checkpoint =
             metadata
             (training step @ environments step.EnvStates @ Memory.tensors "memory." sizes last)
 
-        prune folder spec.CheckpointsKept
+        prune folder spec.CheckpointsKept step.Iteration
         struct (target, parts)
 
     let private values (path: string) (file: TensorFile) (dtype: Dtype) (name: string) (count: int) : 'a[] =
@@ -359,14 +396,33 @@ module Checkpoint =
                     $"the replay memory of {path} does not fit these settings: use the settings that the run was made with"
             )
 
-    /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
-    let private restoreFrom (folder: RunFolder) (spec: Spec) (first: Step) (path: string) : Restored =
+    /// A copy that was given the name of another checkpoint is not that checkpoint.
+    let private checkNamed (iteration: int64) (path: string) (file: TensorFile) =
+        let found = Map.tryFind "iteration" file.Metadata |> Option.defaultValue "no iteration"
+
+        if found <> string iteration then
+            Errors.fail (
+                Damaged
+                    $"{path} holds the checkpoint of {found}, not of {iteration}: it is a copy; give it a name of its own"
+            )
+
+    /// Reads a checkpoint by its name.
+    let private readNamed (task: string) (path: string) =
+        if (Files.realPath path).IsNone then
+            Errors.fail (Damaged $"{path} is a link that leads to no file: put the file back, or delete the link")
+
         let file = Safetensors.read path
-        checkTask first.Environment.Task path file
+        checkTask task path file
+        file
+
+    /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
+    let private restoreFrom (folder: RunFolder) (spec: Spec) (first: Step) (iteration: int64, path: string) : Restored =
+        let file = readNamed first.Environment.Task path
         let parsed key parse = parsed path file key parse
         parsed "spec" (Json.parseNode path) |> ignore
         let made = entry path file "spec" |> Spec.parseRecorded path
         Spec.checkSame $"the checkpoint {path}" made folder.Spec spec
+        checkNamed iteration path file
         let journal: Journal = parsed "journal" (Json.parseOver path Journal.empty)
         checkLength folder.Metrics journal.MetricsBytes
         checkLength folder.Events journal.EventBytes
@@ -388,7 +444,7 @@ module Checkpoint =
 
     /// What `attempt` makes of the newest checkpoint that is not damaged, with what was wrong with each newer one; None where
     /// there is no checkpoint at all. Fails with Damaged where none can be used.
-    let private newestBy (folder: RunFolder) (attempt: string -> 'a) : ('a * string list) option =
+    let private newestBy (folder: RunFolder) (attempt: int64 * string -> 'a) : ('a * string list) option =
         let rec search complaints paths =
             match paths with
             | [] ->
@@ -397,23 +453,28 @@ module Checkpoint =
                 Errors.fail (
                     Damaged $"{folder.Path} holds no checkpoint that can be used: train again in another folder{why}"
                 )
-            | path :: older ->
+            | named :: older ->
                 match
                     (try
-                        Ok(attempt path)
+                        Ok(attempt named)
                      with :? UserError as error when error.Failure.IsDamaged ->
                          Error error.Failure.Sentence)
                 with
                 | Ok found -> found, List.rev complaints
                 | Error complaint -> search (complaint :: complaints) older
 
-        match list folder with
+        match RunFolder.checkpoints folder with
         | [] -> None
         | paths -> Some(search [] paths)
 
     /// The newest checkpoint of a run that can be trusted, with what was wrong with each newer one.
     let newest (model: Model) (task: string) (folder: RunFolder) : struct (string * TrainState * string list) =
-        match newestBy folder (fun path -> path, load model task path) with
+        let attempt (iteration, path) =
+            let file = readNamed task path
+            checkNamed iteration path file
+            path, stateOf model path file
+
+        match newestBy folder attempt with
         | Some((path, state), complaints) -> struct (path, state, complaints)
         | None -> Errors.fail (Damaged $"{folder.Path} holds no checkpoint: train first")
 

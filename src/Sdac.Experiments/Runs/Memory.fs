@@ -22,7 +22,8 @@ type MemorySizes = { Environments: int; ObsDim: int; ActionDim: int }
 /// into each checkpoint.
 [<RequireQualifiedAccess>]
 module Memory =
-    let private pathOf (folder: RunFolder) (first: int64) = Path.Combine(folder.Memory, $"{first:D12}.safetensors")
+    [<Literal>]
+    let private Format = "sdac-memory/1"
 
     /// A segment's numbers as tensors, their names beginning with `prefix`.
     let tensors (prefix: string) (sizes: MemorySizes) (s: ReplaySegment) : TensorSource list =
@@ -63,11 +64,11 @@ module Memory =
 
         let write (s: ReplaySegment) =
             Files.createFolder folder.Memory
-            let metadata = Map [ "format", "sdac-memory/1"; "first", string s.First; "steps", string s.Steps ]
+            let metadata = Map [ "format", Format; "first", string s.First; "steps", string s.Steps ]
 
             { First = s.First
               Steps = s.Steps
-              Sha256 = Safetensors.writeDigest (pathOf folder s.First) metadata (tensors "" sizes s) }
+              Sha256 = Safetensors.writeDigest (folder.MemoryPartAt s.First) metadata (tensors "" sizes s) }
 
         [ for s in segments do
               if s.Closed then
@@ -75,7 +76,7 @@ module Memory =
 
     /// Reads a part. Fails with Damaged where it is missing, damaged or another one.
     let load (folder: RunFolder) (part: MemoryPart) : ReplaySegment =
-        let path = pathOf folder part.First
+        let path = folder.MemoryPartAt part.First
 
         if not (File.Exists path) then
             Errors.fail (Damaged $"{path} is missing: it holds a part of the replay memory")
@@ -87,11 +88,26 @@ module Memory =
 
         segment path "" file part.First part.Steps true
 
-    /// Removes the files of parts that are not in `needed`.
-    let prune (folder: RunFolder) (needed: MemoryPart seq) =
-        let needed = set [ for part in needed -> pathOf folder part.First ]
+    /// A file with the name of a part that says it is something else.
+    let private isForeign (first: int64) (path: string) =
+        NumberedFiles.isLink path
+        || (try
+                let metadata = Safetensors.metadata path
 
-        if Directory.Exists folder.Memory then
-            for file in Directory.GetFiles(folder.Memory, "*.safetensors") do
-                if not (needed.Contains file) then
-                    Files.guarded "delete" file (fun () -> File.Delete file)
+                Map.tryFind "format" metadata <> Some Format || Map.tryFind "first" metadata <> Some(string first)
+            with :? UserError ->
+                false)
+
+    /// The parts on disk that this program has written, newest first.
+    let own (folder: RunFolder) : string list =
+        RunFolder.memoryParts folder
+        |> List.filter (fun (first, path) -> not (isForeign first path))
+        |> List.map snd
+
+    /// Removes the files of parts that are not in `needed`. What this program has not written stays.
+    let prune (folder: RunFolder) (needed: MemoryPart seq) =
+        let needed = set [ for part in needed -> part.First ]
+
+        for first, path in RunFolder.memoryParts folder do
+            if not (needed.Contains first || isForeign first path) then
+                Files.guarded "delete" path (fun () -> File.Delete path)

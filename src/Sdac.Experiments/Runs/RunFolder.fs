@@ -1,8 +1,10 @@
 namespace Sdac.Experiments
 
 open System
+open System.Globalization
 open System.IO
 open System.Text
+open System.Text.RegularExpressions
 
 /// The folder of one run: what lies where, and who may write it.
 type RunFolder =
@@ -28,18 +30,60 @@ type RunFolder =
     member folder.Checkpoints = Path.Combine(folder.Path, "checkpoints")
     /// The parts of the replay memory that the checkpoints name.
     member folder.Memory = Path.Combine(folder.Path, "memory")
+    /// The checkpoint of an iteration.
+    member folder.CheckpointAt(iteration: int64) = Path.Combine(folder.Checkpoints, $"{iteration:D9}.safetensors")
+    /// The part of the replay memory that has so many transitions before its first one.
+    member folder.MemoryPartAt(first: int64) = Path.Combine(folder.Memory, $"{first:D12}.safetensors")
     /// Program, runtime, processor and threads of a process that resumed the run at an iteration (JSON).
     member folder.MachineAt(iteration: int64) = Path.Combine(folder.Path, $"machine-{iteration:D9}.json")
     /// Held while a process writes to this folder.
     member folder.Lock = Path.Combine(folder.Path, ".lock")
+
+/// Files that this program names by a number. Whatever else lies beside them is somebody else's: not to be used or deleted.
+[<RequireQualifiedAccess>]
+module NumberedFiles =
+    /// Those files of a folder whose names are exactly `nameOf` a number, with their numbers, the greatest first.
+    let list (folder: string) (nameOf: int64 -> string) : (int64 * string) list =
+        let number (path: string) =
+            let name = string (Path.GetFileName path)
+            let digits = Regex.Match(name, "[0-9]+").Value
+
+            match Int64.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture) with
+            | true, number when nameOf number = name -> Some(number, path)
+            | _ -> None
+
+        if Directory.Exists folder then
+            Files.guarded "read" folder (fun () -> Directory.GetFiles folder)
+            |> Seq.choose number
+            |> Seq.sortByDescending fst
+            |> List.ofSeq
+        else
+            []
+
+    /// A link, which this program never makes.
+    let isLink (path: string) = not (isNull (FileInfo(path).LinkTarget))
 
 /// Creating, opening and locking run folders.
 [<RequireQualifiedAccess>]
 module RunFolder =
     let private isRun (folder: RunFolder) = File.Exists folder.Spec
 
+    /// The checkpoints by name, newest first: iteration and path.
+    let checkpoints (folder: RunFolder) =
+        NumberedFiles.list folder.Checkpoints (folder.CheckpointAt >> Path.GetFileName >> string)
+
+    /// The parts of the replay memory by name, newest first: transitions before their first one, and path.
+    let memoryParts (folder: RunFolder) =
+        NumberedFiles.list folder.Memory (folder.MemoryPartAt >> Path.GetFileName >> string)
+
+    /// What processes that resumed the run say of their machines, by name, newest first: iteration and path.
+    let machines (folder: RunFolder) = NumberedFiles.list folder.Path (folder.MachineAt >> Path.GetFileName >> string)
+
+    /// Deletes the run's own files; what else lies in the folder stays.
     let private clear (folder: RunFolder) =
         Files.guarded "empty" folder.Path (fun () ->
+            let numbered = List.concat [ checkpoints folder; memoryParts folder; machines folder ]
+
             for file in
                 [ folder.Machine
                   folder.Metrics
@@ -48,12 +92,15 @@ module RunFolder =
                   folder.Summary
                   folder.Curve
                   folder.CurvePng
-                  yield! Directory.GetFiles(folder.Path, "machine-*.json") ] do
+                  yield! List.map snd numbered ] do
                 File.Delete file
 
+            for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do
+                Files.removeUnfinished inner
+
             for inner in [ folder.Checkpoints; folder.Memory ] do
-                if Directory.Exists inner then
-                    Directory.Delete(inner, true)
+                if Directory.Exists inner && Seq.isEmpty (Directory.EnumerateFileSystemEntries inner) then
+                    Directory.Delete inner
 
             // Last: a folder without its specification is no longer recognised as a run.
             File.Delete folder.Spec)
@@ -103,6 +150,31 @@ module RunFolder =
             )
         | :? IOException as error ->
             Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")
+
+    /// True where a process has a file open with a lock on it, or cannot be looked into.
+    let private locks (processId: int) (path: string) =
+        let folder = $"/proc/{processId}/fd"
+
+        let isLocked (descriptor: string) =
+            (FileInfo descriptor).LinkTarget = path
+            && (File.ReadAllText $"/proc/{processId}/fdinfo/{Path.GetFileName descriptor}").Contains "FLOCK"
+
+        try
+            Directory.Exists folder && Directory.GetFiles folder |> Array.exists isLocked
+        with
+        | :? UnauthorizedAccessException -> true
+        // a descriptor or the process has gone meanwhile
+        | :? IOException -> false
+
+    /// Does a process hold the folder's lock? Only looks: takes no lock and writes nothing.
+    let isLocked (folder: RunFolder) : bool =
+        match Files.realPath folder.Lock, Regex.Match(Files.peek folder.Lock, "^pid ([0-9]+) on (.*)$") with
+        | Some path, holder when holder.Success && holder.Groups[2].Value = Environment.MachineName ->
+            match Int32.TryParse holder.Groups[1].Value with
+            | true, processId -> locks processId path
+            | _ -> false
+        | Some path, _ -> Files.hasRecordLock path
+        | None, _ -> false
 
     /// What a process may leave that was killed before it wrote the specification.
     let private isScaffold (folder: RunFolder) (entry: string) =

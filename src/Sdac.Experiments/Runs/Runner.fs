@@ -31,7 +31,7 @@ module Runner =
 
     /// The last good checkpoint, for messages.
     let private lastGood (folder: RunFolder) =
-        match Checkpoint.list folder with
+        match Checkpoint.own folder with
         | newest :: _ -> $"the last good checkpoint is {newest}"
         | [] -> "no checkpoint had been written"
 
@@ -153,7 +153,10 @@ module Runner =
           Lambda = step.State.Temperature.Lambda
           Checkpoint = IO.Path.GetRelativePath(folder.Path, checkpoint)
           WallClockSeconds = timings.Total
-          PeakMemoryMiB = peakMemory () }
+          PeakMemoryMiB = peakMemory ()
+          // known at the very end
+          TimingLines = 0L
+          Files = Map.empty }
 
     /// Trains on from the beginning given to the end of the run.
     let private train (spec: Spec) (stages: (string * Stage) list) (folder: RunFolder) (quiet: bool) (from: Beginning) =
@@ -294,11 +297,12 @@ module Runner =
             | Ok() -> folder.Curve
             | Error sentence -> $"no picture: {sentence}"
 
+        let summary =
+            { summary with TimingLines = RunFiles.timingLines folder; Files = RunFiles.describe folder }
+
         Files.writeText folder.Summary (Json.print summary + "\n")
         table summary place picture
         summary
-
-    let private isFinished (folder: RunFolder) = IO.File.Exists folder.Summary
 
     /// A whole run from nothing: folder, specification, training, curve, summary table.
     let run
@@ -339,12 +343,13 @@ module Runner =
             Files.writeText (folder.MachineAt iteration) (Json.print now + "\n")
 
     /// Takes a run up again where its last good checkpoint left it, or from its beginning where it has none (spec.json is
-    /// enough), and brings it to its end; None where it is finished already, and then nothing is touched. The stages must be
+    /// enough), and brings it to its end; None where it is finished already, and then nothing is touched; Damaged where it is, but files
+    /// of it are no longer as it wrote them. The stages must be
     /// those that the run was begun with. What comes out is what an uninterrupted run gives.
     let resume (stages: (string * Stage) list) (path: string) (threads: int) (quiet: bool) : Summary option =
         let folder = RunFolder.openExisting path
 
-        if isFinished folder then
+        if RunFiles.isFinished folder then
             None
         else
             let spec = Spec.ofRun folder
@@ -352,7 +357,7 @@ module Runner =
             use _ = RunFolder.lock folder
 
             // it may have ended while this process waited for nothing but the lock
-            if isFinished folder then
+            if RunFiles.isFinished folder then
                 None
             else
                 for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do

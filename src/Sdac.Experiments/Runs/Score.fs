@@ -13,6 +13,9 @@ type Score =
         Episodes: int
     }
 
+/// A file of a finished run, to tell whether it is still whole.
+type RunFile = { Bytes: int64; Sha256: string }
+
 /// The end of a run, as written to summary.json.
 type Summary =
     {
@@ -31,6 +34,10 @@ type Summary =
         WallClockSeconds: float
         /// Of the process that ended the run
         PeakMemoryMiB: float
+        /// Lines of timings.jsonl
+        TimingLines: int64
+        /// The files that equal runs have in common, by their paths below the folder
+        Files: Map<string, RunFile>
     }
 
 [<RequireQualifiedAccess>]

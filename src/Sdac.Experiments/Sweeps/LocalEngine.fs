@@ -16,7 +16,7 @@ type LocalOptions =
     }
 
 /// A sweep on this machine: worker processes, one per run. Each is a session of its own, writes to its own log and holds the lock
-/// of its run folder: should this process be killed, they go on, and the next one waits for them.
+/// of its run folder. Should this process be killed, they are killed too, and the same command goes on from their checkpoints.
 [<RequireQualifiedAccess>]
 module LocalEngine =
     /// Milliseconds between two looks at the workers.

@@ -105,7 +105,8 @@ if [ -e "$run/spec.json" ]; then
 else
     set -- --config "$PWD/specs/$name.json" --out "$run"
 fi
-{commandLine worker} "$@" --threads "$threads" --quiet
+{Sessions.endWithBash}
+"${{guard[@]}}" {commandLine worker} "$@" --threads "$threads" --quiet
 code=$?
 [ $code -eq {locked} ] && echo "--- not a try: another process works on this run"
 echo $code >"logs/$name.exit"
@@ -206,26 +207,36 @@ exit $code
         (if returns.IsEmpty then nan else List.average returns),
         Metrics.tail run.Timings Tail |> List.rev |> last "envStepsPerSecond" |> Option.defaultValue nan
 
-    /// Iterations, environment steps and final return of a finished run.
-    let private summary (folder: SweepFolder) (name: string) =
+    /// Iterations, environment steps and final return of a finished run; a sentence where its summary cannot be read.
+    let private summary (folder: SweepFolder) (name: string) : Result<int64 * int64 * float, string> =
         let path = (folder.Run name).Summary
 
         try
-            use document = JsonDocument.Parse(Files.readText path)
-            let root = document.RootElement
-            let final = root.GetProperty("final").GetProperty("mean") |> Number.tryRead
+            match Files.readText path |> Json.tryDocument with
+            | Error problem -> Error $"{path} {problem}, or delete it, and the run is finished again"
+            | Ok document ->
+                use document = document
+                let root = document.RootElement
+                let final = root.GetProperty("final").GetProperty("mean") |> Number.tryRead
 
-            root.GetProperty("iterations").GetInt64(),
-            root.GetProperty("envSteps").GetInt64(),
-            Option.defaultValue nan final
+                Ok(
+                    root.GetProperty("iterations").GetInt64(),
+                    root.GetProperty("envSteps").GetInt64(),
+                    Option.defaultValue nan final
+                )
         with
-        | :? JsonException
-        | :? KeyNotFoundException ->
-            Errors.fail (Damaged $"{path} is no summary of a run: remove it, and the run is finished again")
+        | :? UserError as error -> Error error.Failure.Sentence
+        | :? InvalidOperationException
+        | :? FormatException
+        | :? KeyNotFoundException -> Error $"{path} is no summary of a run: delete it, and the run is finished again"
 
     /// How a run stands, from what lies in the folder; whether somebody works on it is for the engine to say.
     let standing (folder: SweepFolder) (name: string, total: int64) (state: RunState) : RunStanding =
-        let iteration, steps, value, speed = progress folder name
+        let iteration, steps, value, speed =
+            try
+                progress folder name
+            with :? UserError -> // damaged in between: the worker names it when it takes the run up
+                0L, 0L, nan, nan
 
         let standing =
             { Name = name
@@ -238,8 +249,9 @@ exit $code
               Tries = tries (log folder name) }
 
         if state = Finished then
-            let iterations, steps, final = summary folder name
-            { standing with Iteration = iterations; EnvSteps = steps; Return = final }
+            match summary folder name with
+            | Ok(iterations, steps, final) -> { standing with Iteration = iterations; EnvSteps = steps; Return = final }
+            | Error sentence -> { standing with State = Failed sentence }
         else
             standing
 

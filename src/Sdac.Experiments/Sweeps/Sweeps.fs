@@ -82,7 +82,7 @@ module Sweeps =
             Interrupted
         | Some sentence -> Errors.fail (Unfinished sentence)
 
-    /// Prints how the runs of a sweep stand; starts nothing.
+    /// Prints how the runs of a sweep stand; starts nothing, takes no lock and writes nothing.
     let status (folder: SweepFolder) (sweep: Sweep) (engine: Engine) =
         let plan = SweepSpec.plan sweep
         let known = SweepFolder.indices folder
@@ -95,7 +95,7 @@ module Sweeps =
                 )
 
         let standing (name, total) =
-            let held = not (SweepFolder.finished folder name) && SweepFolder.isHeld folder name
+            let held = not (SweepFolder.finished folder name) && RunFolder.isLocked (folder.Run name)
             let state = if held then Running else SweepFolder.idleState folder name
             SweepFolder.standing folder (name, total) state
 

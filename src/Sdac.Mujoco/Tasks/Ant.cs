@@ -52,7 +52,7 @@ public static class Ant
         return new TaskDefinition
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("ant"),
             FrameSkip = 5,
             MaxEpisodeSteps = 1000,

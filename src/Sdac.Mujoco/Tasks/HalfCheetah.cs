@@ -29,7 +29,7 @@ public static class HalfCheetah
         return new TaskDefinition
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("half_cheetah"),
             FrameSkip = 5,
             MaxEpisodeSteps = 1000,

@@ -46,7 +46,7 @@ public static class Hopper
         return new TaskDefinition
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("hopper"),
             FrameSkip = 4,
             MaxEpisodeSteps = 1000,

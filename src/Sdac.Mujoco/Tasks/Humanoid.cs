@@ -40,7 +40,7 @@ public static class Humanoid
         return new TaskDefinition
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("humanoid"),
             FrameSkip = 5,
             MaxEpisodeSteps = 1000,

@@ -16,7 +16,7 @@ public static class InvertedDoublePendulum
         new()
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("inverted_double_pendulum"),
             FrameSkip = 5,
             MaxEpisodeSteps = 1000,

@@ -16,7 +16,7 @@ public static class InvertedPendulum
         new()
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("inverted_pendulum"),
             FrameSkip = 2,
             MaxEpisodeSteps = 1000,

@@ -22,7 +22,7 @@ public static class Pusher
         new()
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("pusher"),
             FrameSkip = 5,
             MaxEpisodeSteps = 100,

@@ -20,7 +20,7 @@ public static class Reacher
         new()
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("reacher"),
             FrameSkip = 2,
             MaxEpisodeSteps = 50,

@@ -29,7 +29,7 @@ public static class Swimmer
         return new TaskDefinition
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("swimmer"),
             FrameSkip = 4,
             MaxEpisodeSteps = 1000,

@@ -41,7 +41,7 @@ public static class Walker2d
         return new TaskDefinition
         {
             Name = Name,
-            Options = TaskOptions.Values(options),
+            Options = TaskOptions.Checked(Name, options),
             LoadModel = static () => Models.Load("walker2d"),
             FrameSkip = 4,
             MaxEpisodeSteps = 1000,

@@ -34,6 +34,7 @@
     F(mj_rnePostConstraint)\
     F(mj_name2id)          \
     F(mj_id2name)          \
+    F(mju_free)            \
     F(mju_str2Type)        \
     F(mju_warningText)
 
@@ -138,7 +139,11 @@ EXPORT mjModel *sdac_load_text(const char *text, int length, char *error, int si
     return model;
 }
 
-EXPORT void sdac_free_model(mjModel *model) { p_mj_deleteModel(model); }
+EXPORT void sdac_free_model(mjModel *model)
+{
+    model->buffer = NULL; // the caller's: see below
+    p_mj_deleteModel(model);
+}
 
 EXPORT int sdac_name_to_id(const mjModel *model, const char *kind, const char *name)
 {
@@ -148,6 +153,19 @@ EXPORT int sdac_name_to_id(const mjModel *model, const char *kind, const char *n
 EXPORT const char *sdac_id_to_name(const mjModel *model, const char *kind, int id)
 {
     return p_mj_id2name(model, p_mju_str2Type(kind), id);
+}
+
+// Whether MuJoCo adds noise to a sensor: it draws it from rand(), which the whole process shares.
+EXPORT int sdac_sensor_noise(const mjModel *model)
+{
+#if mjVERSION_HEADER < 314 // 3.1.4 took the flag away
+    if (model->opt.enableflags & mjENBL_SENSORNOISE)
+        for (int i = 0; i < model->nsensor; i++)
+            if (model->sensor_noise[i] > 0)
+                return 1;
+#endif
+    (void)model;
+    return 0;
 }
 
 // ---- the table of fields
@@ -219,6 +237,37 @@ EXPORT int sdac_data_fields(const mjModel *m, const mjData *d, sdac_field *out, 
     return count;
 }
 
+// ---- whose memory the arrays lie in
+// MuJoCo keeps all arrays of a model, and all of its data, in one buffer each. The caller gives a buffer of its own,
+// one that its garbage collector knows: then a view of an array keeps the numbers in place, whoever frees the rest.
+
+static char *moved(void *array, const char *old, int64_t size, char *to)
+{
+    char *place = array;
+    return place >= old && place <= old + size ? to + (place - old) : place;
+}
+
+#undef MJ_M
+#define MJ_M(n) n
+#define X(type, name, nr, nc) owner->name = (type *)moved(owner->name, old, owner->nbuffer, to);
+#define MOVE(FIELDS)                        \
+    do                                      \
+    {                                       \
+        char *old = owner->buffer;          \
+        memcpy(to, old, owner->nbuffer);    \
+        FIELDS                              \
+        owner->buffer = to;                 \
+        p_mju_free(old);                    \
+    } while (0)
+
+EXPORT int64_t sdac_model_buffer_size(const mjModel *model) { return model->nbuffer; }
+EXPORT int64_t sdac_data_buffer_size(const mjData *data) { return data->nbuffer; }
+
+// `to` is aligned as MuJoCo's own buffers are (64 bytes) and must outlive the model or the data.
+EXPORT void sdac_move_model(mjModel *owner, char *to) { MOVE(MJMODEL_POINTERS); }
+EXPORT void sdac_move_data(mjData *owner, char *to) { MOVE(MJDATA_POINTERS); }
+#undef X
+
 // ---- simulation
 // A physics state is one run of numbers: time, qpos[nq], qvel[nv], act[na], qacc_warmstart[nv]: all that mj_step reads
 // besides ctrl, so that putting it back and stepping equals never having left.
@@ -230,7 +279,11 @@ EXPORT mjData *sdac_make_data(const mjModel *model)
     return data;
 }
 
-EXPORT void sdac_free_data(mjData *data) { p_mj_deleteData(data); }
+EXPORT void sdac_free_data(mjData *data)
+{
+    data->buffer = NULL; // the caller's: see below
+    p_mj_deleteData(data);
+}
 
 EXPORT int sdac_state_size(const mjModel *m) { return 1 + m->nq + m->nv + m->na + m->nv; }
 
