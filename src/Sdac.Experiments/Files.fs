@@ -115,17 +115,6 @@ module Files =
                 use handle = new SafeFileHandle(nativeint descriptor, true)
                 flushHandle handle)
 
-    /// Makes a folder; false where something of that name is there already. .NET makes no difference between the two.
-    let tryMakeFolder (path: string) : bool =
-        if mkdir (path, 0o777u) = 0 then
-            true
-        else
-            match Marshal.GetLastPInvokeError() with
-            | Exists -> false
-            | error ->
-                let because = Marshal.GetPInvokeErrorMessage error
-                Errors.fail (Storage $"cannot create {path}: {because}; choose another place with --out")
-
     /// The folder that holds a file or folder.
     let folderOf (path: string) =
         match Path.GetDirectoryName(Path.GetFullPath path) with
@@ -210,6 +199,17 @@ module Files =
             Directory.CreateDirectory path |> ignore
             // a folder's name lies in the one above it
             created |> List.rev |> List.iter (folderOf >> flushFolder))
+
+    /// Makes a folder; false where something of that name is there already. .NET makes no difference between the two.
+    let tryMakeFolder (path: string) : bool =
+        guarded "create" path (fun () ->
+            if mkdir (path, 0o777u) = 0 then
+                flushFolder (folderOf path)
+                true
+            else
+                match Marshal.GetLastPInvokeError() with
+                | Exists -> false
+                | error -> raiseSystemError error)
 
     /// The path without links, "." and "..": two paths to the same file have the same one. None where it leads to nothing.
     let realPath (path: string) : string option =
