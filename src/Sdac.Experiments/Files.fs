@@ -104,8 +104,16 @@ module Files =
             let length = RandomAccess.Read(handle, Span buffer, 0L)
             Encoding.UTF8.GetString(buffer, 0, length).Split('\n')[0]
 
-    /// Reads a text file.
+    /// Reads a text file; bytes that are no UTF-8 become replacement characters.
     let readText (path: string) = guarded "read" path (fun () -> File.ReadAllText path)
+
+    /// Reads a file that people and other programs write. Fails with Damaged where it is no UTF-8: names in it would be read as
+    /// others than those it holds.
+    let readUtf8 (path: string) : string =
+        try
+            guarded "read" path (fun () -> File.ReadAllText(path, UTF8Encoding(false, true)))
+        with :? DecoderFallbackException ->
+            Errors.fail (Damaged $"{path} is no text in UTF-8: save it in that encoding")
 
     /// Creates a folder and those above it.
     let createFolder (path: string) =

@@ -60,19 +60,19 @@ module Spec =
 
         let problems =
             [ if spec.Schema <> Schema then
-                  $"schema is {spec.Schema}; this version reads {Schema}"
+                  $"schema is %d{spec.Schema}; this version reads {Schema}"
               if e.Iterations < 1L then
-                  $"iterations is {e.Iterations}; it must be at least 1"
+                  $"iterations is %d{e.Iterations}; it must be at least 1"
               if spec.EvaluateEvery < 0L then
-                  $"evaluateEvery is {spec.EvaluateEvery}; it must be at least 0"
+                  $"evaluateEvery is %d{spec.EvaluateEvery}; it must be at least 0"
               if spec.EvaluationEpisodes < 1 then
-                  $"evaluationEpisodes is {spec.EvaluationEpisodes}; it must be at least 1"
+                  $"evaluationEpisodes is %d{spec.EvaluationEpisodes}; it must be at least 1"
               if spec.CheckpointEvery < 0L then
-                  $"checkpointEvery is {spec.CheckpointEvery}; it must be at least 0"
+                  $"checkpointEvery is %d{spec.CheckpointEvery}; it must be at least 0"
               if spec.CheckpointsKept < 1 then
-                  $"checkpointsKept is {spec.CheckpointsKept}; it must be at least 1"
+                  $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
               if spec.LogEvery < 1L then
-                  $"logEvery is {spec.LogEvery}; it must be at least 1"
+                  $"logEvery is %d{spec.LogEvery}; it must be at least 1"
               yield! Config.problems e.Config ]
 
         match problems with
@@ -108,7 +108,7 @@ module Spec =
 
     /// The specification of a run folder.
     let ofRun (folder: RunFolder) (complete: Spec) : Spec =
-        Files.readText folder.Spec |> parse folder.Spec complete |> validate
+        Files.readUtf8 folder.Spec |> parse folder.Spec complete |> validate
 
 /// The algorithms by name.
 [<RequireQualifiedAccess>]
