@@ -35,4 +35,5 @@ let main arguments =
         work (fun () -> train file out (int threads))
     | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
         work (fun () -> sample out target method (int64 first) (int64 count))
+    | [ "--load-models"; folder; first; last ] -> work (fun () -> MjcfFuzzTests.load folder (int first) (int last))
     | _ -> TestProgram.run (Assembly.GetExecutingAssembly()) arguments
