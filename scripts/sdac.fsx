@@ -9,3 +9,6 @@
 
 // Before anything loads libtorch: it reads its environment once.
 Sdac.LibTorch.Libtorch.Prepare()
+
+// Of this session and of scripts: `dotnet fsi` has the machine's.
+Sdac.Experiments.Main.useInvariantCulture ()

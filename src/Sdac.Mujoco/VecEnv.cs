@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using Sdac.Kernels;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -30,7 +31,7 @@ public sealed partial class VecEnv : IDisposable
     public VecEnv(TaskDefinition task, int count, Divergence divergence = Divergence.Stop)
     {
         if (count < 1)
-            throw new ArgumentException($"{task.Name}: at least one environment is needed, not {count}.");
+            throw new ArgumentException(Invariant($"{task.Name}: at least one environment is needed, not {count}."));
         this.task = task;
         this.divergence = divergence;
         Count = count;
@@ -151,7 +152,7 @@ public sealed partial class VecEnv : IDisposable
         for (var i = 0; i < numbers.Length; i++)
         {
             if (!double.IsFinite(numbers[i]))
-                return $"entry {i} of {what} is {numbers[i]}";
+                return Invariant($"entry {i} of {what} is {numbers[i]}");
         }
 
         return null;
