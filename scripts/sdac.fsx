@@ -12,3 +12,6 @@ Sdac.LibTorch.Libtorch.Prepare()
 
 // A script ends with the `dotnet fsi` that was started, also by kill -9.
 Sdac.Experiments.Sessions.endWithDotnetFsi ()
+
+// Of this session and of scripts: `dotnet fsi` has the machine's.
+Sdac.Experiments.Main.useInvariantCulture ()

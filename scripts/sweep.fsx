@@ -59,7 +59,7 @@ let main () =
     let parser = ArgumentParser.Create<Arguments>(programName = "sweep.fsx")
     let results = parser.ParseCommandLine fsi.CommandLineArgs[1..]
     let file = results.GetResult Spec
-    let sweep = SweepSpec.parse file (Files.readText file)
+    let sweep = SweepSpec.parse file (Files.readUtf8 file)
     let folder = SweepFolder.at (results.GetResult(Out, $"runs/{sweep.Name}"))
     let engine = engine results folder
 

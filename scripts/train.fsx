@@ -71,7 +71,7 @@ let assignments (option: string) (texts: string list) =
 let specification (results: ParseResults<Arguments>) (preset: Spec) =
     let spec =
         match results.TryGetResult Config with
-        | Some file -> Spec.parse file preset (Files.readText file)
+        | Some file -> Spec.parse file preset (Files.readUtf8 file)
         | None -> preset
 
     let kernels (text: string) =

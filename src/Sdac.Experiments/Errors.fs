@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System.Globalization
 open System.Text.RegularExpressions
 open Sdac.LibTorch
 open Sdac.Mujoco
@@ -26,7 +27,7 @@ type Failure =
     /// Runs of a sweep failed for good or were left unfinished.
     | Unfinished of string
 
-    /// The one sentence a user sees.
+    /// The one sentence a user sees, on one line whatever the names in it hold.
     member failure.Sentence =
         match failure with
         | Usage text
@@ -37,7 +38,8 @@ type Failure =
         | Diverged text
         | Missing text
         | Locked text
-        | Unfinished text -> text
+        | Unfinished text ->
+            text |> String.map (fun c -> if Char.IsControl c || c = '\u2028' || c = '\u2029' then ' ' else c)
 
     /// The exit code of a script that ends with this failure; 1 is kept for faults of the program itself.
     member failure.ExitCode =
@@ -126,9 +128,19 @@ module Main =
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
         | _ -> oneLine error, 1
 
+    /// Numbers, and what .NET says, as in no language: on this thread and on all threads that have not chosen otherwise. `dotnet fsi`
+    /// follows the language of the machine, which must not show in what a script prints and reads.
+    let useInvariantCulture () =
+        CultureInfo.CurrentCulture <- CultureInfo.InvariantCulture
+        CultureInfo.CurrentUICulture <- CultureInfo.InvariantCulture
+        CultureInfo.DefaultThreadCurrentCulture <- CultureInfo.InvariantCulture
+        CultureInfo.DefaultThreadCurrentUICulture <- CultureInfo.InvariantCulture
+
     /// Runs a script's body; a failure becomes one sentence on standard error and an exit code other than 0.
     /// SDAC_DEBUG=1 adds the stack trace.
     let run (name: string) (body: unit -> int) =
+        useInvariantCulture ()
+
         try
             body ()
         with

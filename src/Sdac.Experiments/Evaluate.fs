@@ -25,7 +25,7 @@ module Evaluate =
         let episodes = defaultArg episodes spec.EvaluationEpisodes
 
         if episodes < 1 then
-            Errors.fail (Usage $"--episodes is {episodes}; it must be at least 1")
+            Errors.fail (Usage $"--episodes is %d{episodes}; it must be at least 1")
 
         for sentence in said do
             eprintfn $"warning: {sentence}"
@@ -43,9 +43,9 @@ module Evaluate =
             printfn $"{e.Task}, {file}, update {state.Updates}"
 
             for i, episode in Array.indexed played do
-                printfn $"  episode {i + 1, 3}: return {episode.Return, 10:F2}, {episode.Length} steps"
+                printfn $"  episode {i + 1, 3}: return %10.2f{episode.Return}, {episode.Length} steps"
 
             printfn
-                $"mean {score.Mean:F2}, deviation {score.Deviation:F2}, lowest {score.Lowest:F2}, highest {score.Highest:F2} over {episodes} episodes"
+                $"mean %.2f{score.Mean}, deviation %.2f{score.Deviation}, lowest %.2f{score.Lowest}, highest %.2f{score.Highest} over {episodes} episodes"
         finally
             TrainState.dispose state

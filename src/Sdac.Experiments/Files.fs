@@ -187,8 +187,16 @@ module Files =
             let mutable lock = { Kind = 0s; Whence = 0s; Start = 0L; Length = 0L; Holder = 0 }
             fcntl (descriptor, GetRecordLock, &lock) = 0 && lock.Kind <> Unlocked
 
-    /// Reads a text file.
+    /// Reads a text file; bytes that are no UTF-8 become replacement characters.
     let readText (path: string) = guarded "read" path (fun () -> File.ReadAllText path)
+
+    /// Reads a file that people and other programs write. Fails with Damaged where it is no UTF-8: names in it would be read as
+    /// others than those it holds.
+    let readUtf8 (path: string) : string =
+        try
+            guarded "read" path (fun () -> File.ReadAllText(path, UTF8Encoding(false, true)))
+        with :? DecoderFallbackException ->
+            Errors.fail (Damaged $"{path} is no text in UTF-8: save it in that encoding")
 
     /// Creates a folder and those above it that are missing; each of them survives a power cut.
     let createFolder (path: string) =

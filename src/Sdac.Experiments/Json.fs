@@ -300,8 +300,27 @@ module Json =
         | :? InvalidOperationException ->
             settings $"{place} has a value of the wrong kind: compare with a printed specification"
 
+    /// Refuses escapes of half a surrogate pair ("\ud800"): no Unicode text holds one, and .NET complains of it only where the text is
+    /// used. What is no JSON is left to the reading.
+    let private checkUnicode (place: string) (text: string) =
+        let mutable reader =
+            Utf8JsonReader(
+                ReadOnlySpan(Text.Encoding.UTF8.GetBytes text),
+                JsonReaderOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)
+            )
+
+        try
+            while reader.Read() do
+                if reader.TokenType = JsonTokenType.PropertyName || reader.TokenType = JsonTokenType.String then
+                    reader.GetString() |> ignore
+        with
+        | :? JsonException -> ()
+        | :? InvalidOperationException ->
+            settings $"{place} holds a text that is not Unicode (half a pair such as \\ud800): correct it"
+
     /// Reads a value from JSON text; what the text leaves out is taken from `complete`. `place` names the text in messages.
     let parseOver (place: string) (complete: 'a) (text: string) : 'a =
+        checkUnicode place text
         parseTree place text |> overlay place "" typeof<'a> (tree complete) |> materialise place
 
     /// The settings of a record, by path, that the text leaves out; no setting has a part that is left out but not itself named.
@@ -324,7 +343,9 @@ module Json =
         below' "" typeof<'a> (tree complete) (parseTree place text)
 
     /// Reads plain JSON as a tree.
-    let parseNode (place: string) (text: string) = parseTree place text
+    let parseNode (place: string) (text: string) =
+        checkUnicode place text
+        parseTree place text
 
     /// The settings in which two values differ, by path, with both their texts.
     let differences (a: 'a) (b: 'a) : (string * string * string) list =
@@ -402,10 +423,10 @@ module Number =
         elif value > 0.0 then writer.WriteStringValue "Infinity"
         else writer.WriteStringValue "-Infinity"
 
-    /// Reads a JSON value written by `write`; None when it is no number.
+    /// Reads a JSON value written by `write`; None when it is no number, or one beyond all doubles (1e400).
     let tryRead (value: JsonElement) =
         match value.ValueKind with
-        | JsonValueKind.Number -> Some(value.GetDouble())
+        | JsonValueKind.Number -> Some(value.GetDouble()) |> Option.filter Double.IsFinite
         | JsonValueKind.String ->
             match value.GetString() with
             | "NaN" -> Some Double.NaN

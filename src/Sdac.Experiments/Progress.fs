@@ -36,16 +36,16 @@ module Progress =
             let span = TimeSpan.FromSeconds(Math.Clamp(seconds, 0.0, 359_999.0))
 
             if span.TotalHours >= 1.0 then
-                $"{int span.TotalHours}h{span.Minutes:D2}m"
+                $"%d{int span.TotalHours}h%02d{span.Minutes}m"
             else
-                $"{span.Minutes}m{span.Seconds:D2}s"
+                $"%d{span.Minutes}m%02d{span.Seconds}s"
         else
             "?"
 
     let private figures (standing: Standing) =
         let show (value: float) = if Double.IsNaN value then "-" else Number.display value
 
-        $"{thousands standing.EnvSteps} env steps, {standing.StepsPerSecond:F0}/s, return {show standing.RecentReturn}, "
+        $"{thousands standing.EnvSteps} env steps, %.0f{standing.StepsPerSecond}/s, return {show standing.RecentReturn}, "
         + $"critic {show standing.CriticLoss}, policy {show standing.PolicyLoss}, λ {show standing.Lambda}"
 
     /// One plain line.

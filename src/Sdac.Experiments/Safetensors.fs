@@ -8,6 +8,7 @@ open System.Security.Cryptography
 open System.Text
 open System.Text.Encodings.Web
 open System.Text.Json
+open System.Text.Unicode
 
 /// Element types of the safetensors format.
 type Dtype =
@@ -106,11 +107,31 @@ module Safetensors =
     /// A tensor source over int64 values.
     let ofInt64 name shape (values: int64[]) = ofBytes name I64 shape (ReadOnlyMemory(bytesOf values))
 
-    let private elements (shape: int64 list) = List.fold (fun product size -> Checked.(*) product size) 1L shape
+    /// A name as messages show it.
+    let private short (name: string) = if name.Length <= 60 then name else name.Substring(0, 60) + "..."
 
-    let private byteCount (source: TensorSource) = elements source.Shape * source.Dtype.Size
+    /// The bytes of a shape of such elements; None where a size is negative or 63 bits do not hold a product on the way, which
+    /// the reference implementation refuses too, also beside a size of 0.
+    let private sizeOf (dtype: Dtype) (shape: int64 list) : int64 voption =
+        let times (product: int64 voption) (size: int64) =
+            match product with
+            | ValueSome product when size = 0L || (size > 0L && product <= Int64.MaxValue / size) ->
+                ValueSome(product * size)
+            | _ -> ValueNone
 
-    let private header (metadata: Map<string, string>) (tensors: TensorSource list) =
+        times (List.fold times (ValueSome 1L) shape) dtype.Size
+
+    /// The most bytes of one tensor: what is read lies in one array. More is refused on the way to a file too, so that what
+    /// was written can be read.
+    let internal maximalTensor = int64 Array.MaxLength
+
+    let private tooLarge (doing: string) (place: string) (name: string) (size: int64) =
+        Errors.fail (
+            Storage
+                $"cannot {doing} {place}: its tensor '{short name}' takes {size} bytes, and {maximalTensor} (2 GiB) is the most; split it into several"
+        )
+
+    let private header (metadata: Map<string, string>) (tensors: struct (TensorSource * int64) list) =
         use buffer = new MemoryStream()
         // metadata may hold JSON texts: not every quotation mark in them as \u0022
         use writer =
@@ -123,7 +144,7 @@ module Safetensors =
         writer.WriteEndObject()
         let mutable offset = 0L
 
-        for tensor in tensors do
+        for struct (tensor, size) in tensors do
             writer.WriteStartObject tensor.Name
             writer.WriteString("dtype", tensor.Dtype.Name)
             writer.WriteStartArray "shape"
@@ -131,7 +152,7 @@ module Safetensors =
             writer.WriteEndArray()
             writer.WriteStartArray "data_offsets"
             writer.WriteNumberValue offset
-            offset <- offset + byteCount tensor
+            offset <- Checked.(+) offset size
             writer.WriteNumberValue offset
             writer.WriteEndArray()
             writer.WriteEndObject()
@@ -140,6 +161,12 @@ module Safetensors =
         writer.Flush()
         // Spaces fill the header so that the data begin at a multiple of 8.
         let length = (int buffer.Length + 7) / 8 * 8
+
+        if int64 length > MaximalHeader then
+            invalidArg
+                (nameof tensors)
+                $"names, shapes and metadata take {length} bytes, and {MaximalHeader} is the most"
+
         let bytes = Array.create length (byte ' ')
         buffer.ToArray().CopyTo(bytes, 0)
         bytes
@@ -178,14 +205,20 @@ module Safetensors =
 
     let private hexOf (hash: IncrementalHash) = Convert.ToHexStringLower(hash.GetHashAndReset())
 
-    /// Where the checksum's 64 characters begin in a header.
-    let private checksumAt (header: byte[]) (checksum: string) =
-        header.AsSpan().IndexOf(ReadOnlySpan(Encoding.ASCII.GetBytes $"\"{ChecksumKey}\":\"{checksum}\""))
-        |> fun start -> if start < 0 then None else Some(start + ChecksumKey.Length + 4)
+    /// How the headers written here begin; the checksum follows. Another program's "sha256", the digest of something else, is
+    /// rarely just here.
+    let private beforeChecksum = Encoding.ASCII.GetBytes $"{{\"__metadata__\":{{\"{ChecksumKey}\":\""
 
-    /// Writes tensors to a stream that can seek and returns the digest that stands in the file. Names must differ;
-    /// "__metadata__" is no name for a tensor.
-    let private writeHashed (stream: Stream) (metadata: Map<string, string>) (tensors: TensorSource list) : string =
+    /// Lone surrogates have no UTF-8: they would be replaced, and two names could become one.
+    let private isText (text: string) =
+        try
+            UTF8Encoding(false, true).GetByteCount text |> ignore
+            true
+        with :? EncoderFallbackException ->
+            false
+
+    /// Each tensor with its bytes, in the order of the file. All that the format forbids is refused before anything is written.
+    let private laidOut place (metadata: Map<string, string>) (tensors: TensorSource list) =
         // Wide elements first keeps every tensor aligned.
         let tensors = tensors |> List.sortBy (fun tensor -> -tensor.Dtype.Size)
         let names = tensors |> List.map _.Name
@@ -193,6 +226,29 @@ module Safetensors =
         if List.length (List.distinct names) <> names.Length || List.contains "__metadata__" names then
             invalidArg (nameof tensors) "the names of the tensors of one file must differ, and none may be __metadata__"
 
+        let texts = Seq.append names (Seq.collect (fun (KeyValue(key, value)) -> [ key; value ]) metadata)
+
+        if not (Seq.forall isText texts) then
+            invalidArg
+                (nameof tensors)
+                "names and metadata must be Unicode texts: one of them holds half a surrogate pair"
+
+        [ for tensor in tensors do
+              match sizeOf tensor.Dtype tensor.Shape with
+              | ValueSome size when size > maximalTensor -> tooLarge "write" place tensor.Name size
+              | ValueSome size -> struct (tensor, size)
+              | ValueNone ->
+                  invalidArg (nameof tensors) $"the shape {tensor.Shape} of tensor {tensor.Name} is impossible" ]
+
+    /// Writes tensors to a stream that can seek and returns the digest that stands in the file. Names must differ;
+    /// "__metadata__" is no name for a tensor.
+    let private writeHashed
+        place
+        (stream: Stream)
+        (metadata: Map<string, string>)
+        (tensors: TensorSource list)
+        : string =
+        let tensors = laidOut place metadata tensors
         let start = stream.Position
         let header = header metadata tensors
         use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
@@ -200,15 +256,15 @@ module Safetensors =
         hashing.Write(ReadOnlySpan(lengthPrefix header.Length))
         hashing.Write(ReadOnlySpan header)
 
-        for tensor in tensors do
+        for struct (tensor, size) in tensors do
             let before = hashing.Count
             tensor.Write hashing
 
-            if hashing.Count - before <> byteCount tensor then
-                invalidOp $"tensor {tensor.Name} wrote {hashing.Count - before} bytes instead of {byteCount tensor}"
+            if hashing.Count - before <> size then
+                invalidOp $"tensor {tensor.Name} wrote {hashing.Count - before} bytes instead of {size}"
 
         let finish = stream.Position
-        stream.Position <- start + 8L + int64 (checksumAt header zeroChecksum).Value
+        stream.Position <- start + 8L + int64 beforeChecksum.Length
         let digest = hexOf hash
         stream.Write(ReadOnlySpan(Encoding.ASCII.GetBytes digest))
         stream.Position <- finish
@@ -216,12 +272,12 @@ module Safetensors =
 
     /// Writes tensors to a stream that can seek. Names must differ; "__metadata__" is no name for a tensor.
     let writeTo (stream: Stream) (metadata: Map<string, string>) (tensors: TensorSource list) =
-        writeHashed stream metadata tensors |> ignore
+        writeHashed "the stream" stream metadata tensors |> ignore
 
     /// Writes a safetensors file atomically and returns the digest that stands in it.
     let writeDigest (path: string) metadata tensors : string =
         let mutable digest = ""
-        Files.writeAtomic path (fun stream -> digest <- writeHashed stream metadata tensors)
+        Files.writeAtomic path (fun stream -> digest <- writeHashed path stream metadata tensors)
         digest
 
     /// Writes a safetensors file atomically.
@@ -233,57 +289,149 @@ module Safetensors =
     let private damaged (path: string) (what: string) =
         Errors.fail (Damaged $"{path} {what}: use an older file or write it anew")
 
-    let private parseHeader path (bytes: byte[]) (dataLength: int64) =
-        let damaged what = damaged path what
+    /// A tensor as the header describes it.
+    [<Struct>]
+    type private Entry = { Title: string; Type: Dtype; Sizes: int64 list; First: int64; Last: int64 }
 
-        let document =
-            try
-                JsonDocument.Parse(ReadOnlyMemory bytes)
-            with :? JsonException ->
-                damaged "is damaged (its header is not JSON)"
+    /// The name of the next member of an object, which `seen` must not hold yet; null at the object's end.
+    let private nextName path (reader: byref<Utf8JsonReader>) (what: string) (seen: HashSet<string>) : string | null =
+        reader.Read() |> ignore
 
-        let metadata = Dictionary<string, string>()
-        let entries = List<string * Dtype * int64 list * int64 * int64>()
+        if reader.TokenType = JsonTokenType.EndObject then
+            null
+        else
+            let name = reader.GetString() |> Option.ofObj |> Option.defaultValue ""
 
-        try
-            for field in document.RootElement.EnumerateObject() do
-                if field.Name = "__metadata__" then
-                    for pair in field.Value.EnumerateObject() do
-                        metadata[pair.Name] <- pair.Value.GetString() |> Option.ofObj |> Option.defaultValue ""
-                else
-                    let dtypeName =
-                        field.Value.GetProperty("dtype").GetString() |> Option.ofObj |> Option.defaultValue "none"
+            if not (seen.Add name) then
+                damaged path $"is damaged ({what} holds '{short name}' twice)"
 
-                    let dtype =
-                        match Dtype.All |> List.tryFind (fun dtype -> dtype.Name = dtypeName) with
-                        | Some dtype -> dtype
-                        | None -> damaged $"holds tensor '{field.Name}' of unknown type {dtypeName}"
+            reader.Read() |> ignore
+            name
 
-                    let shape = [ for size in field.Value.GetProperty("shape").EnumerateArray() -> size.GetInt64() ]
-                    let offsets = field.Value.GetProperty "data_offsets"
-                    let first, last = offsets[0].GetInt64(), offsets[1].GetInt64()
+    let private expectObject path (reader: byref<Utf8JsonReader>) (what: string) =
+        if reader.TokenType <> JsonTokenType.StartObject then
+            damaged path $"is damaged ({what} is not a JSON object)"
 
-                    if List.exists (fun size -> size < 0L) shape || last - first <> elements shape * dtype.Size then
-                        damaged $"is damaged (the size of tensor '{field.Name}' does not fit its shape)"
+    let private readText path (reader: byref<Utf8JsonReader>) (what: string) : string =
+        if reader.TokenType <> JsonTokenType.String then
+            damaged path $"is damaged ({what} is not a text)"
 
-                    entries.Add(field.Name, dtype, shape, first, last)
-        with
-        | :? KeyNotFoundException
-        | :? InvalidOperationException
-        | :? FormatException
-        | :? OverflowException
-        | :? IndexOutOfRangeException -> damaged "is damaged (its header is not that of a safetensors file)"
+        reader.GetString() |> Option.ofObj |> Option.defaultValue ""
 
-        let ordered = entries |> Seq.sortBy (fun (_, _, _, first, last) -> first, last) |> List.ofSeq
+    /// A list of numbers without sign, fraction or exponent.
+    let private readCounts path (reader: byref<Utf8JsonReader>) (what: string) : List<int64> =
+        if reader.TokenType <> JsonTokenType.StartArray then
+            damaged path $"is damaged ({what} is not a list)"
 
-        let covered =
-            (0L, ordered)
-            ||> List.fold (fun expected (_, _, _, first, last) -> if first = expected then last else -1L)
+        let counts = List<int64>()
+
+        while reader.Read() && reader.TokenType <> JsonTokenType.EndArray do
+            let mutable count = 0L
+
+            if
+                reader.TokenType <> JsonTokenType.Number
+                || reader.ValueSpan.ContainsAnyExceptInRange(byte '0', byte '9')
+                || not (reader.TryGetInt64 &count)
+            then
+                damaged path $"is damaged ({what} does not hold whole numbers below 2^63 only)"
+
+            counts.Add count
+
+        counts
+
+    let private readMetadata path (reader: byref<Utf8JsonReader>) : Map<string, string> =
+        expectObject path &reader "its metadata"
+        let seen, pairs = HashSet<string>(), List<string * string>()
+        let mutable key = nextName path &reader "its metadata" seen
+
+        while not (isNull key) do
+            let name = nonNull key
+            pairs.Add(name, readText path &reader $"'{short name}' of its metadata")
+            key <- nextName path &reader "its metadata" seen
+
+        Map pairs
+
+    let private readEntry path (reader: byref<Utf8JsonReader>) (title: string) : Entry =
+        let what = $"tensor '{short title}'"
+        expectObject path &reader what
+        let seen = HashSet<string>()
+        let mutable dtype, shape, offsets = ValueNone, null, null
+        let mutable key = nextName path &reader what seen
+
+        while not (isNull key) do
+            match nonNull key with
+            | "dtype" ->
+                let name = readText path &reader $"the dtype of {what}"
+
+                match Dtype.All |> List.tryFind (fun dtype -> dtype.Name = name) with
+                | Some known -> dtype <- ValueSome known
+                | None -> damaged path $"holds {what} of unknown type {short name}"
+            | "shape" -> shape <- readCounts path &reader $"the shape of {what}"
+            | "data_offsets" -> offsets <- readCounts path &reader $"data_offsets of {what}"
+            | other -> damaged path $"is damaged ({what} has a field '{short other}', which the format does not know)"
+
+            key <- nextName path &reader what seen
+
+        match dtype, shape, offsets with
+        | ValueSome dtype, NonNull shape, NonNull offsets when offsets.Count = 2 ->
+            let shape = List.ofSeq shape
+
+            if offsets[0] > offsets[1] || sizeOf dtype shape <> ValueSome(offsets[1] - offsets[0]) then
+                damaged path $"is damaged (the size of {what} does not fit its shape)"
+
+            { Title = title; Type = dtype; Sizes = shape; First = offsets[0]; Last = offsets[1] }
+        | _ -> damaged path $"is damaged ({what} lacks a dtype, a shape or two data_offsets)"
+
+    let private readDocument path (bytes: ReadOnlySpan<byte>) : struct (Map<string, string> * List<Entry>) =
+        let mutable reader = Utf8JsonReader bytes
+        reader.Read() |> ignore
+        expectObject path &reader "its header"
+        let seen, entries = HashSet<string>(), List<Entry>()
+        let mutable metadata = Map.empty
+        let mutable key = nextName path &reader "its header" seen
+
+        while not (isNull key) do
+            match nonNull key with
+            | "__metadata__" -> metadata <- readMetadata path &reader
+            | title -> entries.Add(readEntry path &reader title)
+
+            key <- nextName path &reader "its header" seen
+
+        // complains of anything that follows
+        reader.Read() |> ignore
+        struct (metadata, entries)
+
+    /// The tensors in the order of their data, which they must cover without holes and without sharing.
+    let private inOrder path (dataLength: int64) (entries: List<Entry>) : Entry list =
+        let ordered = entries |> Seq.sortBy (fun entry -> struct (entry.First, entry.Last)) |> List.ofSeq
+        let mutable covered = 0L
+
+        for entry in ordered do
+            if entry.First <> covered then
+                damaged
+                    path
+                    $"is damaged (tensor '{short entry.Title}' begins at byte {entry.First} of the data instead of {covered})"
+
+            covered <- entry.Last
 
         if covered <> dataLength then
-            damaged $"is truncated or damaged (its tensors take {covered} bytes, it holds {dataLength})"
+            damaged path $"is truncated or damaged (its tensors take {covered} bytes, it holds {dataLength})"
 
-        Map [ for pair in metadata -> pair.Key, pair.Value ], ordered
+        ordered
+
+    /// JSON objects without blanks before them; spaces may follow.
+    let private parseHeader path (bytes: byte[]) (dataLength: int64) =
+        let json = ReadOnlySpan(bytes).TrimEnd(byte ' ')
+
+        if json.IsEmpty || json[0] <> byte '{' || json[json.Length - 1] <> byte '}' || not (Utf8.IsValid json) then
+            damaged path "is damaged (its header is not a JSON object in UTF-8)"
+
+        try
+            let struct (metadata, entries) = readDocument path json
+            metadata, inOrder path dataLength entries
+        with
+        | :? JsonException -> damaged path "is damaged (its header is not JSON)"
+        | :? InvalidOperationException -> damaged path "is damaged (a name or text in its header is not Unicode)"
 
     let private readExactly (stream: Stream) (hash: IncrementalHash) (length: int64) =
         let bytes = Array.zeroCreate<byte>(int length)
@@ -291,14 +439,21 @@ module Safetensors =
         hash.AppendData bytes
         bytes
 
-    /// The header with its checksum zeroed, as it was when the digest was taken.
-    let private blanked (header: byte[]) (checksum: string) =
-        match checksumAt header checksum with
-        | Some start ->
+    /// The header with its checksum zeroed, as it was when the digest was taken; None where it holds no checksum of ours.
+    let private blanked (header: byte[]) =
+        let digits = header.AsSpan().Slice(min header.Length beforeChecksum.Length)
+
+        if
+            header.AsSpan().StartsWith(ReadOnlySpan beforeChecksum)
+            && digits.Length > 64
+            && digits[64] = byte '"'
+            && not (digits.Slice(0, 64).ContainsAnyExcept(Buffers.SearchValues.Create("0123456789abcdef"B)))
+        then
             let copy = Array.copy header
-            Array.fill copy start 64 (byte '0')
+            Array.fill copy beforeChecksum.Length 64 (byte '0')
             Some copy
-        | None -> None
+        else
+            None
 
     let private readHeader path (stream: Stream) (hash: IncrementalHash) =
         let total = stream.Length
@@ -320,22 +475,27 @@ module Safetensors =
     let private readStream path (stream: Stream) (foreign: bool) =
         use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
         let struct (header, metadata, entries) = readHeader path stream hash
-        let checksum = Map.tryFind ChecksumKey metadata
 
-        match checksum with
-        | None when not foreign ->
-            damaged path "carries no checksum (it was not written by this program, or is damaged)"
-        | None -> hash.AppendData header
-        | Some value ->
-            match (if value.Length = 64 then blanked header value else None) with
-            | Some original -> hash.AppendData original
-            | None -> damaged path "is damaged (its checksum is not one)"
+        for entry in entries do
+            if entry.Last - entry.First > maximalTensor then
+                tooLarge "read" path entry.Title (entry.Last - entry.First)
+
+        let original = blanked header
+
+        match original with
+        | Some original -> hash.AppendData original
+        | None when foreign -> hash.AppendData header
+        | None -> damaged path "carries no checksum (it was not written by this program, or is damaged)"
 
         let tensors =
-            [ for name, dtype, shape, first, last in entries ->
-                  name, { Name = name; Dtype = dtype; Shape = shape; Data = readExactly stream hash (last - first) } ]
+            [ for entry in entries ->
+                  entry.Title,
+                  { Name = entry.Title
+                    Dtype = entry.Type
+                    Shape = entry.Sizes
+                    Data = readExactly stream hash (entry.Last - entry.First) } ]
 
-        if checksum.IsSome && checksum.Value <> hexOf hash then
+        if original.IsSome && Map.find ChecksumKey metadata <> hexOf hash then
             damaged path "is damaged (its checksum does not match)"
 
         { Metadata = metadata; Tensors = Map tensors }

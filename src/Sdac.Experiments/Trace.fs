@@ -241,7 +241,7 @@ module Trace =
 
     /// Replays the file `input` to the file `output`, or to standard output.
     let run (input: string) (output: string option) =
-        let request = parse input (Files.readText input)
+        let request = parse input (Files.readUtf8 input)
 
         match output with
         | Some path when Path.GetFullPath path = Path.GetFullPath input ->

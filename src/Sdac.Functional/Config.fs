@@ -185,23 +185,23 @@ module Config =
     let problems (c: Config) : string list =
         let atLeast name least value =
             [ if value < least then
-                  $"{name} is {value}; it must be at least {least}" ]
+                  $"{name} is {string value}; it must be at least {string least}" ]
 
         let positive name value =
             [ if not (value > 0.0 && System.Double.IsFinite value) then
-                  $"{name} is {value}; it must be a positive number" ]
+                  $"{name} is {string value}; it must be a positive number" ]
 
         let within name low high value =
             [ if not (value >= low && value <= high) then
-                  $"{name} is {value}; it must lie between {low} and {high}" ]
+                  $"{name} is {string value}; it must lie between {string low} and {string high}" ]
 
         [ within (nameof c.Discount) 0.0 1.0 c.Discount
           atLeast (nameof c.BatchSize) 1 c.BatchSize
           [ for width in c.Hidden do
                 if width < 1 then
-                    $"Hidden holds a layer of width {width}; widths must be at least 1" ]
+                    $"Hidden holds a layer of width %d{width}; widths must be at least 1" ]
           [ if c.TimeDim < 2 || c.TimeDim % 2 <> 0 then
-                $"TimeDim is {c.TimeDim}; it must be even and at least 2" ]
+                $"TimeDim is %d{c.TimeDim}; it must be even and at least 2" ]
           atLeast (nameof c.TimeHidden) 1 c.TimeHidden
           atLeast (nameof c.Timesteps) 1 c.Timesteps
           [ if c.Timesteps >= 1 then
@@ -226,9 +226,9 @@ module Config =
           atLeast (nameof c.CriticSteps) 1 c.CriticSteps
           positive (nameof c.PolicyLearningRateEnd) c.PolicyLearningRateEnd
           [ if c.PolicyDecayBegin < 0L then
-                $"PolicyDecayBegin is {c.PolicyDecayBegin}; it must be at least 0" ]
+                $"PolicyDecayBegin is %d{c.PolicyDecayBegin}; it must be at least 0" ]
           [ if c.PolicyDecayLength < 1L then
-                $"PolicyDecayLength is {c.PolicyDecayLength}; it must be at least 1" ]
+                $"PolicyDecayLength is %d{c.PolicyDecayLength}; it must be at least 1" ]
           within (nameof c.AdamBeta1) 0.0 0.9999999 c.AdamBeta1
           within (nameof c.AdamBeta2) 0.0 0.9999999 c.AdamBeta2
           positive (nameof c.AdamEpsilon) c.AdamEpsilon
@@ -238,7 +238,7 @@ module Config =
           within (nameof c.TemperatureLearningRate) 0.0 1e6 c.TemperatureLearningRate
           atLeast (nameof c.TemperatureDelay) 1 c.TemperatureDelay
           [ if not (System.Double.IsFinite c.TargetEntropyPerDim) then
-                $"TargetEntropyPerDim is {c.TargetEntropyPerDim}; it must be a number" ]
+                $"TargetEntropyPerDim is {string c.TargetEntropyPerDim}; it must be a number" ]
           within (nameof c.NoiseScale) 0.0 1e6 c.NoiseScale
           atLeast (nameof c.Environments) 1 c.Environments
           atLeast (nameof c.UpdatesPerStep) 1 c.UpdatesPerStep
@@ -246,7 +246,7 @@ module Config =
           [ let least = max c.BatchSize c.Environments
 
             if c.BufferCapacity < least then
-                $"BufferCapacity is {c.BufferCapacity}; it must hold a batch and a step of all environments ({least})" ] ]
+                $"BufferCapacity is %d{c.BufferCapacity}; it must hold a batch and a step of all environments ({least})" ] ]
         |> List.concat
 
     /// The settings themselves, or ArgumentException with all that is impossible in them.

@@ -29,7 +29,7 @@ module Key =
     /// The key for the `data`-th of something (iteration, environment, episode). `data` >= 0.
     let foldIn (data: int64) (key: Key) =
         if data < 0L then
-            invalidArg (nameof data) $"Key.foldIn takes a number from 0, not {data}"
+            invalidArg (nameof data) $"Key.foldIn takes a number from 0, not %d{data}"
 
         child (foldDomain + uint64 data) key
 

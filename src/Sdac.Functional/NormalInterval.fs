@@ -104,7 +104,9 @@ module NormalInterval =
     /// The standard normal on [low, high]. Raises ArgumentException unless low < high.
     let create (low: float) (high: float) : NormalInterval =
         if not (low < high) then
-            invalidArg (nameof low) $"a normal distribution on [{low}, {high}] is empty: low must be below high"
+            invalidArg
+                (nameof low)
+                $"a normal distribution on [{string low}, {string high}] is empty: low must be below high"
 
         let mirrored = low + high > 0.0
         let low, high = if mirrored then -high, -low else low, high

@@ -238,7 +238,9 @@ module Pipeline =
 
                 match step.Metrics |> Option.bind Metrics.firstNotFinite with
                 | Some(name, value) ->
-                    raise (System.ArithmeticException $"{name} is {value} at iteration {step.Iteration} on {e.Task}")
+                    raise (
+                        System.ArithmeticException $"{name} is {string value} at iteration {step.Iteration} on {e.Task}"
+                    )
                 | None -> ()
 
             struct (step, List.ofSeq episodes)

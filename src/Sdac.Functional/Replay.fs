@@ -111,7 +111,7 @@ module Replay =
         if environments < 1 || obsDim < 1 || actionDim < 1 || capacity < environments then
             invalidArg
                 (nameof capacity)
-                $"a replay memory of {capacity} transitions for {environments} environments, {obsDim} observations and {actionDim} actions is impossible"
+                $"a replay memory of %d{capacity} transitions for %d{environments} environments, %d{obsDim} observations and %d{actionDim} actions is impossible"
 
         // Dropping whole chunks keeps at least 15/16 of the capacity.
         let chunkSteps = max 1 ((min 8192 (capacity / 16)) / environments)
@@ -330,7 +330,7 @@ module Replay =
 
         for b in 0 .. n - 1 do
             if indices[b] < 0 || indices[b] >= r.Count then
-                invalidArg (nameof indices) $"transition {indices[b]} was asked for; the memory holds {r.Count}"
+                invalidArg (nameof indices) $"transition %d{indices[b]} was asked for; the memory holds {r.Count}"
 
             let struct (chunk, i) = locate r indices[b]
             copyRow r.ObsDim i chunk.Obs b obsRows

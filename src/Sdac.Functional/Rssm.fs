@@ -78,7 +78,7 @@ module Rssm =
         if k < 2L || k % 2L <> 0L then
             invalidArg
                 (nameof energy)
-                $"the jackknife halves the draws of a state: take an even number of draws, not {k}"
+                $"the jackknife halves the draws of a state: take an even number of draws, not %d{k}"
 
         let half start = energy.narrow(1L, start, k / 2L).softmax 1L
         let halves = Tensors.cat 1 [ half 0L; half (k / 2L) ]

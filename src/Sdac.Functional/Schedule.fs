@@ -73,17 +73,17 @@ module Schedule =
     /// What is impossible in a schedule of T timesteps: T < 1, a β outside (0, 1), or no signal left.
     let problem (schedule: BetaSchedule) (timesteps: int) : string option =
         if timesteps < 1 then
-            Some $"a diffusion needs at least 1 timestep, not {timesteps}"
+            Some $"a diffusion needs at least 1 timestep, not %d{timesteps}"
         else
             let betas = betas schedule timesteps
             let last = Array.last (alphaBars betas)
 
             match betas |> Array.tryFindIndex (fun b -> not (b > 0.0 && b < 1.0)) with
-            | Some t -> Some $"{schedule} gives β = {betas[t]} at timestep {t}; it must lie in (0, 1)"
+            | Some t -> Some $"{schedule} gives β = {string betas[t]} at timestep {t}; it must lie in (0, 1)"
             // The networks work in float32: √(1/ᾱ_T) must not overflow there.
             | None when not (Single.IsFinite(float32 (sqrt (1.0 / last)))) ->
                 Some
-                    $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {last}); take fewer timesteps or smaller β"
+                    $"{schedule} over {timesteps} timesteps destroys the signal (ᾱ = {string last}); take fewer timesteps or smaller β"
             | None -> None
 
     /// The schedule's coefficients for T timesteps. Raises ArgumentException on what `problem` names.

@@ -182,7 +182,7 @@ module Sweep =
         assignment |> Seq.map one |> String.concat ","
 
     let private nameOf task algorithm (variation: Assignment) (seed: int64) =
-        [ task; algorithm; describe variation; $"seed{seed}" ]
+        [ task; algorithm; describe variation; $"seed%d{seed}" ]
         |> List.filter ((<>) "")
         |> String.concat "_"
         |> fileName
@@ -217,7 +217,7 @@ module Sweep =
         [ if not (Double.IsFinite low && Double.IsFinite high) then
               $"the ends of '{name}' must be numbers"
           elif low >= high then
-              $"'{name}' is {kind} from {low} to {high}; low must be below high" ]
+              $"'{name}' is {kind} from {string low} to {string high}; low must be below high" ]
 
     let private rangeProblems (name: string) (range: Range) =
         match range with
@@ -225,7 +225,7 @@ module Sweep =
         | LogUniform(low, high) ->
             [ yield! boundProblems name "logUniform" low high
               if low <= 0.0 then
-                  $"'{name}' is logUniform from {low}; low must be above 0" ]
+                  $"'{name}' is logUniform from {string low}; low must be above 0" ]
         | Integers(low, high) ->
             [ yield! boundProblems name "integers" (float low) (float high)
               if float high - float low > 1e15 then
@@ -239,13 +239,13 @@ module Sweep =
         match random.Ranges.IsEmpty, random.Count < 1 with
         | true, true -> []
         | true, false -> [ "random settings have a count but no ranges" ]
-        | false, true -> [ $"the count of random settings is {random.Count}; it must be at least 1" ]
+        | false, true -> [ $"the count of random settings is %d{random.Count}; it must be at least 1" ]
         | false, false when not ranges.IsEmpty -> ranges
         | false, false ->
             let found = (draws random).Length
 
             [ if found < random.Count then
-                  $"{random.Count} different random settings are asked for, but the ranges hold {found}" ]
+                  $"%d{random.Count} different random settings are asked for, but the ranges hold {found}" ]
 
     let private gridProblems (grid: Map<string, Literal list>) =
         [ for KeyValue(name, values) in grid do
@@ -278,7 +278,7 @@ module Sweep =
     let problems (sweep: Sweep) : string list =
         let own =
             [ if sweep.Schema <> Schema then
-                  $"schema is {sweep.Schema}; this version reads {Schema}"
+                  $"schema is %d{sweep.Schema}; this version reads {Schema}"
               if
                   sweep.Name = ""
                   || fileName sweep.Name <> sweep.Name

@@ -1,5 +1,6 @@
 using System;
 using System.Diagnostics.CodeAnalysis;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -20,9 +21,9 @@ internal static class Check
 
     [DoesNotReturn]
     private static void ThrowLength(string name, long got, long wanted, string meaning) =>
-        throw new ArgumentException($"{name} has {got} elements, but {meaning} needs {wanted}.", name);
+        throw new ArgumentException(Invariant($"{name} has {got} elements, but {meaning} needs {wanted}."), name);
 
     [DoesNotReturn]
     private static void ThrowPositive(string name, long got) =>
-        throw new ArgumentException($"{name} is {got}, but must be at least 1.", name);
+        throw new ArgumentException(Invariant($"{name} is {got}, but must be at least 1."), name);
 }

@@ -2,6 +2,7 @@ using System;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Threading;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -31,7 +32,7 @@ internal static unsafe class NativePool
         }
 
         var block = NativeMemory.AlignedAlloc((nuint)1 << size, Alignment);
-        return block is null ? throw new OutOfMemoryException($"No memory for {floats:N0} floats.") : (float*)block;
+        return block is null ? throw new OutOfMemoryException(Invariant($"No memory for {floats:N0} floats.")) : (float*)block;
     }
 
     /// <summary>

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using System.Text;
 using TorchSharp;
+using static System.FormattableString;
 
 namespace Sdac.LibTorch;
 
@@ -61,7 +62,7 @@ public static class Libtorch
     {
         if (threads < 1)
             throw new ArgumentOutOfRangeException(
-                nameof(threads), $"libtorch cannot work with {threads} threads; take at least 1");
+                nameof(threads), Invariant($"libtorch cannot work with {threads} threads; take at least 1"));
         Start();
         torch.set_num_threads(threads);
     }

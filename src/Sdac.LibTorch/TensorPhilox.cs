@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Sdac.Kernels;
+using static System.FormattableString;
 using static TorchSharp.torch;
 
 namespace Sdac.LibTorch;
@@ -59,7 +60,7 @@ public static class TensorPhilox
         Libtorch.Start();
         foreach (var (_, count) in streams)
             if (count < 0)
-                throw new ArgumentException($"a stream of {count} numbers is impossible", nameof(streams));
+                throw new ArgumentException(Invariant($"a stream of {count} numbers is impossible"), nameof(streams));
         var blocks = streams.Select(s => Groups(s.Count) * Lane).ToArray();
         var all = blocks.Sum();
         if (all == 0)

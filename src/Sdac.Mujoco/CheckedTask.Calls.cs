@@ -1,5 +1,6 @@
 using System;
 using Sdac.Kernels;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -112,7 +113,7 @@ internal sealed partial class CheckedTask
         for (var i = 0; i < numbers.Length; i++)
         {
             if (!double.IsFinite(numbers[i]))
-                return $"entry {i} of {what} is {numbers[i]}";
+                return Invariant($"entry {i} of {what} is {numbers[i]}");
         }
 
         return null;

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -98,7 +99,7 @@ internal sealed partial class CheckedTask
     {
         if (!(model.Timestep > 0 && double.IsFinite(model.Timestep)))
             throw new ArgumentException(
-                $"{Name}: the timestep of {model.Name} is {model.Timestep} s, with which the physics cannot advance: "
+                Invariant($"{Name}: the timestep of {model.Name} is {model.Timestep} s, with which the physics cannot advance: ")
                 + "set <option timestep=\"...\"/> to a positive number.");
         if (model.HasSensorNoise)
             throw new ArgumentException(
@@ -128,7 +129,7 @@ internal sealed partial class CheckedTask
     private void AtLeast(int least, int value, string setting, string what)
     {
         if (value < least)
-            throw new ArgumentException($"{Name}: {setting} is {value}, but must be at least {least} ({what}).");
+            throw new ArgumentException(Invariant($"{Name}: {setting} is {value}, but must be at least {least} ({what})."));
     }
 
     private void Fits(int count, int each, string what)

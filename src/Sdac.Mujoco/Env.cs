@@ -1,4 +1,5 @@
 using System;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -121,7 +122,7 @@ public sealed class Env : IDisposable
         {
             if (!double.IsFinite(numbers[i]))
                 throw new ArgumentException(
-                    $"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number.");
+                    Invariant($"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number."));
         }
     }
 

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -83,7 +84,7 @@ public sealed record EnvSpec
             high[i] = limited[i] != 0 ? range[2 * i + 1] : double.PositiveInfinity;
             if (!(low[i] < high[i]))
                 throw new ArgumentException(
-                    $"{task}: the ctrlrange of actuator {i} of {model.Name} is [{low[i]}, {high[i]}]: "
+                    Invariant($"{task}: the ctrlrange of actuator {i} of {model.Name} is [{low[i]}, {high[i]}]: ")
                     + "give it two numbers, low < high.");
         }
 

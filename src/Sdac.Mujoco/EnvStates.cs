@@ -1,5 +1,6 @@
 using System;
 using Sdac.Kernels;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -95,7 +96,7 @@ public sealed class EnvStates
     {
         if (first < 0 || count < 1 || first + count > Count)
             throw new ArgumentException(
-                $"{Task}: environments {first} to {first + count - 1} are not among the {Count} there are.");
+                Invariant($"{Task}: environments {first} to {first + count - 1} are not among the {Count} there are."));
         return new EnvStates(
             Task,
             EnvKeys.AsSpan(first, count),

@@ -1,6 +1,7 @@
 using System;
 using System.Diagnostics;
 using Sdac.Kernels;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -200,7 +201,7 @@ public sealed unsafe partial class VecEnv
         outcome.TerminatedFlags[i] = task.Terminated(physics);
         outcome.TruncatedFlags[i] = target.ElapsedSteps[i] >= task.MaxEpisodeSteps;
         after.CopyTo(MeasuredOf(target, i));
-        return complaint ?? (double.IsFinite(reward) ? null : $"the reward is {reward}");
+        return complaint ?? (double.IsFinite(reward) ? null : Invariant($"the reward is {reward}"));
     }
 
     private void Diverged(int i, Span<double> finalObs)
@@ -235,7 +236,7 @@ public sealed unsafe partial class VecEnv
         {
             if (!double.IsFinite(controls[i]))
                 throw new ActionException(
-                    $"{task.Name}: component {i % model.Nu} of environment {i / model.Nu}'s action is {controls[i]}; "
+                    Invariant($"{task.Name}: component {i % model.Nu} of environment {i / model.Nu}'s action is {controls[i]}; ")
                     + "actions must be finite numbers.");
         }
     }

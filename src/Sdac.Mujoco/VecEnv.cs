@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using Sdac.Kernels;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -35,7 +36,7 @@ public sealed partial class VecEnv : IDisposable
     {
         this.task = new CheckedTask(task);
         if (count < 1)
-            throw new ArgumentException($"{task.Name}: at least one environment is needed, not {count}.");
+            throw new ArgumentException(Invariant($"{task.Name}: at least one environment is needed, not {count}."));
         if (!Enum.IsDefined(divergence))
             throw new ArgumentException($"{task.Name}: divergence is {divergence}, but must be Stop or Reset.");
         this.divergence = divergence;

@@ -68,6 +68,7 @@ let main arguments =
     | [ "--sweep"; out ] -> work (fun () -> sweep out)
     | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
         work (fun () -> sample out target method (int64 first) (int64 count))
+    | [ "--load-models"; folder; first; last ] -> work (fun () -> MjcfFuzzTests.load folder (int first) (int last))
     | _ ->
         Sdac.LibTorch.Libtorch.Prepare()
         TestProgram.run (Assembly.GetExecutingAssembly()) arguments

@@ -77,7 +77,7 @@ module Comparison =
         let warnings =
             [ for run in List.except kept better do
                   let first = kept |> List.find (fun other -> other.Seed = run.Seed)
-                  $"{run.Folder} repeats seed {run.Seed} of {name} on {run.Task} ({first.Folder}): it is left out" ]
+                  $"{run.Folder} repeats seed %d{run.Seed} of {name} on {run.Task} ({first.Folder}): it is left out" ]
 
         kept, warnings
 

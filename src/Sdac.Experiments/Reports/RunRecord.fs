@@ -2,6 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Collections.Generic
+open System.Globalization
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
@@ -201,7 +202,7 @@ module RunRecord =
             | node -> node.ToString()
 
         let seed =
-            match Int64.TryParse(text "seed") with
+            match Int64.TryParse(text "seed", CultureInfo.InvariantCulture) with
             | true, seed -> seed
             | _ -> damaged $"the seed in {folder.Spec} is no whole number"
 

@@ -32,7 +32,7 @@ module Machine =
     /// idle threads would spin, and its sums must not depend on their number.
     let useThreads (compute: Compute) (threads: int) =
         if threads < 1 then
-            Errors.fail (Settings $"--threads is {threads}; it must be at least 1")
+            Errors.fail (Settings $"--threads is %d{threads}; it must be at least 1")
 
         Workers.Threads <- threads
         Libtorch.UseThreads(if compute.Kernels then 1 else threads)

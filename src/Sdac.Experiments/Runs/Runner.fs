@@ -40,7 +40,7 @@ module Runner =
         | Some(name, value) ->
             Errors.fail (
                 Diverged
-                    $"{name} is {value} at iteration {step.Iteration} on {step.Environment.Task}; {lastGood folder}; lower learningRate or qScale"
+                    $"{name} is {string value} at iteration {step.Iteration} on {step.Environment.Task}; {lastGood folder}; lower learningRate or qScale"
             )
         | None -> ()
 
@@ -73,8 +73,8 @@ module Runner =
         let subtitle =
             match c.Algorithm with
             | Algorithm.Sdac ->
-                $"SDAC, seed {e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
-            | Algorithm.Dpmd -> $"DPMD, seed {e.Seed}, {c.Particles} particles, {c.Timesteps} timesteps"
+                $"SDAC, seed %d{e.Seed}, {c.Particles} particles, {c.MonteCarloDraws} draws, {c.Timesteps} timesteps"
+            | Algorithm.Dpmd -> $"DPMD, seed %d{e.Seed}, {c.Particles} particles, {c.Timesteps} timesteps"
 
         Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.Curve
 
@@ -84,7 +84,8 @@ module Runner =
 
     let private warmUp (quiet: bool) (step: Step) =
         if not quiet then
-            printfn $"{step.Environment.Task}: {step.Model.Config.WarmUp:N0} random transitions first"
+            printfn
+                $"{step.Environment.Task}: {Progress.thousands (int64 step.Model.Config.WarmUp)} random transitions first"
 
         Pipeline.warm step
 
@@ -274,16 +275,18 @@ module Runner =
         let show (value: float) = Number.display value
 
         Progress.summaryTable
-            $"{summary.Task}, seed {summary.Seed}"
+            $"{summary.Task}, seed %d{summary.Seed}"
             [ "final evaluation",
               $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
               "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
-              "best evaluation", $"{show summary.BestMean} at {summary.BestAtEnvSteps:N0} environment steps"
+              "best evaluation",
+              $"{show summary.BestMean} at {Progress.thousands summary.BestAtEnvSteps} environment steps"
               "training, last episodes", show summary.RecentTrainingReturn
-              "iterations, environment steps", $"{summary.Iterations:N0}, {summary.EnvSteps:N0}"
+              "iterations, environment steps",
+              $"{Progress.thousands summary.Iterations}, {Progress.thousands summary.EnvSteps}"
               "λ", show summary.Lambda
-              "wall-clock", $"{summary.WallClockSeconds:F0} s"
-              "peak memory", $"{summary.PeakMemoryMiB:F0} MiB"
+              "wall-clock", $"%.0f{summary.WallClockSeconds} s"
+              "peak memory", $"%.0f{summary.PeakMemoryMiB} MiB"
               "run folder", place
               "learning curve", picture ]
 
@@ -368,6 +371,6 @@ module Runner =
                 noteMachine folder from.Step.Iteration
 
                 if not quiet && from.Step.Iteration > 0L then
-                    printfn $"{spec.Experiment.Task}: resumed after iteration {from.Step.Iteration:N0}"
+                    printfn $"{spec.Experiment.Task}: resumed after iteration {Progress.thousands from.Step.Iteration}"
 
                 Some(finish spec stages folder path quiet from)

@@ -60,19 +60,19 @@ module Spec =
 
         let problems =
             [ if spec.Schema <> Schema then
-                  $"schema is {spec.Schema}; this version reads {Schema}"
+                  $"schema is %d{spec.Schema}; this version reads {Schema}"
               if e.Iterations < 1L then
-                  $"iterations is {e.Iterations}; it must be at least 1"
+                  $"iterations is %d{e.Iterations}; it must be at least 1"
               if spec.EvaluateEvery < 0L then
-                  $"evaluateEvery is {spec.EvaluateEvery}; it must be at least 0"
+                  $"evaluateEvery is %d{spec.EvaluateEvery}; it must be at least 0"
               if spec.EvaluationEpisodes < 1 then
-                  $"evaluationEpisodes is {spec.EvaluationEpisodes}; it must be at least 1"
+                  $"evaluationEpisodes is %d{spec.EvaluationEpisodes}; it must be at least 1"
               if spec.CheckpointEvery < 0L then
-                  $"checkpointEvery is {spec.CheckpointEvery}; it must be at least 0"
+                  $"checkpointEvery is %d{spec.CheckpointEvery}; it must be at least 0"
               if spec.CheckpointsKept < 1 then
-                  $"checkpointsKept is {spec.CheckpointsKept}; it must be at least 1"
+                  $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
               if spec.LogEvery < 1L then
-                  $"logEvery is {spec.LogEvery}; it must be at least 1"
+                  $"logEvery is %d{spec.LogEvery}; it must be at least 1"
               yield! Config.problems e.Config ]
 
         match problems with
@@ -146,11 +146,11 @@ module Spec =
         spec
 
     /// The specification of a run folder, to go on with the run: all of it must be there.
-    let ofRun (folder: RunFolder) : Spec = Files.readText folder.Spec |> parseWhole folder.Spec |> validate
+    let ofRun (folder: RunFolder) : Spec = Files.readUtf8 folder.Spec |> parseWhole folder.Spec |> validate
 
     /// The specification of a run folder, to look at the run. What it leaves out is as published, each said in a sentence.
     let ofRunOrPublished (folder: RunFolder) : struct (Spec * string list) =
-        let struct (spec, missing) = Files.readText folder.Spec |> overPublished folder.Spec
+        let struct (spec, missing) = Files.readUtf8 folder.Spec |> overPublished folder.Spec
 
         if spec.Experiment.Task = "" then
             Errors.fail (Settings $"{folder.Spec} lacks experiment.task: put back the task that the run was begun with")

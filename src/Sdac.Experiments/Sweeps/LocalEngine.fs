@@ -106,7 +106,7 @@ module LocalEngine =
         for name, value, least in
             [ "--jobs", options.Jobs, 1; "--threads", options.Threads, 1; "--retries", options.Retries, 0 ] do
             if value < least then
-                Errors.fail (Usage $"{name} is {value}; it must be at least {least}")
+                Errors.fail (Usage $"{name} is %d{value}; it must be at least {least}")
 
     /// Runs what is unfinished of the given runs (name, iterations) in a prepared folder, until all are finished or have failed for
     /// good, or `stopping` is asked for: the workers are then stopped, and the same call goes on later. `show` is told how the runs

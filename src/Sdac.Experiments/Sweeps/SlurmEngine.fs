@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System.Globalization
 open System.IO
 open System.Threading
 
@@ -112,7 +113,7 @@ module SlurmEngine =
     let private accounted (first: int) (line: string) =
         match line.Split '|' with
         | [| task; state |] ->
-            match Int32.TryParse(task.Substring(task.IndexOf '_' + 1)) with
+            match Int32.TryParse(task.Substring(task.IndexOf '_' + 1), CultureInfo.InvariantCulture) with
             | true, index when task.Contains '_' -> Some(first + index, state)
             | _ -> None
         | _ -> None
@@ -338,7 +339,7 @@ exit $code
               "--threads", options.Threads, 1
               "--retries", options.Retries, 0 ] do
             if value < least then
-                Errors.fail (Usage $"{name} is {value}; it must be at least {least}")
+                Errors.fail (Usage $"{name} is %d{value}; it must be at least {least}")
 
     let private firstAnswer folder =
         match ask folder with

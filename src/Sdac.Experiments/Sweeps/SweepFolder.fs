@@ -2,6 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Collections.Generic
+open System.Globalization
 open System.IO
 open System.Text.Json
 open System.Text.RegularExpressions
@@ -170,7 +171,7 @@ exit $code
     /// The exit code of the last try at a run; None while it lasts, after it was killed, or before the first.
     let exitCode (folder: SweepFolder) (name: string) : int option =
         if File.Exists(folder.Exit name) then
-            match Int32.TryParse(Files.readText (folder.Exit name)) with
+            match Int32.TryParse(Files.readText (folder.Exit name), CultureInfo.InvariantCulture) with
             | true, code -> Some code
             | _ -> None
         else

@@ -38,7 +38,7 @@ module SweepTable =
           $"{Progress.thousands run.Iteration}/{Progress.thousands run.Total}"
           Progress.thousands run.EnvSteps
           figure run.Return
-          (if Double.IsNaN run.Speed then "-" else $"{run.Speed:F0}")
+          (if Double.IsNaN run.Speed then "-" else $"%.0f{run.Speed}")
           string run.Tries ]
 
     /// How many runs are in which state: "2 of 6 finished, 1 failed, 3 running".

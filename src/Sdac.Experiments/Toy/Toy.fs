@@ -32,7 +32,7 @@ module Toy =
     let private check (options: ToyOptions) =
         for name, value in [ "--jobs", options.Jobs; "--cells", options.Cells; "--seeds", options.Seeds.Length ] do
             if value < 1 then
-                Errors.fail (Settings $"{name} is {value}; it must be at least 1")
+                Errors.fail (Settings $"{name} is %d{value}; it must be at least 1")
 
     let private compute (options: ToyOptions) worker wishes =
         let missing = ToyRun.missing options.Folder wishes |> ToyRun.atMost options.Cells

@@ -127,7 +127,7 @@ module ToyCell =
 
     /// Where a cell is kept.
     let path (folder: string) (target: Target) (method: ToyMethod) (seed: int64) =
-        Path.Combine(folder, "cells", $"{target.Name}-{method.Name}-{seed}.json")
+        Path.Combine(folder, "cells", $"{target.Name}-{method.Name}-%d{seed}.json")
 
     let private checksum (text: string) = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
 

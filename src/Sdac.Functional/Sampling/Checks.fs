@@ -7,16 +7,16 @@ open System
 module internal Checks =
     let atLeast (name: string) (least: int) (value: int) : string list =
         [ if value < least then
-              $"{name} is {value}; it must be at least {least}" ]
+              $"{name} is {string value}; it must be at least {least}" ]
 
     let positive (name: string) (value: float) : string list =
         [ if not (value > 0.0 && Double.IsFinite value) then
-              $"{name} is {value}; it must be a positive number" ]
+              $"{name} is {string value}; it must be a positive number" ]
 
     /// Above 0, at most 1.
     let share (name: string) (value: float) : string list =
         [ if not (value > 0.0 && value <= 1.0) then
-              $"{name} is {value}; it must be above 0 and at most 1" ]
+              $"{name} is {string value}; it must be above 0 and at most 1" ]
 
     /// Raises ArgumentException with all problems, if there are any.
     let refuse (problems: string list) =
@@ -25,7 +25,7 @@ module internal Checks =
 
     let samples (n: int) =
         if n < 1 then
-            invalidArg (nameof n) $"{n} samples were asked for; at least 1 is needed"
+            invalidArg (nameof n) $"%d{n} samples were asked for; at least 1 is needed"
 
     /// Raises ArgumentException unless `values` [N] or [N, D], the target's `what` at points y [N, D] in box coordinates, has
     /// the shape it should and is finite; the message names the value, the point and the place of its row.
@@ -44,5 +44,5 @@ module internal Checks =
 
                 invalidArg
                     (nameof target)
-                    $"the {what} of target '{target.Name}' is {found[i]} at {point}, {place row}; it must be finite wherever the sampler looks (half-width of its box {target.HalfWidth})"
+                    $"the {what} of target '{target.Name}' is {string found[i]} at {point}, {place row}; it must be finite wherever the sampler looks (half-width of its box {string target.HalfWidth})"
             | None -> ()

@@ -76,7 +76,7 @@ module FabConfig =
           Checks.atLeast "Steps" 1 c.Steps
           Checks.positive "StepSize" c.StepSize
           [ if not (c.Acceptance > 0.0 && c.Acceptance < 1.0) then
-                $"Acceptance is {c.Acceptance}; it must lie between 0 and 1" ]
+                $"Acceptance is {string c.Acceptance}; it must lie between 0 and 1" ]
           Checks.atLeast "Buffer" 1 c.Buffer
           Checks.atLeast "Updates" 1 c.Updates
           Checks.atLeast "UpdateBatch" 1 c.UpdateBatch
@@ -213,14 +213,14 @@ module Fab =
     /// up or down at random so that its mean is exact.
     let draw (logWeights: float[]) (n: int) (key: Key) : int[] =
         if logWeights.Length = 0 || n < 1 then
-            invalidArg (nameof n) $"{n} draws from {logWeights.Length} weights: both must be at least 1"
+            invalidArg (nameof n) $"%d{n} draws from {logWeights.Length} weights: both must be at least 1"
 
         let top = Array.max logWeights
 
         if not (Double.IsFinite top) then
             invalidArg
                 (nameof logWeights)
-                $"the largest of {logWeights.Length} log-weights is {top}: no point has a weight"
+                $"the largest of {logWeights.Length} log-weights is {string top}: no point has a weight"
 
         let sums = logWeights |> Array.map (fun w -> exp (w - top)) |> Array.scan (+) 0.0
         let total = sums[logWeights.Length]
@@ -297,7 +297,7 @@ module Fab =
 
 
         for number in [ value; norm ] do
-            Training.finite model.Target $"iteration {state.Iterations + 1} (gradient {norm})" number
+            Training.finite model.Target $"iteration {state.Iterations + 1} (gradient {string norm})" number
 
         let gradient = gradient.mul (Scalars.ofFloat (min 1.0 (c.GradientClip / norm)))
         let tau = Training.averaging c.Averaging state.Adam.Count

@@ -78,10 +78,10 @@ module IdemConfig =
           Checks.positive "the first noise level" first
           Checks.positive "the last noise level" last
           [ if first > last then
-                $"the noise goes from {first} to {last}; it must not fall" ]
+                $"the noise goes from {string first} to {string last}; it must not fall" ]
           Checks.positive "Sharpness" c.Sharpness
           [ if not (c.Knee > 0.0) then
-                $"Knee is {c.Knee}; it must be a positive number or infinity" ]
+                $"Knee is {string c.Knee}; it must be a positive number or infinity" ]
           Checks.positive "ScoreClip" c.ScoreClip
           Checks.positive "Temperature" c.Temperature
           Checks.positive "LearningRate" c.LearningRate

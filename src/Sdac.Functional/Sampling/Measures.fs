@@ -28,7 +28,7 @@ module Measures =
 
     let private checkPlane (target: Target) =
         if target.Dim <> 2 then
-            invalidArg (nameof target) $"target '{target.Name}' has dimension {target.Dim}; measures take 2"
+            invalidArg (nameof target) $"target '{target.Name}' has dimension %d{target.Dim}; measures take 2"
 
     /// Raises ArgumentException unless the array is at least one row of two finite coordinates.
     let private checkPoints (name: string) (points: float32[]) =
@@ -41,7 +41,7 @@ module Measures =
                 $"{name} has {points.Length} numbers, the last one alone in row {points.Length / 2}; a measure takes rows of 2"
 
         match points |> Array.tryFindIndex (Single.IsFinite >> not) with
-        | Some i -> invalidArg name $"{name} has {points[i]} in row {i / 2}; a measure takes finite coordinates"
+        | Some i -> invalidArg name $"{name} has {string points[i]} in row {i / 2}; a measure takes finite coordinates"
         | None -> ()
 
     let private check (target: Target) (samples: float32[]) =

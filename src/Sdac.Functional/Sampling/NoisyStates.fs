@@ -77,7 +77,7 @@ module NoisyStates =
         | NoisedUniform x when not (x > 0.0 && Double.IsFinite x) ->
             Some $"the width of the sampling distribution {kind} must be a positive number"
         | OwnSamples(refresh, _) when refresh < 1 ->
-            Some $"OwnSamples refreshes every {refresh} updates; it must be at least 1"
+            Some $"OwnSamples refreshes every %d{refresh} updates; it must be at least 1"
         | OwnSamples(_, share) when not (share >= 0.0 && share <= 1.0) ->
-            Some $"OwnSamples draws the share {share} of its states from anywhere; it must lie in [0, 1]"
+            Some $"OwnSamples draws the share {string share} of its states from anywhere; it must lie in [0, 1]"
         | _ -> None

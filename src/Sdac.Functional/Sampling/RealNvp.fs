@@ -25,7 +25,7 @@ module RealNvp =
         if dim < 2 || layers < 1 || List.exists (fun h -> h < 1) hidden then
             invalidArg
                 (nameof dim)
-                $"a RealNVP flow couples two halves of the coordinates: it needs at least 2 dimensions, 1 layer and widths of 1, not {dim}, {layers} and {hidden}"
+                $"a RealNVP flow couples two halves of the coordinates: it needs at least 2 dimensions, 1 layer and widths of 1, not %d{dim}, %d{layers} and {hidden}"
 
         let first = (dim + 1) / 2
 

@@ -75,7 +75,7 @@ module SamplerConfig =
           [ if c.Learning = FromEnergy && c.Weights = SelfNormalised && c.Draws = 1 then
                 "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
           [ if c.Jackknife && c.Weights = SelfNormalised && c.Draws % 2 <> 0 then
-                $"Draws (K) is {c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
+                $"Draws (K) is %d{c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
           [ if c.Jackknife && c.Weights = Raw then
                 "Jackknife is on with raw weights, which have no bias to remove; take Jackknife = false" ]
           Checks.positive "Sharpness" c.Sharpness

@@ -48,10 +48,12 @@ module Target =
     /// Raises ArgumentException when dim < 1 or halfWidth is not positive.
     let create (name: string) (dim: int) (halfWidth: float) (logDensity: Tensor -> Tensor) : Target =
         if dim < 1 then
-            invalidArg (nameof dim) $"target '{name}' has {dim} dimensions; it needs at least 1"
+            invalidArg (nameof dim) $"target '{name}' has %d{dim} dimensions; it needs at least 1"
 
         if not (halfWidth > 0.0 && Double.IsFinite halfWidth) then
-            invalidArg (nameof halfWidth) $"target '{name}' has half-width {halfWidth}; it must be a positive number"
+            invalidArg
+                (nameof halfWidth)
+                $"target '{name}' has half-width {string halfWidth}; it must be a positive number"
 
         { Name = name
           Dim = dim

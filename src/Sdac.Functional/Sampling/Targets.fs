@@ -163,7 +163,7 @@ module Mixture =
                 if not (positive part.Weight && Array.forall positive part.Deviation) then
                     invalidArg
                         (nameof parts)
-                        $"component {i} of mixture '{name}' has weight {part.Weight} and deviations {List.ofArray part.Deviation}; all must be positive numbers"
+                        $"component {i} of mixture '{name}' has weight {string part.Weight} and deviations {List.ofArray part.Deviation}; all must be positive numbers"
 
         let total = parts |> List.sumBy _.Weight
         let parts = [| for part in parts -> { part with Weight = part.Weight / total } |]

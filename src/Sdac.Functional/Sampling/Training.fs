@@ -48,7 +48,7 @@ module Training =
         if not (Double.IsFinite loss) then
             invalidArg
                 "state"
-                $"the loss for target '{target.Name}' became {loss} at {place}: take a smaller learning rate"
+                $"the loss for target '{target.Name}' became {string loss} at {place}: take a smaller learning rate"
 
     /// Parameters after an Adam step, their moving average and Adam's moments.
     let internal moved compute learningRate rate gradient (parameters: Params) (average: Params) (moments: AdamState) =

@@ -1,5 +1,6 @@
 using System;
 using Sdac.Kernels.Simd;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -90,7 +91,7 @@ public static unsafe partial class ReverseSampler
         Check.Length(nameof(parameters), parameters.Length, shape.ParameterCount, "the shape's ParameterCount");
         if (states < 0 || (long)states * particles > int.MaxValue)
             throw new ArgumentException(
-                $"states is {states} and particles {particles}: their product must be from 0 to {int.MaxValue}.",
+                Invariant($"states is {states} and particles {particles}: their product must be from 0 to {int.MaxValue}."),
                 nameof(states));
         Check.Positive(nameof(particles), particles);
         Check.Length(nameof(obs), obs.Length, (long)states * shape.ObsDim, "states x obs dimension");

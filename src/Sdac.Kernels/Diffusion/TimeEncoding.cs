@@ -1,4 +1,5 @@
 using System;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -32,6 +33,6 @@ public static class TimeEncoding
     {
         if (dim < 2 || dim % 2 != 0)
             throw new ArgumentException(
-                $"{name} is {dim}, but a time encoding needs an even width of at least 2.", name);
+                Invariant($"{name} is {dim}, but a time encoding needs an even width of at least 2."), name);
     }
 }

@@ -1,5 +1,6 @@
 using System;
 using Sdac.Kernels.Linear;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -23,7 +24,7 @@ public static unsafe partial class Mlp
         Check.Length(nameof(parameters), parameters.Length, shape.ParameterCount, "the shape's ParameterCount");
         Check.Positive(nameof(repeat), repeat);
         if (rows < 0)
-            throw new ArgumentException($"rows is {rows}, but must not be negative.", nameof(rows));
+            throw new ArgumentException(Invariant($"rows is {rows}, but must not be negative."), nameof(rows));
         Check.Length(nameof(output), output.Length, (long)rows * shape.OutputWidth, "rows x output width");
         var sharedRows = shared.IsEmpty ? 0 : (int)(((long)rows + repeat - 1) / repeat);
         var sharedWidth = sharedRows == 0 ? 0 : shared.Length / sharedRows;

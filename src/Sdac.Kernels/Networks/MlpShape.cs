@@ -1,4 +1,5 @@
 using System;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -35,7 +36,7 @@ public sealed class MlpShape
             offset += (widths[layer] + 1L) * widths[layer + 1];
             if (offset > int.MaxValue)
                 throw new ArgumentException(
-                    $"widths ask for more than {int.MaxValue:N0} parameters, which one vector cannot hold.",
+                    Invariant($"widths ask for more than {int.MaxValue:N0} parameters, which one vector cannot hold."),
                     nameof(widths));
             MaximumWidth = Math.Max(MaximumWidth, Math.Max(widths[layer], widths[layer + 1]));
         }
@@ -82,9 +83,9 @@ public sealed class MlpShape
     private static Activation Defined(Activation value, string name) =>
         value is >= Activation.Identity and <= Activation.Mish
             ? value
-            : throw new ArgumentException($"{name} is {(int)value}, which is no activation.", name);
+            : throw new ArgumentException(Invariant($"{name} is {(int)value}, which is no activation."), name);
 
     private int Layer(int layer) => (uint)layer < (uint)LayerCount
         ? layer
-        : throw new ArgumentException($"layer is {layer}, but must be from 0 to {LayerCount - 1}.", nameof(layer));
+        : throw new ArgumentException(Invariant($"layer is {layer}, but must be from 0 to {LayerCount - 1}."), nameof(layer));
 }

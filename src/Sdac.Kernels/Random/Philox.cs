@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -67,6 +68,6 @@ public static partial class Philox
     {
         if (offset < 0 || offset > long.MaxValue - length)
             throw new ArgumentException(
-                $"offset is {offset}, but must be from 0 to 2^63 less the number of elements.", nameof(offset));
+                Invariant($"offset is {offset}, but must be from 0 to 2^63 less the number of elements."), nameof(offset));
     }
 }

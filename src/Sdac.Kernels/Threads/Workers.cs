@@ -2,6 +2,7 @@ using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using System.Threading;
+using static System.FormattableString;
 
 namespace Sdac.Kernels;
 
@@ -50,7 +51,7 @@ public static unsafe class Workers
         {
             if (value is < 1 or > MaximumThreads)
                 throw new ArgumentException(
-                    $"Threads is {value}, but must be from 1 to {MaximumThreads}.", nameof(value));
+                    Invariant($"Threads is {value}, but must be from 1 to {MaximumThreads}."), nameof(value));
             Volatile.Write(ref threads, value);
         }
     }

@@ -1,0 +1,281 @@
+/// The same texts and files whatever the language of the machine.
+module Sdac.Experiments.Tests.LocaleTests
+
+open System
+open System.Diagnostics
+open System.Globalization
+open System.IO
+open System.Text.RegularExpressions
+open System.Threading.Tasks
+open Expecto
+open Sdac
+open Sdac.Kernels
+open Sdac.Mujoco
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+
+// ---- cultures
+
+/// Written out, since the tests run without the system's tables of cultures.
+let private culture (point: string) (group: string) (minus: string) (nan: string) =
+    let culture = CultureInfo.InvariantCulture.Clone() :?> CultureInfo
+    let numbers = culture.NumberFormat
+    numbers.NumberDecimalSeparator <- point
+    numbers.NumberGroupSeparator <- group
+    numbers.PercentDecimalSeparator <- point
+    numbers.PercentGroupSeparator <- group
+    numbers.NegativeSign <- minus
+    numbers.NaNSymbol <- nan
+    numbers.PositiveInfinitySymbol <- "∞"
+    numbers.NegativeInfinitySymbol <- minus + "∞"
+    culture.DateTimeFormat.TimeSeparator <- "."
+    culture.DateTimeFormat.DateSeparator <- "-"
+    culture
+
+let private cultures =
+    [ "de_DE", culture "," "." "-" "NaN"
+      "sv_SE", culture "," "\u00a0" "\u2212" "¤¤¤"
+      "ar_SA", culture "٫" "٬" "\u061c-" "ليس رقم" ]
+
+let private within (culture: CultureInfo) (action: unit -> 'a) : 'a =
+    let before = CultureInfo.CurrentCulture, CultureInfo.DefaultThreadCurrentCulture
+
+    try
+        CultureInfo.CurrentCulture <- culture
+        CultureInfo.DefaultThreadCurrentCulture <- culture
+        action ()
+    finally
+        CultureInfo.CurrentCulture <- fst before
+        CultureInfo.DefaultThreadCurrentCulture <- snd before
+
+/// The same tests in another culture; properties over random values are left out.
+let private under (culture: CultureInfo) (test: Test) : Test =
+    test
+    |> Test.replaceTestCode (fun name code ->
+        match code with
+        | Sync body -> testCase name (fun () -> within culture body)
+        | _ -> testList name [])
+
+/// The lists whose tests look at texts.
+let private texts =
+    [ ErrorsTests.tests
+      JsonTests.tests
+      MetricsTests.tests
+      PlotTests.tests
+      ScottPlotTests.tests
+      PlotlyTests.tests
+      ProgressTests.tests
+      LearningCurveTests.tests
+      SpecTests.tests
+      HistogramTests.tests
+      ReportTests.tests
+      SweepSpecTests.tests
+      SweepTableTests.tests ]
+
+// ---- a run
+
+let private experiment =
+    { Runs.varied 60L with Experiment = { (Runs.varied 60L).Experiment with Seed = -5L } }
+
+/// What the clock and the machine decide.
+let private timeless (text: string) = Regex.Replace(text, @"(?m)^.*(wall-clock|peak memory|env steps, \d+/s).*\n", "")
+
+/// The texts that a run prints and writes, by name.
+let private runTexts (folder: string) : Map<string, string> =
+    let path = Path.Combine(folder, "run")
+    let _, trained = captureOutput (fun () -> Runner.run experiment Runner.sdac path true 1 false)
+    let (), evaluated = captureOutput (fun () -> Evaluate.run path None (Some 3) (Some -7L) 1)
+    let page = Path.Combine(folder, "report.html")
+    Report.write [ path ] page |> ignore
+    let run: RunFolder = { Path = path }
+
+    Map
+        [ "trained", timeless trained
+          "evaluated", evaluated
+          "summary", Runs.summaryOf run
+          for file in [ run.Spec; run.Metrics; run.Curve ] do
+              file, File.ReadAllText file
+          for file in
+              Directory.GetFiles(folder, "*.svg")
+              |> Array.filter (fun file -> not (file.Contains "memory" || file.Contains "time")) do
+              file, File.ReadAllText file
+          for file in Directory.GetFiles(folder, "*final*.md") do
+              file, File.ReadAllText file ]
+
+// ---- sentences
+
+/// What an action complains about.
+let private complaint (action: unit -> unit) =
+    try
+        action ()
+        "nothing"
+    with error ->
+        error.Message
+
+let private wrongSpec =
+    { experiment with
+        EvaluateEvery = -1L
+        EvaluationEpisodes = -2
+        CheckpointEvery = -3L
+        CheckpointsKept = -4
+        LogEvery = -5L
+        Experiment =
+            experiment.Experiment
+            |> Experiment.iterations -6L
+            |> Experiment.configure (fun c ->
+                { c with
+                    Discount = 1.5
+                    BatchSize = -1
+                    Hidden = [ -2 ]
+                    TimeDim = -3
+                    QScale = -0.5
+                    PolicyDecayBegin = -4L
+                    PolicyDecayLength = -5L
+                    TargetEntropyPerDim = nan
+                    BufferCapacity = -6 }) }
+
+let private wrongSweep =
+    { Sweep.create "s" "quick" with
+        Tasks = [ "Hopper-v4" ]
+        Schema = -1
+        Seeds = [ -3L; -3L ]
+        Settings =
+            { List = []
+              Grid = Map.empty
+              Random =
+                { Count = 1
+                  Seed = -1L
+                  Ranges = Map [ "tau", Uniform(1.5, -0.5); "rewardScale", LogUniform(-1.5, 2.5) ] } } }
+
+let private sentences () : string list =
+    [ complaint (fun () -> Spec.validate wrongSpec |> ignore)
+      String.concat "; " (Sweep.problems wrongSweep)
+      String.concat "; " (Config.problems { Config.published with BetaSchedule = Linear 1e-9; Timesteps = 2 })
+      String.concat "; " (Config.problems { Config.published with BetaSchedule = Linear -1.5 })
+      complaint (fun () -> Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
+      complaint (fun () -> Target.create "t" -1 2.0 id |> ignore)
+      complaint (fun () -> Target.create "t" 2 -1.5 id |> ignore)
+      complaint (fun () -> NormalInterval.create 1.5 -0.5 |> ignore)
+      complaint (fun () -> Replay.create -1 2 3 -4 |> ignore)
+      complaint (fun () -> Philox.Uniform(PhiloxKey(1u, 2u, 3u, 4u), -1L, Span [| 0.0f |]))
+      complaint (fun () -> Workers.Threads <- -1)
+      complaint (fun () -> new VecEnv(Tasks.Create "Hopper-v4", -2) |> ignore)
+      complaint (fun () ->
+          (using (new Env(Tasks.Create "Reacher-v4")) (fun env -> env.Step(ReadOnlySpan [| 0.0; nan |]))))
+      complaint (fun () ->
+          (using (new Env(Tasks.Create "Reacher-v4")) (fun env -> env.Step(ReadOnlySpan [| -infinity; 0.0 |]))))
+      complaint (fun () ->
+          Trace.parse "t" """{"env":"Hopper-v4","actions":[["NaN"]]}"""
+          |> fun trace -> Trace.replay trace ignore ignore)
+      Progress.line
+          20_000L
+          4000.0
+          { Iteration = 1_500L
+            EnvSteps = 3_000L
+            StepsPerSecond = 1234.5
+            RecentReturn = -12.34
+            CriticLoss = nan
+            PolicyLoss = -1e-7
+            Lambda = 0.25 }
+      SweepSpec.print { wrongSweep with Name = "printed" }
+      String.concat
+          " "
+          [ for run in Sweep.expand { Sweep.create "s" "quick" with Tasks = [ "Hopper-v4" ]; Seeds = [ -3L ] } ->
+                run.Name ] ]
+
+// ---- scripts
+
+/// What a command prints with a language of the machine.
+let private printed (language: string) (input: string) (arguments: string list) : Task<string> =
+    task {
+        let info = ProcessStartInfo("dotnet", arguments, WorkingDirectory = repository)
+        info.RedirectStandardInput <- true
+        info.RedirectStandardOutput <- true
+        info.RedirectStandardError <- true
+        info.Environment["LC_ALL"] <- language
+        // the tests' own process has no cultures, but scripts have
+        info.Environment.Remove "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT" |> ignore
+
+        match Process.Start info with
+        | null -> return failtest "dotnet did not start"
+        | running ->
+            use running = running
+            do! running.StandardInput.WriteAsync input
+            running.StandardInput.Close()
+            let errors = running.StandardError.ReadToEndAsync()
+            let! output = running.StandardOutput.ReadToEndAsync()
+            let! errors = errors
+            return output + errors
+    }
+
+let private session =
+    """#load "scripts/sdac.fsx";;
+let half = System.Double.Parse "1.5";;
+printfn $"{-1234.5:N1} {-1} {0.5} {half}";;
+let other = System.Threading.Thread(fun () -> printfn $"on another thread {-0.5}");;
+other.Start();;
+other.Join();;
+Sdac.Experiments.Main.run "session" (fun () -> Sdac.Experiments.Errors.fail (Sdac.Experiments.Settings $"tau is {-0.5}"));;
+#quit;;
+"""
+
+let private scripts (folder: string) (language: string) : Task<string list> =
+    task {
+        let config = Path.Combine(folder, "config.json")
+        // paths of one length, for the widths of tables
+        let run = Path.Combine(folder, "run-" + language.Substring(0, 2))
+        let fsi script arguments = printed language "" ([ "fsi"; "--exec"; $"scripts/{script}" ] @ arguments)
+        let! trained = fsi "train.fsx" [ "--config"; config; "--out"; run; "--threads"; "1" ]
+        let! evaluated = fsi "evaluate.fsx" [ "--run"; run; "-n"; "2" ]
+        let! listed = fsi "envs.fsx" [ "--task"; "Hopper-v4"; "--seconds"; "0" ]
+        let! talked = printed language session [ "fsi"; "--nologo"; "--quiet" ]
+        let curve = File.ReadAllText(Path.Combine(run, "curve.svg"))
+        return [ for text in [ timeless trained; evaluated; listed; talked; curve ] -> text.Replace(run, "RUN") ]
+    }
+
+[<Tests>]
+let tests =
+    testList
+        "languages"
+        [ for name, culture in cultures do
+              testList $"under {name}" (List.map (under culture) texts)
+
+          testCase
+              "training, evaluation, report and pictures are the same in every language, with a negative seed"
+              (fun () ->
+                  inFolder (fun folder ->
+                      let expected = within CultureInfo.InvariantCulture (fun () -> runTexts folder)
+                      Expect.isGreaterThan expected.Count 8 "number of texts"
+
+                      for name, culture in cultures do
+                          let found = within culture (fun () -> runTexts folder)
+
+                          for KeyValue(what, text) in expected do
+                              Expect.equal (Map.tryFind what found) (Some text) $"{what} under {name}"))
+
+          testCase "sentences are the same in every language" (fun () ->
+              let expected = within CultureInfo.InvariantCulture sentences
+              Expect.isFalse (List.contains "nothing" expected) "all are refused"
+
+              for name, culture in cultures do
+                  let found = within culture sentences
+
+                  for a, b in List.zip expected found do
+                      Expect.equal b a $"under {name}")
+
+          testCase "scripts and sessions print the same under every LC_ALL" (fun () ->
+              inFolder (fun folder ->
+                  File.WriteAllText(Path.Combine(folder, "config.json"), Spec.print experiment)
+                  let languages = [ "C.UTF-8"; "de_DE.UTF-8"; "sv_SE.UTF-8"; "ar_SA.UTF-8" ]
+                  let all = Task.WhenAll [ for language in languages -> scripts folder language ]
+
+                  match List.ofArray all.Result with
+                  | expected :: others ->
+                      Expect.stringContains (expected[1]) "mean " "the evaluation"
+                      Expect.stringContains (expected[3]) "-1,234.5 -1 0.5 1.5" "the session"
+                      Expect.stringContains (expected[3]) "on another thread -0.5" "the session"
+
+                      for language, found in List.zip (List.tail languages) others do
+                          for a, b in List.zip expected found do
+                              Expect.equal b a $"under {language}"
+                  | [] -> failtest "no scripts")) ]
