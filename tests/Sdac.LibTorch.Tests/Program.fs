@@ -13,7 +13,7 @@ let main arguments =
             Libtorch.Start()
             printfn $"{TorchSharp.torch.get_num_threads ()}"
             0
-        with :? DllNotFoundException as error ->
+        with :? MissingLibraryException as error ->
             eprintfn $"{error.Message}"
             8
     | _ -> Sdac.Testing.TestProgram.run (Assembly.GetExecutingAssembly()) arguments

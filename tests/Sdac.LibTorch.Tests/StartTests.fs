@@ -106,7 +106,7 @@ let tests =
           test "a missing or damaged library is one sentence with its path" {
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "libLibTorchSharp.so")
-                  let load () = Expect.raises<DllNotFoundException>(fun () -> Libtorch.Load path)
+                  let load () = Expect.raises<MissingLibraryException>(fun () -> Libtorch.Load path)
                   let missing = load ()
                   Expect.stringContains missing.Message $"missing at {path}: run `./build.sh build`" "missing"
                   File.WriteAllText(path, "no library at all, but long enough to be looked at: " + String('x', 200))
