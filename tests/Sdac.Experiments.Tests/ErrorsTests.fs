@@ -37,7 +37,7 @@ let tests =
               let missing =
                   TypeInitializationException(
                       "Native",
-                      DllNotFoundException "libtorch is missing: run `./build.sh setup`\nsecond line"
+                      Sdac.LibTorch.MissingLibraryException "libtorch is missing:\n run `./build.sh setup`"
                   )
 
               let code, text = captureError (fun () -> Main.run "train" (fun () -> raise missing))
