@@ -121,7 +121,7 @@ module Main =
         | :? MissingLibraryException -> oneLine error, (Missing "").ExitCode
         | :? DllNotFoundException ->
             let text = error.Message.Split('\n')[0]
-            $"a native library is missing ({text}): run `./build.sh setup`", (Missing "").ExitCode
+            $"{text.Trim()} (a native library is missing: run `./build.sh setup`)", (Missing "").ExitCode
         | :? SimulationException -> oneLine error, (Diverged "").ExitCode
         | :? MujocoException -> oneLine error, (Missing "").ExitCode
         | :? ArgumentException -> oneLine error, (Settings "").ExitCode

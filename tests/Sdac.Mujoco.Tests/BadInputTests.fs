@@ -62,9 +62,9 @@ let tests =
                   let actions = Array.zeroCreate<float> 18
                   actions[6 + 4] <- bad
                   let where = "component 4 of environment 1"
-                  says<ArgumentException> [ where; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
+                  says<ActionException> [ where; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
                   let narrow = Array.map float32 actions
-                  says<ArgumentException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
+                  says<ActionException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
                   use env = new Env(Tasks.Create "HalfCheetah-v4")
                   let single = actions[6..11]
                   says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single)))
