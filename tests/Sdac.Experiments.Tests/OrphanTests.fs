@@ -81,9 +81,13 @@ let tests =
                               (within 60.0 (fun () -> File.Exists (folder.Run name).Timings && length () > 0L))
                               "begun"
 
-                          Expect.isTrue
-                              (within 30.0 (fun () -> not (others started).IsEmpty))
-                              $"workers, again: {before}"
+                          let working = within 30.0 (fun () -> started.HasExited || not (others started).IsEmpty)
+
+                          if started.HasExited then
+                              failtest
+                                  $"the sweep ended (again: {before}): {started.StandardError.ReadToEnd()}{started.StandardOutput.ReadToEnd()}"
+
+                          Expect.isTrue working $"workers, again: {before}"
 
                           started.Kill()
                           started.WaitForExit()
