@@ -13,19 +13,20 @@ type AppendedFile private (path: string, stream: FileStream) =
         Files.guarded "write" path (fun () ->
             let stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, 1 <<< 16)
 
-            if stream.Length < position then
-                let found = stream.Length
+            try
+                if stream.Length < position then
+                    Errors.fail (
+                        Damaged
+                            $"{path} is shorter ({stream.Length} bytes) than the checkpoint says ({position}): resume from an older checkpoint"
+                    )
+
+                stream.SetLength position
+                stream.Position <- position
+                Files.flushFolder (Files.folderOf path)
+                new AppendedFile(path, stream)
+            with _ ->
                 stream.Dispose()
-
-                Errors.fail (
-                    Damaged
-                        $"{path} is shorter ({found} bytes) than the checkpoint says ({position}): resume from an older checkpoint"
-                )
-
-            stream.SetLength position
-            stream.Position <- position
-            Files.flushFolder (Files.folderOf path)
-            new AppendedFile(path, stream))
+                reraise ())
 
     /// Bytes written so far: where a resumed run goes on.
     member _.Position = stream.Position
@@ -34,7 +35,7 @@ type AppendedFile private (path: string, stream: FileStream) =
     member _.Append(bytes: ReadOnlyMemory<byte>) = guarded (fun () -> stream.Write bytes.Span)
 
     /// Hands what was appended to the system; `toDisk` waits until it is on the disk.
-    member _.Flush(toDisk: bool) = guarded (fun () -> stream.Flush toDisk)
+    member _.Flush(toDisk: bool) = guarded (fun () -> if toDisk then Files.flushToDisk stream else stream.Flush())
 
     interface IDisposable with
         member _.Dispose() = guarded stream.Dispose

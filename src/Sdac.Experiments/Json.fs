@@ -1,7 +1,9 @@
 namespace Sdac.Experiments
 
 open System
+open System.Collections.Generic
 open System.Globalization
+open System.Text
 open System.Text.Encodings.Web
 open System.Text.Json
 open System.Text.Json.Nodes
@@ -201,18 +203,89 @@ module Json =
         | "$" -> ""
         | path -> $" at '{path.TrimStart('$', '.')}'"
 
+    let private documentOptions =
+        JsonDocumentOptions(
+            CommentHandling = JsonCommentHandling.Skip,
+            AllowTrailingCommas = true,
+            AllowDuplicateProperties = false
+        )
+
+    /// An object or a list that a reader is in: the names of the object so far, and the part of the path that leads to what is being
+    /// read of it.
+    type private Level = { Names: HashSet<string> option; mutable At: string; mutable Next: int }
+
+    /// Where a text gives a name twice in one object: the path, line and column of the second time. None where it does not, or is not
+    /// JSON before that.
+    let private duplicate (text: string) : (string * int * int) option =
+        let bytes = Encoding.UTF8.GetBytes text
+
+        let mutable reader =
+            Utf8JsonReader(
+                ReadOnlySpan bytes,
+                JsonReaderOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)
+            )
+
+        let levels = Stack<Level>()
+        let mutable found = None
+
+        // a value within a list: its place there
+        let enter () =
+            if levels.Count > 0 && levels.Peek().Names.IsNone then
+                let level = levels.Peek()
+                level.At <- $"[{level.Next}]"
+                level.Next <- level.Next + 1
+
+        let path () =
+            let join path (level: Level) = if level.Names.IsSome then below path level.At else path + level.At
+            levels |> Seq.rev |> Seq.fold join ""
+
+        try
+            while found.IsNone && reader.Read() do
+                match reader.TokenType with
+                | JsonTokenType.StartObject ->
+                    enter ()
+                    levels.Push { Names = Some(HashSet()); At = ""; Next = 0 }
+                | JsonTokenType.StartArray ->
+                    enter ()
+                    levels.Push { Names = None; At = ""; Next = 0 }
+                | JsonTokenType.EndObject
+                | JsonTokenType.EndArray -> levels.Pop() |> ignore
+                | JsonTokenType.PropertyName ->
+                    let level = levels.Peek()
+                    level.At <- string (reader.GetString())
+
+                    if not (level.Names.Value.Add level.At) then
+                        let before = bytes.AsSpan(0, int reader.TokenStartIndex)
+                        let line = before.Count(byte '\n') + 1
+                        found <- Some(path (), line, before.Length - before.LastIndexOf(byte '\n'))
+                | _ -> enter ()
+        with
+        | :? JsonException
+        | :? InvalidOperationException -> ()
+
+        found
+
+    /// Why a text is no JSON that can be used, as the rest of a sentence about its place.
+    let private problem (text: string) (error: JsonException) =
+        match duplicate text with
+        | Some(path, line, column) -> $"gives '{path}' twice (line {line}, column {column}): keep one of them"
+        | None ->
+            let line = error.LineNumber.GetValueOrDefault() + 1L
+            let column = error.BytePositionInLine.GetValueOrDefault() + 1L
+            $"is not JSON (line {line}, column {column}): correct it there"
+
+    /// Reads a JSON text in which no name is given twice; where that is impossible, why: the rest of a sentence about its place.
+    let tryDocument (text: string) : Result<JsonDocument, string> =
+        try
+            Ok(JsonDocument.Parse(text, documentOptions))
+        with :? JsonException as error ->
+            Error(problem text error)
+
     let private parseTree (place: string) (text: string) =
         try
-            JsonNode.Parse(
-                text,
-                documentOptions =
-                    JsonDocumentOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)
-            )
+            JsonNode.Parse(text, documentOptions = documentOptions)
         with :? JsonException as error ->
-            let line = error.LineNumber.GetValueOrDefault() + 1L
-
-            settings
-                $"{place} is not JSON (line {line}, column {error.BytePositionInLine.GetValueOrDefault() + 1L}): correct it there"
+            settings $"{place} {problem text error}"
 
     let private materialise<'a> (place: string) (node: JsonNode | null) : 'a =
         try
@@ -295,10 +368,13 @@ module Json =
                 settings $"setting '{key}' is ambiguous: say which of {candidates}"
 
     /// A value from the command line: JSON where it is JSON, a text otherwise.
-    let private literal (text: string) : JsonNode | null =
+    let private literal (place: string) (text: string) : JsonNode | null =
         try
-            JsonNode.Parse text
-        with :? JsonException ->
+            JsonNode.Parse(text, documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false))
+        with :? JsonException as error ->
+            if (duplicate text).IsSome then
+                settings $"{place} {problem text error}"
+
             JsonValue.Create text
 
     /// Changes one setting, `key` being its path or its unambiguous last part, `text` its new value. `place` names their origin in
@@ -307,11 +383,11 @@ module Json =
         let path = resolve place typeof<'a> key
         let names = path.Split '.'
 
-        let nest (name: string) (inner: JsonNode | null) : JsonNode | null =
-            JsonObject([ Collections.Generic.KeyValuePair(name, inner) ])
+        let nest (name: string) (inner: JsonNode | null) : JsonNode | null = JsonObject([ KeyValuePair(name, inner) ])
 
-        let change = Array.foldBack nest names (literal text)
-        overlay place "" typeof<'a> (tree complete) change |> materialise $"{place} {key}={text}"
+        let assignment = $"{place} {key}={text}"
+        let change = Array.foldBack nest names (literal assignment text)
+        overlay place "" typeof<'a> (tree complete) change |> materialise assignment
 
     /// Changes one setting as the command line's --set says.
     let set (complete: 'a) (key: string) (text: string) : 'a = setFrom "--set" complete key text
@@ -327,10 +403,10 @@ module Number =
         elif value > 0.0 then writer.WriteStringValue "Infinity"
         else writer.WriteStringValue "-Infinity"
 
-    /// Reads a JSON value written by `write`; None when it is no number, or one beyond all doubles (1e400).
+    /// Reads a JSON value written by `write`; None when it is no number.
     let tryRead (value: JsonElement) =
         match value.ValueKind with
-        | JsonValueKind.Number -> Some(value.GetDouble()) |> Option.filter Double.IsFinite
+        | JsonValueKind.Number -> Some(value.GetDouble())
         | JsonValueKind.String ->
             match value.GetString() with
             | "NaN" -> Some Double.NaN

@@ -65,8 +65,7 @@ type LineWriter private (file: AppendedFile) =
 module Metrics =
     let private figure (value: JsonElement) =
         match value.ValueKind, Number.tryRead value with
-        | JsonValueKind.Number, _ when value.GetRawText() |> Seq.forall (fun c -> Char.IsDigit c || c = '-') ->
-            Count(value.GetInt64())
+        | JsonValueKind.Number, _ when fst (value.TryGetInt64()) -> Count(value.GetInt64())
         | _, Some number -> Value number
         | JsonValueKind.Array, _ ->
             Values [ for item in value.EnumerateArray() -> Number.tryRead item |> Option.defaultValue nan ]
@@ -80,21 +79,24 @@ module Metrics =
         | Label _
         | Values _ -> None
 
-    /// The whole lines of a text, each a map from name to figure. A last line that is cut off is left out.
-    let private parse (path: string) (text: string) : Map<string, Figure> list =
+    /// The whole lines of a text, each a map from name to figure. A last line that is cut off is left out. `named` says where in
+    /// the file a line stands.
+    let private parse (path: string) (named: int -> string) (text: string) : Map<string, Figure> list =
         let complete = text.Substring(0, text.LastIndexOf '\n' + 1)
+        let damaged i what = Errors.fail (Damaged $"{path}: {named i} {what}")
 
-        [ for line in complete.Split('\n', StringSplitOptions.RemoveEmptyEntries) do
-              let document =
-                  try
-                      JsonDocument.Parse line
-                  with :? JsonException ->
-                      Errors.fail (Damaged $"{path} holds a line that is not JSON: remove it")
-
-              yield Map [ for field in document.RootElement.EnumerateObject() -> field.Name, figure field.Value ] ]
+        [ for i, line in complete.Split '\n' |> Seq.indexed do
+              if line <> "" then
+                  match Json.tryDocument line with
+                  | Error problem -> damaged i problem
+                  | Ok document when document.RootElement.ValueKind <> JsonValueKind.Object ->
+                      damaged i "is not an object with named figures: remove it"
+                  | Ok document ->
+                      yield
+                          Map [ for field in document.RootElement.EnumerateObject() -> field.Name, figure field.Value ] ]
 
     /// The lines of a file, each a map from name to figure. A last line that is cut off (the run was killed) is left out.
-    let read (path: string) : Map<string, Figure> list = parse path (Files.readText path)
+    let read (path: string) : Map<string, Figure> list = parse path (fun i -> $"line {i + 1}") (Files.readText path)
 
     /// The whole lines within the last `bytes` of a file, which may be growing; none where there is no file.
     let tail (path: string) (bytes: int) : Map<string, Figure> list =
@@ -108,4 +110,5 @@ module Metrics =
                 let from = max 0L (stream.Length - int64 bytes)
                 stream.Position <- from
                 let text = (new StreamReader(stream)).ReadToEnd()
-                parse path (if from = 0L then text else text.Substring(text.IndexOf '\n' + 1)))
+                let named i = if from = 0L then $"line {i + 1}" else "a line near the end"
+                parse path named (if from = 0L then text else text.Substring(text.IndexOf '\n' + 1)))

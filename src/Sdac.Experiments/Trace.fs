@@ -54,11 +54,9 @@ module Trace =
         if value.ValueKind <> JsonValueKind.Object then
             refuse place $"{what} must be an object with named fields, not {shown value}"
 
-        let all = [ for field in value.EnumerateObject() -> field.Name, field.Value ]
-
-        match all |> List.countBy fst |> List.tryFind (fun (_, times) -> times > 1) with
-        | Some(name, times) -> refuse place $"'{name}' is given {times} times in {what}: keep one of them"
-        | None -> all |> List.filter (fun (_, field) -> field.ValueKind <> JsonValueKind.Null)
+        [ for field in value.EnumerateObject() do
+              if field.Value.ValueKind <> JsonValueKind.Null then
+                  field.Name, field.Value ]
 
     let private list (place: string) (name: string) (ofWhat: string) (value: JsonElement) =
         if value.ValueKind <> JsonValueKind.Array then

@@ -6,35 +6,12 @@ open System.IO
 open System.Threading
 open Expecto
 open Sdac.Experiments
+open Sdac.Experiments.Tests.Processes
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
 
-/// Starts this assembly's program (Program.fs), by itself or through a command that runs it.
-let private start (through: string list) (arguments: string list) =
-    let program = Process.GetCurrentProcess().MainModule |> Option.ofObj |> Option.map _.FileName
-
-    let dotnet =
-        match program, Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
-        | _, NonNull path -> path
-        | Some path, _ when Path.GetFileName path = "dotnet" -> path
-        | _ -> "dotnet"
-
-    let words = through @ [ dotnet; System.Reflection.Assembly.GetExecutingAssembly().Location ] @ arguments
-
-    let info =
-        ProcessStartInfo(List.head words, List.tail words, RedirectStandardError = true, RedirectStandardOutput = true)
-
-    match Process.Start info with
-    | null -> failwith "no process"
-    | started -> started
-
-/// Waits for the end of a process; its exit code and what it said to standard error.
-let private ended (running: Process) =
-    let output = running.StandardOutput.ReadToEndAsync()
-    let error = running.StandardError.ReadToEnd()
-    running.WaitForExit()
-    output.Wait()
-    running.ExitCode, error
+/// Starts this assembly's program, by itself or through a command that runs it.
+let private start (through: string list) (arguments: string list) = startWith [] (through @ host arguments)
 
 /// How often the process is killed: 3 times in CI, 20 times elsewhere, or as often as SDAC_KILLS says.
 let private kills =

@@ -4,6 +4,7 @@ module Sdac.Experiments.Tests.Program
 
 open System.Reflection
 open Sdac.Experiments
+open Sdac.Experiments.Tests.SweepSupport
 open Sdac.Testing
 
 let private resume folder threads = Runner.resume Runner.sdac folder threads true |> ignore
@@ -21,6 +22,17 @@ let private sample folder target method first count =
           Jobs = 1
           Cells = 1 }
 
+/// Holds a run folder until it is killed.
+let private hold path =
+    use _ = RunFolder.lock { Path = path }
+    System.Console.Out.WriteLine "held"
+    System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+
+/// A sweep of one run that does not end.
+let private sweep out =
+    let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
+    Sweeps.run (SweepFolder.at out) (sweepOf "endless" 10_000_000 "{}") worker options |> ignore
+
 [<EntryPoint>]
 let main arguments =
     let work (task: unit -> unit) =
@@ -33,6 +45,11 @@ let main arguments =
     | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> work (fun () -> resume folder (int threads))
     | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] ->
         work (fun () -> train file out (int threads))
+    | [ "--create-folder"; path ] -> work (fun () -> Files.createFolder path)
+    | [ "--write"; path ] -> work (fun () -> Files.writeText path "text")
+    | [ "--report"; runs; out ] -> work (fun () -> Report.write [ runs ] out |> ignore)
+    | [ "--hold"; path ] -> work (fun () -> hold path)
+    | [ "--sweep"; out ] -> work (fun () -> sweep out)
     | [ "--worker"; "--out"; out; "--target"; target; "--seed"; first; "--seeds"; count; "--method"; method ] ->
         work (fun () -> sample out target method (int64 first) (int64 count))
     | [ "--load-models"; folder; first; last ] -> work (fun () -> MjcfFuzzTests.load folder (int first) (int last))

@@ -317,7 +317,7 @@ let tests =
               refused """{"env":3,"actions":[]}""" |> isInput [ "env must be a task's name, not 3" ]
 
               refused """{"env":"Hopper-v4","env":"Hopper-v4","actions":[]}"""
-              |> isInput [ "'env' is given 2 times" ]
+              |> isSettings [ "gives 'env' twice (line 1, column 20)" ]
 
               refused """{"env":"Hopper-v4","actions":[0,0,0]}"""
               |> isInput [ "actions[0] must be a list of numbers, not 0" ]

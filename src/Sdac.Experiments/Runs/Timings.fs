@@ -38,12 +38,14 @@ type internal Timings(folder: RunFolder, iteration: int64) =
     static let before (path: string) (iteration: int64) : struct (int64 * float) =
         let read (line: ReadOnlyMemory<byte>) =
             try
-                let root = JsonDocument.Parse(line).RootElement
+                let options = JsonDocumentOptions(AllowDuplicateProperties = false)
+                let root = JsonDocument.Parse(line, options).RootElement
                 let at = root.GetProperty("iteration").GetInt64()
                 if at <= iteration then Number.tryRead (root.GetProperty "seconds") else None
             with
             | :? JsonException
             | :? KeyNotFoundException
+            | :? FormatException
             | :? InvalidOperationException -> None
 
         let rec follow (bytes: ReadOnlyMemory<byte>) kept seconds =
