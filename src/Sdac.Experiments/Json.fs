@@ -423,10 +423,10 @@ module Number =
         elif value > 0.0 then writer.WriteStringValue "Infinity"
         else writer.WriteStringValue "-Infinity"
 
-    /// Reads a JSON value written by `write`; None when it is no number, or one beyond all doubles (1e400).
+    /// Reads a JSON value written by `write`; None when it is no number.
     let tryRead (value: JsonElement) =
         match value.ValueKind with
-        | JsonValueKind.Number -> Some(value.GetDouble()) |> Option.filter Double.IsFinite
+        | JsonValueKind.Number -> Some(value.GetDouble())
         | JsonValueKind.String ->
             match value.GetString() with
             | "NaN" -> Some Double.NaN

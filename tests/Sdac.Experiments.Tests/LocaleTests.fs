@@ -13,47 +13,14 @@ open Sdac.Kernels
 open Sdac.Mujoco
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-
-// ---- cultures
-
-/// Written out, since the tests run without the system's tables of cultures.
-let private culture (point: string) (group: string) (minus: string) (nan: string) =
-    let culture = CultureInfo.InvariantCulture.Clone() :?> CultureInfo
-    let numbers = culture.NumberFormat
-    numbers.NumberDecimalSeparator <- point
-    numbers.NumberGroupSeparator <- group
-    numbers.PercentDecimalSeparator <- point
-    numbers.PercentGroupSeparator <- group
-    numbers.NegativeSign <- minus
-    numbers.NaNSymbol <- nan
-    numbers.PositiveInfinitySymbol <- "∞"
-    numbers.NegativeInfinitySymbol <- minus + "∞"
-    culture.DateTimeFormat.TimeSeparator <- "."
-    culture.DateTimeFormat.DateSeparator <- "-"
-    culture
-
-let private cultures =
-    [ "de_DE", culture "," "." "-" "NaN"
-      "sv_SE", culture "," "\u00a0" "\u2212" "¤¤¤"
-      "ar_SA", culture "٫" "٬" "\u061c-" "ليس رقم" ]
-
-let private within (culture: CultureInfo) (action: unit -> 'a) : 'a =
-    let before = CultureInfo.CurrentCulture, CultureInfo.DefaultThreadCurrentCulture
-
-    try
-        CultureInfo.CurrentCulture <- culture
-        CultureInfo.DefaultThreadCurrentCulture <- culture
-        action ()
-    finally
-        CultureInfo.CurrentCulture <- fst before
-        CultureInfo.DefaultThreadCurrentCulture <- snd before
+open Sdac.Testing
 
 /// The same tests in another culture; properties over random values are left out.
 let private under (culture: CultureInfo) (test: Test) : Test =
     test
     |> Test.replaceTestCode (fun name code ->
         match code with
-        | Sync body -> testCase name (fun () -> within culture body)
+        | Sync body -> testCase name (fun () -> Languages.within culture body)
         | _ -> testList name [])
 
 /// The lists whose tests look at texts.
@@ -237,28 +204,28 @@ let private scripts (folder: string) (language: string) : Task<string list> =
 let tests =
     testList
         "languages"
-        [ for name, culture in cultures do
+        [ for name, culture in Map.toList Languages.all do
               testList $"under {name}" (List.map (under culture) texts)
 
           testCase
               "training, evaluation, report and pictures are the same in every language, with a negative seed"
               (fun () ->
                   inFolder (fun folder ->
-                      let expected = within CultureInfo.InvariantCulture (fun () -> runTexts folder)
+                      let expected = Languages.within CultureInfo.InvariantCulture (fun () -> runTexts folder)
                       Expect.isGreaterThan expected.Count 8 "number of texts"
 
-                      for name, culture in cultures do
-                          let found = within culture (fun () -> runTexts folder)
+                      for name, culture in Map.toList Languages.all do
+                          let found = Languages.within culture (fun () -> runTexts folder)
 
                           for KeyValue(what, text) in expected do
                               Expect.equal (Map.tryFind what found) (Some text) $"{what} under {name}"))
 
           testCase "sentences are the same in every language" (fun () ->
-              let expected = within CultureInfo.InvariantCulture sentences
+              let expected = Languages.within CultureInfo.InvariantCulture sentences
               Expect.isFalse (List.contains "nothing" expected) "all are refused"
 
-              for name, culture in cultures do
-                  let found = within culture sentences
+              for name, culture in Map.toList Languages.all do
+                  let found = Languages.within culture sentences
 
                   for a, b in List.zip expected found do
                       Expect.equal b a $"under {name}")

@@ -153,7 +153,9 @@ let private child (folder: string) (first: int) (last: int) : string list * int 
     let self = Reflection.Assembly.GetExecutingAssembly().Location
 
     // a model of absurd size may not take the machine along
-    let limited = $"ulimit -c 0 -v 8000000; exec dotnet '{self}' --load-models '{folder}' {first} {last}"
+    let limited =
+        $"ulimit -c 0 -v 8000000; exec dotnet '{self}' --load-models '{folder}' %d{first} %d{last}"
+
     let info = ProcessStartInfo("bash", [ "-c"; limited ], WorkingDirectory = folder)
     info.RedirectStandardOutput <- true
     info.RedirectStandardError <- true

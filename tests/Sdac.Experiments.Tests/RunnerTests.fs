@@ -157,7 +157,7 @@ let tests =
 
                   Expect.stringContains
                       text
-                      $"mean {summary.Final.Mean:F2}, deviation {summary.Final.Deviation:F2}"
+                      $"mean %.2f{summary.Final.Mean}, deviation %.2f{summary.Final.Deviation}"
                       "text"
 
                   Expect.stringContains text "over 3 episodes" "text"

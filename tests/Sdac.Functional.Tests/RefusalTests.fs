@@ -64,7 +64,10 @@ let tests =
                       [ SamplerConfig.problems { SamplerConfig.standard with Averaging = rate }
                         IdemConfig.problems { IdemConfig.standard with Averaging = rate }
                         FabConfig.problems { FabConfig.standard with Averaging = rate } ] do
-                      Expect.stringContains (Expect.single problems "problems") $"Averaging is {rate}" "problems")
+                      Expect.stringContains
+                          (Expect.single problems "problems")
+                          $"Averaging is {string rate}"
+                          "problems")
 
           testCase "options that would silently do nothing are refused" (fun () ->
               let raw = { SamplerConfig.standard with Jackknife = true; Weights = Raw }
@@ -76,7 +79,7 @@ let tests =
 
               for knee in [ 0.0; -1.0; nan ] do
                   let problems = IdemConfig.problems { IdemConfig.standard with Knee = knee }
-                  Expect.stringContains (Expect.single problems "problems") $"Knee is {knee}" "problems"
+                  Expect.stringContains (Expect.single problems "problems") $"Knee is {string knee}" "problems"
 
               // iDEM's own weight
               Expect.isEmpty (IdemConfig.problems { IdemConfig.standard with Knee = infinity }) "problems")

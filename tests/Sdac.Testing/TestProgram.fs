@@ -11,7 +11,12 @@ open Expecto.Impl
 /// The exit code where no test has all the words in its name.
 let private nothingMatches = 64
 
-type private Options = { Words: string list; Results: string option; FailOnFocused: bool; List: bool }
+type private Options =
+    { Words: string list
+      Results: string option
+      FailOnFocused: bool
+      List: bool
+      Language: string option }
 
 let rec private parse (options: Options) (arguments: string list) : Result<Options, string> =
     match arguments with
@@ -20,9 +25,11 @@ let rec private parse (options: Options) (arguments: string list) : Result<Optio
     | [ "--junit-summary" ] -> Result.Error "--junit-summary wants the name of a file"
     | "--fail-on-focused-tests" :: rest -> parse { options with FailOnFocused = true } rest
     | "--list-tests" :: rest -> parse { options with List = true } rest
+    | "--language" :: name :: rest when Languages.all.ContainsKey name ->
+        parse { options with Language = Some name } rest
     | flag :: _ when flag.StartsWith '-' ->
         Result.Error
-            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --fail-on-focused-tests or --junit-summary FILE"
+            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --fail-on-focused-tests, --language (de_DE, sv_SE or ar_SA) or --junit-summary FILE"
     | word :: rest -> parse { options with Words = word :: options.Words } rest
 
 let private matches (words: string list) (name: string list) =
@@ -88,6 +95,11 @@ let private execute (output: TextWriter) (project: string) (options: Options) (t
           | Some file -> CLIArguments.JUnit_Summary file
           | None -> () ]
 
+    let tests =
+        match options.Language with
+        | Some name -> Languages.under Languages.all[name] tests
+        | None -> tests
+
     let code = runTestsWithCLIArgs settings [||] (testSequenced tests)
     summary |> Option.iter report.Close
     code
@@ -102,7 +114,11 @@ let run (assembly: Assembly) (arguments: string[]) : int =
         | null -> "tests"
         | name -> name.Replace(".Tests", "")
 
-    match parse { Words = []; Results = None; FailOnFocused = false; List = false } (List.ofArray arguments) with
+    match
+        parse
+            { Words = []; Results = None; FailOnFocused = false; List = false; Language = None }
+            (List.ofArray arguments)
+    with
     | Result.Error complaint ->
         eprintfn $"{project}: {complaint}"
         2
