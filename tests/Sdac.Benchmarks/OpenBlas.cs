@@ -8,6 +8,7 @@ internal static unsafe partial class OpenBlas
 {
     private const int RowMajor = 101;
     private const int NoTranspose = 111;
+    private static int wanted = 1;
 
     static OpenBlas()
     {
@@ -21,7 +22,7 @@ internal static unsafe partial class OpenBlas
     {
         try
         {
-            NativeSetThreads(threads);
+            NativeSetThreads(wanted = threads);
         }
         catch (DllNotFoundException exception)
         {
@@ -31,9 +32,13 @@ internal static unsafe partial class OpenBlas
     }
 
     /// <summary>c [rows, columns] = a [rows, depth] · b [depth, columns].</summary>
-    public static void Multiply(int rows, int columns, int depth, float* a, float* b, float* c) =>
+    public static void Multiply(int rows, int columns, int depth, float* a, float* b, float* c)
+    {
+        // Both ask OpenMP for their threads, and libtorch's one, set at its first operation, would be OpenBLAS's too.
+        NativeSetThreads(wanted);
         Sgemm(
             RowMajor, NoTranspose, NoTranspose, rows, columns, depth, 1f, a, depth, b, columns, 0f, c, columns);
+    }
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetEnvironment(string name, string value, int overwrite);
