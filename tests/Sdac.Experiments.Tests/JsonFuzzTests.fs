@@ -197,7 +197,9 @@ let private attemptSpec (folder: string) (taken: int ref) (seed: int) =
     let run = { Path = folder }: RunFolder
     overwrite run.Spec bytes
     let complete = Presets.find "quick"
-    let found = outcome (fun () -> Files.readUtf8 run.Spec |> Spec.parse run.Spec complete |> Spec.validate |> Spec.print)
+
+    let found =
+        outcome (fun () -> Files.readUtf8 run.Spec |> Spec.parse run.Spec complete |> Spec.validate |> Spec.print)
 
     if found.IsValue then
         taken.Value <- taken.Value + 1
