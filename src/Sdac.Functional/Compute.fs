@@ -83,7 +83,7 @@ module Compute =
 /// Numbers as libtorch's scalars.
 [<RequireQualifiedAccess>]
 module Scalars =
-    let ofFloat (value: float) : Scalar = Scalar.op_Implicit value
+    let ofFloat (value: float) : Scalar = KeptScalar.Of value
 
 /// The few tensor helpers that the rest of this library is written with. All tensors are float32.
 [<RequireQualifiedAccess>]

@@ -70,6 +70,32 @@ let tests =
               Expect.isFalse (LibtorchException.IsRefusal(ArgumentException "no")) "others are none"
           }
 
+          test "scalars outlive a garbage collection in the middle of their use" {
+              // the collector is made to free what nothing holds while operations read their numbers
+              Libtorch.Start()
+              let stop = new System.Threading.ManualResetEventSlim()
+
+              let collector =
+                  System.Threading.Thread(fun () ->
+                      while not stop.IsSet do
+                          GC.Collect()
+                          GC.WaitForPendingFinalizers())
+
+              collector.Start()
+
+              try
+                  use x = torch.ones 64L
+
+                  for i in 1..20_000 do
+                      use product = x.mul (KeptScalar.Of(float i))
+
+                      if i % 100 = 0 then
+                          Expect.equal (product.data<float32>()[0L]) (float32 i) "the number that was given"
+              finally
+                  stop.Set()
+                  collector.Join()
+          }
+
           test "sentences without a stack stay, line breaks become blanks" {
               Expect.equal (LibtorchException.Sentence "a\n  b\tc ") "a b c" "one line"
               Expect.equal (LibtorchException.Sentence "") "" "empty"
