@@ -44,7 +44,7 @@ module Experiment =
               nameof e.Config.Environments, environments
               nameof e.Config.UpdatesPerStep, updates ] do
             if value < 1L then
-                invalidArg (nameof count) $"{name} is {value}; it must be at least 1"
+                invalidArg (nameof count) $"{name} is %d{value}; it must be at least 1"
 
         let vectorSteps = (count - 1L) / environments + 1L
 
