@@ -85,6 +85,9 @@ module Compute =
 module Scalars =
     let ofFloat (value: float) : Scalar = KeptScalar.Of value
 
+    /// The factor that TorchSharp's `add` of two tensors would make for itself, and let go of while libtorch reads it.
+    let one = ofFloat 1.0
+
 /// The few tensor helpers that the rest of this library is written with. All tensors are float32.
 [<RequireQualifiedAccess>]
 module Tensors =

@@ -42,7 +42,7 @@ public static class TensorPhilox
     // √(-2 ln u)·cos 2πv and √(-2 ln u)·sin 2πv, u in (0, 1], v in [0, 1).
     private static (Tensor, Tensor) BoxMuller(Tensor even, Tensor odd)
     {
-        var radius = Unit(even).add_(KeptScalar.Of(Unit24)).log_().mul_(KeptScalar.Of(-2.0)).sqrt_();
+        var radius = Unit(even).add_(KeptScalar.Of(Unit24), KeptScalar.Of(1.0)).log_().mul_(KeptScalar.Of(-2.0)).sqrt_();
         var angle = Unit(odd).mul_(KeptScalar.Of(2f * MathF.PI));
         return (angle.cos().mul_(radius), angle.sin().mul_(radius));
     }
@@ -83,7 +83,7 @@ public static class TensorPhilox
         for (var round = 0; round < Rounds; round++)
         {
             if (round > 0)
-                key.add_(weyl);
+                key.add_(weyl, KeptScalar.Of(1L));
             var product = multiplied.mul_(multiplier).flip(0);
             multiplied = product.bitwise_right_shift(word).bitwise_xor_(other).bitwise_xor_(key).bitwise_and_(mask);
             other = product;
