@@ -83,10 +83,7 @@ module Compute =
 /// Numbers as libtorch's scalars.
 [<RequireQualifiedAccess>]
 module Scalars =
-    let ofFloat (value: float) : Scalar = KeptScalar.Of value
-
-    /// The factor that TorchSharp's `add` of two tensors would make for itself, and let go of while libtorch reads it.
-    let one = ofFloat 1.0
+    let ofFloat (value: float) : Scalar = Scalar.op_Implicit value
 
 /// The few tensor helpers that the rest of this library is written with. All tensors are float32.
 [<RequireQualifiedAccess>]

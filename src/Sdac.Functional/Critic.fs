@@ -15,9 +15,9 @@ module Critic =
         (terminated: Tensor)
         (nextValue: Tensor)
         : Tensor =
-        let alive = terminated.neg().add(Scalars.one, Scalars.one)
+        let alive = terminated.neg().add(Scalars.ofFloat 1.0)
 
-        reward.mul(Scalars.ofFloat rewardScale).add(alive.mul(nextValue).mul(Scalars.ofFloat discount), Scalars.one)
+        reward.mul(Scalars.ofFloat rewardScale).add(alive.mul(nextValue).mul(Scalars.ofFloat discount))
 
     /// Mean squared error. value, target: [B] -> scalar.
     let loss (value: Tensor) (target: Tensor) : Tensor = (value.sub target).square().mean()

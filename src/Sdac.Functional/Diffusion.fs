@@ -54,7 +54,7 @@ module Diffusion =
     let noised (compute: Compute) (schedule: Schedule) (t: int[]) (a0: Tensor) (noise: Tensor) : Tensor =
         let keep = Schedule.column compute schedule.SqrtAlphaBars t
         let spread = Schedule.column compute schedule.SqrtOneMinusAlphaBars t
-        keep.mul(a0).add(spread.mul noise, Scalars.one)
+        keep.mul(a0).add(spread.mul noise)
 
     /// The clean action that noise ε explains: a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε, not clipped. noisy, noise: [B, A]; t: [B].
     let clean (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (noise: Tensor) : Tensor =
@@ -211,4 +211,4 @@ module Diffusion =
             | Drawn key -> Key.normal compute (Tensors.shape action) (SamplerNoise.exploreKey key)
             | Given(_, _, explore) -> explore
 
-        action.add (z.mul (Scalars.ofFloat scale), Scalars.one)
+        action.add (z.mul (Scalars.ofFloat scale))

@@ -118,7 +118,7 @@ module Mlp =
     /// own: [rows, O] with its rows `w` of the weight; shared: [rows / repeat, 1, H] -> [rows, H].
     let private addShared (w: Tensor) (shared: Tensor) (own: Tensor) : Tensor =
         let products = own.mm w
-        (products.view (shared.size 0, -1L, shared.size 2)).add_(shared, Scalars.one) |> ignore
+        (products.view (shared.size 0, -1L, shared.size 2)).add_ shared |> ignore
         products
 
     /// The forward pass in libtorch of rows that share their leading inputs in groups (see `forwardShared`).
@@ -144,7 +144,7 @@ module Mlp =
         let s, o, t = shared.size 1, int64 ownWidth, late.size 1
         let groups = (b.addmm (shared, w.narrow (0L, 0L, s))).unsqueeze 1L
         let rows = late.mm(w.narrow (0L, s + o, t)).view(late.size 0, 1L, 1L, -1L)
-        let starts = (groups.add (rows, Scalars.one)).unbind 0
+        let starts = (groups.add rows).unbind 0
         let ownWeight = w.narrow (0L, s, o)
         fun l own -> own |> addShared ownWeight starts[l] |> behindFirst shape parts
 

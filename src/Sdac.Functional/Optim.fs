@@ -102,7 +102,7 @@ module Adam =
                     .addcmul_(gradient, gradient, Scalars.ofFloat (1.0 - config.Beta2))
 
             let mScale, vScale = 1.0 - config.Beta1 ** float count, 1.0 - config.Beta2 ** float count
-            let root = v.div(Scalars.ofFloat vScale).sqrt_().add_(Scalars.ofFloat config.Epsilon, Scalars.one)
+            let root = v.div(Scalars.ofFloat vScale).sqrt_().add_(Scalars.ofFloat config.Epsilon)
             let p' = p.Flat.add (m.div root, Scalars.ofFloat (-rate / mScale))
             struct (Params.withFlat p' p, { M = m; V = v; Count = count })
 

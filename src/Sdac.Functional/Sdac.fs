@@ -322,7 +322,7 @@ module Sdac =
                 Rssm.truncatedNoise model.Compute model.Schedule noise.Timesteps noisy noise.Reverse
 
             match weights with
-            | Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add (logShare, Scalars.one)))
+            | Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add logShare))
             | SelfNormalised -> struct (reverse, id)
 
     /// The RSSM loss of actions a ~ policy and its gradient. The forward noising of `action` is the sampling distribution

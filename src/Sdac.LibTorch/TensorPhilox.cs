@@ -42,13 +42,13 @@ public static class TensorPhilox
     // √(-2 ln u)·cos 2πv and √(-2 ln u)·sin 2πv, u in (0, 1], v in [0, 1).
     private static (Tensor, Tensor) BoxMuller(Tensor even, Tensor odd)
     {
-        var radius = Unit(even).add_(KeptScalar.Of(Unit24), KeptScalar.Of(1.0)).log_().mul_(KeptScalar.Of(-2.0)).sqrt_();
-        var angle = Unit(odd).mul_(KeptScalar.Of(2f * MathF.PI));
+        var radius = Unit(even).add_(Unit24).log_().mul_(-2f).sqrt_();
+        var angle = Unit(odd).mul_(2f * MathF.PI);
         return (angle.cos().mul_(radius), angle.sin().mul_(radius));
     }
 
     // The upper 24 of a word's 32 bits, as a number in [0, 1).
-    private static Tensor Unit(Tensor words) => words.to(float32).mul_(KeptScalar.Of(Unit24));
+    private static Tensor Unit(Tensor words) => words.to(float32).mul_(Unit24);
 
     private static long Groups(long count) => (count + Group - 1) / Group;
 
@@ -77,13 +77,13 @@ public static class TensorPhilox
         var ofStreams = table.narrow(1, 0, streams.Count);
         var perBlock = ofStreams.narrow(0, 0, 5).repeat_interleave(ofStreams.select(0, 5), 1, all);
         var key = perBlock.narrow(0, 0, 2);
-        var index = arange(KeptScalar.Of(all), int64, device).sub_(perBlock.select(0, 4));
+        var index = arange(all, int64, device).sub_(perBlock.select(0, 4));
         var multiplied = stack([index, perBlock.select(0, 2)], 0);
         var other = stack([zeros_like(index), perBlock.select(0, 3)], 0);
         for (var round = 0; round < Rounds; round++)
         {
             if (round > 0)
-                key.add_(weyl, KeptScalar.Of(1L));
+                key.add_(weyl);
             var product = multiplied.mul_(multiplier).flip(0);
             multiplied = product.bitwise_right_shift(word).bitwise_xor_(other).bitwise_xor_(key).bitwise_and_(mask);
             other = product;

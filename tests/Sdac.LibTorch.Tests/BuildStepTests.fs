@@ -1,4 +1,4 @@
-/// The build step that makes TorchSharp's library loadable on Debian 12, on made-up libraries.
+/// The build steps that make TorchSharp's library loadable on Debian 12 and its calls safe, on made-up files.
 module Sdac.LibTorch.Tests.BuildStepTests
 
 open System
@@ -93,8 +93,9 @@ let private targets =
 
     upwards (DirectoryInfo AppContext.BaseDirectory)
 
-/// Runs the step on every library in one build; what it wrote for each, and what the build said.
-let private marked (libraries: byte[] list) : byte[] option list * string =
+/// Runs a step (the element for one file and the file to be written) on every file in one build; what it wrote for each, and
+/// what the build said.
+let private built (step: string -> string -> string) (libraries: byte[] list) : byte[] option list * string =
     let folder = Directory.CreateTempSubdirectory("sdac-build-step-").FullName
     let file i = Path.Combine(folder, $"{i}.so")
 
@@ -102,10 +103,7 @@ let private marked (libraries: byte[] list) : byte[] option list * string =
         libraries |> List.iteri (fun i bytes -> File.WriteAllBytes(file i, bytes))
 
         let tasks =
-            libraries
-            |> List.mapi (fun i _ ->
-                $"""<MarkWeakVersion Library="{file i}" Version="$(TorchSharpLibraryVersion)" Marked="{file i}.marked" ContinueOnError="true" />""")
-            |> String.concat "\n"
+            libraries |> List.mapi (fun i _ -> step (file i) (file i + ".written")) |> String.concat "\n"
 
         let project =
             $"""<Project><Import Project="{targets}" /><Target Name="All">{tasks}</Target></Project>"""
@@ -125,12 +123,20 @@ let private marked (libraries: byte[] list) : byte[] option list * string =
         build.WaitForExit()
 
         let written i =
-            let marked = file i + ".marked"
-            if File.Exists marked then Some(File.ReadAllBytes marked) else None
+            let written = file i + ".written"
+            if File.Exists written then Some(File.ReadAllBytes written) else None
 
         libraries |> List.mapi (fun i _ -> written i), said
     finally
         Directory.Delete(folder, true)
+
+let private marked =
+    built (fun library written ->
+        $"""<MarkWeakVersion Library="{library}" Version="$(TorchSharpLibraryVersion)" Marked="{written}" ContinueOnError="true" />""")
+
+let private kept =
+    built (fun assembly written ->
+        $"""<KeepArguments Assembly="{assembly}" Kept="{written}" ContinueOnError="true" />""")
 
 let private asks =
     [ "libm.so.6", [ "GLIBC_2.29" ]; "libstdc++.so.6", [ "GLIBCXX_3.4.20"; Version; "CXXABI_1.3" ] ]
@@ -186,4 +192,31 @@ let tests =
               let changed = Array.zip before after |> Array.indexed |> Array.filter (fun (_, (a, b)) -> a <> b)
 
               Expect.equal (changed |> Array.map snd) [| 0uy, 2uy |] "one byte: the flag of one version"
+          }
+
+          test "TorchSharp in use is compiled without optimisation, and only an assembly with one such mark is changed" {
+              let inUse = typeof<TorchSharp.torch.Tensor>.Assembly
+
+              let modes =
+                  inUse.GetCustomAttributes(typeof<DebuggableAttribute>, false)
+                  |> Array.map (fun a -> a :?> DebuggableAttribute)
+
+              Expect.equal
+                  [ for m in modes -> m.IsJITOptimizerDisabled, m.IsJITTrackingEnabled ]
+                  [ true, true ]
+                  "both: the runtime heeds the first only with the second"
+
+              let blob = [| 8uy; 1uy; 0uy; 2uy; 0uy; 0uy; 0uy; 0uy; 0uy |]
+              let around = Array.concat [ [| 8uy; 8uy; 1uy |]; blob; [| 7uy |] ]
+              let written, said = kept [ around; Array.append around blob; [| 1uy; 2uy |] ]
+              let expected = Array.copy around
+              expected[6] <- 3uy
+              expected[7] <- 1uy
+              Expect.equal written [ Some expected; None; None ] "two bytes, or nothing"
+
+              for i in 1..2 do
+                  Expect.stringContains
+                      said
+                      $"{i}.so cannot be prepared to keep what it gives libtorch alive: its DebuggableAttribute was not found exactly once"
+                      "what the build says"
           } ]

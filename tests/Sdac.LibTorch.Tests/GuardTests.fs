@@ -70,8 +70,9 @@ let tests =
               Expect.isFalse (LibtorchException.IsRefusal(ArgumentException "no")) "others are none"
           }
 
-          test "scalars outlive a garbage collection in the middle of their use" {
-              // the collector is made to free what nothing holds while operations read their numbers
+          test "scalars and tensors outlive a garbage collection in the middle of their use" {
+              // the collector is made to free what nothing holds while operations read their numbers: scalars that the caller
+              // makes, and those that TorchSharp makes itself (square, add of two tensors)
               Libtorch.Start()
               let stop = new System.Threading.ManualResetEventSlim()
 
@@ -84,13 +85,17 @@ let tests =
               collector.Start()
 
               try
-                  use x = torch.ones 64L
+                  let x = torch.ones 64L
 
                   for i in 1..20_000 do
-                      use product = x.mul (KeptScalar.Of(float i))
+                      let y = x.mul(Scalar.op_Implicit (float i)).add(x).square().sub(Scalar.op_Implicit 1.0)
 
                       if i % 100 = 0 then
-                          Expect.equal (product.data<float32>()[0L]) (float32 i) "the number that was given"
+                          let expected = float32 (i + 1) * float32 (i + 1) - 1.0f
+                          Expect.equal (y.data<float32>()[63L]) expected "the numbers that were given"
+                          GC.KeepAlive y
+
+                  GC.KeepAlive x
               finally
                   stop.Set()
                   collector.Join()

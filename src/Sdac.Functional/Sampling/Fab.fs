@@ -159,10 +159,7 @@ module Fab =
     let private metropolis (model: FabModel) flow iteration beta size key (x: Tensor, logP: float[], logQ: float[]) =
         let n, dim = Tensors.size 0 x, model.Target.Dim
         let struct (moveKey, acceptKey) = Key.split key
-
-        let proposal =
-            x.add ((Key.normal model.Compute [ n; dim ] moveKey).mul(Scalars.ofFloat size), Scalars.one)
-
+        let proposal = x.add ((Key.normal model.Compute [ n; dim ] moveKey).mul(Scalars.ofFloat size))
         let struct (newP, newQ) = logDensities model flow iteration proposal
         let u = Tensors.toArray (Key.uniform model.Compute [ n ] acceptKey)
 
@@ -174,7 +171,7 @@ module Fab =
         let mask =
             Tensors.ofArray model.Compute [ n; 1 ] (accept |> Array.map (fun a -> if a then 1.0f else 0.0f))
 
-        let moved = x.add (proposal.sub(x).mul mask, Scalars.one)
+        let moved = x.add (proposal.sub(x).mul mask)
         let share = float (accept |> Array.filter id |> Array.length) / float n
         struct ((moved, pick newP logP, pick newQ logQ), share)
 

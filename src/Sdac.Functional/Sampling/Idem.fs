@@ -168,10 +168,7 @@ module Idem =
     let score (model: IdemModel) (t: int[]) (x: Tensor) (z: Tensor) : Tensor =
         let batch, k, dim = Tensors.size 0 z, Tensors.size 1 z, Tensors.size 2 z
         let sigma = Schedule.column model.Compute model.Schedule.SqrtRecipM1AlphaBars t
-
-        let draws =
-            (x.unsqueeze 1L).add(z.mul (sigma.unsqueeze 2L), Scalars.one) |> Tensors.reshape [ batch * k; dim ]
-
+        let draws = (x.unsqueeze 1L).add(z.mul (sigma.unsqueeze 2L)) |> Tensors.reshape [ batch * k; dim ]
         let check what = Checks.finite what (fun row -> $"timestep {t[row / k]}") model.Target draws
         let energy = Target.boxEnergy model.Config.Temperature model.Target draws
         check "energy" [ batch * k ] energy

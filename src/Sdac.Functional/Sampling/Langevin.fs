@@ -57,7 +57,7 @@ module Langevin =
                         Checks.finite "gradient" (fun _ -> $"step {step}") target old [ n; target.Dim ] gradient
                         let drift = gradient.mul (Scalars.ofFloat (0.5 * size / temperature))
                         let noise = Key.normal Compute.cpu [ n; target.Dim ] (Key.foldIn (int64 step) noiseKey)
-                        clip (old.add(drift, Scalars.one).add(noise.mul (Scalars.ofFloat (sqrt size)), Scalars.one)))
+                        clip (old.add(drift).add(noise.mul (Scalars.ofFloat (sqrt size)))))
 
                 old.Dispose()
 

@@ -83,7 +83,7 @@ module RealNvp =
         struct (Tensors.cat 1 [ first; second ], (Tensors.cat 1 stretches).sum 1L)
 
     let private forwards (net: RealNvp) conditioner =
-        run net conditioner [ 0 .. net.Conditioners.Length - 1 ] (fun s t b -> b.mul(s.exp ()).add(t, Scalars.one))
+        run net conditioner [ 0 .. net.Conditioners.Length - 1 ] (fun s t b -> b.mul(s.exp ()).add t)
 
     let private backwards (net: RealNvp) conditioner x =
         let undo (s: Tensor) (t: Tensor) (b: Tensor) = b.sub(t).mul(s.neg().exp())
@@ -119,7 +119,7 @@ module RealNvp =
     let logDensity (compute: Compute) (net: RealNvp) (p: Params) (x: Tensor) : Tensor =
         Tensors.scoped List.singleton (fun () ->
             let struct (z, logDet) = inverse compute net p x
-            (logBase z).add(logDet, Scalars.one))
+            (logBase z).add logDet)
 
     /// n samples x [n, D] and ln q(x) [n].
     let sample (compute: Compute) (net: RealNvp) (p: Params) (n: int) (key: Key) : struct (Tensor * Tensor) =
@@ -158,7 +158,7 @@ module RealNvp =
                                .requires_grad_() |])
 
             let struct (z, logDet) = backwards net (leafConditioner leaves) x
-            let logQ = (logBase z).add(logDet, Scalars.one)
+            let logQ = (logBase z).add logDet
             let found = Gradient.Of("the loss of the flow", loss logQ, Array.concat leaves)
             let flat = [ for g in found -> g.reshape [| -1L |] ] |> Tensors.cat 0
             struct (logQ.detach (), flat))

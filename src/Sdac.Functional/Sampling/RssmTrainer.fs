@@ -176,7 +176,7 @@ module RssmTrainer =
 
                         clean
                             .mul(Scalars.ofFloat (sqrt previous - ratio * s.SqrtAlphaBars[t]))
-                            .add(x.mul (Scalars.ofFloat ratio), Scalars.one))
+                            .add(x.mul (Scalars.ofFloat ratio)))
 
             x)
 
@@ -231,8 +231,7 @@ module RssmTrainer =
             | Unbounded -> struct (drawn DrawPoints.normal, Tensors.zeros compute [ t.Length; 1 ])
 
         let energy =
-            (energies model t (Rssm.cleanDraws c.ReverseNoise compute schedule t noisy noise))
-                .add(logShare, Scalars.one)
+            (energies model t (Rssm.cleanDraws c.ReverseNoise compute schedule t noisy noise)).add logShare
 
         let top = max top (Tensors.scalar (energy.max ()))
 
