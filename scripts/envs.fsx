@@ -75,4 +75,4 @@ let main () =
 
     0
 
-exit (Main.run "envs.fsx" main)
+exit (Script.run "envs.fsx" main)

@@ -14,4 +14,4 @@ Sdac.LibTorch.Libtorch.Prepare()
 Sdac.Experiments.Sessions.endWithDotnetFsi ()
 
 // Of this session and of scripts: `dotnet fsi` has the machine's.
-Sdac.Experiments.Main.useInvariantCulture ()
+Sdac.Experiments.Script.useInvariantCulture ()

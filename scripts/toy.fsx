@@ -68,4 +68,4 @@ let main () =
         printfn "%s" (Path.Combine(options.Folder, "toy.html"))
         code
 
-exit (Main.run "toy.fsx" main)
+exit (Script.run "toy.fsx" main)

@@ -29,7 +29,7 @@ let about =
 let arguments = List.ofArray fsi.CommandLineArgs |> List.tail |> List.toArray
 
 exit (
-    Main.run "trace.fsx" (fun () ->
+    Script.run "trace.fsx" (fun () ->
         let parser = ArgumentParser.Create<Arguments>(programName = "trace.fsx", helpTextMessage = about)
         let parsed = parser.ParseCommandLine arguments
         Trace.run (parsed.GetResult In) (parsed.TryGetResult Out)

@@ -99,7 +99,7 @@ module Errors =
 
 /// The outermost frame of a script.
 [<RequireQualifiedAccess>]
-module Main =
+module Script =
     /// True when SDAC_DEBUG=1: failures then show where they were raised.
     let private debugging () = Environment.GetEnvironmentVariable "SDAC_DEBUG" = "1"
 

@@ -5,23 +5,54 @@ open Sdac
 /// Playing the checkpoint of a run again.
 [<RequireQualifiedAccess>]
 module Evaluate =
-    let private restore (model: Model) (task: string) (folder: RunFolder) (checkpoint: string option) =
-        match checkpoint with
-        | Some path -> struct (path, Checkpoint.load model task path, [])
-        | None -> Checkpoint.newest model task folder
+    let private play
+        (spec: Spec)
+        (folder: RunFolder)
+        (checkpoint: string option)
+        (episodes: int)
+        (seed: int64)
+        (threads: int)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        : Score =
+        let experiment = Spec.experiment algorithm spec
+        let agent = Runner.agent experiment
+        Machine.useThreads agent.Compute threads
+
+        let struct (file, state, complaints) =
+            match checkpoint with
+            | Some path -> struct (path, Checkpoint.load agent spec.Algorithm spec.Task path, [])
+            | None -> Checkpoint.newest agent spec.Algorithm spec.Task folder
+
+        for complaint in complaints do
+            eprintfn $"warning: {complaint}; an older checkpoint is used"
+
+        try
+            let played = Runner.evaluate experiment agent state episodes seed
+            let score = Score.ofEpisodes played
+            printfn $"{spec.Task}, {algorithm.Title}, {file}"
+
+            for i, episode in Array.indexed played do
+                printfn $"  episode {i + 1, 3}: return %10.2f{episode.Return}, {episode.Length} steps"
+
+            printfn
+                $"mean %.2f{score.Mean}, deviation %.2f{score.Deviation}, lowest %.2f{score.Lowest}, highest %.2f{score.Highest} over {episodes} episodes"
+
+            score
+        finally
+            Parts.dispose agent.Parts state
 
     /// Plays episodes with a checkpoint of the run in `path` and prints each, their mean and deviation. With the run's own
     /// seed and number of episodes this repeats the run's final evaluation.
     let run
+        (registry: Registry)
         (path: string)
         (checkpoint: string option)
         (episodes: int option)
         (seed: int64 option)
         (threads: int)
-        : unit =
+        : Score =
         let folder = RunFolder.openExisting path
-        let struct (spec, said) = Spec.ofRunOrPublished folder
-        let e = spec.Experiment
+        let struct (spec, said) = Spec.ofRunOrPublished registry folder
         let episodes = defaultArg episodes spec.EvaluationEpisodes
 
         if episodes < 1 then
@@ -30,22 +61,7 @@ module Evaluate =
         for sentence in said do
             eprintfn $"warning: {sentence}"
 
-        let model = Runner.model e
-        Machine.useThreads model.Compute threads
-        let struct (file, state, complaints) = restore model e.Task folder checkpoint
-
-        for complaint in complaints do
-            eprintfn $"warning: {complaint}; an older checkpoint is used"
-
-        try
-            let played = Runner.evaluate e model state episodes (defaultArg seed e.Seed)
-            let score = Score.ofEpisodes played
-            printfn $"{e.Task}, {file}, update {state.Updates}"
-
-            for i, episode in Array.indexed played do
-                printfn $"  episode {i + 1, 3}: return %10.2f{episode.Return}, {episode.Length} steps"
-
-            printfn
-                $"mean %.2f{score.Mean}, deviation %.2f{score.Deviation}, lowest %.2f{score.Lowest}, highest %.2f{score.Highest} over {episodes} episodes"
-        finally
-            TrainState.dispose state
+        (Spec.algorithm registry folder.Spec spec.Algorithm).Open
+            { new IOpen<Score> with
+                member _.Open algorithm =
+                    play spec folder checkpoint episodes (defaultArg seed spec.Seed) threads algorithm }

@@ -9,7 +9,7 @@ type Point =
         Iteration: int64
         EnvSteps: int64
         /// Of the update
-        Metrics: Metrics option
+        Figures: Figures option
         /// Episodes that ended
         Episodes: Episode list
     }
@@ -19,30 +19,30 @@ type Point =
 [<RequireQualifiedAccess>]
 module Interactive =
     /// Frees what `old` holds and neither `next` nor `kept` does.
-    let private disposeBetween (kept: TrainState) (old: TrainState) (next: TrainState) =
-        let held = HashSet<TorchSharp.torch.Tensor>(TrainState.tensors kept, HashIdentity.Reference)
+    let private disposeBetween (kept: Step<'s, 'w>) (old: Step<'s, 'w>) (next: Step<'s, 'w>) =
+        let held = HashSet<TorchSharp.torch.Tensor>(Round.tensors kept, HashIdentity.Reference)
 
-        for tensor in TrainState.tensorsNotIn next old do
+        for tensor in Round.tensorsNotIn next old do
             if not (held.Contains tensor) then
                 tensor.Dispose()
 
     /// The start of an experiment with its memory warmed up. `Pipeline.dispose` frees it in the end.
-    let start (e: Experiment) : Step = Pipeline.start e |> Pipeline.warm
+    let start (e: Experiment<'c, 's, 'w>) : Step<'s, 'w> = Round.start e |> Round.warm
 
     /// So many iterations of the stages: the step reached, and what each iteration told. `step` stays as it was.
-    let run (count: int) (stages: Stage) (step: Step) : Step * Point list =
+    let run (count: int) (stages: Stage<'s, 'w>) (step: Step<'s, 'w>) : Step<'s, 'w> * Point list =
         let points = List<Point>()
         let mutable current = step
 
         for _ in 1..count do
-            let next = Pipeline.iterate stages current
-            disposeBetween step.State current.State next.State
+            let next = Round.iterate stages current
+            disposeBetween step current next
             current <- next
 
             points.Add
                 { Iteration = next.Iteration
                   EnvSteps = next.EnvSteps
-                  Metrics = next.Metrics
+                  Figures = next.Figures
                   Episodes = next.Episodes }
 
         current, List.ofSeq points
@@ -55,11 +55,13 @@ module Interactive =
 
         Plot.learningCurve "Returns" $"{episodes.Length} training episodes" episodes [||]
 
-    /// A figure of the updates against iterations: `curve "critic loss" _.Q1Loss points`.
-    let curve (title: string) (figure: Metrics -> float) (points: Point list) : Picture =
+    /// A figure of the updates against iterations: `curve "critic loss" "q1Loss" points`.
+    let curve (title: string) (figure: string) (points: Point list) : Picture =
         let rows =
             [| for point in points do
-                   for m in Option.toList point.Metrics -> point.Iteration, figure m |]
+                   match point.Figures |> Option.bind (Map.tryFind figure) with
+                   | Some value -> point.Iteration, value
+                   | None -> () |]
 
         let subtitle = $"{rows.Length} updates"
         ReportPlots.series title subtitle "Iterations" title [ title ] [ title, rows ]

@@ -22,6 +22,24 @@ type internal LiteralConverter() =
 
     override _.Write(writer, Literal text, _) = writer.WriteRawValue text
 
+/// An algorithm's settings as JSON, where their type is not known.
+[<Struct>]
+type ConfigJson = ConfigJson of text: string
+
+/// The settings as the JSON they are.
+type internal ConfigJsonConverter() =
+    inherit JsonConverter<ConfigJson>()
+
+    override _.Read(reader, _, _) =
+        match JsonNode.Parse(&reader) with
+        | null -> ConfigJson "null"
+        | node -> ConfigJson(node.ToJsonString())
+
+    override _.Write(writer, ConfigJson text, options) =
+        match JsonNode.Parse text with
+        | null -> writer.WriteNullValue()
+        | node -> node.WriteTo(writer, options)
+
 /// Records and unions as JSON. Reading is strict about names, lenient about what is left out: a field that is not given keeps
 /// its value from a complete example, and an unknown one is a Settings failure that names the nearest valid one.
 [<RequireQualifiedAccess>]
@@ -42,13 +60,19 @@ module Json =
             ||| JsonUnionEncoding.UnwrapOption
 
         options.Converters.Add(LiteralConverter())
+        options.Converters.Add(ConfigJsonConverter())
         options.Converters.Add(JsonFSharpConverter(encoding, unionTagNamingPolicy = JsonNamingPolicy.CamelCase))
         options
+
+    let private compactOptions = JsonSerializerOptions(options, WriteIndented = false)
 
     let private camel (name: string) = JsonNamingPolicy.CamelCase.ConvertName name
 
     /// A value as indented JSON.
     let print (value: 'a) = JsonSerializer.Serialize(value, options)
+
+    /// A value as JSON on one line.
+    let compact (value: 'a) : string = JsonSerializer.Serialize(value, compactOptions)
 
     let private tree (value: 'a) =
         JsonSerializer.SerializeToNode(value, options)
@@ -67,7 +91,11 @@ module Json =
             ty.GetGenericArguments()[0]
 
     let private isUnion (ty: Type) =
-        FSharpType.IsUnion ty && ty <> typeof<Literal> && not (isOption ty) && not (isSequence ty)
+        FSharpType.IsUnion ty
+        && ty <> typeof<Literal>
+        && ty <> typeof<ConfigJson>
+        && not (isOption ty)
+        && not (isSequence ty)
 
     let private isMap (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<Map<_, _>>
 
@@ -371,14 +399,38 @@ module Json =
               if FSharpType.IsRecord fieldType then
                   yield! paths fieldType |> List.map (below name) ]
 
-    /// The full path meant by "gamma" or "algorithm.gamma": a last part that occurs once is enough.
+    /// The settings of a record type that have a value of their own: a record's path only leads to others.
+    let rec fields (ty: Type) : (string * Reflection.PropertyInfo) list =
+        [ for field in FSharpType.GetRecordFields ty do
+              if FSharpType.IsRecord field.PropertyType then
+                  for path, leaf in fields field.PropertyType do
+                      below (camel field.Name) path, leaf
+              else
+                  camel field.Name, field ]
+
+    /// Their paths.
+    let leaves (ty: Type) : string list = fields ty |> List.map fst
+
+    /// The cases of a union as they are written.
+    let cases (ty: Type) : string list =
+        [ for case in FSharpType.GetUnionCases ty ->
+              match case.GetFields() with
+              | [||] -> camel case.Name
+              | [| _ |] -> $"{{\"{camel case.Name}\": VALUE}}"
+              | _ -> $"{{\"{camel case.Name}\": ...}}" ]
+
+    /// The full path meant by "gamma" or "algorithm.gamma": a last part that occurs once is enough, and one that names a value
+    /// is meant before one that names a group of them.
     let private resolve (place: string) (ty: Type) (key: string) =
         let all = paths ty
 
         if List.contains key all then
             key
         else
-            match all |> List.filter (fun path -> path.EndsWith("." + key, StringComparison.Ordinal)) with
+            let ends (path: string) = path.EndsWith("." + key, StringComparison.Ordinal)
+            let values = leaves ty |> List.filter ends
+
+            match (if values.IsEmpty then List.filter ends all else values) with
             | [ path ] -> path
             | [] ->
                 let last (path: string) = path.Substring(path.LastIndexOf '.' + 1)

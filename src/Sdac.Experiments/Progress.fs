@@ -6,16 +6,15 @@ open System.Globalization
 open Spectre.Console
 
 /// What a training run shows of itself.
-type Standing =
+type TrainingProgress =
     {
         Iteration: int64
         EnvSteps: int64
         StepsPerSecond: float
         /// Mean return of the last episodes; NaN before the first one has ended.
         RecentReturn: float
-        CriticLoss: float
-        PolicyLoss: float
-        Lambda: float
+        /// The algorithm's figures that matter most, by their short labels
+        Headlines: (string * float) list
     }
 
 /// Progress on the console: a bar on a terminal, a plain line now and then elsewhere.
@@ -42,15 +41,17 @@ module Progress =
         else
             "?"
 
-    let private figures (standing: Standing) =
+    let private figures (progress: TrainingProgress) =
         let show (value: float) = if Double.IsNaN value then "-" else Number.display value
 
-        $"{thousands standing.EnvSteps} env steps, %.0f{standing.StepsPerSecond}/s, return {show standing.RecentReturn}, "
-        + $"critic {show standing.CriticLoss}, policy {show standing.PolicyLoss}, λ {show standing.Lambda}"
+        [ $"{thousands progress.EnvSteps} env steps, %.0f{progress.StepsPerSecond}/s, return {show progress.RecentReturn}"
+          for label, value in progress.Headlines do
+              $"{label} {show value}" ]
+        |> String.concat ", "
 
     /// One plain line.
-    let line (total: int64) (remaining: float) (standing: Standing) =
-        $"iteration {thousands standing.Iteration}/{thousands total}, {figures standing}, {duration remaining} left"
+    let line (total: int64) (remaining: float) (progress: TrainingProgress) =
+        $"iteration {thousands progress.Iteration}/{thousands total}, {figures progress}, {duration remaining} left"
 
     /// Seconds left, from the share done since `first` in `elapsed` seconds.
     let private remaining (total: int64) (first: int64) (elapsed: float) (position: int64) =
@@ -61,19 +62,19 @@ module Progress =
         else
             elapsed / float finished * float (total - position)
 
-    /// What is shown of a standing of any kind: where it is, its plain line with the seconds left, its text beside the bar.
+    /// What is shown of a progress of any kind: where it is, its plain line with the seconds left, its text beside the bar.
     type private View<'s> = { Position: 's -> int64; Line: float -> 's -> string; Text: 's -> string }
 
     let private plain (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) =
         let clock = Stopwatch.StartNew()
         let mutable next = PlainInterval
 
-        body (fun standing ->
-            let elapsed, position = clock.Elapsed.TotalSeconds, view.Position standing
+        body (fun progress ->
+            let elapsed, position = clock.Elapsed.TotalSeconds, view.Position progress
 
             if elapsed >= next || position = total then
                 next <- elapsed + PlainInterval
-                Console.Out.WriteLine(view.Line (remaining total first elapsed position) standing))
+                Console.Out.WriteLine(view.Line (remaining total first elapsed position) progress))
 
     let private bar (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) =
         let columns: ProgressColumn[] =
@@ -91,13 +92,13 @@ module Progress =
                 let clock = Stopwatch.StartNew()
                 let mutable next = 0.0
 
-                body (fun standing ->
-                    let elapsed, position = clock.Elapsed.TotalSeconds, view.Position standing
+                body (fun progress ->
+                    let elapsed, position = clock.Elapsed.TotalSeconds, view.Position progress
 
                     if elapsed >= next || position = total then
                         next <- elapsed + 0.1
                         task.Value <- float position
-                        task.Description <- Markup.Escape(view.Text standing)))
+                        task.Description <- Markup.Escape(view.Text progress)))
 
     /// True when standard output is a terminal that can move its cursor.
     let interactive () = not Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
@@ -108,12 +109,12 @@ module Progress =
         else
             plain view total first body
 
-    /// Runs `body`, which reports its standing as often as it likes; iterations go from `first` to `total`.
-    let run (quiet: bool) (total: int64) (first: int64) (body: (Standing -> unit) -> 'a) : 'a =
+    /// Runs `body`, which reports its progress as often as it likes; iterations go from `first` to `total`.
+    let run (quiet: bool) (total: int64) (first: int64) (body: (TrainingProgress -> unit) -> 'a) : 'a =
         let view =
             { Position = _.Iteration
               Line = line total
-              Text = fun standing -> $"{thousands standing.Iteration}/{thousands total}, {figures standing}" }
+              Text = fun progress -> $"{thousands progress.Iteration}/{thousands total}, {figures progress}" }
 
         if quiet then body ignore else show view total first body
 
@@ -123,7 +124,7 @@ module Progress =
 
         let view =
             { Position = fst >> int64
-              Line = fun left standing -> $"{text standing}, {duration left} left"
+              Line = fun left progress -> $"{text progress}, {duration left} left"
               Text = text }
 
         show view (int64 total) 0L body
@@ -138,6 +139,16 @@ module Progress =
             console.Profile.Width <- max console.Profile.Width WideEnough
 
         console.Write item
+
+    /// Prints a table with headers.
+    let table (title: string) (headers: string list) (rows: string list list) =
+        let table = Table(Border = TableBorder.Rounded, Title = TableTitle(Markup.Escape title))
+        headers |> List.iter (fun header -> table.AddColumn(Markup.Escape header) |> ignore)
+
+        for row in rows do
+            table.AddRow(row |> List.map Markup.Escape |> List.toArray) |> ignore
+
+        write table
 
     /// Prints a table of names and values.
     let summaryTable (title: string) (rows: (string * string) list) =

@@ -6,6 +6,9 @@ open System.IO
 open System.Runtime.InteropServices
 open System.Threading
 
+/// The script that brought stages or an algorithm of its own into a run.
+type ScriptMark = { File: string; Sha256: string }
+
 /// Programs beside this one, each a session of its own: Ctrl-C at the terminal reaches this process alone, which then ends them
 /// with all their children. Should this process be killed, the system kills them too.
 [<RequireQualifiedAccess>]
@@ -65,6 +68,15 @@ module Sessions =
         with
         | :? IOException
         | :? UnauthorizedAccessException -> []
+
+    /// The script that this process runs, by `dotnet fsi`: its name and what is in it. None for other programs.
+    let script () : ScriptMark option =
+        Environment.GetCommandLineArgs()
+        |> Seq.takeWhile ((<>) "--")
+        |> Seq.tryFind (fun word -> word.EndsWith(".fsx", StringComparison.OrdinalIgnoreCase) && File.Exists word)
+        |> Option.map (fun path ->
+            { File = string (Path.GetFileName path)
+              Sha256 = Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData(File.ReadAllBytes path)) })
 
     /// `dotnet fsi` runs a script in a child of the process that the user has started and may kill: has this process it killed with its
     /// parent, if that is a `dotnet fsi`.

@@ -13,7 +13,7 @@ module RunningValues =
 
     /// The averages after a batch: each moves by `QNormalisationRate` of the way to the batch's own mean and deviation
     /// (dividing by the count). Unchanged where the settings do not normalise Q. q: any shape.
-    let follow (c: Config) (q: Tensor) (v: RunningValues) : RunningValues =
+    let follow (c: EnergySettings) (q: Tensor) (v: RunningValues) : RunningValues =
         if c.QNormalisation = QNormalisation.Off then
             v
         else
@@ -70,7 +70,7 @@ module Energy =
     let private least = 1e-6
 
     /// Q as it is or normalised by running averages. Any shape.
-    let normalised (c: Config) (v: RunningValues) (q: Tensor) : Tensor =
+    let normalised (c: EnergySettings) (v: RunningValues) (q: Tensor) : Tensor =
         let clip (x: Tensor) = x.clamp (Scalars.ofFloat -c.QClip, Scalars.ofFloat c.QClip)
         let deviation = max least v.Deviation
 
@@ -80,7 +80,7 @@ module Energy =
         | QNormalisation.RunningAsPublished -> q.sub (Scalars.ofFloat (v.Mean / deviation)) |> clip
 
     /// QScale·Q/λ, Q normalised as the settings say. Any shape.
-    let ofValues (c: Config) (v: RunningValues) (lambda: float) (q: Tensor) : Tensor =
+    let ofValues (c: EnergySettings) (v: RunningValues) (lambda: float) (q: Tensor) : Tensor =
         (normalised c v q).mul(Scalars.ofFloat (c.QScale / lambda))
 
     /// Weights of the K draws of each state, raw ones measured from the shift given, and the shift that the next batch finds.

@@ -22,6 +22,8 @@ type Outcome =
         Truncated: bool[]
         /// What the step led to, before any reset, [N, O]
         NextObs: float32[]
+        /// What the next action is chosen on, after the reset where an episode ended, [N, O]
+        Current: float32[]
         /// Episodes that ended, with the index of their environment
         Ended: struct (int * Episode) list
     }
@@ -71,13 +73,23 @@ module Environment =
         engine.Spec.ScaleActions(ReadOnlySpan<float32> action, Span<float32> scaled)
         let next, result = engine.NewStates(), engine.NewResult()
         let nextObs = Array.zeroCreate<float32>(environment.Count * environment.ObsDim)
-        engine.StepInto(states, ReadOnlySpan<float32> scaled, next, result, Span<float32> nextObs, Span<float32>.Empty)
+        let current = Array.zeroCreate<float32>(environment.Count * environment.ObsDim)
+
+        engine.StepInto(
+            states,
+            ReadOnlySpan<float32> scaled,
+            next,
+            result,
+            Span<float32> nextObs,
+            Span<float32> current
+        )
 
         { States = next
           Reward = Array.init environment.Count (fun e -> float32 result.Rewards[e])
           Terminated = result.Terminated.ToArray()
           Truncated = result.Truncated.ToArray()
           NextObs = nextObs
+          Current = current
           Ended =
             [ for e in 0 .. environment.Count - 1 do
                   if result.EpisodeLengths[e] > 0 then

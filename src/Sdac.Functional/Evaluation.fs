@@ -5,23 +5,20 @@ open TorchSharp
 /// Playing a policy without learning from it.
 [<RequireQualifiedAccess>]
 module Evaluation =
-    /// Plays one episode in each environment of `environment` with the averaged policy, best of N, without exploration
-    /// noise; the episodes in the environments' order.
-    let run (model: Model) (environment: Environment) (key: Key) (state: TrainState) : Episode[] =
-        let particles = Config.evaluationParticles model.Config
+    /// Plays one episode in each environment of `environment` as the agent acts in evaluations (no exploration noise); the
+    /// episodes in the environments' order.
+    let run (agent: Agent<'s, 'w>) (environment: Environment) (key: Key) (state: 's) : Episode[] =
         let resets, noise = Key.foldIn 0L key, Key.foldIn 1L key
         let results: Episode option[] = Array.create environment.Count None
         let mutable states = Environment.reset resets environment
+        let mutable current = Environment.obs states
         let mutable t = 0L
 
         while Array.exists Option.isNone results do
             use scope = torch.NewDisposeScope()
+            let obs = Tensors.ofArray agent.Compute [ environment.Count; environment.ObsDim ] current
 
-            let obs = Tensors.ofArray model.Compute [ environment.Count; model.ObsDim ] (Environment.obs states)
-
-            let action =
-                Sdac.act model state.TargetPolicy state particles 0.0 (Drawn(Key.foldIn t noise)) obs
-                |> Tensors.toArray
+            let action = (agent.Act Purpose.Evaluate state (Key.foldIn t noise) obs).Action |> Tensors.toArray
 
             let outcome = Environment.step action states environment
 
@@ -30,6 +27,7 @@ module Evaluation =
                     results[e] <- Some episode
 
             states <- outcome.States
+            current <- outcome.Current
             t <- t + 1L
 
         results |> Array.map Option.get

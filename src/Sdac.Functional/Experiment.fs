@@ -1,15 +1,19 @@
 namespace Sdac
 
 /// What is to be run: a value that, with its seed, decides every bit of the result.
-type Experiment =
+[<NoComparison; NoEquality>]
+type Experiment<'config, 'state, 'work> =
     {
+        Algorithm: Algorithm<'config, 'state, 'work>
+        Config: 'config
         Task: string
         /// The task's own options by Gymnasium's names
         TaskOptions: Map<string, string>
         Seed: int64
         /// Updates
         Iterations: int64
-        Config: Config
+        /// The run's planned length in updates, which schedules go by
+        Horizon: Horizon
         /// "cpu", "cuda", "cuda:1"
         Device: string
         /// Our kernels (CPU), or libtorch alone
@@ -18,47 +22,58 @@ type Experiment =
 
 [<RequireQualifiedAccess>]
 module Experiment =
-    /// SDAC with the published settings on a task, seed 0, 200,000 iterations.
-    let sdac (task: string) : Experiment =
-        { Task = task
+    /// An algorithm with its published settings on a task, seed 0, 200,000 iterations.
+    let on (algorithm: Algorithm<'config, 'state, 'work>) (task: string) : Experiment<'config, 'state, 'work> =
+        { Algorithm = algorithm
+          Config = algorithm.Published
+          Task = task
           TaskOptions = Map.empty
           Seed = 0L
           Iterations = 200_000L
-          Config = Config.published
+          Horizon = { Iterations = 200_000L }
           Device = "cpu"
           Kernels = true }
 
-    /// DPMD with its published settings on a task, seed 0, 200,000 iterations.
-    let dpmd (task: string) : Experiment =
-        { sdac task with Config = Config.withAlgorithm Algorithm.Dpmd Config.published }
+    let seed (seed: int64) (e: Experiment<'c, 's, 'w>) = { e with Seed = seed }
 
-    let seed (seed: int64) (e: Experiment) = { e with Seed = seed }
-    let iterations (count: int64) (e: Experiment) = { e with Iterations = count }
+    /// Runs so many iterations, and plans for as many.
+    let iterations (count: int64) (e: Experiment<'c, 's, 'w>) =
+        { e with Iterations = count; Horizon = { Iterations = count } }
+
+    let configure (change: 'c -> 'c) (e: Experiment<'c, 's, 'w>) = { e with Config = change e.Config }
+
+    let option (name: string) (value: string) (e: Experiment<'c, 's, 'w>) =
+        { e with TaskOptions = e.TaskOptions.Add(name, value) }
+
+    let device (device: string) (e: Experiment<'c, 's, 'w>) = { e with Device = device }
+    let kernels (on: bool) (e: Experiment<'c, 's, 'w>) = { e with Kernels = on }
+
+    /// A preset of an algorithm. Raises ArgumentException for an unknown name, naming those that there are.
+    let preset (name: string) (algorithm: Algorithm<'c, 's, 'w>) : Experiment<'c, 's, 'w> =
+        match algorithm.Presets |> List.tryFind (fun preset -> preset.Name = name) with
+        | Some preset -> on algorithm preset.Task |> iterations preset.Iterations |> configure (fun _ -> preset.Config)
+        | None ->
+            let names = algorithm.Presets |> List.map _.Name |> String.concat ", "
+            invalidArg (nameof name) $"{algorithm.Name} has no preset '{name}'; there are {names}"
+
+    /// The agent of an experiment for a task of these sizes. Raises ArgumentException naming all impossible settings.
+    let agent (compute: Compute) (space: Space) (e: Experiment<'c, 's, 'w>) : Agent<'s, 'w> =
+        Settings.validate e.Algorithm.Problems e.Config |> e.Algorithm.Agent compute space e.Horizon
+
+    /// When the experiment's agent collects and learns; it does not depend on the task.
+    let rhythm (e: Experiment<'c, 's, 'w>) : Rhythm = (agent Compute.cpu { ObsDim = 1; ActionDim = 1 } e).Rhythm
 
     /// The iterations that take at least `count` environment steps. Raises ArgumentException where there is no such number.
-    let envSteps (count: int64) (e: Experiment) =
-        let environments, updates = int64 e.Config.Environments, int64 e.Config.UpdatesPerStep
+    let envSteps (count: int64) (e: Experiment<'c, 's, 'w>) =
+        if count < 1L then
+            invalidArg (nameof count) $"the number of environment steps is %d{count}; it must be at least 1"
 
-        for name, value in
-            [ "the number of environment steps", count
-              nameof e.Config.Environments, environments
-              nameof e.Config.UpdatesPerStep, updates ] do
-            if value < 1L then
-                invalidArg (nameof count) $"{name} is %d{value}; it must be at least 1"
+        let rhythm = rhythm e
+        let rounds = (count - 1L) / (int64 rhythm.Environments * int64 rhythm.VectorSteps) + 1L
 
-        let vectorSteps = (count - 1L) / environments + 1L
-
-        if vectorSteps > System.Int64.MaxValue / updates then
+        if rounds > System.Int64.MaxValue / int64 rhythm.Updates then
             invalidArg
                 (nameof count)
-                $"the number of environment steps is {count}, which {updates} updates a step make too many iterations to count"
+                $"the number of environment steps is {count}, which {rhythm.Updates} updates a round make too many iterations to count"
 
-        { e with Iterations = vectorSteps * updates }
-
-    /// The experiment with another algorithm and the settings published with it (`Config.withAlgorithm`).
-    let algorithm (algorithm: Algorithm) (e: Experiment) = { e with Config = Config.withAlgorithm algorithm e.Config }
-
-    let configure (change: Config -> Config) (e: Experiment) = { e with Config = change e.Config }
-    let option (name: string) (value: string) (e: Experiment) = { e with TaskOptions = e.TaskOptions.Add(name, value) }
-    let device (device: string) (e: Experiment) = { e with Device = device }
-    let kernels (on: bool) (e: Experiment) = { e with Kernels = on }
+        iterations (rounds * int64 rhythm.Updates) e

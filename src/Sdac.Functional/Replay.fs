@@ -20,6 +20,8 @@ type Transitions =
         NextObs: float32[]
         /// What the next action is chosen on, after the reset where an episode ended, [N, O]
         Current: float32[]
+        /// What the agent stores beside the transitions, one array [N, width] for each of its extras
+        Extras: float32[] list
     }
 
 /// A batch of transitions drawn for one update.
@@ -41,11 +43,13 @@ type Batch =
 /// A run of consecutive steps of N environments. Step s of environment e is row s·N + e. Each observation is stored
 /// once: the next observation of row r is row r + N, except where an episode ended (`Final` then says where it is).
 [<Sealed>]
-type internal Chunk(steps: int, environments: int, obsDim: int, actionDim: int) =
+type internal Chunk(steps: int, environments: int, obsDim: int, actionDim: int, extras: int list) =
     member val Obs = Array.zeroCreate<float32>((steps + 1) * environments * obsDim)
     member val Action = Array.zeroCreate<float32>(steps * environments * actionDim)
     member val Reward = Array.zeroCreate<float32>(steps * environments)
     member val Terminated = Array.zeroCreate<bool>(steps * environments)
+    /// One array for each of the agent's extras
+    member val Extras = [ for width in extras -> Array.zeroCreate<float32>(steps * environments * width) ]
     /// Index of the row's final observation in `Finals`, or -1
     member val Final = Array.create (steps * environments) -1
     member val Finals = Array.zeroCreate<float32> 0 with get, set
@@ -76,6 +80,8 @@ type ReplaySegment =
         Final: ReadOnlyMemory<int>
         /// [F, O]
         Finals: ReadOnlyMemory<float32>
+        /// [Steps·N, width] for each extra
+        Extras: ReadOnlyMemory<float32> list
     }
 
 /// Replay memory as a persistent value: `append` gives a new memory and leaves the old one's content as it was. Appending to
@@ -88,6 +94,9 @@ type Replay =
             Environments: int
             ObsDim: int
             ActionDim: int
+            Capacity: int
+            /// Numbers per row of each extra
+            ExtraWidths: int list
             ChunkSteps: int
             MaxChunks: int
             /// Chunks that are written no more, with the number of their steps that belong to this memory
@@ -96,6 +105,8 @@ type Replay =
             Starts: int[]
             Open: Chunk
             OpenSteps: int
+            /// The observations where the last step led to: what the next step's begin with, unless the memory starts anew
+            Current: float32[]
             Appended: int64
         }
 
@@ -106,8 +117,9 @@ type Replay =
 
 [<RequireQualifiedAccess>]
 module Replay =
-    /// An empty memory for `capacity` transitions of `environments` environments stepped together.
-    let create (environments: int) (obsDim: int) (actionDim: int) (capacity: int) : Replay =
+    /// An empty memory for `capacity` transitions of `environments` environments stepped together, with so many numbers per
+    /// transition for each extra.
+    let createWith (extras: int list) (environments: int) (obsDim: int) (actionDim: int) (capacity: int) : Replay =
         if environments < 1 || obsDim < 1 || actionDim < 1 || capacity < environments then
             invalidArg
                 (nameof capacity)
@@ -119,13 +131,28 @@ module Replay =
         { Environments = environments
           ObsDim = obsDim
           ActionDim = actionDim
+          Capacity = capacity
+          ExtraWidths = extras
           ChunkSteps = chunkSteps
           MaxChunks = max 1 (capacity / (chunkSteps * environments))
           Closed = [||]
           Starts = [| 0 |]
-          Open = Chunk(chunkSteps, environments, obsDim, actionDim)
+          Open = Chunk(chunkSteps, environments, obsDim, actionDim, extras)
           OpenSteps = 0
+          Current = [||]
           Appended = 0L }
+
+    /// An empty memory that stores nothing beside the transitions.
+    let create: int -> int -> int -> int -> Replay = createWith []
+
+    /// A memory like this one, with nothing in it.
+    let cleared (r: Replay) : Replay =
+        { r with
+            Closed = [||]
+            Starts = [| 0 |]
+            Open = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim, r.ExtraWidths)
+            OpenSteps = 0
+            Current = [||] }
 
     let private row width index (values: 'a[]) = values.AsSpan(index * width, width)
 
@@ -141,17 +168,29 @@ module Replay =
         expect (nameof t.Truncated) r.Environments t.Truncated.Length
         expect (nameof t.NextObs) (r.Environments * r.ObsDim) t.NextObs.Length
         expect (nameof t.Current) (r.Environments * r.ObsDim) t.Current.Length
+        expect "the number of Extras" r.ExtraWidths.Length t.Extras.Length
+
+        List.iter2
+            (fun width (values: float32[]) -> expect (nameof t.Extras) (r.Environments * width) values.Length)
+            r.ExtraWidths
+            t.Extras
 
     /// A copy of the first `steps` steps, free to be written.
     let private fork (r: Replay) =
         let source, n = r.Open, r.OpenSteps
         let rows = n * r.Environments
-        let chunk = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim)
+        let chunk = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim, r.ExtraWidths)
         Array.blit source.Obs 0 chunk.Obs 0 ((n + 1) * r.Environments * r.ObsDim)
         Array.blit source.Action 0 chunk.Action 0 (rows * r.ActionDim)
         Array.blit source.Reward 0 chunk.Reward 0 rows
         Array.blit source.Terminated 0 chunk.Terminated 0 rows
         Array.blit source.Final 0 chunk.Final 0 rows
+
+        List.iter2
+            (fun (from: float32[], width) (into: float32[]) -> Array.blit from 0 into 0 (rows * width))
+            (List.zip source.Extras r.ExtraWidths)
+            chunk.Extras
+
         chunk.FinalCount <- 1 + Array.fold max -1 chunk.Final
         chunk.Finals <- Array.sub source.Finals 0 (chunk.FinalCount * r.ObsDim)
         chunk.Filled <- n
@@ -166,7 +205,7 @@ module Replay =
         { r with
             Closed = closed
             Starts = closed |> Array.scan (fun sum struct (_, steps) -> sum + steps * r.Environments) 0
-            Open = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim)
+            Open = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim, r.ExtraWidths)
             OpenSteps = 0 }
 
     let private addFinal (r: Replay) (chunk: Chunk) (obs: ReadOnlySpan<float32>) =
@@ -186,8 +225,11 @@ module Replay =
         checkLengths r t
         let width = r.Environments * r.ObsDim
 
+        // A loop hands on the very array that the last step ended with: there is nothing to compare.
         let continues =
-            r.OpenSteps = 0 || (row width r.OpenSteps r.Open.Obs).SequenceEqual(ReadOnlySpan<float32> t.Obs)
+            r.OpenSteps = 0
+            || obj.ReferenceEquals(t.Obs, r.Current)
+            || (row width r.OpenSteps r.Open.Obs).SequenceEqual(ReadOnlySpan<float32> t.Obs)
 
         let r = if r.OpenSteps = r.ChunkSteps || not continues then roll r else r
         // Another snapshot has already written behind this one's count: leave its content alone.
@@ -199,6 +241,12 @@ module Replay =
         t.Reward.AsSpan().CopyTo(row r.Environments step chunk.Reward)
         t.Terminated.AsSpan().CopyTo(row r.Environments step chunk.Terminated)
 
+        List.iter2
+            (fun (from: float32[], width) into -> from.AsSpan().CopyTo(row (r.Environments * width) step into))
+            (List.zip t.Extras r.ExtraWidths)
+            chunk.Extras
+
+
         for e in 0 .. r.Environments - 1 do
             chunk.Final[step * r.Environments + e] <-
                 if t.Terminated[e] || t.Truncated[e] then
@@ -208,7 +256,7 @@ module Replay =
 
         chunk.Filled <- step + 1
 
-        { r with OpenSteps = step + 1; Appended = r.Appended + int64 r.Environments }
+        { r with OpenSteps = step + 1; Current = t.Current; Appended = r.Appended + int64 r.Environments }
 
     /// One more than the largest index into a chunk's final observations.
     let private finals (final: ReadOnlySpan<int>) =
@@ -231,7 +279,8 @@ module Replay =
           Reward = view chunk.Reward rows
           Terminated = view chunk.Terminated rows
           Final = view chunk.Final rows
-          Finals = view chunk.Finals (finals (ReadOnlySpan(chunk.Final, 0, rows)) * r.ObsDim) }
+          Finals = view chunk.Finals (finals (ReadOnlySpan(chunk.Final, 0, rows)) * r.ObsDim)
+          Extras = List.map2 (fun values width -> view values (rows * width)) chunk.Extras r.ExtraWidths }
 
     /// The whole memory, oldest first. All segments but the last are closed: they stay the same, number for number, in
     /// every later memory that still holds them.
@@ -245,7 +294,7 @@ module Replay =
 
     /// A chunk with room for `room` steps that holds a segment's.
     let private chunkOf (r: Replay) (room: int) (s: ReplaySegment) : Chunk =
-        let chunk = Chunk(room, r.Environments, r.ObsDim, r.ActionDim)
+        let chunk = Chunk(room, r.Environments, r.ObsDim, r.ActionDim, r.ExtraWidths)
         let rows = s.Steps * r.Environments
 
         let take name (wanted: int) (from: ReadOnlyMemory<'a>) (into: 'a[]) =
@@ -264,19 +313,25 @@ module Replay =
         chunk.FinalCount <- finals s.Final.Span
         chunk.Finals <- Array.zeroCreate (chunk.FinalCount * r.ObsDim)
         take (nameof s.Finals) chunk.Finals.Length s.Finals chunk.Finals
+
+        if s.Extras.Length <> r.ExtraWidths.Length then
+            invalidArg
+                (nameof s.Extras)
+                $"the steps from transition {s.First} hold {s.Extras.Length} extras, not {r.ExtraWidths.Length}"
+
+        List.iter2
+            (fun (from, width) into -> take (nameof s.Extras) (rows * width) from into)
+            (List.zip s.Extras r.ExtraWidths)
+            chunk.Extras
+
         chunk.Filled <- s.Steps
         chunk
 
-    /// The memory that `segments` described, for memories of the same sizes and capacity: it holds, draws and grows as that
+    /// The memory that `segments` described, for memories of the sizes and capacity of `like`: it holds, draws and grows as that
     /// one does. Raises ArgumentException for segments that are not one memory's.
-    let ofSegments
-        (environments: int)
-        (obsDim: int)
-        (actionDim: int)
-        (capacity: int)
-        (segments: ReplaySegment list)
-        : Replay =
-        let empty = create environments obsDim actionDim capacity
+    let ofSegments (like: Replay) (segments: ReplaySegment list) : Replay =
+        let empty = cleared like
+        let environments = like.Environments
         let next (s: ReplaySegment) = s.First + int64 (s.Steps * environments)
         let consecutive = segments |> List.pairwise |> List.forall (fun (a, b) -> a.Closed && next a = b.First)
 
@@ -298,7 +353,16 @@ module Replay =
         | _ ->
             invalidArg
                 (nameof segments)
-                $"these {segments.Length} segments are not one replay memory of {capacity} transitions"
+                $"these {segments.Length} segments are not one replay memory of {like.Capacity} transitions"
+
+    /// The i-th extra of all transitions, oldest first, [Count, width].
+    let extra (i: int) (r: Replay) : float32[] =
+        let part (chunk: Chunk) steps = Array.sub chunk.Extras[i] 0 (steps * r.Environments * r.ExtraWidths[i])
+
+        Array.concat
+            [ for struct (chunk, steps) in r.Closed do
+                  yield part chunk steps
+              yield part r.Open r.OpenSteps ]
 
     /// The chunk and row of the i-th oldest transition.
     let private locate (r: Replay) (i: int) =

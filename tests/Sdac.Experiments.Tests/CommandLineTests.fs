@@ -201,7 +201,7 @@ let tests =
                       Expect.equal (times built) before "the repository"))
 
           testCase "failures are told apart by their types, not by their words" (fun () ->
-              let shown (error: exn) = captureError (fun () -> Main.run "x.fsx" (fun () -> raise error))
+              let shown (error: exn) = captureError (fun () -> Script.run "x.fsx" (fun () -> raise error))
 
               let missing = (Missing "").ExitCode
               let code, text = shown (Sdac.LibTorch.MissingLibraryException "libtorch fehlt: Abhilfe")

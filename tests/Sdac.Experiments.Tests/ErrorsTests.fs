@@ -28,7 +28,7 @@ let tests =
 
           testCase "a failure becomes one sentence and its own exit code, without stack trace" (fun () ->
               let code, text =
-                  captureError (fun () -> Main.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
+                  captureError (fun () -> Script.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
 
               Expect.equal code 4 "code"
               Expect.equal text "train: no room in x: free some\n" "what is printed")
@@ -40,13 +40,13 @@ let tests =
                       Sdac.LibTorch.MissingLibraryException "libtorch is missing:\n run `./build.sh setup`"
                   )
 
-              let code, text = captureError (fun () -> Main.run "train" (fun () -> raise missing))
+              let code, text = captureError (fun () -> Script.run "train" (fun () -> raise missing))
               Expect.equal code 8 "code"
               Expect.stringStarts text "train: libtorch is missing: run `./build.sh setup`" "what is printed"
               Expect.equal (text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length) 1 "number of split")
 
           testCase "any other exception is one line and exit code 1" (fun () ->
-              let code, text = captureError (fun () -> Main.run "train" (fun () -> invalidOp "first\nsecond"))
+              let code, text = captureError (fun () -> Script.run "train" (fun () -> invalidOp "first\nsecond"))
               Expect.equal code 1 "code"
               Expect.equal text "train: first second\n" "what is printed")
 
@@ -67,7 +67,7 @@ let tests =
               Expect.isFalse (List.contains 0 codes) "success is no failure's code")
 
           testCase "what environments and arguments refuse keeps its sentence and gets its own exit code" (fun () ->
-              let ends error = captureError (fun () -> Main.run "train" (fun () -> raise error))
+              let ends error = captureError (fun () -> Script.run "train" (fun () -> raise error))
 
               Expect.equal
                   (ends (SimulationException("Hopper-v4", 2, 7, "NaN")))

@@ -112,7 +112,7 @@ let tests =
 
                   let code, text =
                       captureError (fun () ->
-                          Main.run "sweep.fsx" (fun () ->
+                          Script.run "sweep.fsx" (fun () ->
                               captureOutput (fun () ->
                                   Sweeps.run folder sweep failing (Local { two with Retries = 0 }))
                               |> fst))

@@ -182,7 +182,7 @@ printfn $"{-1234.5:N1} {-1} {0.5} {half}";;
 let other = System.Threading.Thread(fun () -> printfn $"on another thread {-0.5}");;
 other.Start();;
 other.Join();;
-Sdac.Experiments.Main.run "session" (fun () -> Sdac.Experiments.Errors.fail (Sdac.Experiments.Settings $"tau is {-0.5}"));;
+Sdac.Experiments.Script.run "session" (fun () -> Sdac.Experiments.Errors.fail (Sdac.Experiments.Settings $"tau is {-0.5}"));;
 #quit;;
 """
 

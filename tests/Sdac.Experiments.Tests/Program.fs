@@ -51,7 +51,7 @@ let private sweep out =
 [<EntryPoint>]
 let main arguments =
     let work (task: unit -> unit) =
-        Main.run "host" (fun () ->
+        Script.run "host" (fun () ->
             task ()
             0)
 

@@ -43,7 +43,7 @@ let private complaint (spec: Spec) =
 
         let code, text =
             captureError (fun () ->
-                Main.run "train.fsx" (fun () ->
+                Script.run "train.fsx" (fun () ->
                     Runner.run spec Runner.sdac out false 1 true |> ignore
                     0))
 

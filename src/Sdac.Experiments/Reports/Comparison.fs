@@ -67,7 +67,7 @@ module Comparison =
             |> List.filter run.Settings.ContainsKey
             |> List.map (fun path -> $"{short path}={settingOf path run}")
 
-        String.concat " " (run.Algorithm :: parts)
+        String.concat " " (run.Title :: parts)
 
     /// The first run of every seed, and a warning for each repeated one: a seed counted twice would make results look surer.
     let private distinctSeeds (name: string) (runs: RunRecord list) : RunRecord list * string list =

@@ -47,34 +47,47 @@ module Report =
           else
               Paragraph $"No run on {task} has been evaluated yet." ]
 
-    let private inside names (groups: RunGroup list) =
+    /// The figures that the groups' algorithms have drawn, each once, with the labels of their axes.
+    let private plotted (registry: Registry) (groups: RunGroup list) : (FigureInfo * string) list =
+        groups
+        |> List.collect (fun g -> g.Runs |> List.map _.Algorithm)
+        |> List.distinct
+        |> List.choose (fun name -> Registry.tryFind name registry)
+        |> List.collect (fun algorithm ->
+            algorithm.Open
+                { new IOpen<FigureInfo list> with
+                    member _.Open algorithm = algorithm.Figures })
+        |> List.choose (fun info -> info.Plotted |> Option.map (fun label -> info, label))
+        |> List.distinctBy (fun (info, _) -> info.Name)
+
+    let private inside (registry: Registry) names (groups: RunGroup list) =
         let task = groups.Head.Task
         let file = fileName task
         let series of' = groups |> List.map (fun g -> g.Name, Comparison.meanSeries of' g)
 
-        let drawn name alternative title subtitle y figures =
+        let drawn (info: FigureInfo) (label: string) =
+            let figures = series (fun run -> Map.tryFind info.Name run.Figures |> Option.defaultValue [||])
+
             [ if figures |> List.exists (fun (_, points) -> Array.length points > 0) then
                   Picture(
-                      $"{name}-{file}",
-                      alternative,
-                      ReportPlots.series title subtitle "Environment steps" y names figures
+                      $"{info.Name}-{file}",
+                      $"{info.Title} over time on {task}",
+                      ReportPlots.series
+                          $"{task}: {info.Title}"
+                          "Mean over seeds"
+                          "Environment steps"
+                          label
+                          names
+                          figures
                   ) ]
 
-        [ yield!
-              drawn "lambda" $"λ over time on {task}" $"{task}: temperature λ" "Mean over seeds" "λ" (series _.Lambda)
-          yield!
-              drawn
-                  "concentration"
-                  $"Concentration of the RSSM weights on {task}"
-                  $"{task}: largest RSSM weight of a state"
-                  "Over the mean weight, averaged over states and seeds; 1 where all draws weigh the same"
-                  "Largest weight over mean weight"
-                  (series _.Concentration)
+        [ for info, label in plotted registry groups do
+              yield! drawn info label
           for g in groups do
               if not (ReportPlots.weightSpans g).IsEmpty then
                   Picture(
                       $"weights-{file}-{fileName g.Name}",
-                      $"Histogram of the RSSM weights of {g.Name} on {task} over time",
+                      $"Histogram of the weights of {g.Name} on {task} over time",
                       ReportPlots.weights g
                   ) ]
 
@@ -126,7 +139,7 @@ module Report =
 
           Tabular(ReportTables.costs groups) ]
 
-    let private parts (groups: RunGroup list) : ReportPart list =
+    let private parts (registry: Registry) (groups: RunGroup list) : ReportPart list =
         let names = Comparison.names groups
 
         let byTask part =
@@ -155,10 +168,10 @@ module Report =
           Tabular(ReportTables.scores groups)
           yield! comparisonParts names groups
           yield! costParts names groups
-          Heading("inside", "Temperature and weights over time")
+          Heading("inside", "Inside the updates, over time")
           if not (groups |> List.exists (fun g -> g.Runs |> List.exists (fun r -> r.Weights.Length > 0))) then
               Paragraph "These runs hold no histograms of their weights; the largest weight stands for them."
-          yield! byTask (inside names)
+          yield! byTask (inside registry names)
           Heading("runs", "Runs")
           Tabular(ReportTables.runs groups) ]
 
@@ -208,9 +221,9 @@ module Report =
         size :: leaders groups @ open' @ few
 
     /// The readable runs at or below the paths, and warnings about the others.
-    let private gather (paths: string list) =
+    let private gather (registry: Registry) (paths: string list) =
         let folders, warnings = RunRecord.find paths
-        let results = folders |> List.map RunRecord.read
+        let results = folders |> List.map (RunRecord.read registry)
 
         let runs =
             results
@@ -268,8 +281,8 @@ module Report =
 
     /// Writes the report of all runs at or below the paths; what was left out is said on standard error and on the page. The
     /// page's path.
-    let write (paths: string list) (out: string) : string =
-        let runs, unread = gather paths
+    let write (registry: Registry) (paths: string list) (out: string) : string =
+        let runs, unread = gather registry paths
 
         if runs.IsEmpty then
             let given = String.concat ", " paths
@@ -295,7 +308,7 @@ module Report =
         let struct (folder, name, prefix) = target out
         Files.createFolder folder
         let beside file = Path.Combine(folder, prefix + file)
-        let parts = parts groups
+        let parts = parts registry groups
 
         let written, unwritten = savePictures beside parts
 

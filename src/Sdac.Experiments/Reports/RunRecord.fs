@@ -6,6 +6,7 @@ open System.Globalization
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
+open Sdac
 
 /// A distribution as a run noted it: Counts[i] lie in [Edges[i], Edges[i + 1]).
 type RecordedHistogram = { EnvSteps: int64; Edges: float[]; Counts: float[] }
@@ -28,7 +29,10 @@ type RunRecord =
     {
         Folder: string
         Task: string
+        /// By its name in the registry
         Algorithm: string
+        /// For people
+        Title: string
         Seed: int64
         /// Every setting that decides results, by its path in spec.json, as JSON text; without task, seed and algorithm
         Settings: Map<string, string>
@@ -40,11 +44,9 @@ type RunRecord =
         Evaluations: (int64 * float)[]
         EvaluationEpisodes: int
         TrainingEpisodes: int
-        /// Environment steps and λ
-        Lambda: (int64 * float)[]
-        /// Environment steps and the largest weight over the mean weight
-        Concentration: (int64 * float)[]
-        /// Of the RSSM weights over their mean; empty where the run notes none
+        /// The figures of the updates against environment steps, by name
+        Figures: Map<string, (int64 * float)[]>
+        /// Of the weights over their mean; empty where the run notes none
         Weights: RecordedHistogram[]
         Timings: RecordedTimings option
         /// MiB, as far as known
@@ -68,6 +70,8 @@ module RunRecord =
     let private schedules =
         set
             [ "schema"
+              "script"
+              "horizon"
               "evaluateEvery"
               "evaluationEpisodes"
               "checkpointEvery"
@@ -177,27 +181,29 @@ module RunRecord =
         else
             name
 
-    /// The name in an algorithm's field: a text, or the single case of a union.
-    let private algorithm (node: JsonNode | null) =
-        match node with
-        | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> display (value.GetValue<string>())
-        | :? JsonObject as union when union.Count = 1 -> display (Seq.head union).Key
-        | _ -> "SDAC"
+    /// The title of an algorithm; of one that is not registered, what its name suggests.
+    let private title (registry: Registry) (name: string) =
+        match Registry.tryFind name registry with
+        | Some algorithm -> algorithm.Title
+        | None -> display name
 
     let private damaged text = Errors.fail (Damaged text)
 
-    let private specification (folder: RunFolder) =
-        let root = Files.readText folder.Spec |> Json.parseNode folder.Spec
+    /// The specification in the layout of today, as far as its algorithm is known.
+    let private current (registry: Registry) (folder: RunFolder) : JsonNode | null =
+        match Files.readText folder.Spec |> Json.parseNode folder.Spec with
+        | :? JsonObject as fields when fields.ContainsKey "experiment" ->
+            SpecSchema1.upgrade registry folder.Spec fields |> Json.parseNode folder.Spec
+        | node -> node
 
-        let child (name: string) (node: JsonNode | null) : JsonNode | null =
-            match node with
-            | :? JsonObject as inner -> inner[name]
-            | _ -> null
+    let private specification (registry: Registry) (folder: RunFolder) =
+        let fields =
+            match current registry folder with
+            | :? JsonObject as fields -> fields
+            | _ -> JsonObject()
 
-        let experiment = child "experiment" root
-
-        let text name =
-            match child name experiment with
+        let text (name: string) : string =
+            match fields[name] with
             | null -> damaged $"{folder.Spec} names no {name}"
             | node -> node.ToString()
 
@@ -206,14 +212,27 @@ module RunRecord =
             | true, seed -> seed
             | _ -> damaged $"the seed in {folder.Spec} is no whole number"
 
-        let own = set [ "experiment.task"; "experiment.seed"; "experiment.config.algorithm" ]
+        let algorithm =
+            match fields["algorithm"] with
+            | null -> SpecSchema1.Standard
+            | name -> name.ToString()
+
+        // stages of the algorithm's own say nothing more
+        let own =
+            set
+                [ "task"
+                  "seed"
+                  "algorithm"
+                  if isNull fields["script"] then
+                      "stages" ]
 
         let settings =
-            leaves "" root
+            leaves "" fields
             |> List.filter (fun (path, _) -> not (own.Contains path || schedules.Contains path))
+            |> List.filter (fun (path, _) -> not (path.StartsWith("script.", StringComparison.Ordinal)))
             |> Map.ofList
 
-        struct (text "task", algorithm (experiment |> child "config" |> child "algorithm"), seed, settings)
+        struct (text "task", algorithm, seed, settings)
 
     // ---- metrics.jsonl
 
@@ -301,11 +320,20 @@ module RunRecord =
                 damaged
                     $"{folder.Metrics} does not end with the evaluation that {folder.Summary} gives: put the whole file back, or delete summary.json and finish the run again with --resume"
 
-    let private readWhole (path: string) : RunRecord =
+    /// Every number in the lines of updates.
+    let private figures (updates: Map<string, Figure> list) : Map<string, (int64 * float)[]> =
+        updates
+        |> List.collect (Map.keys >> List.ofSeq)
+        |> List.distinct
+        |> List.except [ "kind"; "iteration"; "envSteps" ]
+        |> List.map (fun name -> name, series name updates)
+        |> Map.ofList
+
+    let private readWhole (registry: Registry) (path: string) : RunRecord =
         let folder: RunFolder = { Path = path }
         let summary = RunFiles.summary folder
         let compared = summary |> Option.map (RunFiles.check folder) |> Option.defaultValue false
-        let struct (task, algorithm, seed, settings) = specification folder
+        let struct (task, algorithm, seed, settings) = specification registry folder
 
         if not (File.Exists folder.Metrics) then
             damaged $"{path} holds no metrics yet"
@@ -330,6 +358,7 @@ module RunRecord =
         { Folder = path
           Task = task
           Algorithm = algorithm
+          Title = title registry algorithm
           Seed = seed
           Settings = settings
           Finished = peak.IsSome
@@ -338,8 +367,7 @@ module RunRecord =
           Evaluations = series "mean" evaluations |> Array.filter (snd >> Double.IsFinite)
           EvaluationEpisodes = evaluations |> List.sumBy (fun line -> (values "returns" line).Length)
           TrainingEpisodes = (ofKind "episode").Length
-          Lambda = series "lambda" updates
-          Concentration = series "weightConcentration" updates
+          Figures = figures updates
           Weights =
             ofKind "histogram"
             |> List.filter (fun line -> label "name" line = "weight")
@@ -353,9 +381,9 @@ module RunRecord =
             | _ -> nan }
 
     /// What a run folder holds, or a sentence that says why it cannot be used.
-    let read (path: string) : Result<RunRecord, string> =
+    let read (registry: Registry) (path: string) : Result<RunRecord, string> =
         try
-            Ok(readWhole path)
+            Ok(readWhole registry path)
         with
         | :? UserError as error -> Error $"{error.Failure.Sentence}; the run is left out"
         | :? InvalidOperationException

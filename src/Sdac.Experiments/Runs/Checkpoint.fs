@@ -8,11 +8,11 @@ open Sdac.Kernels
 
 /// A run as its last good checkpoint left it.
 [<NoComparison; NoEquality>]
-type Restored =
+type Restored<'state, 'work> =
     {
         /// The checkpoint
         Path: string
-        Step: Step
+        Step: Step<'state, 'work>
         Journal: Journal
         Parts: MemoryPart list
         /// What was wrong with each newer checkpoint
@@ -23,23 +23,13 @@ type Restored =
 /// the parts of the replay memory that lie in files of their own (`Memory`).
 [<RequireQualifiedAccess>]
 module Checkpoint =
-    /// The layout of checkpoints that this program writes and reads; the number rises when an older program could no longer read
-    /// them.
+    /// The layout of checkpoints that this program writes; the number rises when an older program could no longer read them.
+    /// Format 2 is read too (`CheckpointFormat2`).
     [<Literal>]
-    let private Format = 2
+    let private Format = 3
 
     [<Literal>]
     let private FormatName = "sdac-checkpoint/"
-
-    let private networks (s: TrainState) =
-        [ "policy", s.Policy
-          "target_policy", s.TargetPolicy
-          "q1", s.Q1
-          "q2", s.Q2
-          "target_q1", s.TargetQ1
-          "target_q2", s.TargetQ2 ]
-
-    let private optimisers (s: TrainState) = [ "policy", s.PolicyAdam; "q1", s.Q1Adam; "q2", s.Q2Adam ]
 
     /// Where the checkpoint of an iteration lies.
     let path (folder: RunFolder) (iteration: int64) = folder.CheckpointAt iteration
@@ -73,7 +63,7 @@ module Checkpoint =
         |> List.map snd
 
     /// Each layer's weight and bias is a tensor of its own ("policy.layer0.weight"), so that other programs can read them.
-    let private parts (name: string) (p: Params) =
+    let private slices (name: string) (p: Params) =
         let flat = Tensors.toArray p.Flat
 
         [ for slice in p.Layout ->
@@ -87,30 +77,32 @@ module Checkpoint =
     let private moments (name: string) (a: AdamState) =
         let vector part (t: Tensor) = Safetensors.ofFloat32 $"{name}.adam.{part}" [ t.numel () ] (Tensors.toArray t)
 
-        [ vector "m" a.M; vector "v" a.V ]
+        [ vector "m" a.M; vector "v" a.V; Safetensors.ofInt64 $"{name}.adam.count" [ 1L ] [| a.Count |] ]
 
-    let private training (step: Step) =
-        let s = step.State
+    /// Every leaf of a step's state, and of its stages' own, under its name.
+    let private training (step: Step<'s, 'w>) : TensorSource list =
+        let found = ResizeArray<TensorSource>()
 
-        let counters =
-            [| step.Iteration
-               step.EnvSteps
-               s.Updates
-               s.PolicyAdam.Count
-               s.Q1Adam.Count
-               s.Q2Adam.Count
-               s.Temperature.Count |]
+        let write =
+            { new IVisit with
+                member _.Params(name, value) =
+                    found.AddRange(slices name value)
+                    value
 
-        [ for name, p in networks s do
-              yield! parts name p
-          for name, a in optimisers s do
-              yield! moments name a
-          Safetensors.ofFloat64 "temperature" [ 3L ] [| s.Temperature.LogLambda; s.Temperature.M; s.Temperature.V |]
-          Safetensors.ofFloat64 "values" [ 2L ] [| s.Values.Mean; s.Values.Deviation |]
-          // where it has never left its beginning the file is what it was before there was a shift
-          if s.EnergyShift <> EnergyShift.init then
-              Safetensors.ofFloat64 "energy_shift" [ 2L ] [| s.EnergyShift.Shift; float s.EnergyShift.Idle |]
-          Safetensors.ofInt64 "counters" [ counters.LongLength ] counters ]
+                member _.Adam(name, value) =
+                    found.AddRange(moments name value)
+                    value
+
+                member _.Float(name, value) =
+                    found.Add(Safetensors.ofFloat64 name [ 1L ] [| value |])
+                    value
+
+                member _.Int(name, value) =
+                    found.Add(Safetensors.ofInt64 name [ 1L ] [| value |])
+                    value }
+
+        Round.parts step.Agent write struct (step.State, step.Own) |> ignore
+        List.ofSeq found
 
     let private environments (states: EnvStates) =
         let n = int64 states.Count
@@ -127,10 +119,11 @@ module Checkpoint =
           Safetensors.ofMemory "env.elapsed" I32 [ n ] (ReadOnlyMemory(states.Elapsed.ToArray()))
           Safetensors.ofInt64 "env.episodes" [ n ] (states.Episodes.ToArray()) ]
 
-    let private sizes (step: Step) : MemorySizes =
+    let private sizes (step: Step<'s, 'w>) : MemorySizes =
         { Environments = step.Environment.Count
-          ObsDim = step.Model.ObsDim
-          ActionDim = step.Model.ActionDim }
+          ObsDim = step.Agent.Space.ObsDim
+          ActionDim = step.Agent.Space.ActionDim
+          Extras = step.Agent.Extras }
 
     /// The parts of the replay memory that a checkpoint names; none where it cannot be read.
     let private partsOf (path: string) (metadata: Map<string, string>) : MemoryPart list =
@@ -173,10 +166,10 @@ module Checkpoint =
         (spec: Spec)
         (written: MemoryPart list)
         (journal: Journal)
-        (step: Step)
+        (step: Step<'s, 'w>)
         : struct (string * MemoryPart list) =
         let target = path folder step.Iteration
-        let segments = Replay.segments step.Replay
+        let segments = Replay.segments step.Memory
         let sizes = sizes step
         let parts = Memory.save folder sizes written segments
         let last = List.last segments
@@ -184,10 +177,13 @@ module Checkpoint =
         let metadata =
             Map
                 [ "format", $"{FormatName}{Format}"
+                  "algorithm", spec.Algorithm
                   "task", step.Environment.Task
                   "iteration", string step.Iteration
+                  "envSteps", string step.EnvSteps
                   "spec", Spec.print spec
-                  "metrics", Json.print (Option.toList step.Metrics)
+                  "figures", Json.print (Option.toList step.Figures)
+                  "own", Json.print (List.ofSeq (Map.keys step.Own))
                   "journal", Json.print journal
                   "memory", Json.print parts
                   "remembered", string last.First
@@ -221,15 +217,6 @@ module Checkpoint =
         | Some t when t.Dtype <> dtype || t.Data.LongLength <> int64 count * dtype.Size ->
             damaged path $"holds '{name}' of shape {t.Shape} where {count} numbers of type {dtype} belong"
         | _ -> values path file dtype name count
-
-    /// What a run has counted, as `training` writes it.
-    let private countersOf (path: string) (file: TensorFile) : int64[] =
-        let counters: int64[] = fixedValues path file I64 "counters" 7
-
-        if counters |> Array.exists (fun count -> count < 0L) then
-            damaged path "holds a negative number among its 'counters'"
-
-        counters
 
     /// An entry of the checkpoint's metadata.
     let private entry (path: string) (file: TensorFile) (key: string) : string =
@@ -268,85 +255,90 @@ module Checkpoint =
                 false, 0
 
         match version with
-        | true, Format -> ()
+        | true, (Format | CheckpointFormat2.Format) -> ()
         | true, _ ->
             Errors.fail (
                 Settings
-                    $"{path} has the format {found}, but this version reads {FormatName}{Format}: use the version that wrote it, or train anew in another folder"
+                    $"{path} has the format {found}, but this version reads {FormatName}{CheckpointFormat2.Format} and {FormatName}{Format}: use the version that wrote it, or train anew in another folder"
             )
         | false, _ ->
             Errors.fail (Damaged $"{path} names no format: it is not a checkpoint of this program; use another")
 
-    /// A checkpoint of this layout and of this task?
-    let private checkTask (task: string) (path: string) (file: TensorFile) =
+    /// A checkpoint of a layout that is read, of this algorithm and of this task?
+    let private checkKind (algorithm: string) (task: string) (path: string) (file: TensorFile) =
         checkFormat path file
         let found = file.Metadata |> Map.tryFind "task" |> Option.defaultValue "another program"
 
         if found <> task then
             Errors.fail (Settings $"{path} is a checkpoint of {found}, not of {task}: give one of a run on {task}")
 
-    let private stateOf (model: Model) (path: string) (file: TensorFile) : TrainState =
-        let values dtype name count = values path file dtype name count
+        // format 2 leaves it to the specification inside
+        match Map.tryFind "algorithm" file.Metadata with
+        | Some found when found <> algorithm ->
+            Errors.fail (
+                Settings
+                    $"{path} is a checkpoint of the algorithm {found}, not of {algorithm}: give one of a run with {algorithm}"
+            )
+        | _ -> ()
 
-        let parameters name (p: Params) =
-            let flat =
-                p.Layout |> List.map (fun slice -> values F32 $"{name}.{slice.Name}" (List.fold (*) 1 slice.Shape))
+    /// A single number; another count is damage.
+    let private single (path: string) (file: TensorFile) (dtype: Dtype) (name: string) : 'a =
+        (fixedValues path file dtype name 1: 'a[])[0]
 
-            Params.withFlat (Tensors.ofArray model.Compute [ int (p.Flat.numel ()) ] (Array.concat flat)) p
+    let private counted (path: string) (name: string) (count: int64) : int64 =
+        if count < 0L then
+            damaged path $"holds a negative number as '{name}'"
 
-        let fixedValues dtype name count = fixedValues path file dtype name count
-        let counters = countersOf path file
-        let temperature: float[] = fixedValues F64 "temperature" 3
+        count
 
-        // checkpoints written before Q could be normalised hold none
-        let running: RunningValues =
-            if file.Tensors.ContainsKey "values" then
-                let numbers: float[] = fixedValues F64 "values" 2
-                { Mean = numbers[0]; Deviation = numbers[1] }
+    /// Puts the file's values in the place of a state's. Its tensors are new.
+    let private reading (compute: Compute) (path: string) (file: TensorFile) : IVisit =
+        let values name count : float32[] = values path file F32 name count
+        let isOld = file.Metadata |> Map.tryFind "format" = Some $"{FormatName}{CheckpointFormat2.Format}"
+
+        let float name : float =
+            if isOld then
+                CheckpointFormat2.float file name (fixedValues path file F64)
             else
-                RunningValues.init
+                single path file F64 name
 
-        let shift: EnergyShift =
-            if file.Tensors.ContainsKey "energy_shift" then
-                let numbers: float[] = fixedValues F64 "energy_shift" 2
-                { Shift = numbers[0]; Idle = int64 numbers[1] }
-            else
-                EnergyShift.init
+        let int name : int64 =
+            (if isOld then
+                 CheckpointFormat2.int file name (fixedValues path file F64) (fixedValues path file I64)
+             else
+                 single path file I64 name)
+            |> counted path name
 
-        let adam name (p: Params) count =
-            let vector part =
-                let n = int (p.Flat.numel ())
-                Tensors.ofArray model.Compute [ n ] (values F32 $"{name}.adam.{part}" n)
+        { new IVisit with
+            member _.Params(name, p) =
+                let flat = [ for slice in p.Layout -> values $"{name}.{slice.Name}" (List.fold (*) 1 slice.Shape) ]
+                Params.withFlat (Tensors.ofArray compute [ Tensors.size 0 p.Flat ] (Array.concat flat)) p
 
-            { M = vector "m"; V = vector "v"; Count = count }
+            member _.Adam(name, a) =
+                let vector part (t: Tensor) =
+                    let n = Tensors.size 0 t
+                    Tensors.ofArray compute [ n ] (values $"{name}.adam.{part}" n)
 
+                { M = vector "m" a.M; V = vector "v" a.V; Count = int $"{name}.adam.count" }
+
+            member _.Float(name, _) = float name
+            member _.Int(name, _) = int name }
+
+    let private stateOf (agent: Agent<'s, 'w>) (path: string) (file: TensorFile) : 's =
         // the fresh state only lends its layouts
-        let fresh = TrainState.init model (Key.ofSeed 0L)
+        let fresh = agent.Init(Key.ofSeed 0L)
 
         try
-            Tensors.owning TrainState.tensors (fun () ->
-                { Policy = parameters "policy" fresh.Policy
-                  TargetPolicy = parameters "target_policy" fresh.TargetPolicy
-                  Q1 = parameters "q1" fresh.Q1
-                  Q2 = parameters "q2" fresh.Q2
-                  TargetQ1 = parameters "target_q1" fresh.TargetQ1
-                  TargetQ2 = parameters "target_q2" fresh.TargetQ2
-                  PolicyAdam = adam "policy" fresh.Policy counters[3]
-                  Q1Adam = adam "q1" fresh.Q1 counters[4]
-                  Q2Adam = adam "q2" fresh.Q2 counters[5]
-                  Temperature =
-                    { LogLambda = temperature[0]; M = temperature[1]; V = temperature[2]; Count = counters[6] }
-                  Values = running
-                  EnergyShift = shift
-                  Updates = counters[2] })
+            Tensors.owning (Parts.tensors agent.Parts) (fun () -> agent.Parts (reading agent.Compute path file) fresh)
         finally
-            TrainState.dispose fresh
+            Parts.dispose agent.Parts fresh
 
-    /// Reads a training state for `model`. Fails with Damaged for a damaged file, with Settings for one of other sizes.
-    let load (model: Model) (task: string) (path: string) : TrainState =
+    /// Reads a training state of an agent. Fails with Damaged for a damaged file, with Settings for one of another algorithm, task
+    /// or size.
+    let load (agent: Agent<'s, 'w>) (algorithm: string) (task: string) (path: string) : 's =
         let file = Safetensors.read path
-        checkTask task path file
-        stateOf model path file
+        checkKind algorithm task path file
+        stateOf agent path file
 
     /// States of the sizes of `like`.
     let private statesOf (like: EnvStates) (path: string) (file: TensorFile) : EnvStates =
@@ -374,22 +366,23 @@ module Checkpoint =
                 Damaged $"{path} ends after {found} bytes, before the {position} that the checkpoint counts on"
             )
 
-    let private replayOf (folder: RunFolder) (first: Step) (path: string) (file: TensorFile) (parts: MemoryPart list) =
+    let private memoryOf
+        (folder: RunFolder)
+        (first: Step<'s, 'w>)
+        (path: string)
+        (file: TensorFile)
+        (parts: MemoryPart list)
+        : Replay =
         let sizes = sizes first
         let remembered, openSteps = countIn path file "remembered", countIn path file "openSteps"
 
         if openSteps > int64 Int32.MaxValue then
             damaged path $"holds '{openSteps}' as 'openSteps', more than a replay memory has"
 
-        let last = Memory.segment path "memory." file remembered (int openSteps) false
+        let last = Memory.segment sizes path "memory." file remembered (int openSteps) false
 
         try
-            Replay.ofSegments
-                sizes.Environments
-                sizes.ObsDim
-                sizes.ActionDim
-                first.Model.Config.BufferCapacity
-                (List.map (Memory.load folder) parts @ [ last ])
+            Replay.ofSegments first.Memory (List.map (Memory.load folder sizes) parts @ [ last ])
         with :? ArgumentException ->
             Errors.fail (
                 Settings
@@ -407,37 +400,75 @@ module Checkpoint =
             )
 
     /// Reads a checkpoint by its name.
-    let private readNamed (task: string) (path: string) =
+    let private readNamed (algorithm: string) (task: string) (path: string) =
         if (Files.realPath path).IsNone then
             Errors.fail (Damaged $"{path} is a link that leads to no file: put the file back, or delete the link")
 
         let file = Safetensors.read path
-        checkTask task path file
+        checkKind algorithm task path file
         file
 
+    /// Iterations and environment steps.
+    let private countersOf (path: string) (file: TensorFile) : struct (int64 * int64) =
+        if file.Metadata.ContainsKey "envSteps" then
+            struct (countIn path file "iteration", countIn path file "envSteps")
+        else
+            let iteration, steps = CheckpointFormat2.counters (fixedValues path file I64)
+            struct (counted path "counters" iteration, counted path "counters" steps)
+
+    /// An entry that format 2 had under another name and in another form.
+    let private renamed (path: string) (file: TensorFile) (key: string) (old: string * (string -> string)) parse =
+        if file.Metadata.ContainsKey key then
+            parsed path file key parse
+        else
+            parsed path file (fst old) (snd old >> parse)
+
     /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
-    let private restoreFrom (folder: RunFolder) (spec: Spec) (first: Step) (iteration: int64, path: string) : Restored =
-        let file = readNamed first.Environment.Task path
+    let private restoreFrom
+        (registry: Registry)
+        (folder: RunFolder)
+        (spec: Spec)
+        (first: Step<'s, 'w>)
+        (iteration: int64, path: string)
+        : Restored<'s, 'w> =
+        let file = readNamed spec.Algorithm first.Environment.Task path
         let parsed key parse = parsed path file key parse
         parsed "spec" (Json.parseNode path) |> ignore
-        let made = entry path file "spec" |> Spec.parseRecorded path
+        let made = entry path file "spec" |> Spec.parseRecorded registry path
+        // a checkpoint of format 2 knows no stages
+        let made = if made.Stages.IsEmpty then { made with Stages = spec.Stages } else made
         Spec.checkSame $"the checkpoint {path}" made folder.Spec spec
         checkNamed iteration path file
-        let journal: Journal = parsed "journal" (Json.parseOver path Journal.empty)
+        let journalOf: string -> Journal = Json.parseOver path Journal.empty
+        let journal = parsed "journal" (CheckpointFormat2.journal path >> journalOf)
         checkLength folder.Metrics journal.MetricsBytes
         checkLength folder.Events journal.EventBytes
         let parts: MemoryPart list = parsed "memory" (Json.parseOver path [])
-        let counters = countersOf path file
+        let struct (iterations, envSteps) = countersOf path file
+        let states = statesOf first.EnvStates path file
+
+        let figures: Figures list =
+            renamed path file "figures" ("metrics", CheckpointFormat2.figures path) (Json.parseOver path [])
+
+        let own: string list =
+            if file.Metadata.ContainsKey "own" then
+                parsed "own" (Json.parseOver path [])
+            else
+                []
+
+        let saved stage = Saved(Parts.below $"own.{stage}" (reading first.Agent.Compute path file))
 
         { Path = path
           Step =
             { first with
-                EnvStates = statesOf first.EnvStates path file
-                Replay = replayOf folder first path file parts
-                Iteration = counters[0]
-                EnvSteps = counters[1]
-                Metrics = parsed "metrics" (Json.parseOver path []) |> List.tryHead
-                State = stateOf first.Model path file }
+                EnvStates = states
+                Obs = Environment.obs states
+                Memory = memoryOf folder first path file parts
+                Iteration = iterations
+                EnvSteps = envSteps
+                Figures = List.tryHead figures
+                Own = Map [ for stage in own -> stage, saved stage ]
+                State = stateOf first.Agent path file }
           Journal = journal
           Parts = parts
           Complaints = [] }
@@ -468,11 +499,16 @@ module Checkpoint =
         | paths -> Some(search [] paths)
 
     /// The newest checkpoint of a run that can be trusted, with what was wrong with each newer one.
-    let newest (model: Model) (task: string) (folder: RunFolder) : struct (string * TrainState * string list) =
+    let newest
+        (agent: Agent<'s, 'w>)
+        (algorithm: string)
+        (task: string)
+        (folder: RunFolder)
+        : struct (string * 's * string list) =
         let attempt (iteration, path) =
-            let file = readNamed task path
+            let file = readNamed algorithm task path
             checkNamed iteration path file
-            path, stateOf model path file
+            path, stateOf agent path file
 
         match newestBy folder attempt with
         | Some((path, state), complaints) -> struct (path, state, complaints)
@@ -480,6 +516,6 @@ module Checkpoint =
 
     /// The run as its newest good checkpoint left it; None where it has no checkpoint yet. `first` is the run's beginning,
     /// whose environments are used on. Nothing on disk is changed.
-    let restore (folder: RunFolder) (spec: Spec) (first: Step) : Restored option =
-        newestBy folder (restoreFrom folder spec first)
+    let restore (registry: Registry) (folder: RunFolder) (spec: Spec) (first: Step<'s, 'w>) : Restored<'s, 'w> option =
+        newestBy folder (restoreFrom registry folder spec first)
         |> Option.map (fun (restored, complaints) -> { restored with Complaints = complaints })

@@ -16,7 +16,14 @@ type MemoryPart =
     }
 
 /// The sizes that the parts of a replay memory share.
-type MemorySizes = { Environments: int; ObsDim: int; ActionDim: int }
+type MemorySizes =
+    {
+        Environments: int
+        ObsDim: int
+        ActionDim: int
+        /// What is stored beside the transitions: names, and numbers per row
+        Extras: (string * int) list
+    }
 
 /// Replay memory on disk. What no step is added to any more lies in files of its own, written once; the rest is written
 /// into each checkpoint.
@@ -36,10 +43,20 @@ module Memory =
           Safetensors.ofMemory $"{prefix}reward" F32 [ rows ] s.Reward
           Safetensors.ofMemory $"{prefix}terminated" BOOL [ rows ] s.Terminated
           Safetensors.ofMemory $"{prefix}final" I32 [ rows ] s.Final
-          Safetensors.ofMemory $"{prefix}finals" F32 [ finals; obs ] s.Finals ]
+          Safetensors.ofMemory $"{prefix}finals" F32 [ finals; obs ] s.Finals
+          for (name, width), values in List.zip sizes.Extras s.Extras do
+              Safetensors.ofMemory $"{prefix}extra.{name}" F32 [ rows; int64 width ] values ]
 
     /// The segment of `steps` steps that `tensors` wrote. Fails with Damaged where a tensor is missing.
-    let segment (path: string) (prefix: string) (file: TensorFile) (first: int64) (steps: int) (closed: bool) =
+    let segment
+        (sizes: MemorySizes)
+        (path: string)
+        (prefix: string)
+        (file: TensorFile)
+        (first: int64)
+        (steps: int)
+        (closed: bool)
+        : ReplaySegment =
         let values (dtype: Dtype) (name: string) : ReadOnlyMemory<'a> =
             match file.Tensors |> Map.tryFind (prefix + name) with
             | Some t when t.Dtype = dtype -> ReadOnlyMemory(MemoryMarshal.Cast<byte, 'a>(ReadOnlySpan t.Data).ToArray())
@@ -56,7 +73,8 @@ module Memory =
           Reward = values F32 "reward"
           Terminated = values BOOL "terminated"
           Final = values I32 "final"
-          Finals = values F32 "finals" }
+          Finals = values F32 "finals"
+          Extras = [ for name, _ in sizes.Extras -> values F32 $"extra.{name}" ] }
 
     /// Writes the closed segments that are not among the parts `written` before; all parts of this memory, oldest first.
     let save (folder: RunFolder) (sizes: MemorySizes) (written: MemoryPart list) (segments: ReplaySegment list) =
@@ -75,7 +93,7 @@ module Memory =
                   Map.tryFind s.First known |> Option.defaultWith (fun () -> write s) ]
 
     /// Reads a part. Fails with Damaged where it is missing, damaged or another one.
-    let load (folder: RunFolder) (part: MemoryPart) : ReplaySegment =
+    let load (folder: RunFolder) (sizes: MemorySizes) (part: MemoryPart) : ReplaySegment =
         let path = folder.MemoryPartAt part.First
 
         if not (File.Exists path) then
@@ -86,7 +104,7 @@ module Memory =
         if Safetensors.digest file <> part.Sha256 then
             Errors.fail (Damaged $"{path} is not the part of the replay memory that the checkpoint names")
 
-        segment path "" file part.First part.Steps true
+        segment sizes path "" file part.First part.Steps true
 
     /// A file with the name of a part that says it is something else.
     let private isForeign (first: int64) (path: string) =

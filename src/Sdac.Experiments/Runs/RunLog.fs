@@ -15,11 +15,10 @@ type Journal =
         RecentReturns: float list
         /// The evaluation with the best mean, and the environment steps before it
         Best: (int64 * Score) option
-        /// Of the last update; an update that left the policy alone has the figures of the last one that did not
-        Figures: Metrics option
-        /// Weights and timesteps seen since they were last written, by the buckets of `Histogram`
-        WeightCounts: int64 list
-        TimestepCounts: int64 list
+        /// Of the last update; what it did not compute, of the last one that did, where it is carried
+        Figures: Map<string, float>
+        /// Counts since the distributions were last written, by quantity
+        Tallies: Map<string, int64 list>
     }
 
 [<RequireQualifiedAccess>]
@@ -30,17 +29,23 @@ module Journal =
           EventBytes = 0L
           RecentReturns = []
           Best = None
-          Figures = None
-          WeightCounts = []
-          TimestepCounts = [] }
+          Figures = Map.empty
+          Tallies = Map.empty }
+
+/// Where a run is.
+[<Struct>]
+type RunPlace = { Iteration: int64; EnvSteps: int64 }
+
+[<RequireQualifiedAccess>]
+module RunPlace =
+    let ofStep (step: Step<'s, 'w>) : RunPlace = { Iteration = step.Iteration; EnvSteps = step.EnvSteps }
 
 /// The results of a run on their way to metrics.jsonl and, the same ones, to TensorBoard's file. Equal runs write equal bytes.
 [<Sealed>]
-type RunLog(folder: RunFolder, spec: Spec, from: Journal) =
+type RunLog(folder: RunFolder, spec: Spec, infos: FigureInfo list, distributions: DistributionInfo list, from: Journal)
+    =
     /// Training episodes that "recent return" averages.
     static let recent = 20
-
-    let config = spec.Experiment.Config
 
     let specification = [ "specification", "```json\n" + Spec.print spec + "```\n" ]
 
@@ -50,66 +55,54 @@ type RunLog(folder: RunFolder, spec: Spec, from: Journal) =
     let mutable best = from.Best
     let mutable figures = from.Figures
 
-    let counts (length: int) (earlier: int64 list) =
-        if earlier.IsEmpty then Array.zeroCreate length else List.toArray earlier
+    let counts =
+        Map
+            [ for d in distributions ->
+                  let length = d.Edges.Length - 1
 
-    let weights = counts Histogram.weightBuckets from.WeightCounts
-    let timesteps = counts config.Timesteps from.TimestepCounts
+                  let earlier =
+                      Map.tryFind d.Quantity from.Tallies
+                      |> Option.map List.toArray
+                      |> Option.filter (fun counts -> counts.Length = length)
 
-    let place (kind: string) (step: Step) =
-        [ "kind", Label kind; "iteration", Count step.Iteration; "envSteps", Count step.EnvSteps ]
+                  d.Quantity, defaultArg earlier (Array.zeroCreate<int64> length) ]
 
-    let line (kind: string) (step: Step) (results: (string * Figure) list) =
-        metrics.Write(place kind step @ results)
+    let header (kind: string) (at: RunPlace) =
+        [ "kind", Label kind; "iteration", Count at.Iteration; "envSteps", Count at.EnvSteps ]
+
+    let line (kind: string) (at: RunPlace) (results: (string * Figure) list) =
+        metrics.Write(header kind at @ results)
 
         let scalars =
             results
             |> List.choose (fun (name, figure) -> Metrics.number figure |> Option.map (fun x -> $"{kind}/{name}", x))
 
-        events.Write(step.EnvSteps, scalars, [])
+        events.Write(at.EnvSteps, scalars, [])
 
-    let histogram (name: string) (step: Step) (h: Histogram) =
+    let histogram (at: RunPlace) (name: string) (h: Histogram) =
         metrics.Write(
-            place "histogram" step
+            header "histogram" at
             @ [ "name", Label name; "edges", Values h.Edges; "counts", Values(List.map float h.Counts) ]
         )
 
-        events.Write(step.EnvSteps, [], [ $"rssm/{name}", h ])
+        events.Write(at.EnvSteps, [], [ $"distribution/{name}", h ])
 
-    let histograms (step: Step) =
-        Histogram.ofWeights (max config.MonteCarloDraws config.BatchSize) weights
-        |> Option.iter (histogram "weight" step)
+    let histograms (at: RunPlace) =
+        for distribution in distributions do
+            let counts = counts[distribution.Quantity]
+            Histogram.ofCounts distribution counts |> Option.iter (histogram at distribution.Quantity)
+            Array.Clear counts
 
-        Histogram.ofTimesteps timesteps |> Option.iter (histogram "timestep" step)
-        Array.Clear weights
-        Array.Clear timesteps
-
-    let update (step: Step) (m: Metrics) =
-        let optional name value = value |> Option.map (fun v -> name, Value v) |> Option.toList
-
-        line
-            "update"
-            step
-            [ "q1Loss", Value m.Q1Loss
-              "q2Loss", Value m.Q2Loss
-              "q1Mean", Value m.Q1Mean
-              "q1GradientNorm", Value m.Q1GradientNorm
-              "q2GradientNorm", Value m.Q2GradientNorm
-              yield! optional "policyLoss" m.PolicyLoss
-              yield! optional "policyGradientNorm" m.PolicyGradientNorm
-              yield! optional "weightConcentration" m.WeightConcentration
-              "lambda", Value m.Lambda
-              "entropy", Value m.Entropy ]
-
-    /// Most updates may leave the policy alone: its last figures stand in for those of an update that did.
-    let withPolicy (m: Metrics) =
-        match figures with
-        | Some e when m.PolicyLoss.IsNone ->
-            { m with
-                PolicyLoss = e.PolicyLoss
-                PolicyGradientNorm = e.PolicyGradientNorm
-                WeightConcentration = e.WeightConcentration }
-        | _ -> m
+    /// The figures of an update, with what it did not compute carried over where that is said of it.
+    let carriedOver (now: Figures) : Figures =
+        infos
+        |> List.filter (fun info -> info.Carried && not (now.ContainsKey info.Name))
+        |> List.fold
+            (fun all info ->
+                match Map.tryFind info.Name figures with
+                | Some value -> Map.add info.Name value all
+                | None -> all)
+            now
 
     /// Mean return of the last training episodes; NaN before the first has ended.
     member _.RecentReturn = if returns.Count = 0 then nan else Seq.average returns
@@ -117,51 +110,54 @@ type RunLog(folder: RunFolder, spec: Spec, from: Journal) =
     /// The evaluation with the best mean, and the environment steps before it.
     member _.Best = best
 
-    /// Counts the weights and timesteps of an update that has moved the policy.
-    member _.Observe(u: Update) =
-        match u.Weights with
-        | Some w ->
-            // one draw per state (DPMD) is weighed against the other states of the batch
-            let rivals = if Tensors.size 1 w > 1 then Tensors.size 1 w else Tensors.size 0 w
-            Histogram.addWeights rivals (Tensors.toArray w) weights
-            Histogram.addTimesteps u.Noise.Timesteps timesteps
-        | None -> ()
+    /// The figures of the last update.
+    member _.Figures = figures
 
-    /// Notes the episodes that ended in this iteration.
-    member _.Episodes(step: Step) =
-        for e in step.Episodes do
-            line "episode" step [ "return", Value e.Return; "length", Count(int64 e.Length) ]
+    /// Notes the episodes that ended in an iteration.
+    member _.Episodes(at: RunPlace, episodes: Episode list) =
+        for e in episodes do
+            line "episode" at [ "return", Value e.Return; "length", Count(int64 e.Length) ]
             returns.Enqueue e.Return
 
             if returns.Count > recent then
                 returns.Dequeue() |> ignore
 
-    /// Notes this iteration's update; writes it down, with the distributions since the last time, when that is `due`. Its
-    /// figures, those of the policy perhaps of an earlier update.
-    member _.Update(step: Step, m: Metrics, due: bool) : Metrics =
-        let m = withPolicy m
-        figures <- Some m
+    /// Notes an update; writes it down, with the distributions since the last time, when that is `due`. Its figures, the carried
+    /// ones perhaps of an earlier update.
+    member _.Update(at: RunPlace, now: Figures, tallies: Tally list, due: bool) : Figures =
+        for tally in tallies do
+            let counts = counts[tally.Quantity]
+            tally.Counts |> Array.iteri (fun i count -> counts[i] <- counts[i] + count)
+
+        figures <- carriedOver now
 
         if due then
-            update step m
-            histograms step
+            line
+                "update"
+                at
+                [ for info in infos do
+                      match Map.tryFind info.Name figures with
+                      | Some value -> info.Name, Value value
+                      | None -> () ]
+
+            histograms at
             metrics.Flush false
             events.Flush false
 
-        m
+        figures
 
     /// Notes an evaluation.
-    member _.Evaluation(step: Step, score: Score, episodes: Episode[]) =
+    member _.Evaluation(at: RunPlace, score: Score, episodes: Episode[]) =
         line
             "evaluation"
-            step
+            at
             [ "mean", Value score.Mean
               "deviation", Value score.Deviation
               "returns", Values [ for e in episodes -> e.Return ] ]
 
         match best with
         | Some(_, earlier) when not (score.Mean > earlier.Mean) -> ()
-        | _ -> best <- Some(step.EnvSteps, score)
+        | _ -> best <- Some(at.EnvSteps, score)
 
     /// Waits until all is on the disk; what a resumed run needs to go on from here.
     member _.Save() : Journal =
@@ -173,8 +169,7 @@ type RunLog(folder: RunFolder, spec: Spec, from: Journal) =
           RecentReturns = List.ofSeq returns
           Best = best
           Figures = figures
-          WeightCounts = List.ofArray weights
-          TimestepCounts = List.ofArray timesteps }
+          Tallies = counts |> Map.map (fun _ counts -> List.ofArray counts) }
 
     interface IDisposable with
         member _.Dispose() =

@@ -19,6 +19,7 @@ type RunFile = { Bytes: int64; Sha256: string }
 /// The end of a run, as written to summary.json.
 type Summary =
     {
+        Algorithm: string
         Task: string
         Seed: int64
         Iterations: int64
@@ -28,7 +29,8 @@ type Summary =
         BestAtEnvSteps: int64
         /// Mean return of the last training episodes, exploration noise included
         RecentTrainingReturn: float
-        Lambda: float
+        /// Of the last update
+        Figures: Map<string, float>
         Checkpoint: string
         /// Of all processes that worked on the run, without what a killed one did after its last checkpoint
         WallClockSeconds: float

@@ -1,14 +1,35 @@
 namespace Sdac.Experiments
 
+open System
 open System.Text.Json.Nodes
 open Sdac
 
 /// Everything that decides the results of a run, with its seed. Printed into the run folder, parsed from --config.
-type Spec =
+type Spec<'config> =
     {
         /// Version of this record's layout
         Schema: int
-        Experiment: Experiment
+        /// By its name in the registry
+        Algorithm: string
+        Task: string
+        /// The task's own options by Gymnasium's names
+        TaskOptions: Map<string, string>
+        /// The seed of all randomness
+        Seed: int64
+        /// Updates
+        Iterations: int64
+        /// The planned length in updates, which schedules go by
+        Horizon: int64
+        /// cpu, cuda or cuda:N
+        Device: string
+        /// Our kernels (CPU), or libtorch alone
+        Kernels: bool
+        /// The algorithm's settings
+        Config: 'config
+        /// The named stages that an iteration passes; empty until the first one
+        Stages: string list
+        /// Where the stages or the algorithm are not this library's
+        Script: ScriptMark option
         /// Iterations between evaluations; 0 evaluates at the end only
         EvaluateEvery: int64
         /// Episodes of an evaluation, played without exploration noise
@@ -21,48 +42,163 @@ type Spec =
         LogEvery: int64
     }
 
+/// The specification of a run whose algorithm's types are not known.
+type Spec = Spec<ConfigJson>
+
 [<RequireQualifiedAccess>]
 module Spec =
-    /// The layout that this program writes and reads.
+    /// The layout that this program writes.
     [<Literal>]
-    let Schema = 1
+    let Schema = 2
+
+    // ---- with and without types
+
+    let private withConfig (config: 'b) (spec: Spec<'a>) : Spec<'b> =
+        { Schema = spec.Schema
+          Algorithm = spec.Algorithm
+          Task = spec.Task
+          TaskOptions = spec.TaskOptions
+          Seed = spec.Seed
+          Iterations = spec.Iterations
+          Horizon = spec.Horizon
+          Device = spec.Device
+          Kernels = spec.Kernels
+          Config = config
+          Stages = spec.Stages
+          Script = spec.Script
+          EvaluateEvery = spec.EvaluateEvery
+          EvaluationEpisodes = spec.EvaluationEpisodes
+          CheckpointEvery = spec.CheckpointEvery
+          CheckpointsKept = spec.CheckpointsKept
+          LogEvery = spec.LogEvery }
+
+    let private erase (spec: Spec<'c>) : Spec = withConfig (ConfigJson(Json.compact spec.Config)) spec
+
+    let private typed (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Spec<'c> =
+        let (ConfigJson text) = spec.Config
+        withConfig (Json.parseOver $"the settings of {algorithm.Name}" algorithm.Published text) spec
+
+    /// The algorithm of that name; an unknown one is a Settings failure that names the nearest.
+    let algorithm (registry: Registry) (place: string) (name: string) : IAlgorithm =
+        match Registry.tryFind name registry with
+        | Some found -> found
+        | None -> Errors.fail (Settings(Errors.unknown "algorithm" name place (Registry.names registry)))
+
+    /// The experiment that a specification is about.
+    let experiment (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Experiment<'c, 's, 'w> =
+        let spec = typed algorithm spec
+
+        { Algorithm = algorithm
+          Config = spec.Config
+          Task = spec.Task
+          TaskOptions = spec.TaskOptions
+          Seed = spec.Seed
+          Iterations = spec.Iterations
+          Horizon = { Iterations = spec.Horizon }
+          Device = spec.Device
+          Kernels = spec.Kernels }
+
+    // ---- making
+
+    let private usual (e: Experiment<'c, 's, 'w>) : Spec<'c> =
+        { Schema = Schema
+          Algorithm = e.Algorithm.Name
+          Task = e.Task
+          TaskOptions = e.TaskOptions
+          Seed = e.Seed
+          Iterations = e.Iterations
+          Horizon = e.Horizon.Iterations
+          Device = e.Device
+          Kernels = e.Kernels
+          Config = e.Config
+          Stages = []
+          Script = None
+          EvaluateEvery = max 1L (e.Iterations / 20L)
+          EvaluationEpisodes = 20
+          CheckpointEvery = max 1L (e.Iterations / 10L)
+          CheckpointsKept = 3
+          LogEvery = max 1L (e.Iterations / 500L) }
 
     /// A specification around an experiment, with the usual schedules.
-    let create (experiment: Experiment) =
-        { Schema = Schema
-          Experiment = experiment
-          EvaluateEvery = max 1L (experiment.Iterations / 20L)
-          EvaluationEpisodes = 20
-          CheckpointEvery = max 1L (experiment.Iterations / 10L)
-          CheckpointsKept = 3
-          LogEvery = max 1L (experiment.Iterations / 500L) }
+    let create (e: Experiment<'c, 's, 'w>) : Spec = usual e |> erase
 
-    /// The specification around another experiment; with another number of iterations the schedules keep their share of it.
-    let withExperiment (experiment: Experiment) (spec: Spec) =
+    let private ofPreset (algorithm: Algorithm<'c, 's, 'w>) (preset: Preset<'c>) : Spec<'c> =
+        let spec = Experiment.preset preset.Name algorithm |> usual
+
+        { spec with
+            EvaluateEvery = defaultArg preset.EvaluateEvery spec.EvaluateEvery
+            EvaluationEpisodes = preset.EvaluationEpisodes }
+
+    /// A preset of an algorithm; an unknown name is a Settings failure that names the nearest. `place` names where it was given.
+    let preset (place: string) (name: string) (algorithm: IAlgorithm) : Spec =
+        algorithm.Open
+            { new IOpen<Spec> with
+                member _.Open algorithm =
+                    match algorithm.Presets |> List.tryFind (fun preset -> preset.Name = name) with
+                    | Some preset -> ofPreset algorithm preset |> erase
+                    | None ->
+                        let names = algorithm.Presets |> List.map _.Name
+                        Errors.fail (Settings(Errors.unknown $"preset of {algorithm.Name}" name place names)) }
+
+    /// With another number of iterations, planned and run, the schedules keep their share of it.
+    let iterations (count: int64) (spec: Spec) : Spec =
         let share (every: int64) =
             if every = 0L then
                 0L
             else
-                max 1L (int64 (float every * float experiment.Iterations / float (max 1L spec.Experiment.Iterations)))
+                max 1L (int64 (float every * float count / float (max 1L spec.Iterations)))
 
-        if experiment.Iterations = spec.Experiment.Iterations then
-            { spec with Experiment = experiment }
+        if count = spec.Iterations then
+            spec
         else
             { spec with
-                Experiment = experiment
+                Iterations = count
+                Horizon = count
                 EvaluateEvery = share spec.EvaluateEvery
                 CheckpointEvery = share spec.CheckpointEvery
                 LogEvery = share spec.LogEvery }
 
-    /// The specification itself, or a Settings failure that names all that is impossible in it.
-    let validate (spec: Spec) =
-        let e = spec.Experiment
+    /// So many environment steps at least, as iterations.
+    let envSteps (registry: Registry) (count: int64) (spec: Spec) : Spec =
+        (algorithm registry "" spec.Algorithm).Open
+            { new IOpen<Spec> with
+                member _.Open algorithm =
+                    iterations (experiment algorithm spec |> Experiment.envSteps count).Iterations spec }
+
+    /// Changes one setting: `key` is its path or its unambiguous last part, `text` its new value as JSON or plain text. A new
+    /// number of iterations is planned for too, and the schedules keep their share of it. `place` names their origin in messages.
+    let set (registry: Registry) (place: string) (spec: Spec) (key: string) (text: string) : Spec =
+        let changed =
+            (algorithm registry place spec.Algorithm).Open
+                { new IOpen<Spec> with
+                    member _.Open algorithm = Json.setFrom place (typed algorithm spec) key text |> erase }
+
+        if changed.Algorithm <> spec.Algorithm then
+            Errors.fail (
+                Settings $"{place} sets algorithm={changed.Algorithm} among other settings: choose it with --algorithm"
+            )
+
+        if changed.Iterations <> spec.Iterations && changed.Horizon = spec.Horizon then
+            iterations changed.Iterations spec
+        else
+            changed
+
+    // ---- checking
+
+    /// The specification itself, or a Settings failure that names all that is impossible in it. `place` names where it stands.
+    let validate (registry: Registry) (place: string) (spec: Spec) : Spec =
+        let ofAlgorithm =
+            (algorithm registry place spec.Algorithm).Open
+                { new IOpen<string list> with
+                    member _.Open algorithm = algorithm.Problems (typed algorithm spec).Config }
 
         let problems =
             [ if spec.Schema <> Schema then
                   $"schema is %d{spec.Schema}; this version reads {Schema}"
-              if e.Iterations < 1L then
-                  $"iterations is %d{e.Iterations}; it must be at least 1"
+              if spec.Iterations < 1L then
+                  $"iterations is %d{spec.Iterations}; it must be at least 1"
+              if spec.Horizon < 1L then
+                  $"horizon is %d{spec.Horizon}; it must be at least 1"
               if spec.EvaluateEvery < 0L then
                   $"evaluateEvery is %d{spec.EvaluateEvery}; it must be at least 0"
               if spec.EvaluationEpisodes < 1 then
@@ -73,28 +209,13 @@ module Spec =
                   $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
               if spec.LogEvery < 1L then
                   $"logEvery is %d{spec.LogEvery}; it must be at least 1"
-              yield! Config.problems e.Config ]
+              yield! ofAlgorithm ]
 
         match problems with
         | [] -> spec
-        | problems -> Errors.fail (Settings("impossible settings: " + String.concat "; " problems))
-
-    /// A text of another version would be refused for its settings' names before its version.
-    let private checkSchema (place: string) (text: string) =
-        match Json.parseNode place text with
-        | :? JsonObject as fields ->
-            match fields["schema"] with
-            | :? JsonValue as schema when schema.ToJsonString() <> string Schema ->
-                Errors.fail (Settings $"{place} has schema {schema.ToJsonString()}; this version reads {Schema}")
-            | _ -> ()
-        | _ -> ()
-
-    /// Reads a specification; what the text leaves out is taken from `complete`. `place` names the text in messages.
-    let parse (place: string) (complete: Spec) (text: string) : Spec =
-        checkSchema place text
-        Json.parseOver place complete text
-
-    let print (spec: Spec) = Json.print spec + "\n"
+        | problems ->
+            let where = if place = "" then "" else $" in {place}"
+            Errors.fail (Settings($"impossible settings{where}: " + String.concat "; " problems))
 
     /// Fails with Settings, naming the first difference, where a run was made with another specification than `given`.
     let checkSame (madeBy: string) (made: Spec) (place: string) (given: Spec) =
@@ -106,20 +227,88 @@ module Spec =
                     $"{place} says {path} = {now}, but {madeBy} was made with {before}: put it back, or train anew in another folder"
             )
 
+    // ---- reading and printing
+
+    let print (spec: Spec) = Json.print spec + "\n"
+
+    /// The text in this version's layout, and the algorithm that it means where it names none. A text of a newer one would be
+    /// refused for its settings' names before its version.
+    let private current (registry: Registry) (place: string) (text: string) : struct (string * string option) =
+        let upgraded fields = struct (SpecSchema1.upgrade registry place fields, Some SpecSchema1.Standard)
+
+        match Json.parseNode place text with
+        | :? JsonObject as fields ->
+            match fields["schema"] with
+            | :? JsonValue as schema when schema.ToJsonString() = "1" -> upgraded fields
+            | null when fields.ContainsKey "experiment" -> upgraded fields
+            | :? JsonValue as schema when schema.ToJsonString() <> string Schema ->
+                Errors.fail (Settings $"{place} has schema {schema.ToJsonString()}; this version reads 1 and {Schema}")
+            | _ -> struct (text, None)
+        | _ -> struct (text, None)
+
+    /// The algorithm that a text names.
+    let private named (place: string) (text: string) : string option =
+        match Json.parseNode place text with
+        | :? JsonObject as fields ->
+            match fields["algorithm"] with
+            | :? JsonValue as name when name.GetValueKind() = Text.Json.JsonValueKind.String -> Some(name.GetValue())
+            | null -> None
+            | other ->
+                Errors.fail (
+                    Settings $"'algorithm' in {place} is {other.ToJsonString()}: write the name of one, in quotes"
+                )
+        | _ -> None
+
+    /// Reads a specification over a preset: of the algorithm that the text names, else of the one given. What the text leaves out
+    /// is the preset's. `place` names the text in messages.
+    let parse
+        (registry: Registry)
+        (place: string)
+        (algorithmGiven: string option)
+        (presetName: string)
+        (text: string)
+        : Spec =
+        let struct (text, _) = current registry place text
+
+        let name =
+            match named place text, algorithmGiven with
+            | Some named, Some given when named <> given ->
+                Errors.fail (
+                    Settings
+                        $"{place} is about the algorithm {named}, but --algorithm says {given}: leave one of them out"
+                )
+            | Some named, _ -> named
+            | None, Some given -> given
+            | None, None -> (List.head (Registry.all registry)).Name
+
+        let found = algorithm registry place name
+        let complete = preset "--preset" presetName found
+
+        found.Open
+            { new IOpen<Spec> with
+                member _.Open algorithm = Json.parseOver place (typed algorithm complete) text |> erase }
+
     /// The text's specification over the published settings of its algorithm, and what the text leaves out, by path, each with the
     /// value that it is given so ("" where it is a part of several settings). `place` names the text in messages.
-    let private overPublished (place: string) (text: string) : struct (Spec * (string * string) list) =
-        let over experiment = parse place (create experiment) text
-        // a specification that names no task has none
-        let nowhere = ""
-        let sdac = over (Experiment.sdac nowhere)
+    let private overPublished
+        (registry: Registry)
+        (place: string)
+        (text: string)
+        : struct (Spec * (string * string) list) =
+        let struct (text, standard) = current registry place text
 
-        let spec =
-            match sdac.Experiment.Config.Algorithm with
-            | Algorithm.Sdac -> sdac
-            | Algorithm.Dpmd -> over (Experiment.dpmd nowhere)
+        let name =
+            match named place text |> Option.orElse standard with
+            | Some name -> name
+            | None -> Errors.fail (Settings $"{place} lacks algorithm: put back what the run was begun with")
 
-        struct (spec, Json.missing place spec text)
+        (algorithm registry place name).Open
+            { new IOpen<struct (Spec * (string * string) list)> with
+                member _.Open algorithm =
+                    // a specification that names no task has none
+                    let complete = Experiment.on algorithm "" |> usual
+                    let spec = Json.parseOver place complete text
+                    struct (erase spec, Json.missing place spec text) }
 
     let private shown (path: string, value: string) =
         if value.StartsWith '{' || value = "\"\"" then
@@ -129,8 +318,8 @@ module Spec =
 
     /// Reads the specification that a run was made with; one that leaves something out is refused. `place` names the text in
     /// messages.
-    let parseWhole (place: string) (text: string) : Spec =
-        match overPublished place text with
+    let parseWhole (registry: Registry) (place: string) (text: string) : Spec =
+        match overPublished registry place text with
         | struct (spec, []) -> spec
         | struct (_, missing) ->
             let missing = missing |> List.map shown |> String.concat ", "
@@ -141,94 +330,23 @@ module Spec =
             )
 
     /// The specification that a checkpoint holds. An older version may have had fewer settings: the others were as published.
-    let parseRecorded (place: string) (text: string) : Spec =
-        let struct (spec, _) = overPublished place text
+    let parseRecorded (registry: Registry) (place: string) (text: string) : Spec =
+        let struct (spec, _) = overPublished registry place text
         spec
 
     /// The specification of a run folder, to go on with the run: all of it must be there.
-    let ofRun (folder: RunFolder) : Spec = Files.readUtf8 folder.Spec |> parseWhole folder.Spec |> validate
+    let ofRun (registry: Registry) (folder: RunFolder) : Spec =
+        Files.readUtf8 folder.Spec |> parseWhole registry folder.Spec |> validate registry folder.Spec
 
     /// The specification of a run folder, to look at the run. What it leaves out is as published, each said in a sentence.
-    let ofRunOrPublished (folder: RunFolder) : struct (Spec * string list) =
-        let struct (spec, missing) = Files.readUtf8 folder.Spec |> overPublished folder.Spec
+    let ofRunOrPublished (registry: Registry) (folder: RunFolder) : struct (Spec * string list) =
+        let struct (spec, missing) = Files.readUtf8 folder.Spec |> overPublished registry folder.Spec
 
-        if spec.Experiment.Task = "" then
-            Errors.fail (Settings $"{folder.Spec} lacks experiment.task: put back the task that the run was begun with")
+        if spec.Task = "" then
+            Errors.fail (Settings $"{folder.Spec} lacks task: put back the task that the run was begun with")
 
         let said =
             missing
             |> List.map (fun setting -> $"{folder.Spec} lacks {shown setting}: what was published is used")
 
-        struct (validate spec, said)
-
-/// The algorithms by name.
-[<RequireQualifiedAccess>]
-module Algorithms =
-    let all = [ "sdac", Algorithm.Sdac; "dpmd", Algorithm.Dpmd ]
-
-    /// The algorithm of that name; an unknown one is a Settings failure that names the nearest.
-    let find (name: string) : Algorithm =
-        match List.tryFind (fst >> (=) name) all with
-        | Some(_, algorithm) -> algorithm
-        | None -> Errors.fail (Settings(Errors.unknown "algorithm" name "--algorithm" (List.map fst all)))
-
-/// Named starting points.
-[<RequireQualifiedAccess>]
-module Presets =
-    /// InvertedPendulum-v4 in a minute or two: small networks, few particles, sharper weights (QScale 20 at λ ≈ 1), faster targets.
-    let private quick =
-        let experiment =
-            Experiment.sdac "InvertedPendulum-v4"
-            |> Experiment.iterations 20_000L
-            |> Experiment.configure (fun published ->
-                { published with
-                    Hidden = [ 64; 64 ]
-                    BatchSize = 128
-                    Timesteps = 10
-                    Particles = 8
-                    MonteCarloDraws = 16
-                    QScale = 20.0
-                    InitialTemperature = 1.0
-                    LearningRate = 1e-3
-                    PolicyLearningRateEnd = 1e-4
-                    PolicyDecayBegin = 5_000L
-                    PolicyDecayLength = 5_000L
-                    Tau = 0.02
-                    PolicyDelay = 1
-                    Environments = 2
-                    WarmUp = 1_000
-                    BufferCapacity = 100_000 })
-
-        { Spec.create experiment with EvaluateEvery = 1_000L }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps.
-    let private laptop =
-        let experiment =
-            Experiment.sdac "HalfCheetah-v4"
-            |> Experiment.iterations 50_000L
-            |> Experiment.configure (fun published ->
-                { published with
-                    Hidden = [ 128; 128 ]
-                    Timesteps = 10
-                    Particles = 4
-                    MonteCarloDraws = 16
-                    InitialTemperature = 1.0
-                    LearningRate = 1e-3
-                    PolicyLearningRateEnd = 3e-4
-                    Tau = 0.01
-                    Environments = 4
-                    UpdatesPerStep = 2
-                    WarmUp = 10_000 })
-
-        { Spec.create experiment with EvaluateEvery = 2_500L; EvaluationEpisodes = 5 }
-
-    /// The published configuration, 200,000 updates = 1,000,000 environment steps.
-    let private paper = Spec.create (Experiment.sdac "HalfCheetah-v4")
-
-    let all = [ "quick", quick; "laptop", laptop; "paper", paper ]
-
-    /// The preset of that name; an unknown one is a Settings failure that names the nearest.
-    let find (name: string) =
-        match List.tryFind (fst >> (=) name) all with
-        | Some(_, spec) -> spec
-        | None -> Errors.fail (Settings(Errors.unknown "preset" name "--preset" (List.map fst all)))
+        struct (validate registry folder.Spec spec, said)

@@ -114,9 +114,9 @@ echo $code >"logs/$name.exit"
 exit $code
 """
 
-    let private refuseChange (folder: SweepFolder) (run: PlannedRun) (spec: Spec) =
+    let private refuseChange (registry: Registry) (folder: SweepFolder) (run: PlannedRun) (spec: Spec) =
         if File.Exists(folder.Spec run.Name) then
-            let known = Spec.parseWhole (folder.Spec run.Name) (Files.readText (folder.Spec run.Name))
+            let known = Spec.parseWhole registry (folder.Spec run.Name) (Files.readText (folder.Spec run.Name))
 
             if known <> spec then
                 Errors.fail (
@@ -137,9 +137,15 @@ exit $code
     /// Writes the sweep, the specifications of its runs and the script that runs one of them by the `worker` command (which takes
     /// train.fsx's arguments). A folder that holds the same runs already is continued, more runs are added; one that holds them with
     /// other settings is refused before anything is written.
-    let prepare (folder: SweepFolder) (sweep: Sweep) (plan: (PlannedRun * Spec) list) (worker: string list) =
+    let prepare
+        (registry: Registry)
+        (folder: SweepFolder)
+        (sweep: Sweep)
+        (plan: (PlannedRun * Spec) list)
+        (worker: string list)
+        =
         for run, spec in plan do
-            refuseChange folder run spec
+            refuseChange registry folder run spec
 
         for part in [ "runs"; "specs"; "logs" ] do
             Files.createFolder (Path.Combine(folder.Path, part))

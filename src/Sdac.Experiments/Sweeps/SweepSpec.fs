@@ -12,40 +12,48 @@ module SweepSpec =
     /// What the text leaves out: one seed, the preset's task.
     let private complete = Sweep.create "" "quick"
 
+    let private named (setting: string) (name: string, _) =
+        name = setting || name.EndsWith("." + setting, StringComparison.Ordinal)
+
+    /// The algorithm that settings choose; the registry's first where they choose none.
+    let private algorithmOf (registry: Registry) (place: string) (settings: (string * Literal) list) : IAlgorithm =
+        match settings |> List.filter (named "algorithm") |> List.tryLast with
+        | Some(_, literal) -> Spec.algorithm registry place (literal.Text.Trim '"')
+        | None -> List.head (Registry.all registry)
+
+    let private place (sweep: Sweep) = $"sweep '{sweep.Name}'"
+
+    /// The preset's task, for a sweep that names none.
+    let private taskOf (registry: Registry) (sweep: Sweep) : string =
+        let settings = Map.toList sweep.Base
+        (algorithmOf registry (place sweep) settings |> Spec.preset (place sweep) sweep.Preset).Task
+
     /// Reads a sweep; unknown names are Settings failures that name the nearest valid one. `place` names the text in messages.
-    let parse (place: string) (text: string) : Sweep =
+    let parse (registry: Registry) (place: string) (text: string) : Sweep =
         let sweep = Json.parseOver place complete text
 
         match sweep with
         | { Name = "" } -> Errors.fail (Settings $"{place} lacks a name: add \"name\": \"my-sweep\"")
-        | { Tasks = [] } -> { sweep with Tasks = [ (Presets.find sweep.Preset).Experiment.Task ] }
+        | { Tasks = [] } -> { sweep with Tasks = [ taskOf registry sweep ] }
         | sweep -> sweep
 
-    /// Where a number of iterations is set, the schedules keep their share of it; what is set after that stands as it is.
-    let private set (place: string) (spec: Spec) (name: string, value: Literal) : Spec =
-        let changed = Json.setFrom place spec name value.Text
-
-        if changed.Experiment.Iterations = spec.Experiment.Iterations then
-            changed
+    /// Paths of schema 1 began with "experiment." and lay flat: their last names are the same.
+    let private key (name: string) =
+        if name.StartsWith("experiment.", StringComparison.Ordinal) then
+            name.Substring(name.LastIndexOf '.' + 1)
         else
-            Spec.withExperiment changed.Experiment spec
+            name
 
-    /// An algorithm brings along what was published with it, as --algorithm does; what the sweep sets beside it stands.
-    let private setAlgorithm (place: string) (spec: Spec) (assignment: string * Literal) : Spec =
-        let named = (set place spec assignment).Experiment.Config.Algorithm
-        { spec with Experiment = Experiment.algorithm named spec.Experiment }
+    /// The specification of one run: the algorithm first, since it says what the preset is and which settings there are; then the
+    /// number of iterations, of which the schedules are shares; then all else as it stands.
+    let resolve (registry: Registry) (sweep: Sweep) (run: PlannedRun) : Spec =
+        let place = place sweep
+        let iterations, others = run.Settings |> List.partition (named "iterations")
+        let settings = iterations @ List.filter (named "algorithm" >> not) others
+        let start = algorithmOf registry place run.Settings |> Spec.preset place sweep.Preset
 
-    /// The specification of one run.
-    let resolve (sweep: Sweep) (run: PlannedRun) : Spec =
-        let names (setting: string) (name: string, _) =
-            name = setting || name.EndsWith("." + setting, StringComparison.Ordinal)
-
-        let iterations, others = run.Settings |> List.partition (names "iterations")
-        let algorithms, others = others |> List.partition (names "algorithm")
-        let place = $"sweep '{sweep.Name}'"
-        let spec = List.fold (set place) (Presets.find sweep.Preset) iterations
-        let spec = List.fold (set place) (List.fold (setAlgorithm place) spec algorithms) others
-        { spec with Experiment = { spec.Experiment with Task = run.Task; Seed = run.Seed } }
+        let set (spec: Spec) (name, value: Literal) = Spec.set registry place spec (key name) value.Text
+        { List.fold set start settings with Task = run.Task; Seed = run.Seed }
 
     let private refuseTwins (runs: (PlannedRun * Spec) list) =
         for _, same in List.groupBy snd runs do
@@ -57,16 +65,16 @@ module SweepSpec =
             | _ -> ()
 
     /// One impossible combination among many fails as a run and leaves the others alone; a sweep of nothing else is refused.
-    let private refuseHopeless (runs: (PlannedRun * Spec) list) =
+    let private refuseImpossible (registry: Registry) (sweep: Sweep) (runs: (PlannedRun * Spec) list) =
         let impossible (_, spec) =
             try
-                Spec.validate spec |> ignore
+                Spec.validate registry (place sweep) spec |> ignore
                 false
             with :? UserError ->
                 true
 
         if List.forall impossible runs then
-            runs |> List.head |> snd |> Spec.validate |> ignore
+            runs |> List.head |> snd |> Spec.validate registry (place sweep) |> ignore
 
     let private checkTasks (sweep: Sweep) =
         for task in sweep.Tasks do
@@ -74,9 +82,9 @@ module SweepSpec =
 
     /// The runs of a sweep with their specifications. Settings failure where a name is unknown, a run stands there twice, or nothing
     /// of it is possible.
-    let plan (sweep: Sweep) : (PlannedRun * Spec) list =
-        let runs = Sweep.expand sweep |> List.map (fun run -> run, resolve sweep run)
+    let plan (registry: Registry) (sweep: Sweep) : (PlannedRun * Spec) list =
+        let runs = Sweep.expand sweep |> List.map (fun run -> run, resolve registry sweep run)
         refuseTwins runs
-        refuseHopeless runs
+        refuseImpossible registry sweep runs
         checkTasks sweep
         runs

@@ -17,7 +17,7 @@ module Sweeps =
     let private Interrupted = 130
 
     let private lengths (plan: (PlannedRun * Spec) list) =
-        plan |> List.map (fun (run, spec) -> run.Name, spec.Experiment.Iterations)
+        plan |> List.map (fun (run, spec) -> run.Name, spec.Iterations)
 
     let private work folder plan engine (stopping: CancellationToken) =
         let runs = lengths plan
@@ -63,10 +63,10 @@ module Sweeps =
     /// Works on a sweep in `folder` until all runs have finished or failed for good, shows how they stand, and gives the exit code.
     /// A folder that holds a part of the sweep already is continued. `worker` is the command that takes train.fsx's arguments.
     /// Unfinished failure naming the runs that failed.
-    let run (folder: SweepFolder) (sweep: Sweep) (worker: string list) (engine: Engine) : int =
-        let plan = SweepSpec.plan sweep
+    let run (registry: Registry) (folder: SweepFolder) (sweep: Sweep) (worker: string list) (engine: Engine) : int =
+        let plan = SweepSpec.plan registry sweep
         use _ = SweepFolder.lock folder
-        SweepFolder.prepare folder sweep plan worker
+        SweepFolder.prepare registry folder sweep plan worker
 
         let runs, interrupted =
             Sessions.untilInterrupted (fun stopping ->
@@ -83,8 +83,8 @@ module Sweeps =
         | Some sentence -> Errors.fail (Unfinished sentence)
 
     /// Prints how the runs of a sweep stand; starts nothing, takes no lock and writes nothing.
-    let status (folder: SweepFolder) (sweep: Sweep) (engine: Engine) =
-        let plan = SweepSpec.plan sweep
+    let status (registry: Registry) (folder: SweepFolder) (sweep: Sweep) (engine: Engine) =
+        let plan = SweepSpec.plan registry sweep
         let known = SweepFolder.indices folder
 
         for run, _ in plan do

@@ -1,0 +1,209 @@
+namespace Sdac.Experiments
+
+open System
+open System.IO
+open Argu
+open Sdac
+
+/// The arguments of training.
+type TrainArguments =
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-p")>] Preset of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-a")>] Algorithm of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Task of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-s")>] Seed of INTEGER: int64
+    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Iterations of COUNT: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Steps of COUNT: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Envs of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Config of FILE: string
+    | [<EqualsAssignmentOrSpaced>] Set of NAME_EQUALS_VALUE: string
+    | [<EqualsAssignmentOrSpaced>] Option of NAME_EQUALS_VALUE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Device of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Kernels of ON_OR_OFF: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Resume of FOLDER: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Settings of ALGORITHM: string option
+    | [<Unique>] Overwrite
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Preset _ ->
+                "where to start, one of the algorithm's own presets: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), published; default quick"
+            | Algorithm _ -> "one of those listed below; default the first, or what --config says"
+            | Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
+            | Seed _ -> "the seed of all randomness, default 0"
+            | Out _ ->
+                "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
+            | Iterations _ -> "updates; default the preset's"
+            | Steps _ -> "environment steps, instead of --iterations; default the preset's"
+            | Envs _ -> "environments stepped together; default the preset's"
+            | Config _ ->
+                "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
+            | Set _ ->
+                "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
+            | Option _ ->
+                "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
+            | Device _ -> "cpu (default), cuda or cuda:N"
+            | Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
+            | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
+            | Resume _ ->
+                "take up the run in this folder where its last checkpoint left it; only --threads and --quiet go with it"
+            | Settings _ ->
+                "list the settings of an algorithm (default the one chosen) with their types, their values in the preset and their meaning, and end"
+            | Overwrite -> "replace the run that the folder holds"
+            | Quiet -> "no progress, only the summary"
+
+/// Training from the command line.
+[<RequireQualifiedAccess>]
+module Train =
+    let private split (option: string) (text: string) =
+        match text.IndexOf '=' with
+        | -1 -> Errors.fail (Usage $"{option} {text} lacks a value: write {option} NAME=VALUE")
+        | at -> text.Substring(0, at), text.Substring(at + 1)
+
+    /// Names with their values; a name may be given once.
+    let private assignments (option: string) (texts: string list) =
+        let pairs = List.map (split option) texts
+        let last (name: string) = name.Substring(name.LastIndexOf '.' + 1)
+
+        match pairs |> List.countBy (fst >> last) |> List.tryFind (fun (_, count) -> count > 1) with
+        | Some(name, count) -> Errors.fail (Usage $"{option} gives {name} {count} times: give it once")
+        | None -> pairs
+
+    let private algorithmName (registry: Registry) (results: ParseResults<TrainArguments>) =
+        results.GetResult(TrainArguments.Algorithm, (List.head (Registry.all registry)).Name)
+
+    /// The preset, or what --config lays over it.
+    let private start (registry: Registry) (results: ParseResults<TrainArguments>) (preset: string) : Spec =
+        match results.TryGetResult TrainArguments.Config with
+        | Some file ->
+            let algorithm = results.TryGetResult TrainArguments.Algorithm
+            Spec.parse registry file algorithm preset (Files.readUtf8 file)
+        | None ->
+            algorithmName registry results
+            |> Spec.algorithm registry "--algorithm"
+            |> Spec.preset "--preset" preset
+
+    let private isOn (option: string) (text: string) =
+        match text with
+        | "on" -> true
+        | "off" -> false
+        | other -> Errors.fail (Usage $"{option} is '{other}': write on or off")
+
+    let private specification (registry: Registry) (results: ParseResults<TrainArguments>) (preset: string) : Spec =
+        let change value f (spec: Spec) = Option.fold f spec value
+
+        let spec =
+            start registry results preset
+            |> change (results.TryGetResult TrainArguments.Task) (fun spec task -> { spec with Task = task })
+            |> change (results.TryGetResult TrainArguments.Seed) (fun spec seed -> { spec with Seed = seed })
+            |> change (results.TryGetResult TrainArguments.Iterations) (fun spec count -> Spec.iterations count spec)
+            |> change (results.TryGetResult TrainArguments.Envs) (fun spec count ->
+                Spec.set registry "--envs" spec "environments" (string count))
+            |> change (results.TryGetResult TrainArguments.Device) (fun spec device -> { spec with Device = device })
+            |> change (results.TryGetResult TrainArguments.Kernels) (fun spec text ->
+                { spec with Kernels = isOn "--kernels" text })
+
+        let options = results.GetResults TrainArguments.Option |> assignments "--option"
+        let options = options |> List.fold (fun all (name, value) -> Map.add name value all) spec.TaskOptions
+
+        let spec =
+            results.GetResults TrainArguments.Set
+            |> assignments "--set"
+            |> List.fold
+                (fun spec (name, value) -> Spec.set registry "--set" spec name value)
+                { spec with TaskOptions = options }
+
+        match results.TryGetResult TrainArguments.Steps with
+        | Some _ when results.Contains TrainArguments.Iterations ->
+            Errors.fail (Usage "--steps and --iterations say the same thing twice: give one of them")
+        | Some steps -> Spec.envSteps registry steps spec
+        | None -> spec
+
+    /// A name of the run's own in `runs`, where none is given.
+    let private numbered (results: ParseResults<TrainArguments>) (preset: string) (spec: Spec) (train: string -> unit) =
+        let algorithm =
+            match results.TryGetResult TrainArguments.Algorithm with
+            | Some name -> $"-{name}"
+            | None -> ""
+
+        let out = RunFolder.unused $"runs/{spec.Task}-{preset}{algorithm}-seed{spec.Seed}"
+
+        try
+            train out
+        finally
+            // what could not begin takes no name
+            if Directory.Exists out && Seq.isEmpty (Directory.EnumerateFileSystemEntries out) then
+                Directory.Delete out
+
+    let private anew (registry: Registry) (results: ParseResults<TrainArguments>) threads quiet =
+        let preset = results.GetResult(TrainArguments.Preset, "quick")
+        let spec = specification registry results preset
+
+        let train out =
+            Runner.run
+                registry
+                spec
+                { Out = out
+                  Overwrite = results.Contains TrainArguments.Overwrite
+                  Threads = threads
+                  Quiet = quiet }
+            |> ignore
+
+        match results.TryGetResult TrainArguments.Out with
+        | Some out -> train out
+        | None -> numbered results preset spec train
+
+    let private resume (registry: Registry) (results: ParseResults<TrainArguments>) folder threads quiet =
+        let goesAlong argument =
+            match argument with
+            | TrainArguments.Resume _
+            | TrainArguments.Threads _
+            | TrainArguments.Quiet -> true
+            | _ -> false
+
+        match results.GetAllResults() |> List.tryFind (goesAlong >> not) with
+        | Some other ->
+            let name = results.Parser.GetArgumentCaseInfo(other).CommandLineNames.Value |> List.maxBy _.Length
+
+            Errors.fail (
+                Usage
+                    $"--resume goes on with the settings in {folder}/spec.json: leave out {name}, or train anew without --resume"
+            )
+        | None ->
+            if (Runner.resume registry folder threads quiet).IsNone then
+                printfn $"{folder} is finished: see {folder}/summary.json"
+
+    /// What --help says of the algorithms.
+    let private about (registry: Registry) =
+        let presets =
+            { new IOpen<string> with
+                member _.Open algorithm = algorithm.Presets |> List.map _.Name |> String.concat ", " }
+
+        let lines =
+            [ for algorithm in Registry.all registry ->
+                  $"    %-10s{algorithm.Name} {algorithm.Title}; presets {algorithm.Open presets}" ]
+
+        String.concat "\n" ("Algorithms (--settings NAME lists the settings of one):" :: lines)
+
+    /// Trains as the arguments say.
+    let run (program: Program) (arguments: string[]) : int =
+        let registry = program.Registry
+
+        let parser =
+            ArgumentParser.Create<TrainArguments>(programName = program.Name, helpTextMessage = about registry)
+
+        let results = parser.ParseCommandLine arguments
+        let threads = results.GetResult(TrainArguments.Threads, Environment.ProcessorCount)
+        let quiet = results.Contains TrainArguments.Quiet
+
+        match results.TryGetResult TrainArguments.Settings, results.TryGetResult TrainArguments.Resume with
+        | Some named, _ ->
+            let name = named |> Option.defaultWith (fun () -> algorithmName registry results)
+            SettingsList.print registry name (results.GetResult(TrainArguments.Preset, "quick"))
+        | None, Some folder -> resume registry results folder threads quiet
+        | None, None -> anew registry results threads quiet
+
+        0

@@ -1,0 +1,229 @@
+namespace Sdac
+
+open System.Collections.Generic
+
+/// What a visitor of a state may meet. Each leaf comes with its name, unique within the state ("policy", "temperature.m"),
+/// and is replaced by what the visitor returns.
+type IVisit =
+    /// A network's parameters.
+    abstract Params: name: string * value: Params -> Params
+    /// An optimiser's moments and its count.
+    abstract Adam: name: string * value: AdamState -> AdamState
+    abstract Float: name: string * value: float -> float
+    abstract Int: name: string * value: int64 -> int64
+
+/// The one traversal of a state: rebuilds it from its named leaves. Disposal, sharing, checkpoints and the tests' bits are
+/// written once over it.
+type Parts<'state> = IVisit -> 'state -> 'state
+
+[<RequireQualifiedAccess>]
+module Parts =
+    /// A visitor that leaves all as it is and shows each tensor to `tensor` and each name to `name`.
+    let private looking (name: string -> unit) (tensor: Tensor -> unit) =
+        { new IVisit with
+            member _.Params(at, value) =
+                name at
+                tensor value.Flat
+                value
+
+            member _.Adam(at, value) =
+                name $"{at}.adam"
+                tensor value.M
+                tensor value.V
+                value
+
+            member _.Float(at, value) =
+                name at
+                value
+
+            member _.Int(at, value) =
+                name at
+                value }
+
+    /// Every tensor of a state, in the order of the traversal.
+    let tensors (parts: Parts<'state>) (state: 'state) : Tensor list =
+        let found = List()
+        parts (looking ignore found.Add) state |> ignore
+        List.ofSeq found
+
+    /// The names of all leaves, an optimiser's with ".adam" behind it.
+    let names (parts: Parts<'state>) (state: 'state) : string list =
+        let found = List()
+        parts (looking found.Add ignore) state |> ignore
+        List.ofSeq found
+
+    /// The tensors of `state` that `other` does not hold. Parts that an update leaves alone are shared by both states.
+    let tensorsNotIn (parts: Parts<'state>) (other: 'state) (state: 'state) : Tensor list =
+        let shared = HashSet<Tensor>(tensors parts other, HashIdentity.Reference)
+        tensors parts state |> List.filter (fun t -> not (shared.Contains t))
+
+    /// Frees what `old` holds and `current` does not.
+    let disposeReplaced (parts: Parts<'state>) (current: 'state) (old: 'state) =
+        for t in tensorsNotIn parts current old do
+            t.Dispose()
+
+    /// Frees a state's tensors.
+    let dispose (parts: Parts<'state>) (state: 'state) =
+        for t in tensors parts state do
+            t.Dispose()
+
+    /// The visitor, for leaves whose names begin with `prefix` and a dot.
+    let below (prefix: string) (visit: IVisit) : IVisit =
+        { new IVisit with
+            member _.Params(name, value) = visit.Params($"{prefix}.{name}", value)
+            member _.Adam(name, value) = visit.Adam($"{prefix}.{name}", value)
+            member _.Float(name, value) = visit.Float($"{prefix}.{name}", value)
+            member _.Int(name, value) = visit.Int($"{prefix}.{name}", value) }
+
+    /// Two states as one. Their names must differ.
+    let pair (first: Parts<'a>) (second: Parts<'b>) : Parts<struct ('a * 'b)> =
+        fun visit struct (a, b) ->
+            let a = first visit a
+            struct (a, second visit b)
+
+/// The sizes of a task.
+type Space = { ObsDim: int; ActionDim: int }
+
+/// What an action is for.
+[<RequireQualifiedAccess>]
+type Purpose =
+    /// A training environment: with exploration.
+    | Explore
+    /// An evaluation.
+    | Evaluate
+
+/// Actions, and what is to be stored beside the transitions that they lead to.
+[<NoComparison; NoEquality>]
+type Acted =
+    {
+        /// [N, A], in [-1, 1] (beyond is left to the task)
+        Action: Tensor
+        /// One tensor [N, width] for each of the agent's `Extras`, in their order
+        Extras: Tensor list
+    }
+
+/// When an agent collects and when it learns.
+type Rhythm =
+    {
+        /// Environments stepped together
+        Environments: int
+        /// Steps of all environments in a round
+        VectorSteps: int
+        /// Updates in a round
+        Updates: int
+        /// The memory grows over the rounds (replay); otherwise each round begins with an empty one (rollout)
+        KeepMemory: bool
+        /// Uniform random transitions before the first round
+        WarmUp: int
+        /// Transitions kept
+        Capacity: int
+    }
+
+/// After an update: on with the round, or to the next one (PPO's stop by its KL divergence).
+[<RequireQualifiedAccess>]
+type Verdict =
+    | Continue
+    | EndOfRound
+
+/// What a round's updates draw from: the memory, and what `Prepare` has computed for its rows.
+[<NoComparison; NoEquality>]
+type RoundTable =
+    {
+        Memory: Replay
+        /// By name, [rows, width] row-major, rows in the memory's order
+        Columns: Map<string, float32[]>
+    }
+
+/// The keys of one update, each for one use.
+[<Struct>]
+type UpdateKeys =
+    {
+        /// Which rows make the batch
+        Batch: Key
+        /// All other random numbers of the update
+        Noise: Key
+    }
+
+/// The figures of an update by name. One that the update did not touch (the policy's loss where the policy rests) is absent.
+type Figures = Map<string, float>
+
+/// How often a quantity fell into each bucket.
+type Tally = { Quantity: string; Counts: int64[] }
+
+/// What an update comes to.
+[<NoComparison; NoEquality>]
+type Finished<'state> =
+    {
+        State: 'state
+        Figures: Figures
+        /// Distributions seen in this update, by the agent's `Distributions`
+        Tallies: Tally list
+        Verdict: Verdict
+    }
+
+/// A distribution that an agent's updates tally.
+[<NoComparison; NoEquality>]
+type DistributionInfo =
+    {
+        Quantity: string
+        /// Bucket i holds values from edge i to edge i + 1
+        Edges: float[]
+        /// Empty buckets at either end are left out where it is written down
+        Trimmed: bool
+    }
+
+/// An algorithm at work on a task: pure functions over its state and over the work of one update. Networks and settings are
+/// closed over. The state's tensors belong to whoever holds it; those that two states share are freed once (`Parts`).
+[<NoComparison; NoEquality>]
+type Agent<'state, 'work> =
+    {
+        Compute: Compute
+        Space: Space
+        Rhythm: Rhythm
+        /// What is stored beside each transition: names, and numbers per row
+        Extras: (string * int) list
+        Distributions: DistributionInfo list
+        /// Fresh networks. The caller owns the tensors.
+        Init: Key -> 'state
+        Parts: Parts<'state>
+        /// obs: [N, O]
+        Act: Purpose -> 'state -> Key -> Tensor -> Acted
+        /// After each vector step: running moments of observations and returns
+        Observe: Transitions -> 'state -> 'state
+        /// Once per round, after collecting: values, advantages
+        Prepare: Replay -> 'state -> struct ('state * RoundTable)
+        /// The batch and all random numbers of an update
+        Begin: RoundTable -> UpdateKeys -> 'state -> 'work
+        /// Changes the transitions that an update learns from
+        OnBatch: (Batch -> Batch) -> 'work -> 'work
+        /// The update's parts in their order, by the names that a user composes and times them by
+        Stages: (string * ('work -> 'work)) list
+        /// The new state owns the tensors that it does not share with the one that the update began with. Raises
+        /// InvalidOperationException where a stage that the update needs has not run.
+        Finish: 'work -> Finished<'state>
+    }
+
+/// For the stages of an update.
+[<RequireQualifiedAccess>]
+module Stages =
+    /// Raises InvalidOperationException: a stage that another one needs has not run before it.
+    let lacks (stage: string) (what: string) (missing: string) : 'a =
+        invalidOp $"the stage {stage} needs {what}: put `{missing}` before it in the pipeline"
+
+[<RequireQualifiedAccess>]
+module Agent =
+    /// `Prepare` of an agent that draws from the memory as it is.
+    let drawFromMemory (memory: Replay) (state: 'state) : struct ('state * RoundTable) =
+        struct (state, { Memory = memory; Columns = Map.empty })
+
+    /// `Observe` of an agent that keeps no moments.
+    let observeNothing (_: Transitions) (state: 'state) : 'state = state
+
+    /// The collecting of an off-policy agent: one vector step, then so many updates.
+    let offPolicy (d: DataSettings) : Rhythm =
+        { Environments = d.Environments
+          VectorSteps = 1
+          Updates = d.UpdatesPerStep
+          KeepMemory = true
+          WarmUp = d.WarmUp
+          Capacity = d.BufferCapacity }

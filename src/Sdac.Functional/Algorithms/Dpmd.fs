@@ -1,0 +1,153 @@
+namespace Sdac
+
+open TorchSharp
+
+/// Every setting of DPMD.
+type DpmdConfig =
+    {
+        /// Widths of the hidden layers of all networks; none: linear networks
+        Hidden: int list
+        Data: DataSettings
+        Diffusion: DiffusionSettings
+        Particles: ParticleSettings
+        Energy: EnergySettings
+        Critics: CriticSettings
+        Adam: AdamSettings
+        Policy: PolicySettings
+        Temperature: TemperatureSettings
+    }
+
+[<RequireQualifiedAccess>]
+module DpmdConfig =
+    /// What SDAC's settings are for DPMD: all that they share, with the β schedule and the energies that were published with
+    /// DPMD.
+    let ofSdac (c: SdacConfig) : DpmdConfig =
+        { Hidden = c.Hidden
+          Data = c.Data
+          Diffusion = { c.Diffusion with BetaSchedule = Linear 0.3 }
+          Particles = c.Particles
+          Energy = { c.Energy with QScale = 1.0; QNormalisation = QNormalisation.Running }
+          Critics = c.Critics
+          Adam = c.Adam
+          Policy = c.Policy
+          Temperature = c.Temperature }
+
+    /// The published experiments' settings.
+    let published: DpmdConfig = ofSdac SdacConfig.published
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: DpmdConfig) : string list =
+        [ Check.widths (nameof c.Hidden) c.Hidden
+          DataSettings.problems c.Data
+          DiffusionSettings.problems c.Diffusion
+          ParticleSettings.problems c.Particles
+          EnergySettings.problems c.Energy
+          CriticSettings.problems c.Critics
+          AdamSettings.problems c.Adam
+          PolicySettings.problems c.Policy
+          TemperatureSettings.problems c.Temperature ]
+        |> List.concat
+
+/// DPMD (Diffusion Policy Mirror Descent): the next policy is proportional to π_old·exp(Q/λ). Denoising score matching on
+/// actions of π_old, weighted by exp(Q̃/λ), has that policy's score as its minimiser. As published, the actions are those of
+/// the critics' targets: π_old's, the best of N and with exploration noise. Networks, reverse sampling, critics and
+/// temperature are SDAC's; only the policy's step differs.
+[<RequireQualifiedAccess>]
+module Dpmd =
+    /// The networks and coefficients of settings for a task of these sizes. Raises ArgumentException naming all impossible
+    /// settings.
+    let model (compute: Compute) (space: Space) (config: DpmdConfig) : ActorCriticModel =
+        let c = Settings.validate DpmdConfig.problems config
+
+        { Compute = compute
+          Space = space
+          Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
+          Noise = NoiseNetwork.create space.ObsDim space.ActionDim c.Diffusion.TimeDim c.Diffusion.TimeHidden c.Hidden
+          Q = QNetwork.create space.ObsDim space.ActionDim c.Hidden
+          Data = c.Data
+          Diffusion = c.Diffusion
+          Particles = c.Particles
+          Critics = c.Critics
+          Adam = c.Adam
+          Policy = c.Policy
+          Temperature = c.Temperature
+          Energy = c.Energy
+          Draws = None }
+
+    /// The weighted noise prediction loss, mean over states and dimensions of exp(Q̃/λ)·(ε_θ(s, a_t, t) - z)² with
+    /// a_t = √ᾱ_t·a + √(1-ᾱ_t)·z: RSSM's loss with the forward noise itself as its one draw.
+    /// action ~ old policy: [B, A], its values q: [B, 1].
+    let policyGradient
+        (model: ActorCriticModel)
+        (state: ActorCriticState)
+        (noise: UpdateNoise)
+        (obs: Tensor)
+        (action: Tensor)
+        (q: Tensor)
+        : PolicyGradient =
+        let compute, t = model.Compute, noise.Timesteps
+        let noisy = Diffusion.noised compute model.Schedule t action noise.Forward
+        let drawn = noise.Forward.unsqueeze 1L
+        let energy = Energy.ofValues model.Energy state.Values state.Temperature.Lambda q
+        let struct (weights, shift) = Energy.weights Raw state.EnergyShift energy
+        use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
+        let loss = Rssm.loss vjp.Output drawn weights
+        let gradient = vjp.PullbackParameters(Rssm.gradient vjp.Output drawn weights)
+
+        { Loss = loss
+          Weights = weights
+          Gradient = gradient
+          Values = RunningValues.follow model.Energy q state.Values
+          EnergyShift = shift }
+
+    let private learn (action: Tensor) (u: Update) : Update =
+        let model, obs = u.Model, u.Batch.NextObs
+        let q = Critic.minQ model.Compute model.Q u.State.Q1 u.State.Q2 obs (action.unsqueeze 1L)
+
+        if ActorCritic.movesPolicy u then
+            ActorCritic.movePolicy (policyGradient model u.State u.Noise obs action q) u
+        else
+            { u with Next = { u.Next with Values = RunningValues.follow model.Energy q u.State.Values } }
+
+    /// The mirror descent step of the policy on the actions a' that `evaluateQ` sampled on next_obs, with the targets' moving
+    /// averages, on the updates that move the policy; the running averages of Q on all; the temperature's step when it is due.
+    /// Raises InvalidOperationException where a stage that it needs has not run.
+    let mirrorDescent (u: Update) : Update =
+        if u.Model.Draws.IsSome then
+            invalidOp
+                "the stage mirrorDescent belongs to DPMD, but this algorithm is SDAC: take its own stages (Pipeline.sdac)"
+
+        match u.NextAction with
+        | Some action -> learn action u |> ActorCritic.moveTemperature
+        | None -> Stages.lacks "mirrorDescent" "the actions a' of the critics' step" "evaluateQ"
+
+    /// The parts of an update in their order.
+    let stages: (string * (Update -> Update)) list =
+        [ "evaluateQ", ActorCritic.evaluateQ; "mirrorDescent", mirrorDescent ]
+
+    /// One update with given random numbers.
+    let updateWith: ActorCriticModel -> UpdateNoise -> Batch -> ActorCriticState -> struct (ActorCriticState * Figures) =
+        ActorCritic.updateBy (ActorCritic.evaluateQ >> mirrorDescent)
+
+    /// One update. The same arguments give the same bits; no argument is changed. The new state owns the tensors that it does
+    /// not share with the old one.
+    let update (model: ActorCriticModel) (key: Key) (batch: Batch) (state: ActorCriticState) =
+        use scope = torch.NewDisposeScope()
+        let noise = UpdateNoise.draw model (Tensors.size 0 batch.Obs) key
+        updateWith model noise batch state
+
+    /// The algorithm.
+    let algorithm: Algorithm<DpmdConfig, ActorCriticState, Update> =
+        { Name = "dpmd"
+          Title = "DPMD"
+          Published = DpmdConfig.published
+          Presets =
+            [ Preset.quick (DpmdConfig.ofSdac SdacConfig.quick)
+              Preset.laptop (DpmdConfig.ofSdac SdacConfig.laptop)
+              Preset.published DpmdConfig.published
+              Preset.sdacPaper "as the paper compares it: the same as published" DpmdConfig.published
+              { Preset.published DpmdConfig.published with Name = "paper"; Meaning = "another name of published" } ]
+          Problems = DpmdConfig.problems
+          Figures = ActorCriticAgent.figures
+          Describe = fun c -> $"{c.Particles.Particles} particles, {c.Diffusion.Timesteps} timesteps"
+          Agent = fun compute space _ config -> ActorCriticAgent.create (model compute space config) stages }

@@ -1,0 +1,229 @@
+namespace Sdac
+
+open TorchSharp
+
+/// Every setting of SDAC.
+type SdacConfig =
+    {
+        /// Widths of the hidden layers of all networks; none: linear networks
+        Hidden: int list
+        Data: DataSettings
+        Diffusion: DiffusionSettings
+        Particles: ParticleSettings
+        Draws: DrawSettings
+        Energy: EnergySettings
+        Critics: CriticSettings
+        Adam: AdamSettings
+        Policy: PolicySettings
+        Temperature: TemperatureSettings
+    }
+
+[<RequireQualifiedAccess>]
+module SdacConfig =
+    /// The published experiments' settings (ICML 2025).
+    let published: SdacConfig =
+        { Hidden = [ 256; 256; 256 ]
+          Data =
+            { Environments = 5
+              UpdatesPerStep = 1
+              WarmUp = 30_000
+              BatchSize = 256
+              BufferCapacity = 1_000_000 }
+          Diffusion =
+            { Timesteps = 20
+              BetaSchedule = Linear 0.8
+              InitialNoiseScale = 0.5
+              TimeDim = 16
+              TimeHidden = 32 }
+          Particles =
+            { Particles = 32
+              BehaviourParticles = None
+              TargetParticles = None
+              EvaluationParticles = None
+              NoiseScale = 0.1 }
+          Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = Clipped }
+          Energy = { QScale = 5.0; QNormalisation = QNormalisation.Off; QNormalisationRate = 0.001; QClip = 3.0 }
+          Critics = { Discount = 0.99; RewardScale = 0.2; CriticSteps = 1; Tau = 0.005 }
+          Adam = { LearningRate = 3e-4; AdamBeta1 = 0.9; AdamBeta2 = 0.999; AdamEpsilon = 1e-8 }
+          Policy =
+            { PolicyDelay = 2
+              PolicyLearningRateEnd = 3e-5
+              PolicyDecayBegin = 25_000L
+              PolicyDecayLength = 50_000L }
+          Temperature =
+            { InitialTemperature = 5.0
+              TemperatureLearningRate = 7e-3
+              TemperatureDelay = 250
+              TargetEntropyPerDim = -0.9 } }
+
+    /// InvertedPendulum-v4 in a minute or two: small networks, few particles, sharper weights (QScale 20 at λ ≈ 1), faster
+    /// targets.
+    let quick: SdacConfig =
+        { published with
+            Hidden = [ 64; 64 ]
+            Data.Environments = 2
+            Data.WarmUp = 1_000
+            Data.BatchSize = 128
+            Data.BufferCapacity = 100_000
+            Diffusion.Timesteps = 10
+            Particles.Particles = 8
+            Draws.MonteCarloDraws = 16
+            Energy.QScale = 20.0
+            Critics.Tau = 0.02
+            Adam.LearningRate = 1e-3
+            Policy.PolicyDelay = 1
+            Policy.PolicyLearningRateEnd = 1e-4
+            Policy.PolicyDecayBegin = 5_000L
+            Policy.PolicyDecayLength = 5_000L
+            Temperature.InitialTemperature = 1.0 }
+
+    /// HalfCheetah-v4 on two cores: 100,000 environment steps.
+    let laptop: SdacConfig =
+        { published with
+            Hidden = [ 128; 128 ]
+            Data.Environments = 4
+            Data.UpdatesPerStep = 2
+            Data.WarmUp = 10_000
+            Diffusion.Timesteps = 10
+            Particles.Particles = 4
+            Draws.MonteCarloDraws = 16
+            Critics.Tau = 0.01
+            Adam.LearningRate = 1e-3
+            Policy.PolicyLearningRateEnd = 3e-4
+            Temperature.InitialTemperature = 1.0 }
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: SdacConfig) : string list =
+        [ Check.widths (nameof c.Hidden) c.Hidden
+          DataSettings.problems c.Data
+          DiffusionSettings.problems c.Diffusion
+          ParticleSettings.problems c.Particles
+          DrawSettings.problems c.Draws
+          EnergySettings.problems c.Energy
+          CriticSettings.problems c.Critics
+          AdamSettings.problems c.Adam
+          PolicySettings.problems c.Policy
+          TemperatureSettings.problems c.Temperature ]
+        |> List.concat
+
+/// SDAC (Soft Diffusion Actor-Critic): the actor-critic's update with RSSM for the policy's gradient.
+[<RequireQualifiedAccess>]
+module Sdac =
+    /// The networks and coefficients of settings for a task of these sizes. Raises ArgumentException naming all impossible
+    /// settings.
+    let model (compute: Compute) (space: Space) (config: SdacConfig) : ActorCriticModel =
+        let c = Settings.validate SdacConfig.problems config
+
+        { Compute = compute
+          Space = space
+          Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
+          Noise = NoiseNetwork.create space.ObsDim space.ActionDim c.Diffusion.TimeDim c.Diffusion.TimeHidden c.Hidden
+          Q = QNetwork.create space.ObsDim space.ActionDim c.Hidden
+          Data = c.Data
+          Diffusion = c.Diffusion
+          Particles = c.Particles
+          Critics = c.Critics
+          Adam = c.Adam
+          Policy = c.Policy
+          Temperature = c.Temperature
+          Energy = c.Energy
+          Draws = Some c.Draws }
+
+    let private settings (model: ActorCriticModel) : DrawSettings =
+        match model.Draws with
+        | Some draws -> draws
+        | None ->
+            invalidOp
+                "the stage rssmUpdate belongs to SDAC, but this algorithm makes no reverse draws: take its own stages (Pipeline.dpmd)"
+
+    /// The noise ε_k of the K draws of each state, and what it adds to the energies of raw weights: the logarithm of the share
+    /// of q̃_{0|t} that was kept (self-normalised weights do not see it).
+    let private reverseNoise (model: ActorCriticModel) (draws: DrawSettings) (noise: UpdateNoise) (noisy: Tensor) =
+        match draws.ReverseNoise, draws.Weights with
+        | (Clipped | Unbounded), _ -> struct (noise.Reverse, id)
+        | TruncatedNormal, weights ->
+            let struct (reverse, logShare) =
+                Rssm.truncatedNoise model.Compute model.Schedule noise.Timesteps noisy noise.Reverse
+
+            match weights with
+            | Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add logShare))
+            | SelfNormalised -> struct (reverse, id)
+
+    /// The RSSM loss of actions a ~ policy and its gradient. The forward noising of `action` is the sampling distribution
+    /// p̃_t of the theorem.
+    let rssmGradient
+        (model: ActorCriticModel)
+        (state: ActorCriticState)
+        (noise: UpdateNoise)
+        (obs: Tensor)
+        (action: Tensor)
+        =
+        let settings = settings model
+        let compute, schedule, t = model.Compute, model.Schedule, noise.Timesteps
+        let noisy = Diffusion.noised compute schedule t action noise.Forward
+        let struct (reverse, restricted) = reverseNoise model settings noise noisy
+        let draws = Rssm.cleanDraws settings.ReverseNoise compute schedule t noisy reverse
+        let q = Critic.minQ compute model.Q state.Q1 state.Q2 obs draws
+        let energy = Energy.ofValues model.Energy state.Values state.Temperature.Lambda q |> restricted
+        let struct (weights, shift) = Energy.weights settings.Weights state.EnergyShift energy
+        use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
+        let loss = Rssm.loss vjp.Output reverse weights
+        let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output reverse weights)
+
+        { Loss = loss
+          Weights = weights
+          Gradient = gradient
+          Values = RunningValues.follow model.Energy q state.Values
+          EnergyShift = shift }
+
+    /// The RSSM step of the policy and the targets' moving averages, where an action was sampled; the temperature's step
+    /// when it is due. Raises InvalidOperationException where a stage that it needs has not run.
+    let rssmUpdate (u: Update) : Update =
+        settings u.Model |> ignore
+
+        // the critics' moving averages follow them here
+        if ActorCritic.isWithoutCritics u then
+            Stages.lacks "rssmUpdate" "the critics' step" "evaluateQ"
+
+        if u.Action.IsNone && ActorCritic.movesPolicy u then
+            Stages.lacks "rssmUpdate" "the actions of this update" "reverseSample"
+
+        match u.Action with
+        | Some action -> ActorCritic.movePolicy (rssmGradient u.Model u.State u.Noise u.Batch.Obs action) u
+        | None -> u
+        |> ActorCritic.moveTemperature
+
+    /// The parts of an update in their order.
+    let stages: (string * (Update -> Update)) list =
+        [ "evaluateQ", ActorCritic.evaluateQ
+          "reverseSample", ActorCritic.reverseSample
+          "rssmUpdate", rssmUpdate ]
+
+    /// One update with given random numbers.
+    let updateWith: ActorCriticModel -> UpdateNoise -> Batch -> ActorCriticState -> struct (ActorCriticState * Figures) =
+        ActorCritic.updateBy (ActorCritic.evaluateQ >> ActorCritic.reverseSample >> rssmUpdate)
+
+    /// One update. The same arguments give the same bits; no argument is changed. The new state owns the tensors that it does
+    /// not share with the old one.
+    let update (model: ActorCriticModel) (key: Key) (batch: Batch) (state: ActorCriticState) =
+        use scope = torch.NewDisposeScope()
+        let noise = UpdateNoise.draw model (Tensors.size 0 batch.Obs) key
+        updateWith model noise batch state
+
+    /// The algorithm.
+    let algorithm: Algorithm<SdacConfig, ActorCriticState, Update> =
+        { Name = "sdac"
+          Title = "SDAC"
+          Published = SdacConfig.published
+          Presets =
+            [ Preset.quick SdacConfig.quick
+              Preset.laptop SdacConfig.laptop
+              Preset.published SdacConfig.published
+              Preset.sdacPaper "as the paper compares it: the same as published" SdacConfig.published
+              { Preset.published SdacConfig.published with Name = "paper"; Meaning = "another name of published" } ]
+          Problems = SdacConfig.problems
+          Figures = ActorCriticAgent.figures
+          Describe =
+            fun c ->
+                $"{c.Particles.Particles} particles, {c.Draws.MonteCarloDraws} draws, {c.Diffusion.Timesteps} timesteps"
+          Agent = fun compute space _ config -> ActorCriticAgent.create (model compute space config) stages }
