@@ -23,10 +23,10 @@ module Pipeline =
     let reverseSample = ofUpdate "reverseSample" ActorCritic.reverseSample
 
     /// The RSSM step of the policy, the targets' moving averages and the temperature.
-    let rssmUpdate = ofUpdate "rssmUpdate" Sdac.rssmUpdate
+    let rssmUpdate = ofUpdate "rssmUpdate" (Sdac.inOrder >> Sdac.rssmUpdate)
 
     /// DPMD's step of the policy on the actions a' of evaluateQ, the targets' moving averages and the temperature.
-    let mirrorDescent = ofUpdate "mirrorDescent" Dpmd.mirrorDescent
+    let mirrorDescent = ofUpdate "mirrorDescent" (Dpmd.inOrder >> Dpmd.mirrorDescent)
 
     /// SDAC's iteration.
     let sdac: Stage<ActorCriticState, Update> = collect >> evaluateQ >> reverseSample >> rssmUpdate

@@ -14,9 +14,9 @@ open TorchSharp
 let private obsDim, actionDim = 17, 6
 
 /// The published settings but for the rows, which operations do not count.
-let private published = { Config.published with BatchSize = 8 }
+let private published = { SdacConfig.published with Data.BatchSize = 8 }
 
-let private batch (c: Config) : Batch =
+let private batch (c: DataSettings) : Batch =
     let normal shape i = Key.normal Compute.libtorch shape (Key.foldIn i (Key.ofSeed 3L))
 
     { Obs = normal [ c.BatchSize; obsDim ] 0L
@@ -26,35 +26,37 @@ let private batch (c: Config) : Batch =
       Terminated = Tensors.zeros Compute.libtorch [ c.BatchSize ] }
 
 /// Operations of the `index`-th update (from 0) of an algorithm.
-let private operations update (c: Config) (index: int64) : int64 =
+let private operations update (model: ActorCriticModel) (index: int64) : int64 =
     use _ = torch.NewDisposeScope()
-    let model = Model.create Compute.libtorch obsDim actionDim c
-    let state = { TrainState.init model (Key.ofSeed 1L) with Updates = index }
-    let batch = batch c
+    let state = { ActorCriticState.init model (Key.ofSeed 1L) with Updates = index }
+    let batch = batch model.Data
     use profile = new OperationProfile()
     let struct (next, _) = update model (Key.ofSeed 2L) batch state
     profile.Dispose()
-    TrainState.disposeReplaced next state
-    TrainState.dispose next
+    Parts.disposeReplaced ActorCriticState.parts next state
+    Parts.dispose ActorCriticState.parts next
     profile.Count
 
 /// Calls by name of a reverse chain of `timesteps` steps over given noise.
 let private chain (timesteps: int) : Map<string, int64> =
     use _ = torch.NewDisposeScope()
-    let c = { published with Timesteps = timesteps }
-    let model = Model.create Compute.libtorch obsDim actionDim c
-    let state = TrainState.init model (Key.ofSeed 1L)
-    let shape = [ c.BatchSize; c.Particles; actionDim ]
+    let c = { published with Diffusion.Timesteps = timesteps }
+    let model = Sdac.model Compute.libtorch { ObsDim = obsDim; ActionDim = actionDim } c
+    let state = ActorCriticState.init model (Key.ofSeed 1L)
+    let shape = [ c.Data.BatchSize; c.Particles.Particles; actionDim ]
     let normal shape i = Key.normal Compute.libtorch shape (Key.foldIn i (Key.ofSeed 4L))
-    let noise = Given(normal shape 0L, normal (timesteps :: shape) 1L, normal [ c.BatchSize; actionDim ] 2L)
-    let obs = normal [ c.BatchSize; obsDim ] 3L
+
+    let noise =
+        Given(normal shape 0L, normal (timesteps :: shape) 1L, normal [ c.Data.BatchSize; actionDim ] 2L)
+
+    let obs = normal [ c.Data.BatchSize; obsDim ] 3L
     use profile = new OperationProfile()
 
-    Diffusion.sample model.Compute model.Schedule model.Noise state.Policy 0.5 c.Particles noise obs
+    Diffusion.sample model.Compute model.Schedule model.Noise state.Policy 0.5 c.Particles.Particles noise obs
     |> ignore
 
     profile.Dispose()
-    TrainState.dispose state
+    Parts.dispose ActorCriticState.parts state
     Map [ for o in profile.Operations() -> o.Name, o.Calls ]
 
 [<Tests>]
@@ -62,15 +64,20 @@ let tests =
     testList
         "The TorchSharp path on a device"
         [ test "a published update is at most 1,200 operations, whatever its rows" {
-              let dpmd = Config.withAlgorithm Algorithm.Dpmd published
+              let space = { ObsDim = obsDim; ActionDim = actionDim }
+              let sdac c = Sdac.model Compute.libtorch space c
+              let dpmd c = Dpmd.model Compute.libtorch space (DpmdConfig.ofSdac c)
 
-              for name, update, c in [ "SDAC", Sdac.update, published; "DPMD", Dpmd.update, dpmd ] do
-                  let moving, resting = operations update c 0L, operations update c 1L
+              for name, update, model in [ "SDAC", Sdac.update, sdac; "DPMD", Dpmd.update, dpmd ] do
+                  let moving, resting = operations update (model published) 0L, operations update (model published) 1L
                   Expect.isLessThanOrEqual moving 1200L $"{name}: an update that moves the policy"
                   Expect.isLessThan resting moving $"{name}: one that does not"
                   Expect.isGreaterThan resting 400L $"{name}: the count counts"
-                  let larger = { c with BatchSize = 16; Particles = 8; MonteCarloDraws = 32 }
-                  Expect.equal (operations update larger 0L) moving $"{name}: with other rows"
+
+                  let larger =
+                      { published with Data.BatchSize = 16; Particles.Particles = 8; Draws.MonteCarloDraws = 32 }
+
+                  Expect.equal (operations update (model larger) 0L) moving $"{name}: with other rows"
           }
 
           test
@@ -98,8 +105,14 @@ let tests =
 
           test "the numbers of an update by tensor operations are those that its key gives the kernels" {
               use _ = torch.NewDisposeScope()
-              let c = { published with TargetParticles = Some 3 }
-              let noise compute = UpdateNoise.draw (Model.create compute obsDim actionDim c) c.BatchSize (Key.ofSeed 9L)
+              let c = { published with Particles.TargetParticles = Some 3 }
+
+              let noise compute =
+                  UpdateNoise.draw
+                      (Sdac.model compute { ObsDim = obsDim; ActionDim = actionDim } c)
+                      c.Data.BatchSize
+                      (Key.ofSeed 9L)
+
               let kernels, device = noise Compute.cpu, noise Compute.libtorch
               let close what a b = closeTo 4e-6 what (values a) (values b)
               close "forward noise" kernels.Forward device.Forward
@@ -111,7 +124,7 @@ let tests =
                   match mine, theirs with
                   | Drawn key, Given(initial, steps, explore) ->
                       let expected =
-                          SamplerNoise.streams c.Timesteps c.BatchSize particles actionDim key
+                          SamplerNoise.streams c.Diffusion.Timesteps c.Data.BatchSize particles actionDim key
                           |> Key.normals Compute.cpu
 
                       for part, wanted, found in

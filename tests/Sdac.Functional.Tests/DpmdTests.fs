@@ -10,10 +10,10 @@ open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
 open Sdac.Testing
 
-let private dpmd = Config.withAlgorithm Algorithm.Dpmd small
+let private dpmd = DpmdConfig.ofSdac small
 
 /// What one property needs: sizes, settings and a key for all the rest.
-type private Case = { Obs: int; Action: int; Batch: int; Config: Config; Key: Key }
+type private Case = { Obs: int; Action: int; Batch: int; Config: DpmdConfig; Key: Key }
 
 let private cases =
     let sizes' = Gen.zip (Gen.zip (sizes 1 7) (sizes 1 5)) (Gen.zip (sizes 1 20) (sizes 1 12))
@@ -31,18 +31,18 @@ let private cases =
           Key = Key.ofSeed (int64 seed)
           Config =
             { dpmd with
-                BatchSize = batch
-                Timesteps = T
-                BetaSchedule = schedule
-                InitialTemperature = lambda
-                Particles = particles
-                QNormalisation = normalisation } })
+                Data.BatchSize = batch
+                Diffusion.Timesteps = T
+                Diffusion.BetaSchedule = schedule
+                Temperature.InitialTemperature = lambda
+                Particles.Particles = particles
+                Energy.QNormalisation = normalisation } })
 
-let private modelOf compute c = Model.create compute c.Obs c.Action c.Config
+let private modelOf compute (c: Case) = Dpmd.model compute { ObsDim = c.Obs; ActionDim = c.Action } c.Config
 
 /// A state whose running averages have left their beginning.
 let private stateOf model (c: Case) =
-    { TrainState.init model (Key.foldIn 1L c.Key) with Values = { Mean = 0.3; Deviation = 0.2 } }
+    { ActorCriticState.init model (Key.foldIn 1L c.Key) with Values = { Mean = 0.3; Deviation = 0.2 } }
 
 let private batchOf (c: Case) : Batch =
     let keys = Key.splitMany 5 (Key.foldIn 2L c.Key)
@@ -54,22 +54,29 @@ let private batchOf (c: Case) : Batch =
       Reward = Key.normal Compute.cpu [ n ] keys[3]
       Terminated = (Key.uniform Compute.cpu [ n ] keys[4]).gt(Scalars.ofFloat 0.9).``float``() }
 
-let private noiseOf (model: Model) c = UpdateNoise.draw model c.Batch (Key.foldIn 3L c.Key)
+let private noiseOf (model: ActorCriticModel) (c: Case) = UpdateNoise.draw model c.Batch (Key.foldIn 3L c.Key)
 
 /// The weights as the paper and the published implementation write them, in double precision.
-let private plainWeights (c: Config) (v: RunningValues) (q: float[]) =
+let private plainWeights (c: DpmdConfig) (v: RunningValues) (q: float[]) =
     let clip x = max -3.0 (min 3.0 x)
 
     let energy q =
-        match c.QNormalisation with
+        match c.Energy.QNormalisation with
         | QNormalisation.Off -> q
         | QNormalisation.Running -> clip ((q - v.Mean) / v.Deviation)
         | QNormalisation.RunningAsPublished -> clip (q - v.Mean / v.Deviation)
 
-    q |> Array.map (fun q -> exp (energy q / c.InitialTemperature))
+    q |> Array.map (fun q -> exp (energy q / c.Temperature.InitialTemperature))
 
 /// Weighted noise prediction in plain libtorch: the loss, and by autograd the gradient of the policy's parameters.
-let private plainGradient (model: Model) (state: TrainState) (noise: UpdateNoise) (obs: Tensor) (action: Tensor) w =
+let private plainGradient
+    (model: ActorCriticModel)
+    (state: ActorCriticState)
+    (noise: UpdateNoise)
+    (obs: Tensor)
+    (action: Tensor)
+    w
+    =
     let flat = state.Policy.Flat.detach().requires_grad_()
     let rows = Tensors.size 0 action
 
@@ -100,7 +107,7 @@ let tests =
                   for compute in [ Compute.cpu; Compute.libtorch ] do
                       let model = modelOf compute c
                       let state, batch, noise = stateOf model c, batchOf c, noiseOf model c
-                      let u = Sdac.start model noise batch state |> Sdac.evaluateQ
+                      let u = ActorCritic.start model noise batch state |> ActorCritic.evaluateQ
                       let after = Dpmd.mirrorDescent u
                       let action = u.NextAction.Value
 
@@ -110,7 +117,7 @@ let tests =
                       let struct (loss, gradient) = plainGradient model state noise batch.NextObs action w
 
                       closeTo 2e-4 "weights" w (values after.Weights.Value)
-                      closeTo 1e-4 "loss" (values loss) [| after.Metrics.PolicyLoss.Value |]
+                      closeTo 1e-4 "loss" (values loss) [| after.Figures["policyLoss"] |]
 
                       // the first Adam step tells only signs: compare the moment, which is (1 - β1)·gradient
                       let scale = values gradient |> Array.map abs |> Array.max |> max 1e-3
@@ -122,7 +129,7 @@ let tests =
                           (values after.Next.PolicyAdam.M |> Array.map (fun m -> m / scale))
 
                       let followed =
-                          match c.Config.QNormalisation with
+                          match c.Config.Energy.QNormalisation with
                           | QNormalisation.Off -> state.Values
                           | _ ->
                               let mean = Array.average least
@@ -162,7 +169,7 @@ let tests =
               (Gen.zip (Gen.zip (between -50.0 50.0) (between 0.1 20.0)) (sizes 0 1_000_000))
               (fun ((shift, scale), seed) ->
                   use _ = torch.NewDisposeScope()
-                  let c = { dpmd with QNormalisation = QNormalisation.Running }
+                  let c = { dpmd.Energy with QNormalisation = QNormalisation.Running }
                   let q = Key.normal Compute.cpu [ 9; 1 ] (Key.ofSeed (int64 seed))
                   let v = { Mean = 0.1; Deviation = 0.4 }
                   let moved = q.mul(Scalars.ofFloat scale).add(Scalars.ofFloat shift)
@@ -179,17 +186,20 @@ let tests =
               cases
               (fun c ->
                   use _ = torch.NewDisposeScope()
-                  let c = { c with Config = { c.Config with QNormalisation = QNormalisation.Off } }
+                  let c = { c with Config = { c.Config with Energy.QNormalisation = QNormalisation.Off } }
                   let model = modelOf Compute.cpu c
                   let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
                   let q = Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)
                   let at (q: Tensor) = Dpmd.policyGradient model state noise obs (batchOf c).Action q
-                  let plain, raised = at q, at (q.add (Scalars.ofFloat (log 2.0 * c.Config.InitialTemperature)))
+
+                  let plain, raised =
+                      at q, at (q.add (Scalars.ofFloat (log 2.0 * c.Config.Temperature.InitialTemperature)))
+
                   closeTo 1e-4 "loss" (values plain.Loss |> Array.map ((*) 2.0)) (values raised.Loss)
                   closeTo 1e-4 "gradient" (values plain.Gradient |> Array.map ((*) 2.0)) (values raised.Gradient))
 
           testCase "running averages reach the mean and deviation of values that keep their distribution" (fun () ->
-              let c = { dpmd with QNormalisation = QNormalisation.Running; QNormalisationRate = 0.01 }
+              let c = { dpmd.Energy with QNormalisation = QNormalisation.Running; QNormalisationRate = 0.01 }
 
               let v =
                   List.fold
@@ -209,8 +219,8 @@ let tests =
                   let model = modelOf Compute.cpu c
                   let state, batch = stateOf model c, batchOf c
 
-                  let bits (s: TrainState) =
-                      [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Values
+                  let bits (s: ActorCriticState) =
+                      [ for t in Parts.tensors ActorCriticState.parts s -> Tensors.toArray t ], s.Temperature, s.Values
 
                   let before = bits state
                   let struct (next, metrics) = Dpmd.update model (Key.foldIn 6L c.Key) batch state
@@ -227,11 +237,11 @@ let tests =
 
                   for i in 0L .. 3L do
                       let struct (next, _) = Dpmd.update model (Key.foldIn i c.Key) (batchOf c) state
-                      TrainState.disposeReplaced next state
+                      Parts.disposeReplaced ActorCriticState.parts next state
                       state <- next
 
-                  let found = TrainState.tensors state |> List.map values, state.Values
-                  TrainState.dispose state
+                  let found = Parts.tensors ActorCriticState.parts state |> List.map values, state.Values
+                  Parts.dispose ActorCriticState.parts state
                   found
 
               let ours, oursAverages = run Compute.cpu
@@ -247,77 +257,92 @@ let tests =
                   [| oursAverages.Mean; oursAverages.Deviation |])
 
           testCase "DPMD moves the policy and the targets every second update, the averages of Q always" (fun () ->
-              let model = Model.create Compute.cpu 4 2 dpmd
+              let model = Dpmd.model Compute.cpu { ObsDim = 4; ActionDim = 2 } dpmd
 
-              let batch = batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = dpmd; Key = Key.ofSeed 1L }
+              let batch =
+                  batchOf { Obs = 4; Action = 2; Batch = small.Data.BatchSize; Config = dpmd; Key = Key.ofSeed 1L }
 
-              let mutable s = TrainState.init model (Key.ofSeed 2L)
+              let mutable s = ActorCriticState.init model (Key.ofSeed 2L)
 
               for i in 0L .. 5L do
                   let struct (next, m) = Dpmd.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
-                  let same (f: TrainState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
+                  let same (f: ActorCriticState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
                   Expect.equal (same _.Policy) (i % 2L = 1L) "policy"
                   Expect.equal (same _.TargetPolicy) (i % 2L = 1L) "target policy"
                   Expect.equal (same _.TargetQ1) (i % 2L = 1L) "target Q1"
-                  Expect.equal m.PolicyLoss.IsSome (i % 2L = 0L) "policy loss"
+                  Expect.equal (m.ContainsKey "policyLoss") (i % 2L = 0L) "policy loss"
                   Expect.isFalse (same _.Q1) "the critic has moved"
                   Expect.differs next.Values s.Values "values"
                   Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
-                  TrainState.disposeReplaced next s
+                  Parts.disposeReplaced ActorCriticState.parts next s
                   s <- next)
 
-          testCase "settings for another algorithm take over what was published with it, and nothing else" (fun () ->
-              let custom = { Config.published with Timesteps = 7; QScale = 20.0 }
-              Expect.equal (Config.withAlgorithm Algorithm.Sdac custom) custom "settings for SDAC"
+          testCase "SDAC's settings for DPMD take over what was published with it, and nothing else" (fun () ->
+              let custom =
+                  { SdacConfig.published with
+                      Hidden = [ 5 ]
+                      Diffusion.Timesteps = 7
+                      Energy.QScale = 20.0
+                      Energy.QClip = 2.0 }
+
+              let found = DpmdConfig.ofSdac custom
 
               Expect.equal
-                  (Config.withAlgorithm Algorithm.Dpmd custom)
-                  { custom with
-                      Algorithm = Algorithm.Dpmd
-                      BetaSchedule = Linear 0.3
-                      Weights = Raw
-                      QScale = 1.0
-                      QNormalisation = QNormalisation.Running }
+                  found
+                  { Hidden = custom.Hidden
+                    Data = custom.Data
+                    Diffusion = { custom.Diffusion with BetaSchedule = Linear 0.3 }
+                    Particles = custom.Particles
+                    Energy = { custom.Energy with QScale = 1.0; QNormalisation = QNormalisation.Running }
+                    Critics = custom.Critics
+                    Adam = custom.Adam
+                    Policy = custom.Policy
+                    Temperature = custom.Temperature }
                   "settings for DPMD"
 
-              Expect.equal
-                  (custom |> Config.withAlgorithm Algorithm.Dpmd |> Config.withAlgorithm Algorithm.Sdac)
-                  { custom with QScale = 5.0 }
-                  "custom"
+              Expect.isEmpty (DpmdConfig.problems Dpmd.algorithm.Published) "published")
 
-              Expect.isEmpty (Config.problems (Experiment.dpmd "Hopper-v4").Config) "config")
-
-          testCase "weights that cannot learn and stages of the other algorithm are refused by name" (fun () ->
+          testCase "stages of the other algorithm are refused by name" (fun () ->
               use _ = torch.NewDisposeScope()
-              let problems = Config.problems { small with Algorithm = Algorithm.Dpmd }
-              Expect.exists problems (fun p -> p.Contains "SelfNormalised" && p.Contains "Weights = Raw") "problems"
+              let space = { ObsDim = 4; ActionDim = 2 }
 
-              let refused (config: Config) (stage: Update -> Update) =
-                  let model = Model.create Compute.cpu 4 2 config
-                  let state = TrainState.init model (Key.ofSeed 2L)
+              let refused (model: ActorCriticModel) (stage: Update -> Update) =
+                  let state = ActorCriticState.init model (Key.ofSeed 2L)
 
                   let batch =
-                      batchOf { Obs = 4; Action = 2; Batch = small.BatchSize; Config = config; Key = Key.ofSeed 1L }
+                      batchOf { Obs = 4; Action = 2; Batch = small.Data.BatchSize; Config = dpmd; Key = Key.ofSeed 1L }
 
-                  let u = Sdac.start model (UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)) batch state
+                  let u =
+                      ActorCritic.start model (UpdateNoise.draw model small.Data.BatchSize (Key.ofSeed 3L)) batch state
+
                   (Expect.raises<InvalidOperationException>(fun () -> stage u |> ignore)).Message
 
-              Expect.stringContains (refused small Dpmd.mirrorDescent) "mirrorDescent belongs to Dpmd" "mirror descent"
-              Expect.stringContains (refused dpmd Sdac.rssmUpdate) "rssmUpdate belongs to Sdac" "rssm update")
+              Expect.stringContains
+                  (refused (Sdac.model Compute.cpu space small) Dpmd.mirrorDescent)
+                  "mirrorDescent belongs to DPMD"
+                  "mirror descent"
+
+              Expect.stringContains
+                  (refused (Dpmd.model Compute.cpu space dpmd) Sdac.rssmUpdate)
+                  "rssmUpdate belongs to SDAC"
+                  "rssm update")
 
           testCase "an iteration of DPMD's stages is exactly one Dpmd.update on the batch that collect drew" (fun () ->
               use scope = torch.NewDisposeScope()
 
               let step =
-                  Experiment.sdac "InvertedPendulum-v4"
+                  Experiment.on Dpmd.algorithm "InvertedPendulum-v4"
                   |> Experiment.configure (fun _ -> dpmd)
                   |> Pipeline.start
                   |> Pipeline.warm
 
               use _ = step.Environment :> IDisposable
-              let u = (Pipeline.collect step).Update.Value
+              let u = (Pipeline.collect step).Work.Value
               let struct (expected, metrics) = Dpmd.updateWith u.Model u.Noise u.Batch step.State
-              let iterated = Pipeline.iterate (Pipeline.ofAlgorithm Algorithm.Dpmd) step
-              let parameters (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+              let iterated = Pipeline.iterate Pipeline.dpmd step
+
+              let parameters (s: ActorCriticState) =
+                  [ for t in Parts.tensors ActorCriticState.parts s -> Tensors.toArray t ]
+
               Expect.equal (parameters iterated.State) (parameters expected) "state"
-              Expect.equal iterated.Metrics (Some metrics) "metrics") ]
+              Expect.equal iterated.Figures (Some metrics) "metrics") ]

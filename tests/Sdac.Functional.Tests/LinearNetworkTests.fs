@@ -13,7 +13,7 @@ let private linear = { small with Hidden = [] }
 
 let private batch: Batch =
     let keys = Key.splitMany 4 (Key.ofSeed 7L)
-    let n = small.BatchSize
+    let n = small.Data.BatchSize
 
     { Obs = Key.normal Compute.cpu [ n; 5 ] keys[0]
       NextObs = Key.normal Compute.cpu [ n; 5 ] keys[1]
@@ -26,14 +26,14 @@ let tests =
     testList
         "networks without hidden layers"
         [ testCase "critics and noise network are linear alike" (fun () ->
-              let model = Model.create Compute.cpu 5 3 linear
+              let model = Sdac.model Compute.cpu { ObsDim = 5; ActionDim = 3 } linear
               let widths (shape: Sdac.Kernels.MlpShape) = shape.Widths.ToArray()
               Expect.equal (widths model.Q.Shape) [| 8; 1 |] "critic"
-              Expect.equal (widths model.Noise.Shape.Main) [| 8 + linear.TimeDim; 3 |] "noise network"
+              Expect.equal (widths model.Noise.Shape.Main) [| 8 + linear.Diffusion.TimeDim; 3 |] "noise network"
 
               use _ = torch.NewDisposeScope()
               let p = NoiseNetwork.init Compute.cpu model.Noise (Key.ofSeed 1L)
-              let t = Array.create small.BatchSize 2
+              let t = Array.create small.Data.BatchSize 2
 
               // f(x + y) - f(y) = f(x) - f(0)
               let at obs noisy = NoiseNetwork.forward Compute.cpu model.Noise p obs noisy t
@@ -46,19 +46,24 @@ let tests =
               Expect.equal rssm.Noise.Shape.Main.LayerCount 1 "layers")
 
           testCase "updates by libtorch alone give what the kernels give" (fun () ->
-              let run update (c: Config) compute =
-                  let model = Model.create compute 5 3 c
-                  let mutable state = TrainState.init model (Key.ofSeed 2L)
+              let space = { ObsDim = 5; ActionDim = 3 }
+
+              let run update modelOf compute =
+                  let model: ActorCriticModel = modelOf compute
+                  let mutable state = ActorCriticState.init model (Key.ofSeed 2L)
 
                   for i in 0L .. 3L do
                       let struct (next, _) = update model (Key.ofSeed i) batch state
-                      TrainState.disposeReplaced next state
+                      Parts.disposeReplaced ActorCriticState.parts next state
                       state <- next
 
-                  let found = TrainState.tensors state |> List.map values
-                  TrainState.dispose state
+                  let found = Parts.tensors ActorCriticState.parts state |> List.map values
+                  Parts.dispose ActorCriticState.parts state
                   found
 
-              for update, c in [ Sdac.update, linear; Dpmd.update, Config.withAlgorithm Algorithm.Dpmd linear ] do
-                  for ours, theirs in List.zip (run update c Compute.cpu) (run update c Compute.libtorch) do
-                      closeTo 2e-3 $"{c.Algorithm}" theirs ours) ]
+              let sdac compute = Sdac.model compute space linear
+              let dpmd compute = Dpmd.model compute space (DpmdConfig.ofSdac linear)
+
+              for name, update, modelOf in [ "SDAC", Sdac.update, sdac; "DPMD", Dpmd.update, dpmd ] do
+                  for ours, theirs in List.zip (run update modelOf Compute.cpu) (run update modelOf Compute.libtorch) do
+                      closeTo 2e-3 name theirs ours) ]

@@ -15,7 +15,7 @@ let private keys = sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)
 
 let private batchOf (key: Key) : Batch =
     let keys = Key.splitMany 4 key
-    let n = small.BatchSize
+    let n = small.Data.BatchSize
 
     { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
       NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
@@ -24,18 +24,18 @@ let private batchOf (key: Key) : Batch =
       Terminated = Tensors.zeros Compute.cpu [ n ] }
 
 let private started config key =
-    let model = Model.create Compute.cpu 4 2 config
-    let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
-    Sdac.start model noise (batchOf (Key.foldIn 2L key)) (TrainState.init model (Key.foldIn 3L key))
+    let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
+    let noise = UpdateNoise.draw model small.Data.BatchSize (Key.foldIn 1L key)
+    ActorCritic.start model noise (batchOf (Key.foldIn 2L key)) (ActorCriticState.init model (Key.foldIn 3L key))
 
 let private updated config count key =
-    let model = Model.create Compute.cpu 4 2 config
-    let mutable s = TrainState.init model (Key.foldIn 3L key)
+    let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
+    let mutable s = ActorCriticState.init model (Key.foldIn 3L key)
     let mutable metrics = None
 
     for i in 0L .. count - 1L do
         let struct (next, m) = Sdac.update model (Key.foldIn i key) (batchOf (Key.foldIn 2L key)) s
-        TrainState.disposeReplaced next s
+        Parts.disposeReplaced ActorCriticState.parts next s
         s <- next
         metrics <- Some m
 
@@ -74,10 +74,10 @@ let tests =
           testCase "a temperature far too low leaves the loss of raw weights finite" (fun () ->
               use _ = torch.NewDisposeScope()
               let key = Key.ofSeed 5L
-              let config = { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1e4 }
-              let model = Model.create Compute.cpu 4 2 config
-              let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
-              let state = TrainState.init model (Key.foldIn 3L key)
+              let config = { small with Draws.Weights = Raw; Draws.MonteCarloDraws = 1; Energy.QScale = 1e4 }
+              let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
+              let noise = UpdateNoise.draw model small.Data.BatchSize (Key.foldIn 1L key)
+              let state = ActorCriticState.init model (Key.foldIn 3L key)
               let batch = batchOf (Key.foldIn 2L key)
               let found = Sdac.rssmGradient model state noise batch.Obs batch.Action
               Expect.isTrue (Double.IsFinite(Tensors.scalar found.Loss)) "loss"
@@ -90,20 +90,20 @@ let tests =
               let u = started small key
               let struct (sampleKey, exploreKey) = Key.split key
               let m = u.Model
-              let one = Sdac.act m u.State.Policy u.State 1 0.3 (Drawn key) u.Batch.Obs
+              let one = ActorCritic.act m u.State.Policy u.State 1 0.3 (Drawn key) u.Batch.Obs
 
               let drawn =
                   Diffusion.sample m.Compute m.Schedule m.Noise u.State.Policy 0.5 1 (Drawn sampleKey) u.Batch.Obs
-                  |> Tensors.view [ small.BatchSize; 2 ]
+                  |> Tensors.view [ small.Data.BatchSize; 2 ]
                   |> Diffusion.explore m.Compute 0.3 (Drawn exploreKey)
 
               Expect.equal (Tensors.toArray one) (Tensors.toArray drawn) "action")
 
           testForAll "best-of-N is switched off for the targets alone" 5 keys (fun key ->
               use _ = torch.NewDisposeScope()
-              let critics config = (Sdac.evaluateQ (started config key)).Next.Q1.Flat |> Tensors.toArray
-              let actions config = (Sdac.reverseSample (started config key)).Action.Value |> Tensors.toArray
-              let off, one = { small with TargetParticles = Some 1 }, { small with Particles = 1 }
+              let critics config = (ActorCritic.evaluateQ (started config key)).Next.Q1.Flat |> Tensors.toArray
+              let actions config = (ActorCritic.reverseSample (started config key)).Action.Value |> Tensors.toArray
+              let off, one = { small with Particles.TargetParticles = Some 1 }, { small with Particles.Particles = 1 }
               Expect.equal (critics off) (critics one) "critics"
               Expect.differs (critics off) (critics small) "critics"
               Expect.equal (actions off) (actions small) "actions")
@@ -111,20 +111,25 @@ let tests =
           testCase "best-of-N is switched off for the behaviour and the evaluation alone" (fun () ->
               use _ = torch.NewDisposeScope()
 
-              let experiment = Experiment.sdac "InvertedPendulum-v4" |> Experiment.configure (fun _ -> small)
+              let experiment =
+                  Experiment.on Sdac.algorithm "InvertedPendulum-v4" |> Experiment.configure (fun _ -> small)
+
               let step = Pipeline.warm (Pipeline.start experiment)
               use arena = Environment.create "InvertedPendulum-v4" Map.empty 3
               use _ = step.Environment :> IDisposable
-              let under config = { step with Model = { step.Model with Config = config } }
+
+              let under config =
+                  { step with Agent = Sdac.algorithm.Agent Compute.cpu step.Agent.Space { Iterations = 1L } config }
+
 
               let acted config =
                   let after = Pipeline.collect (under config)
-                  (Replay.gather Compute.cpu [| after.Replay.Count - 1 |] after.Replay).Action |> Tensors.toArray
+                  (Replay.gather Compute.cpu [| after.Memory.Count - 1 |] after.Memory).Action |> Tensors.toArray
 
-              let played config = Evaluation.run (under config).Model arena (Key.ofSeed 1L) step.State
-              let one = { small with Particles = 1 }
-              let behaviour = { small with BehaviourParticles = Some 1 }
-              let evaluation = { small with EvaluationParticles = Some 1 }
+              let played config = Evaluation.run (under config).Agent arena (Key.ofSeed 1L) step.State
+              let one = { small with Particles.Particles = 1 }
+              let behaviour = { small with Particles.BehaviourParticles = Some 1 }
+              let evaluation = { small with Particles.EvaluationParticles = Some 1 }
               Expect.equal (acted behaviour) (acted one) "acted"
               Expect.equal (acted evaluation) (acted small) "acted"
               Expect.differs (acted behaviour) (acted small) "acted"
@@ -134,14 +139,17 @@ let tests =
 
           testCase "a fixed temperature stays fixed, to the last bit, and a learned one moves by its rate" (fun () ->
               let fixed' =
-                  { small with TemperatureLearningRate = 0.0; TemperatureDelay = 1; InitialTemperature = 1.7 }
+                  { small with
+                      Temperature.TemperatureLearningRate = 0.0
+                      Temperature.TemperatureDelay = 1
+                      Temperature.InitialTemperature = 1.7 }
 
               let last, metrics = updated fixed' 12L (Key.ofSeed 1L)
               Expect.equal last.Temperature.LogLambda (Temperature.init(1.7).LogLambda) "log lambda"
-              Expect.equal metrics.Lambda last.Temperature.Lambda "lambda"
+              Expect.equal metrics["lambda"] last.Temperature.Lambda "lambda"
 
               for rate in [ 1e-4; 7e-3; 0.1 ] do
-                  let config = { fixed' with TemperatureLearningRate = rate }
+                  let config = { fixed' with Temperature.TemperatureLearningRate = rate }
                   let last, _ = updated config 1L (Key.ofSeed 1L)
                   // Adam's first step has the length of its rate; λ = 1.7 lies below the target entropy's 3.6 or above it
                   let expected = Temperature.init(1.7).LogLambda
@@ -154,20 +162,28 @@ let tests =
                   keys
                   (fun key ->
                       let config =
-                          { small with Weights = Raw; MonteCarloDraws = 1; QScale = 1.0; BetaSchedule = schedule }
+                          { small with
+                              Draws.Weights = Raw
+                              Draws.MonteCarloDraws = 1
+                              Energy.QScale = 1.0
+                              Diffusion.BetaSchedule = schedule }
 
                       let run compute =
-                          let model = Model.create compute 4 2 config
-                          let mutable s = TrainState.init model (Key.foldIn 3L key)
+                          let model = Sdac.model compute { ObsDim = 4; ActionDim = 2 } config
+                          let mutable s = ActorCriticState.init model (Key.foldIn 3L key)
 
                           for i in 0L .. 2L do
                               let struct (next, m) = Sdac.update model (Key.foldIn i key) (batchOf key) s
-                              Expect.isTrue ((Metrics.firstNotFinite m).IsNone) "first not finite"
-                              TrainState.disposeReplaced next s
+
+                              Expect.isTrue
+                                  ((Algorithm.firstNotFinite Sdac.algorithm.Figures m).IsNone)
+                                  "first not finite"
+
+                              Parts.disposeReplaced ActorCriticState.parts next s
                               s <- next
 
-                          let found = TrainState.tensors s |> List.map values
-                          TrainState.dispose s
+                          let found = Parts.tensors ActorCriticState.parts s |> List.map values
+                          Parts.dispose ActorCriticState.parts s
                           found
 
                       for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
@@ -182,18 +198,21 @@ let tests =
                   let u = started small key
 
                   let after =
-                      Sdac.evaluateQ { u with Model = { u.Model with Config = { small with CriticSteps = count } } }
+                      ActorCritic.evaluateQ
+                          { u with Model = { u.Model with Critics = { u.Model.Critics with CriticSteps = count } } }
 
                   let gradient =
-                      let target = Sdac.criticTarget u.Model u.State u.Batch after.NextAction.Value
-                      let struct (_, _, gradient) = Sdac.criticGradient u.Model u.State.Q1 u.Batch target
+                      let target = ActorCritic.criticTarget u.Model u.State u.Batch after.NextAction.Value
+                      let struct (_, _, gradient) = ActorCritic.criticGradient u.Model u.State.Q1 u.Batch target
                       gradient
 
-                  let step (struct (q, adam)) _ = Adam.step Compute.cpu (Model.adam u.Model) 3e-4 gradient q adam
+                  let step (struct (q, adam)) _ =
+                      Adam.step Compute.cpu (AdamSettings.ofSettings u.Model.Adam) 3e-4 gradient q adam
+
                   let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
                   Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "parameters of the critic"
                   Expect.equal after.Next.Q1Adam.Count adam.Count "number of Q1 adam"
-                  let same = Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
+                  let same = Tensors.toArray (ActorCritic.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
                   Expect.isTrue (same = (count = 1)) $"{count} steps")
 
           testForAll
@@ -205,7 +224,9 @@ let tests =
                   let q = (Key.normal Compute.cpu [ 12; 1 ] key).mul(Scalars.ofFloat 6.0)
                   let v = { Mean = 0.7; Deviation = deviation }
 
-                  let found kind = Energy.normalised { small with QNormalisation = kind; QClip = clip } v q |> values
+                  let found kind =
+                      Energy.normalised { small.Energy with QNormalisation = kind; QClip = clip } v q |> values
+
                   let clipped f = values q |> Array.map (fun q -> max -clip (min clip (f q)))
                   closeTo 1e-5 "off" (values q) (found QNormalisation.Off)
                   closeTo 1e-5 "running" (clipped (fun q -> (q - 0.7) / deviation)) (found QNormalisation.Running)
@@ -228,10 +249,10 @@ let tests =
                   let losses =
                       kinds
                       |> List.map (fun kind ->
-                          let u = started { small with BetaSchedule = kind } key
-                          let bars = (Schedule.create kind small.Timesteps).AlphaBars
+                          let u = started { small with Diffusion.BetaSchedule = kind } key
+                          let bars = (Schedule.create kind small.Diffusion.Timesteps).AlphaBars
                           Expect.equal u.Model.Schedule.AlphaBars bars "alpha bars"
-                          let after = u |> Sdac.reverseSample |> Sdac.rssmUpdate
+                          let after = u |> ActorCritic.reverseSample |> Sdac.rssmUpdate
                           let t, action = u.Noise.Timesteps, after.Action.Value
                           let column f = Tensors.ofArray Compute.cpu [ t.Length; 1 ] (t |> Array.map (f >> float32))
 
@@ -243,31 +264,31 @@ let tests =
                           let expected = Sdac.rssmGradient u.Model u.State u.Noise u.Batch.Obs action
                           let used = Diffusion.noised Compute.cpu u.Model.Schedule t action u.Noise.Forward
                           closeTo 1e-5 $"{kind}" (values noisy) (values used)
-                          Expect.equal after.Metrics.PolicyLoss.Value (Tensors.scalar expected.Loss) "policy loss"
-                          after.Metrics.PolicyLoss.Value)
+                          Expect.equal after.Figures["policyLoss"] (Tensors.scalar expected.Loss) "policy loss"
+                          after.Figures["policyLoss"])
 
                   Expect.equal ((List.distinct losses).Length) kinds.Length "number of losses")
 
           testCase "the temperature moves on every TemperatureDelay-th update, from the first on" (fun () ->
               for delay in [ 1; 2; 3 ] do
-                  let config = { small with TemperatureDelay = delay }
-                  let model = Model.create Compute.cpu 4 2 config
-                  let mutable s = TrainState.init model (Key.ofSeed 1L)
+                  let config = { small with Temperature.TemperatureDelay = delay }
+                  let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
+                  let mutable s = ActorCriticState.init model (Key.ofSeed 1L)
 
                   for i in 0L .. 6L do
                       let struct (next, _) = Sdac.update model (Key.ofSeed i) (batchOf (Key.ofSeed 2L)) s
                       Expect.equal (next.Temperature <> s.Temperature) (i % int64 delay = 0L) "temperature"
-                      TrainState.disposeReplaced next s
+                      Parts.disposeReplaced ActorCriticState.parts next s
                       s <- next
 
-                  TrainState.dispose s)
+                  Parts.dispose ActorCriticState.parts s)
 
           testCase "one environment and one update per step count alike" (fun () ->
               use scope = torch.NewDisposeScope()
 
               let experiment =
-                  Experiment.sdac "InvertedPendulum-v4"
-                  |> Experiment.configure (fun _ -> { small with Environments = 1; UpdatesPerStep = 1 })
+                  Experiment.on Sdac.algorithm "InvertedPendulum-v4"
+                  |> Experiment.configure (fun _ -> { small with Data.Environments = 1; Data.UpdatesPerStep = 1 })
                   |> Experiment.envSteps 5L
 
               let struct (last, _) = Pipeline.run Pipeline.sdac experiment
@@ -280,14 +301,14 @@ let tests =
 
           testCase "impossible options are named" (fun () ->
               let problems =
-                  Config.problems
+                  SdacConfig.problems
                       { small with
-                          BehaviourParticles = Some 0
-                          TargetParticles = Some -1
-                          EvaluationParticles = Some 0
-                          CriticSteps = 0
-                          QClip = nan
-                          QNormalisationRate = 1.5 }
+                          Particles.BehaviourParticles = Some 0
+                          Particles.TargetParticles = Some -1
+                          Particles.EvaluationParticles = Some 0
+                          Critics.CriticSteps = 0
+                          Energy.QClip = nan
+                          Energy.QNormalisationRate = 1.5 }
 
               for name in
                   [ "BehaviourParticles is 0"

@@ -10,12 +10,12 @@ open Sdac.Tests.SdacTests
 open Sdac.Testing
 
 let private experiment =
-    Experiment.sdac "InvertedPendulum-v4"
+    Experiment.on Sdac.algorithm "InvertedPendulum-v4"
     |> Experiment.seed 7L
     |> Experiment.iterations 12L
     |> Experiment.configure (fun _ -> small)
 
-let private parameters (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+let private parameters (s: ActorCriticState) = [ for t in Parts.tensors ActorCriticState.parts s -> Tensors.toArray t ]
 
 [<Tests>]
 let tests =
@@ -29,7 +29,7 @@ let tests =
                   try
                       let struct (step, episodes) = Pipeline.run Pipeline.sdac experiment
                       use _ = step.Environment :> IDisposable
-                      parameters step.State, episodes, step.Metrics, step.EnvSteps
+                      parameters step.State, episodes, step.Figures, step.EnvSteps
                   finally
                       Workers.Threads <- before
 
@@ -44,24 +44,24 @@ let tests =
                   let step = Pipeline.warm (Pipeline.start experiment)
                   use _ = step.Environment :> IDisposable
                   let collected = Pipeline.collect step
-                  let u = collected.Update.Value
+                  let u = collected.Work.Value
                   let struct (expected, metrics) = Sdac.updateWith u.Model u.Noise u.Batch step.State
                   let iterated = Pipeline.iterate Pipeline.sdac step
                   Expect.equal (parameters iterated.State) (parameters expected) "state"
-                  Expect.equal iterated.Metrics (Some metrics) "metrics"
+                  Expect.equal iterated.Figures (Some metrics) "metrics"
                   Expect.equal iterated.Iteration 1L "iteration")
 
           testCase "stages change nothing of the step they are given" (fun () ->
               use scope = torch.NewDisposeScope()
               let step = Pipeline.warm (Pipeline.start experiment)
               use _ = step.Environment :> IDisposable
-              let before = parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration
+              let before = parameters step.State, Environment.obs step.EnvStates, step.Memory.Count, step.Iteration
               let obs = Array.copy (Environment.obs step.EnvStates)
               let once = Pipeline.iterate Pipeline.sdac step
               let twice = Pipeline.iterate Pipeline.sdac step
 
               Expect.equal
-                  (parameters step.State, Environment.obs step.EnvStates, step.Replay.Count, step.Iteration)
+                  (parameters step.State, Environment.obs step.EnvStates, step.Memory.Count, step.Iteration)
                   before
                   "everything that the step holds"
 
@@ -72,9 +72,9 @@ let tests =
               use scope = torch.NewDisposeScope()
               let step = Pipeline.warm (Pipeline.start experiment)
               use _ = step.Environment :> IDisposable
-              Expect.equal step.Replay.Count 40 "number of replay"
+              Expect.equal step.Memory.Count 40 "number of replay"
               Expect.equal step.EnvSteps 0L "env steps"
-              let actions = (Replay.gather Compute.cpu [| 0..39 |] step.Replay).Action |> Tensors.toArray
+              let actions = (Replay.gather Compute.cpu [| 0..39 |] step.Memory).Action |> Tensors.toArray
               Expect.equal ((Array.distinct actions).Length) 40 "number of actions"
 
               for a in actions do
@@ -87,7 +87,7 @@ let tests =
 
               let step =
                   experiment
-                  |> Experiment.configure (fun c -> { c with UpdatesPerStep = 3 })
+                  |> Experiment.configure (fun c -> { c with Data.UpdatesPerStep = 3 })
                   |> Pipeline.start
                   |> Pipeline.warm
 
@@ -102,10 +102,10 @@ let tests =
               use _ = step.Environment :> IDisposable
               let zero (p: Params) = Params.withFlat (p.Flat.zeros_like ()) p
 
-              let actions (state: TrainState) =
+              let actions (state: ActorCriticState) =
                   let after = Pipeline.collect { step with State = state }
-                  let newest = [| after.Replay.Count - 2; after.Replay.Count - 1 |]
-                  (Replay.gather Compute.cpu newest after.Replay).Action |> Tensors.toArray
+                  let newest = [| after.Memory.Count - 2; after.Memory.Count - 1 |]
+                  (Replay.gather Compute.cpu newest after.Memory).Action |> Tensors.toArray
 
               let s = step.State
               Expect.equal (actions { s with Policy = zero s.Policy }) (actions s) "actions"
@@ -116,13 +116,12 @@ let tests =
               let step = Pipeline.warm (Pipeline.start experiment)
               use _ = step.Environment :> IDisposable
 
-              let clipRewards: Stage =
-                  fun s ->
-                      match s.Update with
-                      | Some u ->
-                          let reward = u.Batch.Reward.clamp (Scalars.ofFloat 0.0, Scalars.ofFloat 0.5)
-                          { s with Update = Some { u with Batch = { u.Batch with Reward = reward } } }
-                      | None -> s
+              let clipRewards step =
+                  Pipeline.onBatch
+                      "clipRewards"
+                      (fun batch ->
+                          { batch with Reward = batch.Reward.clamp (Scalars.ofFloat 0.0, Scalars.ofFloat 0.5) })
+                      step
 
               let plain = Pipeline.iterate Pipeline.sdac step
 
@@ -161,13 +160,13 @@ let tests =
               let step = Pipeline.start experiment
               use _ = step.Environment :> IDisposable
               use arena = Environment.create "InvertedPendulum-v4" Map.empty 5
-              let episodes = Evaluation.run step.Model arena (Key.ofSeed 1L) step.State
+              let episodes = Evaluation.run step.Agent arena (Key.ofSeed 1L) step.State
               Expect.equal episodes.Length 5 "number of episodes"
               // every step of this task pays 1
               for e in episodes do
                   Expect.equal e.Return (float e.Length) "return"
 
-              Expect.equal (Evaluation.run step.Model arena (Key.ofSeed 1L) step.State) episodes "episodes")
+              Expect.equal (Evaluation.run step.Agent arena (Key.ofSeed 1L) step.State) episodes "episodes")
 
           testCase "iterations leave no tensor behind" (fun () ->
               let mutable step = Pipeline.warm (Pipeline.start experiment)

@@ -10,37 +10,37 @@ open Sdac.Tests.SdacTests
 open Sdac.Testing
 
 let private raw =
-    { Config.withAlgorithm Algorithm.Dpmd small with
-        QNormalisation = QNormalisation.Off
-        QScale = 1.0
-        InitialTemperature = 1.0
-        BatchSize = 16
+    { DpmdConfig.ofSdac small with
+        Energy.QNormalisation = QNormalisation.Off
+        Energy.QScale = 1.0
+        Temperature.InitialTemperature = 1.0
+        Data.BatchSize = 16
         Hidden = [ 4 ] }
 
-let private batchOf (c: Config) : Batch =
+let private batchOf (c: DataSettings) : Batch =
     let zeros columns = Tensors.zeros Compute.cpu [ c.BatchSize; columns ]
     let column () = Tensors.zeros Compute.cpu [ c.BatchSize ]
 
     { Obs = zeros 4; NextObs = zeros 4; Action = zeros 2; Reward = column (); Terminated = column () }
 
 /// Policy steps on given energies, batch after batch: the weights of each batch.
-let private weightsOf (compute: Compute) (c: Config) (batches: float32[] list) : float[] list =
-    let model = Model.create compute 4 2 c
-    let batch = batchOf c
-    let noise = UpdateNoise.draw model c.BatchSize (Key.ofSeed 1L)
-    let mutable state = TrainState.init model (Key.ofSeed 2L)
+let private weightsOf (compute: Compute) (c: DpmdConfig) (batches: float32[] list) : float[] list =
+    let model = Dpmd.model compute { ObsDim = 4; ActionDim = 2 } c
+    let batch = batchOf c.Data
+    let noise = UpdateNoise.draw model c.Data.BatchSize (Key.ofSeed 1L)
+    let mutable state = ActorCriticState.init model (Key.ofSeed 2L)
 
     [ for energies in batches ->
           use _ = torch.NewDisposeScope()
-          let q = Tensors.ofArray compute [ c.BatchSize; 1 ] energies
-          let u = Sdac.start model noise batch state
-          let after = Sdac.movePolicy (Dpmd.policyGradient model state noise batch.Obs batch.Action q) u
-          let next = Sdac.finish after
+          let q = Tensors.ofArray compute [ c.Data.BatchSize; 1 ] energies
+          let u = ActorCritic.start model noise batch state
+          let after = ActorCritic.movePolicy (Dpmd.policyGradient model state noise batch.Obs batch.Action q) u
+          let next = ActorCritic.finish after
 
-          for tensor in TrainState.tensorsNotIn state next do
+          for tensor in Parts.tensorsNotIn ActorCriticState.parts state next do
               tensor.DetachFromDisposeScope() |> ignore
 
-          TrainState.disposeReplaced next state
+          Parts.disposeReplaced ActorCriticState.parts next state
           state <- next
           values after.Weights.Value ]
 
@@ -63,7 +63,7 @@ let tests =
                         50.0, 26.0, 0.1, 16 ] do
                       let odds = share * exp (high - low) / (1.0 - share)
                       let exact = (odds - 1.0) / (odds + 1.0)
-                      let c = { raw with BatchSize = size }
+                      let c = { raw with Data.BatchSize = size }
 
                       for compute in [ Compute.cpu; Compute.libtorch ] do
                           let drawn = batches 2000 size 3 (fun u -> if u < share then float32 high else float32 low)
@@ -111,17 +111,17 @@ let tests =
           testCase
               "SDAC's raw weights are measured from the shift of the state, by the kernels and by libtorch"
               (fun () ->
-                  let c = { small with Weights = Raw; QScale = 1e4 }
+                  let c = { small with Draws.Weights = Raw; Energy.QScale = 1e4 }
                   let key = Key.ofSeed 5L
                   let normal shape i = Key.normal Compute.cpu shape (Key.foldIn i key)
 
                   let run compute =
                       use _ = torch.NewDisposeScope()
-                      let model = Model.create compute 4 2 c
-                      let state = TrainState.init model (Key.foldIn 3L key)
-                      let noise = UpdateNoise.draw model small.BatchSize (Key.foldIn 1L key)
-                      let action = (normal [ small.BatchSize; 2 ] 4L).tanh()
-                      let at state = Sdac.rssmGradient model state noise (normal [ small.BatchSize; 4 ] 5L) action
+                      let model = Sdac.model compute { ObsDim = 4; ActionDim = 2 } c
+                      let state = ActorCriticState.init model (Key.foldIn 3L key)
+                      let noise = UpdateNoise.draw model small.Data.BatchSize (Key.foldIn 1L key)
+                      let action = (normal [ small.Data.BatchSize; 2 ] 4L).tanh()
+                      let at state = Sdac.rssmGradient model state noise (normal [ small.Data.BatchSize; 4 ] 5L) action
                       let alone = at state
                       let found = alone.EnergyShift.Shift
                       let behind = at { state with EnergyShift = { Shift = found + 25.0; Idle = 0L } }
@@ -132,7 +132,7 @@ let tests =
                           "a batch that would not overflow leaves the shift"
 
                       let ratio = Array.map2 (fun a b -> log b - log a) (values behind.Weights) (values alone.Weights)
-                      TrainState.dispose state
+                      Parts.dispose ActorCriticState.parts state
                       found, ratio |> Array.filter Double.IsFinite
 
                   let ours, ratio = run Compute.cpu

@@ -13,11 +13,11 @@ let private obsDim, actionDim, batchSize, particles, draws = 3, 2, 5, 3, 4
 let private computes = [ Compute.cpu; Compute.libtorch ]
 
 let private config =
-    { Config.published with
+    { SdacConfig.published with
         Hidden = [ 8; 8; 8 ]
-        BatchSize = batchSize
-        Particles = particles
-        MonteCarloDraws = draws }
+        Data.BatchSize = batchSize
+        Particles.Particles = particles
+        Draws.MonteCarloDraws = draws }
 
 let private tensor compute shape f =
     let n = List.fold (*) 1 shape
@@ -39,10 +39,10 @@ let private fill (p: Params) (first: int) =
 
     Params.withFlat (Tensors.ofArray Compute.cpu [ values.Length ] (Array.map float32 values)) p
 
-let private modelOf compute config = Model.create compute obsDim actionDim config
+let private modelOf compute config = Sdac.model compute { ObsDim = obsDim; ActionDim = actionDim } config
 
-let private stateOf (model: Model) =
-    let s = TrainState.init model (Key.ofSeed 0L)
+let private stateOf (model: ActorCriticModel) =
+    let s = ActorCriticState.init model (Key.ofSeed 0L)
 
     { s with
         Policy = fill s.Policy 0
@@ -57,7 +57,7 @@ let private noise compute shape phase =
 
 /// Recorded noise lies as (particle, state, action); ours as (state, particle, action).
 let private samplerNoise compute x z explore =
-    let T = config.Timesteps
+    let T = config.Diffusion.Timesteps
 
     Given(
         (noise compute [ particles; batchSize; actionDim ] x).transpose(0L, 1L).contiguous(),
@@ -165,7 +165,7 @@ let tests =
                   close "min_q" (stateMajor (r /. "min_q")) (values q)
                   let chosen = Diffusion.bestOf actions q
                   Expect.equal (chosen.Index.data<int64>().ToArray()) (ints (r /. "best") |> Array.map int64) "data"
-                  close "action" (numbers (r /. "action")) (values (Sdac.sampleAction model s given b.NextObs))))
+                  close "action" (numbers (r /. "action")) (values (ActorCritic.sampleAction model s given b.NextObs))))
 
           testCase "one reverse step with recorded noise follows the recorded trace" (fun () ->
               for source in sources do
@@ -193,12 +193,12 @@ let tests =
                   let model = modelOf compute config
                   let s, b = stateOf model, batchOf compute
                   let c = record /. "critic"
-                  let next = Sdac.sampleAction model s (samplerNoise compute 0.1 0.2 0.3) b.NextObs
-                  let target = Sdac.criticTarget model s b next
+                  let next = ActorCritic.sampleAction model s (samplerNoise compute 0.1 0.2 0.3) b.NextObs
+                  let target = ActorCritic.criticTarget model s b next
                   close "backup" (numbers (c /. "backup")) (values target)
 
                   for name, q in [ "q1", s.Q1; "q2", s.Q2 ] do
-                      let struct (loss, _, gradient) = Sdac.criticGradient model q b target
+                      let struct (loss, _, gradient) = ActorCritic.criticGradient model q b target
                       close $"{name} loss" (numbers (c /. $"{name}_loss")) (values loss)
 
                       match c.TryGetProperty $"{name}_grad" with
@@ -263,7 +263,7 @@ let tests =
 
                   for trajectory in items (a /. "adam_trajectory") do
                       let d = (trajectory /. "act_dim").GetInt32()
-                      let adam = Model.adam (modelOf Compute.cpu config)
+                      let adam = AdamSettings.ofSettings config.Adam
                       let mutable t = Temperature.init 5.0
 
                       for p in (trajectory /. "log_alpha_after").EnumerateObject() do
@@ -296,7 +296,9 @@ let tests =
               for source in sources do
                   for p in items (load source /. "policy_lr") do
                       let rate =
-                          LearningRate.at ((p /. "policy_updates_done").GetInt64()) (Sdac.policyRate Config.published)
+                          LearningRate.at
+                              ((p /. "policy_updates_done").GetInt64())
+                              (PolicySettings.rate config.Adam config.Policy)
 
                       closeTo 1e-9 "rate" [| number (p /. "lr") |] [| rate |])
 
@@ -311,7 +313,8 @@ let tests =
 
           testCase "whole updates give the recorded losses, weights and parameters" (fun () ->
               against (fun record compute ->
-                  let config = { config with LearningRate = 0.01; PolicyLearningRateEnd = 0.01; Tau = 0.1 }
+                  let config =
+                      { config with Adam.LearningRate = 0.01; Policy.PolicyLearningRateEnd = 0.01; Critics.Tau = 0.1 }
 
                   let model = modelOf compute config
                   let mutable s = stateOf model
@@ -323,15 +326,20 @@ let tests =
                       Expect.equal t (Array.init batchSize (fun b -> (7 * b + 3 + 5 * step) % 20)) "timesteps"
                       let n = updateNoise compute t (0.37 * float step)
                       let b = batchOf compute
-                      let next = Sdac.sampleAction model s n.Next b.NextObs
+                      let next = ActorCritic.sampleAction model s n.Next b.NextObs
                       close "next action" (numbers (recorded /. "next_action")) (values next)
-                      close "backup" (numbers (recorded /. "backup")) (values (Sdac.criticTarget model s b next))
-                      let struct (after, metrics) = Sdac.updateWith model n b s
-                      close "q1 loss" (numbers (recorded /. "q1_loss")) [| metrics.Q1Loss |]
-                      close "q2 loss" (numbers (recorded /. "q2_loss")) [| metrics.Q2Loss |]
-                      close "q1 mean" (numbers (recorded /. "q1_mean")) [| metrics.Q1Mean |]
 
-                      match metrics.PolicyLoss, recorded.TryGetProperty "policy_loss" with
+                      close
+                          "backup"
+                          (numbers (recorded /. "backup"))
+                          (values (ActorCritic.criticTarget model s b next))
+
+                      let struct (after, metrics) = Sdac.updateWith model n b s
+                      close "q1 loss" (numbers (recorded /. "q1_loss")) [| metrics["q1Loss"] |]
+                      close "q2 loss" (numbers (recorded /. "q2_loss")) [| metrics["q2Loss"] |]
+                      close "q1 mean" (numbers (recorded /. "q1_mean")) [| metrics["q1Mean"] |]
+
+                      match Map.tryFind "policyLoss" metrics, recorded.TryGetProperty "policy_loss" with
                       | Some loss, (true, want) -> close "policy loss" [| number want |] [| loss |]
                       | loss, _ -> Expect.isTrue loss.IsNone $"step {step} moved the policy"
 

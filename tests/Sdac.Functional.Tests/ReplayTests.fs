@@ -49,7 +49,8 @@ let private stream (environments: int) (steps: int) (seed: int) : Transitions li
             Terminated = Array.map ((=) 0) ends
             Truncated = Array.map ((=) 1) ends
             NextObs = wideObs next
-            Current = wideObs after }
+            Current = wideObs after
+            Extras = [] }
 
           current <- after ]
 
@@ -146,7 +147,8 @@ let tests =
                   let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
                   let memory = grow (Replay.create environments obsDim actionDim capacity) before
 
-                  let copy = Replay.ofSegments environments obsDim actionDim capacity (Replay.segments memory)
+                  let copy =
+                      Replay.ofSegments (Replay.create environments obsDim actionDim capacity) (Replay.segments memory)
 
                   Expect.equal copy.Total memory.Total "total"
                   Expect.equal (content copy) (content memory) "content"
@@ -186,7 +188,7 @@ let tests =
 
               let refused capacity segments =
                   Expect.raises<ArgumentException>(fun () ->
-                      Replay.ofSegments 2 obsDim actionDim capacity segments |> ignore)
+                      Replay.ofSegments (Replay.create 2 obsDim actionDim capacity) segments |> ignore)
                   |> ignore
 
               refused 400 []

@@ -136,7 +136,7 @@ let tests =
                                 | 200_000 -> t.Lambda
                                 | _ -> ()
 
-                                if Sdac.movesTemperature Config.published (int64 update) then
+                                if update % SdacConfig.published.Temperature.TemperatureDelay = 0 then
                                     t <- Temperature.step adam 7e-3 -0.9 actionDim t ]
 
                       for want, got in List.zip [ 3.56; 2.63; 1.65; 1.24; 1.08; 0.98 ] curve do

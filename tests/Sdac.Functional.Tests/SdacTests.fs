@@ -11,21 +11,21 @@ open Sdac.Tests.Figures
 open Sdac.Testing
 
 let internal small =
-    { Config.published with
+    { SdacConfig.published with
         Hidden = [ 24; 16 ]
-        BatchSize = 16
-        Particles = 4
-        MonteCarloDraws = 5
-        Timesteps = 6
-        Environments = 2
-        WarmUp = 40
-        BufferCapacity = 1000 }
+        Data.BatchSize = 16
+        Particles.Particles = 4
+        Draws.MonteCarloDraws = 5
+        Diffusion.Timesteps = 6
+        Data.Environments = 2
+        Data.WarmUp = 40
+        Data.BufferCapacity = 1000 }
 
-let private modelOf compute = Model.create compute 4 2 small
+let private modelOf compute = Sdac.model compute { ObsDim = 4; ActionDim = 2 } small
 
 let private batchOf (key: Key) : Batch =
     let keys = Key.splitMany 5 key
-    let n = small.BatchSize
+    let n = small.Data.BatchSize
 
     { Obs = Key.normal Compute.cpu [ n; 4 ] keys[0]
       NextObs = Key.normal Compute.cpu [ n; 4 ] keys[1]
@@ -33,13 +33,14 @@ let private batchOf (key: Key) : Batch =
       Reward = Key.normal Compute.cpu [ n ] keys[3]
       Terminated = (Key.uniform Compute.cpu [ n ] keys[4]).gt(Scalars.ofFloat 0.9).``float``() }
 
-let private bits (s: TrainState) = [ for t in TrainState.tensors s -> Tensors.toArray t ], s.Temperature, s.Updates
+let private bits (s: ActorCriticState) =
+    [ for t in Parts.tensors ActorCriticState.parts s -> Tensors.toArray t ], s.Temperature, s.Updates
 
 let private seeds = sizes 0 1_000_000 |> Gen.map (int64 >> Key.ofSeed)
 
 /// Which parts of an update's next state are other tensors than those it started from.
 let private moved (u: Update) =
-    let parts (s: TrainState) =
+    let parts (s: ActorCriticState) =
         [ "policy", s.Policy.Flat
           "target policy", s.TargetPolicy.Flat
           "q1", s.Q1.Flat
@@ -62,7 +63,7 @@ let tests =
               (fun key ->
                   let model = modelOf Compute.cpu
                   let keys = Key.splitMany 3 key
-                  let state, batch = TrainState.init model keys[0], batchOf keys[1]
+                  let state, batch = ActorCriticState.init model keys[0], batchOf keys[1]
                   let stateBits = bits state
 
                   let batchBits () =
@@ -85,13 +86,15 @@ let tests =
 
                   try
                       let model =
-                          Model.create
+                          Sdac.model
                               Compute.cpu
-                              17
-                              6
-                              { Config.published with BatchSize = 96; Particles = 5; MonteCarloDraws = 7 }
+                              { ObsDim = 17; ActionDim = 6 }
+                              { SdacConfig.published with
+                                  Data.BatchSize = 96
+                                  Particles.Particles = 5
+                                  Draws.MonteCarloDraws = 7 }
 
-                      let mutable state = TrainState.init model (Key.ofSeed 4L)
+                      let mutable state = ActorCriticState.init model (Key.ofSeed 4L)
                       let keys = Key.splitMany 5 (Key.ofSeed 5L)
                       let n = 96
 
@@ -120,7 +123,7 @@ let tests =
 
               let run compute =
                   let model = modelOf compute
-                  let mutable state = TrainState.init model keys[0]
+                  let mutable state = ActorCriticState.init model keys[0]
                   let mutable last = None
 
                   for i in 0L .. 3L do
@@ -128,7 +131,7 @@ let tests =
                       state <- next
                       last <- Some metrics
 
-                  TrainState.tensors state |> List.map values, last.Value
+                  Parts.tensors ActorCriticState.parts state |> List.map values, last.Value
 
               let ours, oursMetrics = run Compute.cpu
               let theirs, theirMetrics = run Compute.libtorch
@@ -139,50 +142,52 @@ let tests =
               closeTo
                   1e-4
                   "losses"
-                  [| theirMetrics.Q1Loss; theirMetrics.Q2Loss |]
-                  [| oursMetrics.Q1Loss; oursMetrics.Q2Loss |])
+                  [| theirMetrics["q1Loss"]; theirMetrics["q2Loss"] |]
+                  [| oursMetrics["q1Loss"]; oursMetrics["q2Loss"] |])
 
           testCase
               "policy and targets move every second update, the temperature every 250th, the critics always"
               (fun () ->
                   let model = modelOf Compute.cpu
                   let batch = batchOf (Key.ofSeed 1L)
-                  let mutable s = TrainState.init model (Key.ofSeed 2L)
+                  let mutable s = ActorCriticState.init model (Key.ofSeed 2L)
 
                   for i in 0L .. 251L do
                       let struct (next, m) = Sdac.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
-                      let same (f: TrainState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
+                      let same (f: ActorCriticState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
                       let moved = i % 2L = 0L
                       Expect.equal (same _.Policy) (not moved) "policy"
                       Expect.equal (same _.TargetPolicy) (not moved) "target policy"
                       Expect.equal (same _.TargetQ1) (not moved) "target Q1"
-                      Expect.equal m.PolicyLoss.IsSome moved "policy loss"
+                      Expect.equal (m.ContainsKey "policyLoss") moved "policy loss"
                       Expect.isFalse (same _.Q1) "the first critic has moved"
                       Expect.isFalse (same _.Q2) "the second critic has moved"
                       Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
-                      TrainState.disposeReplaced next s
+                      Parts.disposeReplaced ActorCriticState.parts next s
                       s <- next)
 
           testCase "each stage works alone and moves its own part only" (fun () ->
               use scope = torch.NewDisposeScope()
               let model = modelOf Compute.cpu
               let batch = batchOf (Key.ofSeed 1L)
-              let noise = UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)
-              let first = Sdac.start model noise batch (TrainState.init model (Key.ofSeed 2L))
-              let second = Sdac.start model noise batch { first.State with Updates = 1L }
+              let noise = UpdateNoise.draw model small.Data.BatchSize (Key.ofSeed 3L)
+              let first = ActorCritic.start model noise batch (ActorCriticState.init model (Key.ofSeed 2L))
+              let second = ActorCritic.start model noise batch { first.State with Updates = 1L }
               Expect.isEmpty (moved first) "moved"
 
-              let critics = Sdac.evaluateQ first
+              let critics = ActorCritic.evaluateQ first
               Expect.equal (moved critics) [ "q1"; "q2" ] "moved"
 
               Expect.isTrue
-                  (critics.Action.IsNone && critics.Metrics.PolicyLoss.IsNone && critics.Metrics.Q1Loss > 0.0)
+                  (critics.Action.IsNone
+                   && not (critics.Figures.ContainsKey "policyLoss")
+                   && critics.Figures["q1Loss"] > 0.0)
                   "action"
 
-              let sampled = Sdac.reverseSample first
+              let sampled = ActorCritic.reverseSample first
               Expect.isEmpty (moved sampled) "moved"
-              Expect.equal (Tensors.shape sampled.Action.Value) [ small.BatchSize; 2 ] "action"
-              Expect.isTrue ((Sdac.reverseSample second).Action.IsNone) "action"
+              Expect.equal (Tensors.shape sampled.Action.Value) [ small.Data.BatchSize; 2 ] "action"
+              Expect.isTrue ((ActorCritic.reverseSample second).Action.IsNone) "action"
 
               let policy = Sdac.rssmUpdate sampled
               Expect.equal (moved policy) [ "policy"; "target policy"; "target q1"; "target q2" ] "moved"
@@ -196,10 +201,17 @@ let tests =
               (fun () ->
                   use scope = torch.NewDisposeScope()
                   let model = modelOf Compute.cpu
-                  let noise = UpdateNoise.draw model small.BatchSize (Key.ofSeed 3L)
-                  let u = Sdac.start model noise (batchOf (Key.ofSeed 1L)) (TrainState.init model (Key.ofSeed 2L))
-                  let policyFirst = u |> Sdac.reverseSample |> Sdac.rssmUpdate
-                  let criticsFirst = u |> Sdac.evaluateQ |> Sdac.reverseSample |> Sdac.rssmUpdate
+                  let noise = UpdateNoise.draw model small.Data.BatchSize (Key.ofSeed 3L)
+
+                  let u =
+                      ActorCritic.start
+                          model
+                          noise
+                          (batchOf (Key.ofSeed 1L))
+                          (ActorCriticState.init model (Key.ofSeed 2L))
+
+                  let policyFirst = u |> ActorCritic.reverseSample |> Sdac.rssmUpdate
+                  let criticsFirst = u |> ActorCritic.evaluateQ |> ActorCritic.reverseSample |> Sdac.rssmUpdate
 
                   Expect.equal
                       (Tensors.toArray criticsFirst.Next.Policy.Flat)
@@ -207,38 +219,40 @@ let tests =
                       "parameters of the policy"
 
                   Expect.equal
-                      (Tensors.toArray (Sdac.evaluateQ policyFirst).Next.Q1.Flat)
-                      (Tensors.toArray (Sdac.evaluateQ u).Next.Q1.Flat)
+                      (Tensors.toArray (ActorCritic.evaluateQ policyFirst).Next.Q1.Flat)
+                      (Tensors.toArray (ActorCritic.evaluateQ u).Next.Q1.Flat)
                       "parameters of the critic")
 
           testCase "a loop that owns its states keeps the number of live tensors constant" (fun () ->
               for compute in [ Compute.cpu; Compute.libtorch ] do
                   let model = modelOf compute
                   let batch = batchOf (Key.ofSeed 1L)
-                  let mutable s = TrainState.init model (Key.ofSeed 2L)
+                  let mutable s = ActorCriticState.init model (Key.ofSeed 2L)
 
                   let advance n =
                       for i in 1L .. n do
                           let struct (next, _) = Sdac.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
-                          TrainState.disposeReplaced next s
+                          Parts.disposeReplaced ActorCriticState.parts next s
                           s <- next
 
                   advance 4L
                   let before = liveTensors ()
                   advance 40L
                   Expect.equal (liveTensors ()) before "live tensors"
-                  TrainState.dispose s)
+                  Parts.dispose ActorCriticState.parts s)
 
           testCase "all impossible settings are named at once" (fun () ->
               let wrong =
-                  { Config.published with
-                      Timesteps = 0
-                      Particles = 0
-                      Discount = 1.5
-                      InitialTemperature = -1.0
-                      MonteCarloDraws = 1 }
+                  { SdacConfig.published with
+                      Diffusion.Timesteps = 0
+                      Particles.Particles = 0
+                      Critics.Discount = 1.5
+                      Temperature.InitialTemperature = -1.0
+                      Draws.MonteCarloDraws = 1 }
 
-              let e = Expect.raises<ArgumentException>(fun () -> Model.create Compute.cpu 3 2 wrong |> ignore)
+              let e =
+                  Expect.raises<ArgumentException>(fun () ->
+                      Sdac.model Compute.cpu { ObsDim = 3; ActionDim = 2 } wrong |> ignore)
 
               for name in
                   [ "Timesteps is 0"
@@ -248,33 +262,46 @@ let tests =
                     "at least 2 draws" ] do
                   Expect.stringContains e.Message name "sentence"
 
-              Expect.isEmpty (Config.problems Config.published) "published")
+              Expect.isEmpty (SdacConfig.problems SdacConfig.published) "published")
 
           testCase "the published settings are those of the design" (fun () ->
-              let c = Config.published
-              Expect.equal c.Discount 0.99 "discount"
-              Expect.equal c.BatchSize 256 "batch size"
+              let c = SdacConfig.published
+              Expect.equal c.Critics.Discount 0.99 "discount"
+              Expect.equal c.Data.BatchSize 256 "batch size"
               Expect.equal c.Hidden [ 256; 256; 256 ] "hidden"
-              Expect.equal c.Timesteps 20 "timesteps"
-              Expect.equal c.BetaSchedule (Linear 0.8) "beta schedule"
+              Expect.equal c.Diffusion.Timesteps 20 "timesteps"
+              Expect.equal c.Diffusion.BetaSchedule (Linear 0.8) "beta schedule"
 
               Expect.equal
-                  (c.Particles, c.MonteCarloDraws, c.InitialTemperature, c.TemperatureLearningRate, c.TemperatureDelay)
+                  (c.Particles.Particles,
+                   c.Draws.MonteCarloDraws,
+                   c.Temperature.InitialTemperature,
+                   c.Temperature.TemperatureLearningRate,
+                   c.Temperature.TemperatureDelay)
                   (32, 64, 5.0, 7e-3, 250)
                   "particles, draws and temperature"
 
               Expect.equal
-                  (c.LearningRate, c.PolicyLearningRateEnd, c.PolicyDecayBegin, c.PolicyDecayLength)
+                  (c.Adam.LearningRate,
+                   c.Policy.PolicyLearningRateEnd,
+                   c.Policy.PolicyDecayBegin,
+                   c.Policy.PolicyDecayLength)
                   (3e-4, 3e-5, 25_000L, 50_000L)
                   "learning rates"
 
               Expect.equal
-                  (c.Tau, c.PolicyDelay, c.RewardScale, c.Environments, c.UpdatesPerStep, c.WarmUp, c.BufferCapacity)
+                  (c.Critics.Tau,
+                   c.Policy.PolicyDelay,
+                   c.Critics.RewardScale,
+                   c.Data.Environments,
+                   c.Data.UpdatesPerStep,
+                   c.Data.WarmUp,
+                   c.Data.BufferCapacity)
                   (0.005, 2, 0.2, 5, 1, 30_000, 1_000_000)
                   "averaging, delay, rewards, environments and memory"
 
               Expect.equal
-                  (c.TargetEntropyPerDim, c.NoiseScale, c.InitialNoiseScale)
+                  (c.Temperature.TargetEntropyPerDim, c.Particles.NoiseScale, c.Diffusion.InitialNoiseScale)
                   (-0.9, 0.1, 0.5)
                   "entropy and noise")
 

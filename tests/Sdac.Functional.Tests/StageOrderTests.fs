@@ -8,14 +8,18 @@ open TorchSharp
 open Sdac.Tests.SdacTests
 open Sdac.Testing
 
-let private experiment (algorithm: Algorithm) =
-    Experiment.sdac "InvertedPendulum-v4"
+let private sdacOn =
+    Experiment.on Sdac.algorithm "InvertedPendulum-v4"
     |> Experiment.iterations 1L
-    |> Experiment.configure (fun _ -> Config.withAlgorithm algorithm small)
+    |> Experiment.configure (fun _ -> small)
 
-let private refused (algorithm: Algorithm) (stages: Stage) (words: string list) =
-    let error =
-        Expect.raises<InvalidOperationException>(fun () -> Pipeline.run stages (experiment algorithm) |> ignore)
+let private dpmdOn =
+    Experiment.on Dpmd.algorithm "InvertedPendulum-v4"
+    |> Experiment.iterations 1L
+    |> Experiment.configure (fun _ -> DpmdConfig.ofSdac small)
+
+let private refused experiment (stages: Stage<ActorCriticState, Update>) (words: string list) =
+    let error = Expect.raises<InvalidOperationException>(fun () -> Pipeline.run stages experiment |> ignore)
 
     Expect.stringLacks error.Message "\n" "one sentence"
 
@@ -27,8 +31,8 @@ let tests =
     testList
         "the order of stages"
         [ testCase "a stage that comes too early, or without the one it needs, names that one" (fun () ->
-              let sdac stages words = refused Algorithm.Sdac stages words
-              let dpmd stages words = refused Algorithm.Dpmd stages words
+              let sdac stages words = refused sdacOn stages words
+              let dpmd stages words = refused dpmdOn stages words
               let collect, q, sample = Pipeline.collect, Pipeline.evaluateQ, Pipeline.reverseSample
               let update, descent = Pipeline.rssmUpdate, Pipeline.mirrorDescent
               sdac (collect >> update) [ "rssmUpdate"; "put `evaluateQ` before it" ]
@@ -43,50 +47,51 @@ let tests =
               dpmd (collect >> descent) [ "mirrorDescent"; "put `evaluateQ` before it" ]
               dpmd (collect >> descent >> q) [ "mirrorDescent"; "put `evaluateQ` before it" ]
               // another algorithm's stage is still the first thing to say
-              dpmd (collect >> update) [ "rssmUpdate belongs to Sdac" ]
-              sdac (collect >> descent) [ "mirrorDescent belongs to Dpmd" ])
+              dpmd (collect >> update) [ "rssmUpdate belongs to SDAC" ]
+              sdac (collect >> descent) [ "mirrorDescent belongs to DPMD" ])
 
           testCase "pipelines that are whole, or leave the policy alone, run" (fun () ->
-              for algorithm, stages in
-                  [ Algorithm.Sdac, Pipeline.sdac
-                    Algorithm.Sdac,
-                    Pipeline.collect >> Pipeline.reverseSample >> Pipeline.evaluateQ >> Pipeline.rssmUpdate
-                    Algorithm.Sdac, Pipeline.collect >> Pipeline.evaluateQ
-                    Algorithm.Dpmd, Pipeline.dpmd ] do
-                  let struct (last, _) = Pipeline.run stages (experiment algorithm |> Experiment.iterations 3L)
+              let runs (stages: Stage<ActorCriticState, Update>) experiment =
+                  let struct (last, _) = Pipeline.run stages (experiment |> Experiment.iterations 3L)
                   Expect.equal last.Iteration 3L "iterations"
-                  Pipeline.dispose last)
+                  Pipeline.dispose last
+
+              runs Pipeline.sdac sdacOn
+              runs Pipeline.standard sdacOn
+              runs (Pipeline.collect >> Pipeline.reverseSample >> Pipeline.evaluateQ >> Pipeline.rssmUpdate) sdacOn
+              runs (Pipeline.collect >> Pipeline.evaluateQ) sdacOn
+              runs Pipeline.dpmd dpmdOn
+              runs Pipeline.standard dpmdOn)
 
           testCase "a critic of the user's own that diverges is still told as a loss that is not finite" (fun () ->
-              let critic: Stage =
-                  fun step ->
-                      let learn (u: Update) = { u with Next = { u.Next with Q1 = Params.copy u.State.Q1 } }
-
-                      { step with Update = Option.map learn step.Update }
+              let critic =
+                  Round.onWork "critic" (fun (u: Update) ->
+                      { u with Next = { u.Next with Q1 = Params.copy u.State.Q1 } })
 
               let error =
                   Expect.raises<ArithmeticException>(fun () ->
-                      Pipeline.run (Pipeline.collect >> critic) (experiment Algorithm.Sdac) |> ignore)
+                      Pipeline.run (Pipeline.collect >> critic) sdacOn |> ignore)
 
               Expect.stringContains error.Message "the loss of critic 1 is NaN" "sentence")
 
           testCase "environment steps for which there is no number of iterations are refused by name" (fun () ->
               let steps count change =
-                  (Experiment.sdac "Hopper-v4" |> Experiment.configure change |> Experiment.envSteps count).Iterations
+                  (Experiment.on Sdac.algorithm "Hopper-v4" |> Experiment.configure change |> Experiment.envSteps count)
+                      .Iterations
 
               failsWith [ "Environments is 0"; "at least 1" ] (fun () ->
-                  steps 100L (fun c -> { c with Environments = 0 }) |> ignore)
+                  steps 100L (fun c -> { c with Data.Environments = 0 }) |> ignore)
 
               failsWith [ "Environments is -2" ] (fun () ->
-                  steps 100L (fun c -> { c with Environments = -2 }) |> ignore)
+                  steps 100L (fun c -> { c with Data.Environments = -2 }) |> ignore)
 
               failsWith [ "UpdatesPerStep is 0" ] (fun () ->
-                  steps 100L (fun c -> { c with UpdatesPerStep = 0 }) |> ignore)
+                  steps 100L (fun c -> { c with Data.UpdatesPerStep = 0 }) |> ignore)
 
               failsWith [ "environment steps is 0" ] (fun () -> steps 0L id |> ignore)
               failsWith [ "environment steps is -5" ] (fun () -> steps -5L id |> ignore)
 
               failsWith [ "too many iterations" ] (fun () ->
-                  steps Int64.MaxValue (fun c -> { c with Environments = 1; UpdatesPerStep = 2 }) |> ignore)
+                  steps Int64.MaxValue (fun c -> { c with Data.Environments = 1; Data.UpdatesPerStep = 2 }) |> ignore)
 
-              Expect.equal (steps Int64.MaxValue (fun c -> { c with Environments = 1 })) Int64.MaxValue "the most") ]
+              Expect.equal (steps Int64.MaxValue (fun c -> { c with Data.Environments = 1 })) Int64.MaxValue "the most") ]

@@ -140,11 +140,16 @@ let tests =
                   use _ = torch.NewDisposeScope()
 
                   for weights in [ Raw; SelfNormalised ] do
-                      let config = { small with ReverseNoise = TruncatedNormal; Weights = weights; QScale = 1.0 }
-                      let model = Model.create Compute.cpu 4 2 config
-                      let n = config.BatchSize
+                      let config =
+                          { small with
+                              Draws.ReverseNoise = TruncatedNormal
+                              Draws.Weights = weights
+                              Energy.QScale = 1.0 }
+
+                      let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
+                      let n = config.Data.BatchSize
                       let noise = UpdateNoise.draw model n (Key.foldIn 1L key)
-                      let state = TrainState.init model (Key.foldIn 2L key)
+                      let state = ActorCriticState.init model (Key.foldIn 2L key)
                       let obs = Key.normal Compute.cpu [ n; 4 ] (Key.foldIn 3L key)
                       let action = (Key.normal Compute.cpu [ n; 2 ] (Key.foldIn 4L key)).tanh()
 
@@ -175,9 +180,11 @@ let tests =
           testCase "updates with every kind of reverse noise are the same by kernels and by libtorch" (fun () ->
               for kind in [ Clipped; TruncatedNormal; Unbounded ] do
                   let run compute =
-                      let model = Model.create compute 4 2 { small with ReverseNoise = kind }
-                      let mutable s = TrainState.init model (Key.ofSeed 1L)
-                      let n = small.BatchSize
+                      let model =
+                          Sdac.model compute { ObsDim = 4; ActionDim = 2 } { small with Draws.ReverseNoise = kind }
+
+                      let mutable s = ActorCriticState.init model (Key.ofSeed 1L)
+                      let n = small.Data.BatchSize
                       let keys = Key.splitMany 4 (Key.ofSeed 2L)
 
                       let batch: Batch =
@@ -189,12 +196,12 @@ let tests =
 
                       for i in 0L .. 3L do
                           let struct (next, m) = Sdac.update model (Key.foldIn i (Key.ofSeed 3L)) batch s
-                          Expect.isTrue ((Metrics.firstNotFinite m).IsNone) "first not finite"
-                          TrainState.disposeReplaced next s
+                          Expect.isTrue ((Algorithm.firstNotFinite Sdac.algorithm.Figures m).IsNone) "first not finite"
+                          Parts.disposeReplaced ActorCriticState.parts next s
                           s <- next
 
-                      let found = TrainState.tensors s |> List.map values
-                      TrainState.dispose s
+                      let found = Parts.tensors ActorCriticState.parts s |> List.map values
+                      Parts.dispose ActorCriticState.parts s
                       found
 
                   for a, b in List.zip (run Compute.libtorch) (run Compute.cpu) do
@@ -214,9 +221,9 @@ let tests =
                       Expect.equal (Array.map Double.IsNaN (values logShare)) [| true; false |] "log share"
 
                   let found kind =
-                      let config = { small with ReverseNoise = kind }
-                      let model = Model.create Compute.cpu 4 2 config
-                      let n = config.BatchSize
+                      let config = { small with Draws.ReverseNoise = kind }
+                      let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
+                      let n = config.Data.BatchSize
 
                       let batch: Batch =
                           { Obs = Key.normal Compute.cpu [ n; 4 ] (Key.ofSeed 1L)
@@ -226,14 +233,14 @@ let tests =
                             Terminated = Tensors.zeros Compute.cpu [ n ] }
 
                       let u =
-                          Sdac.start
+                          ActorCritic.start
                               model
                               (UpdateNoise.draw model n (Key.ofSeed 5L))
                               batch
-                              (TrainState.init model (Key.ofSeed 6L))
+                              (ActorCriticState.init model (Key.ofSeed 6L))
 
                       let action = batch.Action.mul (Scalars.ofFloat nan)
-                      (Sdac.rssmUpdate { u with Action = Some action }).Metrics.PolicyLoss.Value
+                      (Sdac.rssmUpdate { u with Action = Some action }).Figures["policyLoss"]
 
                   for kind in [ Clipped; TruncatedNormal; Unbounded ] do
                       Expect.isTrue (Double.IsNaN(found kind)) $"{kind}") ]

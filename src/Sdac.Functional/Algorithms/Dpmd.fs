@@ -109,21 +109,33 @@ module Dpmd =
         else
             { u with Next = { u.Next with Values = RunningValues.follow model.Energy q u.State.Values } }
 
-    /// The mirror descent step of the policy on the actions a' that `evaluateQ` sampled on next_obs, with the targets' moving
-    /// averages, on the updates that move the policy; the running averages of Q on all; the temperature's step when it is due.
-    /// Raises InvalidOperationException where a stage that it needs has not run.
-    let mirrorDescent (u: Update) : Update =
+    let private require (u: Update) =
         if u.Model.Draws.IsSome then
             invalidOp
                 "the stage mirrorDescent belongs to DPMD, but this algorithm is SDAC: take its own stages (Pipeline.sdac)"
 
+    /// The mirror descent step of the policy on the actions a' that `evaluateQ` sampled on next_obs, with the targets' moving
+    /// averages, on the updates that move the policy; the running averages of Q on all; the temperature's step when it is due.
+    let mirrorDescent (u: Update) : Update =
+        require u
+
         match u.NextAction with
-        | Some action -> learn action u |> ActorCritic.moveTemperature
-        | None -> Stages.lacks "mirrorDescent" "the actions a' of the critics' step" "evaluateQ"
+        | Some action -> learn action u
+        | None -> u
+        |> ActorCritic.moveTemperature
+
+    /// The update as it is. Raises InvalidOperationException where a stage that `mirrorDescent` needs has not run in it.
+    let inOrder (u: Update) : Update =
+        require u
+
+        if u.NextAction.IsNone then
+            Stages.lacks "mirrorDescent" "the actions a' of the critics' step" "evaluateQ"
+
+        u
 
     /// The parts of an update in their order.
     let stages: (string * (Update -> Update)) list =
-        [ "evaluateQ", ActorCritic.evaluateQ; "mirrorDescent", mirrorDescent ]
+        [ "evaluateQ", ActorCritic.evaluateQ; "mirrorDescent", inOrder >> mirrorDescent ]
 
     /// One update with given random numbers.
     let updateWith: ActorCriticModel -> UpdateNoise -> Batch -> ActorCriticState -> struct (ActorCriticState * Figures) =

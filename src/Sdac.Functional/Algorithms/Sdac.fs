@@ -177,27 +177,33 @@ module Sdac =
           EnergyShift = shift }
 
     /// The RSSM step of the policy and the targets' moving averages, where an action was sampled; the temperature's step
-    /// when it is due. Raises InvalidOperationException where a stage that it needs has not run.
+    /// when it is due.
     let rssmUpdate (u: Update) : Update =
         settings u.Model |> ignore
-
-        // the critics' moving averages follow them here
-        if ActorCritic.isWithoutCritics u then
-            Stages.lacks "rssmUpdate" "the critics' step" "evaluateQ"
-
-        if u.Action.IsNone && ActorCritic.movesPolicy u then
-            Stages.lacks "rssmUpdate" "the actions of this update" "reverseSample"
 
         match u.Action with
         | Some action -> ActorCritic.movePolicy (rssmGradient u.Model u.State u.Noise u.Batch.Obs action) u
         | None -> u
         |> ActorCritic.moveTemperature
 
+    /// The update as it is. Raises InvalidOperationException where a stage that `rssmUpdate` needs has not run in it.
+    let inOrder (u: Update) : Update =
+        settings u.Model |> ignore
+
+        // the critics' moving averages follow them
+        if ActorCritic.isWithoutCritics u then
+            Stages.lacks "rssmUpdate" "the critics' step" "evaluateQ"
+
+        if u.Action.IsNone && ActorCritic.movesPolicy u then
+            Stages.lacks "rssmUpdate" "the actions of this update" "reverseSample"
+
+        u
+
     /// The parts of an update in their order.
     let stages: (string * (Update -> Update)) list =
         [ "evaluateQ", ActorCritic.evaluateQ
           "reverseSample", ActorCritic.reverseSample
-          "rssmUpdate", rssmUpdate ]
+          "rssmUpdate", inOrder >> rssmUpdate ]
 
     /// One update with given random numbers.
     let updateWith: ActorCriticModel -> UpdateNoise -> Batch -> ActorCriticState -> struct (ActorCriticState * Figures) =
