@@ -44,6 +44,14 @@ module Preset =
           EvaluationEpisodes = 20
           Config = config }
 
+    /// Seconds: what the contract runs, on its own task and on InvertedPendulum-v4.
+    let tiny (iterations: int64) (config: 'config) : Preset<'config> =
+        { quick config with
+            Name = "tiny"
+            Meaning = "some hundred updates of small networks: for tests and the contract"
+            Iterations = iterations
+            EvaluateEvery = None }
+
     /// HalfCheetah-v4 on two cores, 100,000 environment steps at two updates per step of four environments.
     let laptop (config: 'config) : Preset<'config> =
         { Name = "laptop"

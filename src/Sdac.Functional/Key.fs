@@ -1,24 +1,61 @@
 namespace Sdac
 
+open System.Collections.Concurrent
 open Sdac.Kernels
 open Sdac.LibTorch
 
-/// A splittable key of the counter-based generator Philox4x32-10 (Salmon et al., SC 2011). The same key always gives the
-/// same numbers, on any number of threads. A key is consumed by splitting: use each one once.
+/// What became of a key: numbers were drawn from it, or other keys derived.
 [<Struct>]
-type Key = { Philox: PhiloxKey }
+type KeyUse =
+    | Numbers of PhiloxKey
+    | Keys of PhiloxKey
+
+/// Watches what keys are used for. It changes nothing of the numbers: a test asks it whether any key was used twice.
+[<RequireQualifiedAccess>]
+module KeyTrace =
+    let mutable private record: ConcurrentQueue<KeyUse> | null = null
+
+    let internal note (kind: KeyUse) =
+        match record with
+        | null -> ()
+        | record -> record.Enqueue kind
+
+    /// Runs `f`, and gives the uses of keys meanwhile in their order, those of other threads included.
+    let during (f: unit -> 'a) : struct ('a * KeyUse list) =
+        let found = ConcurrentQueue()
+        record <- found
+
+        try
+            let result = f ()
+            struct (result, List.ofSeq found)
+        finally
+            record <- null
+
+/// A splittable key of the counter-based generator Philox4x32-10 (Salmon et al., SC 2011). The same key always gives the
+/// same numbers, on any number of threads. A key is consumed by splitting or by drawing numbers: use each one once.
+[<Struct>]
+type Key =
+    internal
+        { Words: PhiloxKey }
+
+    /// The key to draw numbers with.
+    member key.Philox =
+        KeyTrace.note (Numbers key.Words)
+        key.Words
 
 [<RequireQualifiedAccess>]
 module Key =
     // Children by `split` and by `foldIn` come from disjoint halves of the derivation counter.
     let private foldDomain = 1UL <<< 62
 
-    let private child (index: uint64) (key: Key) = { Philox = Philox.Derive(key.Philox, index) }
+    let private child (index: uint64) (key: Key) =
+        KeyTrace.note (Keys key.Words)
+        { Words = Philox.Derive(key.Words, index) }
 
     /// The root key of a seed.
     let ofSeed (seed: int64) =
         let bits = uint64 seed
-        { Philox = PhiloxKey(uint32 bits, uint32 (bits >>> 32), 0u, 0u) }
+        { Words = PhiloxKey(uint32 bits, uint32 (bits >>> 32), 0u, 0u) }
 
     /// `n` independent keys.
     let splitMany (n: int) (key: Key) = Array.init n (fun i -> child (uint64 i) key)

@@ -154,7 +154,8 @@ module Dpmd =
           Title = "DPMD"
           Published = DpmdConfig.published
           Presets =
-            [ Preset.quick (DpmdConfig.ofSdac SdacConfig.quick)
+            [ Preset.tiny 600L (DpmdConfig.ofSdac SdacConfig.tiny)
+              Preset.quick (DpmdConfig.ofSdac SdacConfig.quick)
               Preset.laptop (DpmdConfig.ofSdac SdacConfig.laptop)
               Preset.published DpmdConfig.published
               Preset.sdacPaper "as the paper compares it: the same as published" DpmdConfig.published

@@ -77,6 +77,26 @@ module SdacConfig =
             Policy.PolicyDecayLength = 5_000L
             Temperature.InitialTemperature = 1.0 }
 
+    /// Small networks and a fixed, low temperature: learns the contract's task in seconds.
+    let tiny: SdacConfig =
+        { quick with
+            Hidden = [ 32; 32 ]
+            Data.Environments = 4
+            Data.WarmUp = 200
+            Data.BatchSize = 64
+            Data.BufferCapacity = 20_000
+            Diffusion.Timesteps = 5
+            Particles.Particles = 4
+            Draws.MonteCarloDraws = 8
+            Energy.QScale = 1.0
+            Critics.RewardScale = 1.0
+            Adam.LearningRate = 3e-3
+            Policy.PolicyLearningRateEnd = 1e-3
+            Policy.PolicyDecayBegin = 300L
+            Policy.PolicyDecayLength = 300L
+            Temperature.InitialTemperature = 0.1
+            Temperature.TemperatureLearningRate = 0.0 }
+
     /// HalfCheetah-v4 on two cores: 100,000 environment steps.
     let laptop: SdacConfig =
         { published with
@@ -222,7 +242,8 @@ module Sdac =
           Title = "SDAC"
           Published = SdacConfig.published
           Presets =
-            [ Preset.quick SdacConfig.quick
+            [ Preset.tiny 600L SdacConfig.tiny
+              Preset.quick SdacConfig.quick
               Preset.laptop SdacConfig.laptop
               Preset.published SdacConfig.published
               Preset.sdacPaper "as the paper compares it: the same as published" SdacConfig.published

@@ -1,0 +1,103 @@
+namespace Sdac.Experiments
+
+open System.IO
+open Sdac
+
+/// What the contract demands of whole runs: specifications, checkpoints, and going on after a kill.
+[<RequireQualifiedAccess>]
+module internal RunClauses =
+    let private require = ContractCase.require
+
+    let private within (work: string -> 'a) : 'a =
+        let folder = Directory.CreateTempSubdirectory("sdac-contract-").FullName
+
+        try
+            work folder
+        finally
+            Directory.Delete(folder, true)
+
+    let private registryOf (case: ContractCase<'c, 's, 'w>) = Registry.empty |> Registry.add case.Algorithm
+
+    /// The published settings and all presets can be used, and come back as they were from a specification.
+    let settings (case: ContractCase<'c, 's, 'w>) =
+        let registry = registryOf case
+        let problems config = System.String.Join("; ", case.Algorithm.Problems config)
+        let published = problems case.Algorithm.Published
+        require (published = "") $"the published settings are impossible: {published}"
+
+        for preset in case.Algorithm.Presets do
+            let found = problems preset.Config
+            require (found = "") $"the preset {preset.Name} is impossible: {found}"
+            let spec = Spec.preset "" preset.Name (Algorithm.hide case.Algorithm)
+            let again = Spec.print spec |> Spec.parseWhole registry "the printed specification"
+            require (again = spec) $"the preset {preset.Name} does not come back from its printed specification"
+
+            require
+                (Json.compact (Spec.experiment case.Algorithm again).Config = Json.compact preset.Config)
+                $"the settings of {preset.Name} do not come back from their printed specification"
+
+    let private specOf (case: ContractCase<'c, 's, 'w>) (iterations: int64) =
+        { Spec.iterations iterations (Spec.preset "" case.Preset.Name (Algorithm.hide case.Algorithm)) with
+            Device = "cpu"
+            Kernels = true
+            EvaluateEvery = 0L
+            EvaluationEpisodes = 2
+            CheckpointEvery = max 1L (iterations / 3L)
+            LogEvery = 1L }
+
+    /// Every leaf of the state is in a checkpoint and comes back bit by bit.
+    let saved (case: ContractCase<'c, 's, 'w>) =
+        within (fun path ->
+            let registry = registryOf case
+            let spec = specOf case 30L
+            let folder = RunFolder.create (Path.Combine(path, "run")) false
+            Files.writeText folder.Spec (Spec.print spec)
+            use log = new RunLog(folder, spec, case.Algorithm.Figures, [], Journal.empty)
+
+            let first =
+                Spec.experiment case.Algorithm spec |> Round.start |> Round.warm |> ContractCase.rounds 2
+
+            ContractCase.using first (fun step ->
+                Checkpoint.save folder spec [] (log.Save()) step |> ignore
+
+                match Checkpoint.restore registry folder spec step with
+                | None -> ContractCase.broken "a checkpoint that was written is not found"
+                | Some restored ->
+                    let differing =
+                        ContractCase.differing (ContractCase.leavesOf step) (ContractCase.leavesOf restored.Step)
+
+                    let differing = System.String.Join(", ", differing)
+                    Round.disposeState restored.Step
+                    require (differing = "") $"{differing} do not come back from a checkpoint"))
+
+    let private options (out: string) =
+        { RunOptions.into out with Threads = Sdac.Kernels.Workers.Threads; Quiet = true }
+
+    let private last (folder: string) =
+        Directory.GetFiles(Path.Combine(folder, "checkpoints"), "*.safetensors") |> Array.max
+
+    /// A run that was killed after its first checkpoint and resumed has the bytes of one that was not.
+    let resumes (case: ContractCase<'c, 's, 'w>) =
+        within (fun path ->
+            let registry = registryOf case
+            let whole, killed = Path.Combine(path, "whole"), Path.Combine(path, "killed")
+            let updates = int64 (Experiment.rhythm (Spec.experiment case.Algorithm (specOf case 1L))).Updates
+            let spec = specOf case (12L * updates)
+            Runner.run registry spec (options whole) |> ignore
+            Directory.CreateDirectory killed |> ignore
+
+            // what a killed process leaves: a checkpoint, and lines behind it
+            for file in Directory.GetFiles(whole, "*", SearchOption.AllDirectories) do
+                let copy = Path.Combine(killed, Path.GetRelativePath(whole, file))
+                Directory.CreateDirectory(Path.GetDirectoryName copy |> string) |> ignore
+                File.Copy(file, copy)
+
+            File.Delete(Path.Combine(killed, "summary.json"))
+            let checkpoints = Directory.GetFiles(Path.Combine(killed, "checkpoints"), "*.safetensors") |> Array.sort
+            require (checkpoints.Length >= 2) "a run of twelve rounds wrote fewer than two checkpoints"
+            checkpoints |> Array.skip 1 |> Array.iter File.Delete
+            Runner.resume registry killed Sdac.Kernels.Workers.Threads true |> ignore
+
+            for name in [ "metrics.jsonl"; Path.GetRelativePath(whole, last whole) ] do
+                let bytes folder = File.ReadAllBytes(Path.Combine(folder, name))
+                require (bytes whole = bytes killed) $"{name} of a run that was killed and resumed differs from one that was not")
