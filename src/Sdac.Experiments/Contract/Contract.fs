@@ -12,7 +12,9 @@ module Contract =
         let clause name (check: ContractCase<'c, 's, 'w> -> unit) =
             name, (fun () -> check (ContractCase.ofAlgorithm algorithm))
 
-        [ clause "its published settings and presets can be used, and come back from a specification" RunClauses.settings
+        [ clause
+              "its published settings and presets can be used, and come back from a specification"
+              RunClauses.settings
           clause "its state is visited whole, every leaf under a name of its own" StateClauses.whole
           clause "its twin networks differ at the start, its targets are copies" StateClauses.beginnings
           clause "an iteration changes nothing that it is given, and gives the same bits again" StateClauses.pure'
@@ -33,7 +35,7 @@ module Contract =
     let clausesOf (algorithm: IAlgorithm) : (string * (unit -> unit)) list =
         algorithm.Open
             { new IOpen<(string * (unit -> unit)) list> with
-                member _.Open algorithm = clauses algorithm }
+                  member _.Open algorithm = clauses algorithm }
 
     let private report (title: string) (clauses: (string * (unit -> unit)) list) : string list =
         [ for name, check in clauses do

@@ -11,8 +11,7 @@ type ContractBroken(sentence: string) =
 /// An algorithm and the small settings with which it is held to the contract: its preset "tiny", or else its first one.
 [<NoComparison; NoEquality>]
 type internal ContractCase<'config, 'state, 'work> =
-    { Algorithm: Algorithm<'config, 'state, 'work>
-      Preset: Preset<'config> }
+    { Algorithm: Algorithm<'config, 'state, 'work>; Preset: Preset<'config> }
 
 /// What the clauses are made of.
 [<RequireQualifiedAccess>]
@@ -95,7 +94,10 @@ module internal ContractCase =
     /// Bits are compared as such: NaN equals NaN.
     let sameBits (a: float[]) (b: float[]) =
         a.Length = b.Length
-        && Array.forall2 (fun (x: float) (y: float) -> BitConverter.DoubleToInt64Bits x = BitConverter.DoubleToInt64Bits y) a b
+        && Array.forall2
+            (fun (x: float) (y: float) -> BitConverter.DoubleToInt64Bits x = BitConverter.DoubleToInt64Bits y)
+            a
+            b
 
     /// The names of the leaves in which two states differ.
     let differing (a: (string * float[]) list) (b: (string * float[]) list) : string list =

@@ -54,8 +54,7 @@ module internal RunClauses =
             Files.writeText folder.Spec (Spec.print spec)
             use log = new RunLog(folder, spec, case.Algorithm.Figures, [], Journal.empty)
 
-            let first =
-                Spec.experiment case.Algorithm spec |> Round.start |> Round.warm |> ContractCase.rounds 2
+            let first = Spec.experiment case.Algorithm spec |> Round.start |> Round.warm |> ContractCase.rounds 2
 
             ContractCase.using first (fun step ->
                 Checkpoint.save folder spec [] (log.Save()) step |> ignore
@@ -100,4 +99,7 @@ module internal RunClauses =
 
             for name in [ "metrics.jsonl"; Path.GetRelativePath(whole, last whole) ] do
                 let bytes folder = File.ReadAllBytes(Path.Combine(folder, name))
-                require (bytes whole = bytes killed) $"{name} of a run that was killed and resumed differs from one that was not")
+
+                require
+                    (bytes whole = bytes killed)
+                    $"{name} of a run that was killed and resumed differs from one that was not")

@@ -12,8 +12,7 @@ module internal StateClauses =
     /// Another value for every leaf.
     let private changing: IVisit =
         { new IVisit with
-            member _.Params(_, value) =
-                Params.withFlat (value.Flat.add (Scalars.ofFloat 1.0)) value
+            member _.Params(_, value) = Params.withFlat (value.Flat.add (Scalars.ofFloat 1.0)) value
 
             member _.Adam(_, value) =
                 { M = value.M.add (Scalars.ofFloat 1.0)
@@ -51,8 +50,7 @@ module internal StateClauses =
             let parts = step.Agent.Parts
             let names = Parts.names parts step.State
 
-            let twice =
-                names |> List.countBy id |> List.filter (fun (_, count) -> count > 1) |> List.map fst
+            let twice = names |> List.countBy id |> List.filter (fun (_, count) -> count > 1) |> List.map fst
 
             let twice = String.Join(", ", twice)
             require (twice = "") $"two leaves of the state are called {twice}: give each a name of its own in Parts"
@@ -83,7 +81,11 @@ module internal StateClauses =
 
             step.Agent.Parts look step.State |> ignore
             let isTarget (name: string) = name.StartsWith("target_", StringComparison.Ordinal)
-            let online = [ for name, values in networks do if not (isTarget name) then name, values ]
+
+            let online =
+                [ for name, values in networks do
+                      if not (isTarget name) then
+                          name, values ]
 
             for i, (a, x) in List.indexed online do
                 for b, y in List.skip (i + 1) online do
@@ -109,12 +111,21 @@ module internal StateClauses =
             let once = Round.iterate Pipeline.standard step
             let twice = Round.iterate Pipeline.standard step
             let same = ContractCase.differing (ContractCase.leavesOf once) (ContractCase.leavesOf twice)
-            let moved = ContractCase.differing (let (leaves, _, _, _, _) = before in leaves) (ContractCase.leavesOf once)
+
+            let moved =
+                ContractCase.differing (let (leaves, _, _, _, _) = before in leaves) (ContractCase.leavesOf once)
+
             let names (leaves: string list) = String.Join(", ", leaves)
 
             try
-                require (all step = before) "an iteration has changed the step that it was given: make new values instead"
-                require same.IsEmpty $"the same iteration twice gives other bits in {names same}: draw from the keys given only"
+                require
+                    (all step = before)
+                    "an iteration has changed the step that it was given: make new values instead"
+
+                require
+                    same.IsEmpty
+                    $"the same iteration twice gives other bits in {names same}: draw from the keys given only"
+
                 require (not moved.IsEmpty) "an iteration changes nothing of the state"
             finally
                 for next in [ once; twice ] do

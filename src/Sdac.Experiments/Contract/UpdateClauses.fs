@@ -54,7 +54,9 @@ module internal UpdateClauses =
         for used in uses do
             match used with
             | Numbers key ->
-                require (drawn.Add key) "the same key gives numbers twice: they are the same numbers; derive a key for each use"
+                require
+                    (drawn.Add key)
+                    "the same key gives numbers twice: they are the same numbers; derive a key for each use"
             | Keys key -> split.Add key |> ignore
 
         require (drawn.Count > 0) "no random numbers are drawn"
@@ -70,7 +72,9 @@ module internal UpdateClauses =
                 seen.Add(Array.append (Tensors.toArray batch.Obs) (Tensors.toArray batch.Action))
                 batch)
 
-        let learn (step: Step<'s, 'w>) : Step<'s, 'w> = (step.Agent.Stages |> List.map (fun (name, f) -> Round.onWork name f) |> List.reduce (>>)) step
+        let learn (step: Step<'s, 'w>) : Step<'s, 'w> =
+            (step.Agent.Stages |> List.map (fun (name, f) -> Round.onWork name f) |> List.reduce (>>)) step
+
         let mutable step = ContractCase.begin' 7L case
 
         try
@@ -103,7 +107,10 @@ module internal UpdateClauses =
     let bootstraps (case: ContractCase<'c, 's, 'w>) =
         let learned terminates =
             let task = ContractTask.create 1 terminates
-            ContractCase.using (ContractCase.beginOn Compute.cpu task 9L case |> ContractCase.rounds 4) ContractCase.leavesOf
+
+            ContractCase.using
+                (ContractCase.beginOn Compute.cpu task 9L case |> ContractCase.rounds 4)
+                ContractCase.leavesOf
 
         let differing = ContractCase.differing (learned true) (learned false)
         require (not differing.IsEmpty) "time limits and terminations teach the same: one of them must bootstrap"
@@ -117,7 +124,10 @@ module internal UpdateClauses =
 
         let check (step: Step<'s, 'w>) =
             let figures = step.Figures |> Option.defaultValue Map.empty
-            let unknown = figures |> Map.keys |> Seq.filter (fun name -> not (List.contains name declared)) |> List.ofSeq
+
+            let unknown =
+                figures |> Map.keys |> Seq.filter (fun name -> not (List.contains name declared)) |> List.ofSeq
+
             require unknown.IsEmpty $"updates tell {names unknown}, which Figures does not declare"
             told.UnionWith(Map.keys figures)
 
