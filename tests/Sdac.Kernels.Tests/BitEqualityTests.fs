@@ -46,6 +46,22 @@ let tests =
 
                               values))
 
+              testCase $"activations and their derivatives from -40 to 40: {path}" (fun () ->
+                  let x = Array.init 20_001 (fun i -> float32 (float (i - 10_000) * 0.004))
+                  let ones = Array.create x.Length 1.0f
+
+                  for activation in activations do
+                      let shape = shapeOf [ 1; 1 ] Activation.Identity activation
+
+                      asScalar path $"{activation}" (fun () ->
+                          let y, plain, dx = zeros x.Length, zeros x.Length, zeros x.Length
+                          let one = [| 1.0f; 0.0f |]
+                          use tape = Mlp.ForwardTape(shape, one, ReadOnlySpan.Empty, 1, x, x.Length, y)
+                          Mlp.Backward(shape, one, tape, ones, Span.Empty, dx)
+                          Mlp.Forward(shape, one, ReadOnlySpan.Empty, 1, x, x.Length, plain)
+                          equalBits "without a tape" y plain
+                          Array.concat [ y; dx ]))
+
               testForAll $"forward and backward passes: {path}" 15 genCase (fun (widths, rows, activation, repeat) ->
                   let widths = 1 + widths.Head :: widths.Tail
                   let shape = shapeOf widths activation activation

@@ -1,6 +1,7 @@
 /// The same mathematics in double precision, written for reading.
 module Sdac.Kernels.Tests.Reference
 
+open System
 open Sdac.Kernels
 
 let softplus x =
@@ -8,11 +9,29 @@ let softplus x =
     elif x < -15.0 then exp x - 0.5 * exp (2.0 * x)
     else log (1.0 + exp x)
 
+/// Φ(-a) for a >= 0: the power series near 0, the continued fraction beyond.
+let private normalTail a =
+    let density = exp (-0.5 * a * a) / sqrt (2.0 * Math.PI)
+
+    if a < 3.0 then
+        let terms = Seq.unfold (fun (term, n) -> Some(term, (term * a * a / (n + 2.0), n + 2.0))) (a, 1.0)
+        0.5 - density * Seq.sum (Seq.take 60 terms)
+    else
+        density / List.foldBack (fun n rest -> a + n / rest) [ 1.0 .. 200.0 ] a
+
+/// The normal distribution function, relative error 1e-12.
+let normalBelow x = if x < 0.0 then normalTail -x else 1.0 - normalTail x
+
+/// e^x - 1 without cancellation.
+let expLessOne x = 2.0 * exp (0.5 * x) * sinh (0.5 * x)
+
 let activate activation x =
     match activation with
     | Activation.Relu -> max x 0.0
     | Activation.Tanh -> tanh x
     | Activation.Mish -> x * tanh (softplus x)
+    | Activation.Gelu -> x * normalBelow x
+    | Activation.Elu -> if x > 0.0 then x else expLessOne x
     | _ -> x
 
 /// y = activation(x W + b), layer after layer, for one row.

@@ -79,7 +79,13 @@ let parametersFor (random: Random) (shape: MlpShape) =
 
 let shapeOf (widths: int list) hidden output = MlpShape(ReadOnlySpan(List.toArray widths), hidden, output)
 
-let activations = [ Activation.Identity; Activation.Relu; Activation.Tanh; Activation.Mish ]
+let activations =
+    [ Activation.Identity
+      Activation.Relu
+      Activation.Tanh
+      Activation.Mish
+      Activation.Gelu
+      Activation.Elu ]
 
 let genWidth =
     Gen.frequency

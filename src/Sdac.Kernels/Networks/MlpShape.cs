@@ -81,7 +81,7 @@ public sealed class MlpShape
         Hidden == other.Hidden && Output == other.Output && Widths.SequenceEqual(other.Widths);
 
     private static Activation Defined(Activation value, string name) =>
-        value is >= Activation.Identity and <= Activation.Mish
+        value is >= Activation.Identity and <= Activation.Elu
             ? value
             : throw new ArgumentException(Invariant($"{name} is {(int)value}, which is no activation."), name);
 
