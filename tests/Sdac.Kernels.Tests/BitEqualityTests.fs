@@ -23,7 +23,8 @@ let private genCase =
         let! rows = Gen.choose (1, 150)
         let! activation = genActivation
         let! repeat = Gen.elements [ 1; 3; 32 ]
-        return widths, rows, activation, repeat
+        let! norm = genNorm
+        return widths, rows, activation, repeat, norm
     }
 
 [<Tests>]
@@ -62,9 +63,9 @@ let tests =
                           equalBits "without a tape" y plain
                           Array.concat [ y; dx ]))
 
-              testForAll $"forward and backward passes: {path}" 15 genCase (fun (widths, rows, activation, repeat) ->
+              testForAll $"forward and backward passes: {path}" 15 genCase (fun (widths, rows, activation, repeat, norm) ->
                   let widths = 1 + widths.Head :: widths.Tail
-                  let shape = shapeOf widths activation activation
+                  let shape = shapeWith widths activation activation norm
                   let random = random rows
                   let parameters = parametersFor random shape
                   let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
@@ -98,10 +99,12 @@ let tests =
                       [ 17, 6, [| 64; 64 |], 7, 32
                         3, 2, [| 13 |], 40, 1
                         5, 17, [| 33; 20; 8 |], 5, 10
-                        11, 3, [| 256 |], 1, 32 ]
+                        11, 3, [| 256 |], 1, 32
+                        11, 3, [| 96; 33 |], 3, 7
+                        6, 4, [| 40; 20 |], 9, 4 ]
 
                   for obs, action, hidden, states, particles in sizes do
-                      let shape = NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan hidden)
+                      let shape = SamplerTests.shapeFor obs action (Array.toList hidden) states
                       let random = random states
                       let parameters = SamplerTests.parametersOf random shape
                       let observations = numbers random (states * obs) 1.0
