@@ -63,23 +63,27 @@ let tests =
                           equalBits "without a tape" y plain
                           Array.concat [ y; dx ]))
 
-              testForAll $"forward and backward passes: {path}" 15 genCase (fun (widths, rows, activation, repeat, norm) ->
-                  let widths = 1 + widths.Head :: widths.Tail
-                  let shape = shapeWith widths activation activation norm
-                  let random = random rows
-                  let parameters = parametersFor random shape
-                  let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
-                  let own = numbers random (rows * (widths.Head - widths.Head / 2)) 1.0
-                  let dy = numbers random (rows * shape.OutputWidth) 1.0
+              testForAll
+                  $"forward and backward passes: {path}"
+                  15
+                  genCase
+                  (fun (widths, rows, activation, repeat, norm) ->
+                      let widths = 1 + widths.Head :: widths.Tail
+                      let shape = shapeWith widths activation activation norm
+                      let random = random rows
+                      let parameters = parametersFor random shape
+                      let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
+                      let own = numbers random (rows * (widths.Head - widths.Head / 2)) 1.0
+                      let dy = numbers random (rows * shape.OutputWidth) 1.0
 
-                  asScalar path $"widths {widths}" (fun () ->
-                      let y = zeros dy.Length
-                      let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
-                      use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
-                      Mlp.Backward(shape, parameters, tape, dy, dp, dx)
-                      let plain = zeros dy.Length
-                      Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
-                      Array.concat [ y; plain; dp; dx ]))
+                      asScalar path $"widths {widths}" (fun () ->
+                          let y = zeros dy.Length
+                          let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
+                          use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
+                          Mlp.Backward(shape, parameters, tape, dy, dp, dx)
+                          let plain = zeros dy.Length
+                          Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
+                          Array.concat [ y; plain; dp; dx ]))
 
               testCase $"optimiser steps: {path}" (fun () ->
                   let random = random 11

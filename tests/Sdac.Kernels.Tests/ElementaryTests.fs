@@ -99,15 +99,18 @@ let tests =
               Expect.equal relu [| 0.0f; 0.0f; 0.0f; 1.0f; 1.0f |] "relu")
 
           testCase "gelu's and elu's derivatives keep their relative precision far below zero" (fun () ->
-              for x in -12.5 .. 0.05 .. -1.0 do
-                  let x = float32 x
+              for i in 20..250 do
+                  let x = float32 (-0.05 * float i)
                   let density = exp (-0.5 * float x * float x) / sqrt (2.0 * Math.PI)
 
                   for activation, want in
                       [ Activation.Gelu, Reference.normalBelow (float x) + float x * density
                         Activation.Elu, exp (float x) ] do
                       let got = float (Array.head (derivative activation [| x |]))
-                      Expect.isTrue (abs (got - want) <= 5e-6 * abs want) $"{activation} at {x}: {got}, expected {want}")
+
+                      Expect.isTrue
+                          (abs (got - want) <= 5e-6 * abs want)
+                          $"{activation} at {x}: {got}, expected {want}")
 
           for path in paths do
               testCase $"extreme inputs give finite values and a NaN stays a NaN: {path}" (fun () ->

@@ -170,29 +170,36 @@ let tests =
 
                   close "input gradient" 2e-5 wantInput dx)
 
-          testCase "layer norm has the reference sheet's values, over population variance and before the activation" (fun () ->
-              // Hidden sums 1, 2, 3, 4; the outputs read the four normalised values one by one.
-              let norm epsilon hidden =
-                  let shape = normedShapeOf [ 1; 4; 4 ] hidden Activation.Identity epsilon
-                  let p = zeros shape.ParameterCount
-                  Array.blit [| 1.0f; 2.0f; 3.0f; 4.0f |] 0 p (shape.WeightOffset 0) 4
-                  Array.blit [| 1.0f; 1.0f; 1.0f; 1.0f |] 0 p (shape.NormWeightOffset 0) 4
+          testCase
+              "layer norm has the reference sheet's values, over population variance and before the activation"
+              (fun () ->
+                  // Hidden sums 1, 2, 3, 4; the outputs read the four normalised values one by one.
+                  let norm epsilon hidden =
+                      let shape = normedShapeOf [ 1; 4; 4 ] hidden Activation.Identity epsilon
+                      let p = zeros shape.ParameterCount
+                      Array.blit [| 1.0f; 2.0f; 3.0f; 4.0f |] 0 p (shape.WeightOffset 0) 4
+                      Array.blit [| 1.0f; 1.0f; 1.0f; 1.0f |] 0 p (shape.NormWeightOffset 0) 4
 
-                  for i in 0..3 do
-                      p[shape.WeightOffset 1 + 5 * i] <- 1.0f
+                      for i in 0..3 do
+                          p[shape.WeightOffset 1 + 5 * i] <- 1.0f
 
-                  forwardKernel shape p [||] 1 [| 1.0f |] 1
+                      forwardKernel shape p [||] 1 [| 1.0f |] 1
 
-              let want = [| -1.3416402498; -0.4472134166; 0.4472134166; 1.3416402498 |]
-              close "epsilon 1e-6" 1e-7 want (norm 1e-6f Activation.Identity)
-              close "epsilon 1e-5" 1e-7 [| -1.3416354200 |] (Array.take 1 (norm 1e-5f Activation.Identity))
-              close "relu" 1e-7 [| 0.0; 0.0; 0.4472134166; 1.3416402498 |] (norm 1e-6f Activation.Relu))
+                  let want = [| -1.3416402498; -0.4472134166; 0.4472134166; 1.3416402498 |]
+                  close "epsilon 1e-6" 1e-7 want (norm 1e-6f Activation.Identity)
+                  close "epsilon 1e-5" 1e-7 [| -1.3416354200 |] (Array.take 1 (norm 1e-5f Activation.Identity))
+                  close "relu" 1e-7 [| 0.0; 0.0; 0.4472134166; 1.3416402498 |] (norm 1e-6f Activation.Relu))
 
           testCase "a layer norm's parameters follow the layer's biases, and the last layer has none" (fun () ->
               let shape = normedShapeOf [ 5; 3; 4; 2 ] Activation.Relu Activation.Identity 1e-5f
               Expect.equal [ for i in 0..2 -> shape.HasNorm i ] [ true; true; false ] "norms"
               Expect.equal (shape.BiasOffset 0, shape.NormWeightOffset 0, shape.NormBiasOffset 0) (15, 18, 21) "first"
-              Expect.equal (shape.WeightOffset 1, shape.NormWeightOffset 1, shape.NormBiasOffset 1) (24, 40, 44) "second"
+
+              Expect.equal
+                  (shape.WeightOffset 1, shape.NormWeightOffset 1, shape.NormBiasOffset 1)
+                  (24, 40, 44)
+                  "second"
+
               Expect.equal (shape.WeightOffset 2, shape.ParameterCount) (48, 58) "last"
               Expect.equal (shapeOf [ 5; 3; 4; 2 ] Activation.Relu Activation.Identity).ParameterCount 44 "without")
 
@@ -218,11 +225,18 @@ let tests =
                   let parameters = parametersFor random shape
                   let x, dy = numbers random (rows * 7) 1.0, numbers random (rows * 3) 1.0
                   let _, dp, dx = taped shape parameters [||] 1 x rows dy
-                  let wantParameters, wantInput = Reference.normGradients shape (toDouble parameters) (toDouble x) (toDouble dy)
+
+                  let wantParameters, wantInput =
+                      Reference.normGradients shape (toDouble parameters) (toDouble x) (toDouble dy)
 
                   let relative context (want: float[]) (got: float32[]) =
                       let largest = want |> Array.map abs |> Array.max
-                      close context 1e-4 (Array.map (fun v -> v / largest) want) (Array.map (fun v -> float32 (float v / largest)) got)
+
+                      close
+                          context
+                          1e-4
+                          (Array.map (fun v -> v / largest) want)
+                          (Array.map (fun v -> float32 (float v / largest)) got)
 
                   let part (values: 'a[]) first count = Array.sub values first count
 

@@ -95,7 +95,10 @@ let normGradients (shape: MlpShape) (p: float[]) (x: float[]) (dy: float[]) =
     let epsilon = float shape.LayerNormEpsilon.Value
     let dp, dx = Array.zeroCreate<float> p.Length, Array.zeroCreate<float> x.Length
     let add at value = dp[at] <- dp[at] + value
-    let w0, b0, g, c = shape.WeightOffset 0, shape.BiasOffset 0, shape.NormWeightOffset 0, shape.NormBiasOffset 0
+
+    let w0, b0, g, c =
+        shape.WeightOffset 0, shape.BiasOffset 0, shape.NormWeightOffset 0, shape.NormBiasOffset 0
+
     let w1, b1 = shape.WeightOffset 1, shape.BiasOffset 1
     let density v = exp (-0.5 * v * v) / sqrt (2.0 * Math.PI)
 
