@@ -85,6 +85,8 @@ let tests =
                           Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
                           Array.concat [ y; plain; dp; dx ]))
 
+              testCase $"Gaussian policies: {path}" (fun () -> asScalar path "policies" PolicyTests.all)
+
               testCase $"optimiser steps: {path}" (fun () ->
                   let random = random 11
                   let length = 70_001

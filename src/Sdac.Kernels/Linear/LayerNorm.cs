@@ -34,7 +34,8 @@ internal static unsafe class LayerNorm<TSimd, V>
                 var normalised = TSimd.Mul(TSimd.Sub(TSimd.Load(z + at), mean), inverse);
                 if (norm.Normalised != null)
                     TSimd.Store(norm.Normalised + at, normalised);
-                TSimd.Store(z + at, TSimd.Fma(TSimd.Splat(norm.Weight[column]), normalised, TSimd.Splat(norm.Bias[column])));
+                var gain = TSimd.Splat(norm.Weight[column]);
+                TSimd.Store(z + at, TSimd.Fma(gain, normalised, TSimd.Splat(norm.Bias[column])));
             }
         }
     }

@@ -68,7 +68,11 @@ public static unsafe partial class Mlp
             for (var column = first; column < Math.Min(first + Panel.Rows, width); column++)
             {
                 for (var lane = 0; lane < Panel.Rows; lane += TSimd.Width)
-                    Column((column * Panel.Rows) + lane, dz, normalised, width, panels, weightSums + lane, biasSums + lane);
+                {
+                    var at = (column * Panel.Rows) + lane;
+                    Column(at, dz, normalised, width, panels, weightSums + lane, biasSums + lane);
+                }
+
                 weight[column] = InOrder(weightSums);
                 bias[column] = InOrder(biasSums);
             }

@@ -5,7 +5,8 @@ namespace Sdac.Kernels;
 
 /// <summary>
 /// What <see cref="Mlp.Backward"/> needs of a forward pass: every layer's input and its activation's derivative, with
-/// layer norm also the normalised sums and their deviations' inverses, in pooled native memory. Dispose it when done; it may be used for several backward passes.
+/// layer norm also the normalised sums and their deviations' inverses, in pooled native memory. Dispose it when
+/// done; it may be used for several backward passes.
 /// </summary>
 public sealed unsafe class MlpTape : IDisposable
 {
