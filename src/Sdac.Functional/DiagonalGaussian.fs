@@ -3,6 +3,7 @@ namespace Sdac
 open Sdac.Kernels
 
 /// log π [B] of given actions, and the pullback: its gradient [B] -> the gradients of the means [B, A] and of log σ [A].
+/// The pullback reads the tensors that the density was made from: use it inside their dispose scope.
 [<NoComparison; NoEquality>]
 type DiagonalDensity = { LogProbability: Tensor; Pullback: Tensor -> struct (Tensor * Tensor) }
 

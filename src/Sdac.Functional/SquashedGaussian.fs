@@ -21,6 +21,7 @@ type SquashedGaussian =
     }
 
 /// Actions [B, A] in (-1, 1), log π [B], and the pullback: their gradients -> the gradient of the network's output [B, 2A].
+/// The pullback reads the tensors that the sample was made from: use it inside their dispose scope.
 [<NoComparison; NoEquality>]
 type SquashedSample = { Action: Tensor; LogProbability: Tensor; Pullback: Tensor -> Tensor -> Tensor }
 
