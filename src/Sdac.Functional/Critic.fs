@@ -25,3 +25,25 @@ module Critic =
     /// The gradient of `loss` with respect to the values, 2/B·(Q - y). [B].
     let gradient (value: Tensor) (target: Tensor) : Tensor =
         (value.sub target).mul(Scalars.ofFloat (2.0 / float (value.numel ())))
+
+    let private threshold (value: float) =
+        if not (value > 0.0 && System.Double.IsFinite value) then
+            invalidArg "threshold" $"the Huber loss needs a positive threshold, not {value}"
+
+        Scalars.ofFloat value
+
+    /// The Huber loss of δ = value - target (Huber 1964): the mean of ½δ² where |δ| <= κ, of κ·(|δ| - ½κ) elsewhere.
+    /// value, target: [B] -> scalar. With all |δ| <= κ it is half of `loss`.
+    let huberLoss (kappa: float) (value: Tensor) (target: Tensor) : Tensor =
+        let limit = threshold kappa
+        let size = (value.sub target).abs()
+        let inside = size.clamp_max limit
+        // ½·inside² + κ·(|δ| - inside): both branches in one.
+        let outside = (size.sub inside).mul limit
+        inside.square().mul(Scalars.ofFloat 0.5).add(outside).mean()
+
+    /// The gradient of `huberLoss` with respect to the values, δ/B with δ clipped to ±κ. [B].
+    let huberGradient (kappa: float) (value: Tensor) (target: Tensor) : Tensor =
+        let limit = threshold kappa
+        let clipped = (value.sub target).clamp(Scalars.ofFloat -kappa, limit)
+        clipped.mul (Scalars.ofFloat (1.0 / float (value.numel ())))

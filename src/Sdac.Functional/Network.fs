@@ -44,10 +44,28 @@ type Vjp<'input>
     interface IDisposable with
         member _.Dispose() = release ()
 
-/// A fully connected network: hidden layers with one activation, an identity output. y = x W + b, W is [in, out].
+/// The hidden layers of a network: their widths, what follows each linear map, and the ε of a layer norm between the two,
+/// if there is one (PyTorch's is 1e-5, Flax's 1e-6).
+type HiddenLayers = { Widths: int list; Activation: Activation; LayerNorm: float option }
+
+[<RequireQualifiedAccess>]
+module HiddenLayers =
+    /// The published experiments' layers: mish, no layer norm.
+    let mish (widths: int list) = { Widths = widths; Activation = Activation.Mish; LayerNorm = None }
+
+    /// ε as the kernels take it.
+    let epsilon (hidden: HiddenLayers) : Nullable<float32> = hidden.LayerNorm |> Option.map float32 |> Option.toNullable
+
+    /// The network inputs -> hidden layers -> outputs, whose last layer is linear.
+    let shape (inputs: int) (hidden: HiddenLayers) (outputs: int) : MlpShape =
+        let widths = [| inputs; yield! hidden.Widths; outputs |]
+        MlpShape(ReadOnlySpan<int> widths, hidden.Activation, Activation.Identity, epsilon hidden)
+
+/// A fully connected network: hidden layers with one activation, an identity output. y = x W + b, W is [in, out]; with layer
+/// norm, hidden layers are activation(LN(x W + b)).
 [<RequireQualifiedAccess>]
 module Mlp =
-    /// Names and places of the weights and biases in the flat vector.
+    /// Names and places of the weights, biases and norms in the flat vector.
     let layout (prefix: string) (offset: int) (shape: MlpShape) =
         [ for i in 0 .. shape.LayerCount - 1 do
               { Name = $"{prefix}{i}.weight"
@@ -56,9 +74,19 @@ module Mlp =
 
               { Name = $"{prefix}{i}.bias"
                 Offset = offset + shape.BiasOffset i
-                Shape = [ shape.Widths[i + 1] ] } ]
+                Shape = [ shape.Widths[i + 1] ] }
 
-    /// Initial values: weights uniform with variance 1/fan-in (LeCun), biases zero; as a flat vector on the CPU.
+              if shape.HasNorm i then
+                  { Name = $"{prefix}{i}.norm.weight"
+                    Offset = offset + shape.NormWeightOffset i
+                    Shape = [ shape.Widths[i + 1] ] }
+
+                  { Name = $"{prefix}{i}.norm.bias"
+                    Offset = offset + shape.NormBiasOffset i
+                    Shape = [ shape.Widths[i + 1] ] } ]
+
+    /// Initial values: weights uniform with variance 1/fan-in (LeCun), biases zero, layer norms with gain one and offset zero;
+    /// as a flat vector on the CPU.
     let init (shape: MlpShape) (key: Key) : float32[] =
         let values = Array.zeroCreate<float32> shape.ParameterCount
 
@@ -71,6 +99,9 @@ module Mlp =
             for j in 0 .. weights.Length - 1 do
                 weights[j] <- bound * (2.0f * weights[j] - 1.0f)
 
+            if shape.HasNorm i then
+                Span<float32>(values, shape.NormWeightOffset i, shape.Widths[i + 1]).Fill 1.0f
+
         values
 
     // Overwrites what it is given: the fresh product of a layer.
@@ -79,40 +110,55 @@ module Mlp =
         | Activation.Relu -> x.relu_ ()
         | Activation.Tanh -> x.tanh_ ()
         | Activation.Mish -> Mish.Apply x
+        | Activation.Gelu -> x.gelu ()
+        | Activation.Elu -> x.elu_ 1.0
         | _ -> x
 
-    /// Weight and bias of every layer, as views of the flat vector: one cut, whose backward pass is one operation as well.
-    let private layers (shape: MlpShape) (flat: Tensor) : struct (Tensor * Tensor)[] =
-        let inputs i = shape.Widths[i]
-        let outputs i = shape.Widths[i + 1]
+    /// A layer in libtorch: y = activation(norm(x·Weight + Bias)).
+    [<NoComparison; ReferenceEquality>]
+    type private Layer = { Weight: Tensor; Bias: Tensor; Behind: Tensor -> Tensor }
 
+    /// All layers, their parameters as views of the flat vector: one cut, whose backward pass is one operation as well.
+    let private layers (shape: MlpShape) (flat: Tensor) : Layer[] =
         let parts =
             flat.split
                 [| for i in 0 .. shape.LayerCount - 1 do
-                       int64 (inputs i * outputs i)
-                       int64 (outputs i) |]
+                       let outputs = int64 shape.Widths[i + 1]
+                       int64 shape.Widths[i] * outputs
+                       outputs
+
+                       if shape.HasNorm i then
+                           outputs
+                           outputs |]
+
+        let partsOfLayer = if shape.LayerNormEpsilon.HasValue then 4 else 2
 
         Array.init shape.LayerCount (fun i ->
-            struct (Tensors.view [ inputs i; outputs i ] parts[2 * i], parts[2 * i + 1]))
+            let part n = parts[i * partsOfLayer + n]
+            let activate = activate (shape.ActivationOf i)
 
-    let private activationOf (shape: MlpShape) layer =
-        if layer = shape.LayerCount - 1 then shape.Output else shape.Hidden
+            { Weight = part 0 |> Tensors.view [ shape.Widths[i]; shape.Widths[i + 1] ]
+              Bias = part 1
+              Behind =
+                if shape.HasNorm i then
+                    let columns, epsilon = [| int64 shape.Widths[i + 1] |], float shape.LayerNormEpsilon.Value
+                    fun sums -> torch.nn.functional.layer_norm (sums, columns, part 2, part 3, epsilon) |> activate
+                else
+                    activate })
 
-    /// Everything behind the products of the first layer, in libtorch. first: [rows, widths[1]], before its activation.
-    let private behindFirst (shape: MlpShape) (parts: struct (Tensor * Tensor)[]) (first: Tensor) : Tensor =
-        let mutable h = activate (activationOf shape 0) first
+    /// Everything behind the products of the first layer, in libtorch. first: [rows, widths[1]], its products.
+    let private behindFirst (layers: Layer[]) (first: Tensor) : Tensor =
+        let mutable h = layers[0].Behind first
 
-        for i in 1 .. parts.Length - 1 do
-            let struct (w, b) = parts[i]
-            h <- b.addmm (h, w) |> activate (activationOf shape i)
+        for i in 1 .. layers.Length - 1 do
+            h <- layers[i].Bias.addmm(h, layers[i].Weight) |> layers[i].Behind
 
         h
 
     /// The straightforward forward pass in libtorch. x: [rows, in] -> [rows, out].
     let private libtorchForward (shape: MlpShape) (flat: Tensor) (x: Tensor) : Tensor =
-        let parts = layers shape flat
-        let struct (w, b) = parts[0]
-        behindFirst shape parts (b.addmm (x, w))
+        let layers = layers shape flat
+        behindFirst layers (layers[0].Bias.addmm(x, layers[0].Weight))
 
     /// The first layer's products of rows that share leading inputs in groups, each shared one computed once.
     /// own: [rows, O] with its rows `w` of the weight; shared: [rows / repeat, 1, H] -> [rows, H].
@@ -123,11 +169,11 @@ module Mlp =
 
     /// The forward pass in libtorch of rows that share their leading inputs in groups (see `forwardShared`).
     let private libtorchShared (shape: MlpShape) (flat: Tensor) (shared: Tensor) (own: Tensor) : Tensor =
-        let parts = layers shape flat
-        let struct (w, b) = parts[0]
+        let layers = layers shape flat
+        let w = layers[0].Weight
         let common, rest = shared.size 1, own.size 1
-        let start = b.addmm (shared, w.narrow (0L, 0L, common))
-        own |> addShared (w.narrow (0L, common, rest)) (start.unsqueeze 1L) |> behindFirst shape parts
+        let start = layers[0].Bias.addmm(shared, w.narrow (0L, 0L, common))
+        own |> addShared (w.narrow (0L, common, rest)) (start.unsqueeze 1L) |> behindFirst layers
 
     /// A network for many passes in libtorch over rows [shared | own | late], where `shared` is common to groups of rows and
     /// `late` is one of few rows common to all: what depends on those alone is computed once, here.
@@ -139,14 +185,14 @@ module Mlp =
         (ownWidth: int)
         (late: Tensor)
         : int -> Tensor -> Tensor =
-        let parts = layers shape flat
-        let struct (w, b) = parts[0]
+        let layers = layers shape flat
+        let w = layers[0].Weight
         let s, o, t = shared.size 1, int64 ownWidth, late.size 1
-        let groups = (b.addmm (shared, w.narrow (0L, 0L, s))).unsqueeze 1L
+        let groups = (layers[0].Bias.addmm(shared, w.narrow (0L, 0L, s))).unsqueeze 1L
         let rows = late.mm(w.narrow (0L, s + o, t)).view(late.size 0, 1L, 1L, -1L)
         let starts = (groups.add rows).unbind 0
         let ownWeight = w.narrow (0L, s, o)
-        fun l own -> own |> addShared ownWeight starts[l] |> behindFirst shape parts
+        fun l own -> own |> addShared ownWeight starts[l] |> behindFirst layers
 
     let private groupSize (shared: Tensor) (own: Tensor) =
         let groups, rows = Tensors.size 0 shared, Tensors.size 0 own
@@ -293,17 +339,17 @@ module Mlp =
         Tensors.check "network input" [ -1; shape.InputWidth ] x
         if compute.Kernels then kernelVjp shape flat x else libtorchVjp shape flat x
 
-/// Q(s, a): [obs | action] -> hidden layers (mish) -> 1.
+/// Q(s, a): [obs | action] -> hidden layers -> 1.
 type QNetwork = { Shape: MlpShape; ObsDim: int; ActionDim: int }
 
 [<RequireQualifiedAccess>]
 module QNetwork =
-    let create (obsDim: int) (actionDim: int) (hidden: int list) =
-        let widths = [| obsDim + actionDim; yield! hidden; 1 |]
+    let createWith (obsDim: int) (actionDim: int) (hidden: HiddenLayers) =
+        { Shape = HiddenLayers.shape (obsDim + actionDim) hidden 1; ObsDim = obsDim; ActionDim = actionDim }
 
-        { Shape = MlpShape(ReadOnlySpan<int> widths, Activation.Mish, Activation.Identity)
-          ObsDim = obsDim
-          ActionDim = actionDim }
+    /// With mish and no layer norm.
+    let create (obsDim: int) (actionDim: int) (hidden: int list) =
+        createWith obsDim actionDim (HiddenLayers.mish hidden)
 
     let init (compute: Compute) (net: QNetwork) (key: Key) : Params =
         { Layout = Mlp.layout "layer" 0 net.Shape
@@ -340,13 +386,30 @@ module QNetwork =
         new Vjp<Tensor>(Tensors.view [ batch ] inner.Output, pullback, parameters, (inner :> IDisposable).Dispose)
 
 /// The noise network ε_θ(s, a_t, t): a time network turns the sinusoidal encoding of t into 16 features (16 -> 32 ->
-/// mish -> 16); [obs | a_t | time features] -> hidden layers (mish) -> action-sized noise.
+/// mish -> 16); [obs | a_t | time features] -> hidden layers (mish) -> action-sized noise. The activation of both can be
+/// another, and the second one's hidden layers can have a layer norm.
 type NoiseNetwork = { Shape: NoiseNetworkShape }
 
 [<RequireQualifiedAccess>]
 module NoiseNetwork =
+    let createWith (obsDim: int) (actionDim: int) (timeDim: int) (timeHidden: int) (hidden: HiddenLayers) =
+        let widths = List.toArray hidden.Widths
+        let epsilon = HiddenLayers.epsilon hidden
+
+        { Shape =
+            NoiseNetworkShape(
+                obsDim,
+                actionDim,
+                timeDim,
+                timeHidden,
+                ReadOnlySpan<int> widths,
+                hidden.Activation,
+                epsilon
+            ) }
+
+    /// With mish and no layer norm.
     let create (obsDim: int) (actionDim: int) (timeDim: int) (timeHidden: int) (hidden: int list) =
-        { Shape = NoiseNetworkShape(obsDim, actionDim, timeDim, timeHidden, ReadOnlySpan<int>(List.toArray hidden)) }
+        createWith obsDim actionDim timeDim timeHidden (HiddenLayers.mish hidden)
 
     let init (compute: Compute) (net: NoiseNetwork) (key: Key) : Params =
         let struct (timeKey, mainKey) = Key.split key

@@ -23,7 +23,7 @@ let tests =
     testList
         "memory of the kernels"
         [ testCase "kernels allocate nothing once warm, a tape only its handle" (fun () ->
-              let shape = shapeOf [ 23; 64; 64; 6 ] Activation.Mish Activation.Identity
+              let shape = normedShapeOf [ 23; 64; 64; 6 ] Activation.Gelu Activation.Identity 1e-5f
               let parameters = parametersFor (random 1) shape
               let input, output = numbers (random 2) (100 * 23) 1.0, zeros (100 * 6)
               let gradient, inputGradient = zeros shape.ParameterCount, zeros input.Length
@@ -35,11 +35,24 @@ let tests =
               let m, v = zeros shape.ParameterCount, zeros shape.ParameterCount
               let optimised = Array.copy parameters
 
+              let range = LogStdRange(-20.0f, 2.0f, false)
+              let head, noise, mean = numbers (random 5) 1200 1.0, numbers (random 6) 600 1.0, zeros 600
+              let sampled, logProbability, headGradient = zeros 600, zeros 100, zeros 1200
+              let logStd, logStdGradient = zeros 6, zeros 6
+
               let none =
                   [ "Forward", (fun () -> Mlp.Forward(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output))
                     "Normal", (fun () -> Philox.Normal(key, 5L, input.AsSpan()))
                     "Adam",
                     (fun () -> Adam.Step(optimised, m, v, gradient, optimised, m, v, 1e-3, 0.9, 0.999, 1e-8, 3L))
+                    "SquashedGaussian",
+                    (fun () ->
+                        SquashedGaussian.Sample(6, range, true, head, noise, sampled, logProbability)
+                        SquashedGaussian.Backward(6, range, true, head, noise, noise, logProbability, headGradient))
+                    "DiagonalGaussian",
+                    (fun () ->
+                        DiagonalGaussian.LogProbability(logStd, mean, noise, logProbability)
+                        DiagonalGaussian.Backward(logStd, mean, noise, logProbability, sampled, logStdGradient))
                     "Polyak", (fun () -> Polyak.Step(optimised, parameters, 0.1, optimised))
                     "Sample",
                     (fun () -> ReverseSampler.Sample(policy, policyParameters, c, obs, 9, 8, 0.5f, key, key, actions)) ]

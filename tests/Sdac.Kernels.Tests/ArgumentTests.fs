@@ -29,6 +29,11 @@ let tests =
                   shapeOf [ 3; 0; 1 ] Activation.Mish Activation.Mish |> ignore)
 
               refused "hidden" "9" "no activation" (fun () -> shapeOf [ 3; 1 ] (enum 9) Activation.Mish |> ignore)
+
+              for wrong in [ 0.0f; -1e-5f; nanf; infinityf ] do
+                  refused "layerNormEpsilon" "positive number" "leaves the norm out" (fun () ->
+                      normedShapeOf [ 3; 2; 1 ] Activation.Mish Activation.Mish wrong |> ignore)
+
               refused "layer" "2" "0 to 1" (fun () -> shape.WeightOffset 2 |> ignore)
               refused "timeDim" "7" "even" (fun () -> NoiseNetworkShape(3, 2, 7, 32, ReadOnlySpan.Empty) |> ignore))
 
@@ -59,6 +64,11 @@ let tests =
 
               refused "tape" "another shape" "ForwardTape" (fun () ->
                   Mlp.Backward(other, parameters, tape, zeros 6, zeros 34, zeros 15))
+
+              let normed = normedShapeOf [ 5; 4; 2 ] Activation.Mish Activation.Identity 1e-5f
+
+              refused "tape" "another shape" "ForwardTape" (fun () ->
+                  Mlp.Backward(normed, parametersFor (random 1) normed, tape, zeros 6, zeros 42, zeros 15))
 
               let gone = record ()
               gone.Dispose()

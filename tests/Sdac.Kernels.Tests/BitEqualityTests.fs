@@ -23,7 +23,8 @@ let private genCase =
         let! rows = Gen.choose (1, 150)
         let! activation = genActivation
         let! repeat = Gen.elements [ 1; 3; 32 ]
-        return widths, rows, activation, repeat
+        let! norm = genNorm
+        return widths, rows, activation, repeat, norm
     }
 
 [<Tests>]
@@ -46,23 +47,45 @@ let tests =
 
                               values))
 
-              testForAll $"forward and backward passes: {path}" 15 genCase (fun (widths, rows, activation, repeat) ->
-                  let widths = 1 + widths.Head :: widths.Tail
-                  let shape = shapeOf widths activation activation
-                  let random = random rows
-                  let parameters = parametersFor random shape
-                  let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
-                  let own = numbers random (rows * (widths.Head - widths.Head / 2)) 1.0
-                  let dy = numbers random (rows * shape.OutputWidth) 1.0
+              testCase $"activations and their derivatives from -40 to 40: {path}" (fun () ->
+                  let x = Array.init 20_001 (fun i -> float32 (float (i - 10_000) * 0.004))
+                  let ones = Array.create x.Length 1.0f
 
-                  asScalar path $"widths {widths}" (fun () ->
-                      let y = zeros dy.Length
-                      let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
-                      use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
-                      Mlp.Backward(shape, parameters, tape, dy, dp, dx)
-                      let plain = zeros dy.Length
-                      Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
-                      Array.concat [ y; plain; dp; dx ]))
+                  for activation in activations do
+                      let shape = shapeOf [ 1; 1 ] Activation.Identity activation
+
+                      asScalar path $"{activation}" (fun () ->
+                          let y, plain, dx = zeros x.Length, zeros x.Length, zeros x.Length
+                          let one = [| 1.0f; 0.0f |]
+                          use tape = Mlp.ForwardTape(shape, one, ReadOnlySpan.Empty, 1, x, x.Length, y)
+                          Mlp.Backward(shape, one, tape, ones, Span.Empty, dx)
+                          Mlp.Forward(shape, one, ReadOnlySpan.Empty, 1, x, x.Length, plain)
+                          equalBits "without a tape" y plain
+                          Array.concat [ y; dx ]))
+
+              testForAll
+                  $"forward and backward passes: {path}"
+                  15
+                  genCase
+                  (fun (widths, rows, activation, repeat, norm) ->
+                      let widths = 1 + widths.Head :: widths.Tail
+                      let shape = shapeWith widths activation activation norm
+                      let random = random rows
+                      let parameters = parametersFor random shape
+                      let shared = numbers random ((rows + repeat - 1) / repeat * (widths.Head / 2)) 1.0
+                      let own = numbers random (rows * (widths.Head - widths.Head / 2)) 1.0
+                      let dy = numbers random (rows * shape.OutputWidth) 1.0
+
+                      asScalar path $"widths {widths}" (fun () ->
+                          let y = zeros dy.Length
+                          let dp, dx = zeros shape.ParameterCount, zeros (rows * shape.InputWidth)
+                          use tape = Mlp.ForwardTape(shape, parameters, shared, repeat, own, rows, y)
+                          Mlp.Backward(shape, parameters, tape, dy, dp, dx)
+                          let plain = zeros dy.Length
+                          Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
+                          Array.concat [ y; plain; dp; dx ]))
+
+              testCase $"Gaussian policies: {path}" (fun () -> asScalar path "policies" PolicyTests.all)
 
               testCase $"optimiser steps: {path}" (fun () ->
                   let random = random 11
@@ -82,10 +105,12 @@ let tests =
                       [ 17, 6, [| 64; 64 |], 7, 32
                         3, 2, [| 13 |], 40, 1
                         5, 17, [| 33; 20; 8 |], 5, 10
-                        11, 3, [| 256 |], 1, 32 ]
+                        11, 3, [| 256 |], 1, 32
+                        11, 3, [| 96; 33 |], 3, 7
+                        6, 4, [| 40; 20 |], 9, 4 ]
 
                   for obs, action, hidden, states, particles in sizes do
-                      let shape = NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan hidden)
+                      let shape = SamplerTests.shapeFor obs action (Array.toList hidden) states
                       let random = random states
                       let parameters = SamplerTests.parametersOf random shape
                       let observations = numbers random (states * obs) 1.0

@@ -53,6 +53,25 @@ let tests =
                   close "mish" 2e-6 (Golden.floats [ "mish"; "y" ] golden) (apply Activation.Mish x)
                   close "its derivative" 2e-6 (Golden.floats [ "mish"; "dy" ] golden) (derivative Activation.Mish x))
 
+          testCase "gelu and elu and their derivatives have the recorded values" (fun () ->
+              // gelu(x) = x·Φ(x), gelu'(x) = Φ(x) + x·φ(x), from tables of Φ and φ; elu from e^x.
+              let recorded =
+                  [ Activation.Gelu, -10.0, -7.619853024e-23, -7.618400096e-22
+                    Activation.Gelu, -2.0, -0.04550026390, -0.08523180108
+                    Activation.Gelu, -1.0, -0.1586552539, -0.08331547059
+                    Activation.Gelu, 0.0, 0.0, 0.5
+                    Activation.Gelu, 1.0, 0.8413447461, 1.083315471
+                    Activation.Gelu, 3.0, 2.995950306, 1.011945647
+                    Activation.Elu, -2.0, -0.8646647168, 0.1353352832
+                    Activation.Elu, -1e-4, -9.999500017e-5, 0.9999000050
+                    Activation.Elu, 0.0, 0.0, 1.0
+                    Activation.Elu, 2.5, 2.5, 1.0 ]
+
+              for activation, x, y, slope in recorded do
+                  let x = [| float32 x |]
+                  close $"{activation}" 1e-6 [| y |] (apply activation x)
+                  close $"derivative of {activation}" 1e-6 [| slope |] (derivative activation x))
+
           testCase "activations follow double precision to a few millionths, relatively" (fun () ->
               for activation in activations do
                   let got = apply activation grid
@@ -64,14 +83,34 @@ let tests =
                           failtest $"{activation} of {grid[i]} is {got[i]}, expected {want}")
 
           testCase "derivatives of activations follow central differences" (fun () ->
-              for activation in [ Activation.Identity; Activation.Tanh; Activation.Mish ] do
+              let smooth = activations |> List.except [ Activation.Relu; Activation.Elu ]
+
+              for activation in smooth do
                   let got = derivative activation grid
                   let slope x = Reference.slope (fun v -> Reference.activate activation v[0]) [| float x |] 0
                   let want = Array.map slope grid
                   close $"derivative of {activation}" 3e-6 want got
 
+              // Central differences are wrong next to elu's kink, where the derivative itself is continuous.
+              let elu = derivative Activation.Elu grid
+              close "derivative of elu" 3e-6 (grid |> Array.map (fun x -> exp (min (float x) 0.0))) elu
+
               let relu = derivative Activation.Relu [| -2.0f; -1e-30f; 0.0f; 1e-30f; 2.0f |]
               Expect.equal relu [| 0.0f; 0.0f; 0.0f; 1.0f; 1.0f |] "relu")
+
+          testCase "gelu's and elu's derivatives keep their relative precision far below zero" (fun () ->
+              for i in 20..250 do
+                  let x = float32 (-0.05 * float i)
+                  let density = exp (-0.5 * float x * float x) / sqrt (2.0 * Math.PI)
+
+                  for activation, want in
+                      [ Activation.Gelu, Reference.normalBelow (float x) + float x * density
+                        Activation.Elu, exp (float x) ] do
+                      let got = float (Array.head (derivative activation [| x |]))
+
+                      Expect.isTrue
+                          (abs (got - want) <= 5e-6 * abs want)
+                          $"{activation} at {x}: {got}, expected {want}")
 
           for path in paths do
               testCase $"extreme inputs give finite values and a NaN stays a NaN: {path}" (fun () ->

@@ -14,6 +14,7 @@ type private Case =
     { Widths: int list
       Hidden: Activation
       Output: Activation
+      Norm: float32 option
       SharedWidth: int
       Repeat: int
       Rows: int
@@ -25,6 +26,7 @@ let private genCase maxRows =
         let! widths = Gen.listOfLength (layers + 1) genWidth
         let! hidden = genActivation
         let! output = genActivation
+        let! norm = genNorm
         let! sharedWidth = Gen.choose (0, widths.Head - 1)
         let! repeat = Gen.elements [ 1; 1; 2; 3; 10; 16; 32; 64 ]
         let! rows = Gen.choose (1, maxRows)
@@ -34,6 +36,7 @@ let private genCase maxRows =
             { Widths = widths
               Hidden = hidden
               Output = output
+              Norm = norm
               SharedWidth = sharedWidth
               Repeat = repeat
               Rows = rows
@@ -42,7 +45,7 @@ let private genCase maxRows =
 
 let private data case =
     let random = random case.Seed
-    let shape = shapeOf case.Widths case.Hidden case.Output
+    let shape = shapeWith case.Widths case.Hidden case.Output case.Norm
     let sharedRows = (case.Rows + case.Repeat - 1) / case.Repeat
     let ownWidth = case.Widths.Head - case.SharedWidth
     let shared = numbers random (sharedRows * case.SharedWidth) 1.0
@@ -167,6 +170,86 @@ let tests =
 
                   close "input gradient" 2e-5 wantInput dx)
 
+          testCase
+              "layer norm has the reference sheet's values, over population variance and before the activation"
+              (fun () ->
+                  // Hidden sums 1, 2, 3, 4; the outputs read the four normalised values one by one.
+                  let norm epsilon hidden =
+                      let shape = normedShapeOf [ 1; 4; 4 ] hidden Activation.Identity epsilon
+                      let p = zeros shape.ParameterCount
+                      Array.blit [| 1.0f; 2.0f; 3.0f; 4.0f |] 0 p (shape.WeightOffset 0) 4
+                      Array.blit [| 1.0f; 1.0f; 1.0f; 1.0f |] 0 p (shape.NormWeightOffset 0) 4
+
+                      for i in 0..3 do
+                          p[shape.WeightOffset 1 + 5 * i] <- 1.0f
+
+                      forwardKernel shape p [||] 1 [| 1.0f |] 1
+
+                  let want = [| -1.3416402498; -0.4472134166; 0.4472134166; 1.3416402498 |]
+                  close "epsilon 1e-6" 1e-7 want (norm 1e-6f Activation.Identity)
+                  close "epsilon 1e-5" 1e-7 [| -1.3416354200 |] (Array.take 1 (norm 1e-5f Activation.Identity))
+                  close "relu" 1e-7 [| 0.0; 0.0; 0.4472134166; 1.3416402498 |] (norm 1e-6f Activation.Relu))
+
+          testCase "a layer norm's parameters follow the layer's biases, and the last layer has none" (fun () ->
+              let shape = normedShapeOf [ 5; 3; 4; 2 ] Activation.Relu Activation.Identity 1e-5f
+              Expect.equal [ for i in 0..2 -> shape.HasNorm i ] [ true; true; false ] "norms"
+              Expect.equal (shape.BiasOffset 0, shape.NormWeightOffset 0, shape.NormBiasOffset 0) (15, 18, 21) "first"
+
+              Expect.equal
+                  (shape.WeightOffset 1, shape.NormWeightOffset 1, shape.NormBiasOffset 1)
+                  (24, 40, 44)
+                  "second"
+
+              Expect.equal (shape.WeightOffset 2, shape.ParameterCount) (48, 58) "last"
+              Expect.equal (shapeOf [ 5; 3; 4; 2 ] Activation.Relu Activation.Identity).ParameterCount 44 "without")
+
+          testCase "layer norm on sums that are all equal gives its offsets and finite gradients" (fun () ->
+              let shape = normedShapeOf [ 2; 6; 1 ] Activation.Identity Activation.Identity 1e-5f
+              let p = zeros shape.ParameterCount
+              Array.blit (Array.create 6 1.0f) 0 p (shape.WeightOffset 1) 6
+              Array.blit (Array.create 6 0.5f) 0 p (shape.NormBiasOffset 0) 6
+              Array.blit (Array.create 6 1.0f) 0 p (shape.NormWeightOffset 0) 6
+              let y, dp, dx = taped shape p [||] 1 [| 3.0f; -2.0f |] 1 [| 1.0f |]
+              Expect.equal y [| 3.0f |] "output"
+
+              for g in Array.append dp dx do
+                  Expect.isTrue (Single.IsFinite g) "gradient")
+
+          testForAll
+              "all gradients of a network with layer norm follow double precision within 1e-4, relatively"
+              20
+              (Gen.zip (Gen.choose (2, 40)) (Gen.choose (1, 70)))
+              (fun (width, rows) ->
+                  let random = random (width + 1000 * rows)
+                  let shape = normedShapeOf [ 7; 4 * width; 3 ] Activation.Gelu Activation.Identity 1e-5f
+                  let parameters = parametersFor random shape
+                  let x, dy = numbers random (rows * 7) 1.0, numbers random (rows * 3) 1.0
+                  let _, dp, dx = taped shape parameters [||] 1 x rows dy
+
+                  let wantParameters, wantInput =
+                      Reference.normGradients shape (toDouble parameters) (toDouble x) (toDouble dy)
+
+                  let relative context (want: float[]) (got: float32[]) =
+                      let largest = want |> Array.map abs |> Array.max
+
+                      close
+                          context
+                          1e-4
+                          (Array.map (fun v -> v / largest) want)
+                          (Array.map (fun v -> float32 (float v / largest)) got)
+
+                  let part (values: 'a[]) first count = Array.sub values first count
+
+                  for name, first, count in
+                      [ "weights", shape.WeightOffset 0, 28 * width
+                        "biases", shape.BiasOffset 0, 4 * width
+                        "gains", shape.NormWeightOffset 0, 4 * width
+                        "offsets", shape.NormBiasOffset 0, 4 * width
+                        "last weights", shape.WeightOffset 1, 12 * width ] do
+                      relative name (part wantParameters first count) (part dp first count)
+
+                  relative "input" wantInput dx)
+
           testCase "the gradient of relu passes where the sum is positive and nowhere else" (fun () ->
               let shape = shapeOf [ 2; 3; 1 ] Activation.Relu Activation.Identity
               // Hidden sums: x0, x1, x0 + x1; the output adds them up with weights 1, 10, 100.
@@ -181,6 +264,7 @@ let tests =
                   { Widths = [ 23; 40; 17 ]
                     Hidden = Activation.Mish
                     Output = Activation.Tanh
+                    Norm = Some 1e-5f
                     SharedWidth = 5
                     Repeat = 3
                     Rows = 37

@@ -100,8 +100,19 @@ let private genSizes =
         return obs, action, hidden, states, particles, timesteps
     }
 
+/// Every second network has mish and no layer norm; the others take all activations in turn, some with a norm.
+let shapeFor obs action (hidden: int list) states =
+    let widths = List.toArray hidden
+
+    if states % 2 = 0 then
+        NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan widths)
+    else
+        let activation = activations[states % activations.Length]
+        let norm = if states % 3 = 0 then Nullable 1e-5f else Nullable()
+        NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan widths, activation, norm)
+
 let private setUp (obs, action, hidden: int list, states, _, timesteps) =
-    let shape = NoiseNetworkShape(obs, action, 8, 12, ReadOnlySpan(List.toArray hidden))
+    let shape = shapeFor obs action hidden states
     let random = random (obs + 100 * action + states)
     shape, parametersOf random shape, coefficients timesteps, numbers random (states * obs) 1.0
 

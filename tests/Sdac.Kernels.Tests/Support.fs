@@ -75,11 +75,26 @@ let parametersFor (random: Random) (shape: MlpShape) =
         Array.blit weights 0 parameters (shape.WeightOffset layer) weights.Length
         Array.blit biases 0 parameters (shape.BiasOffset layer) biases.Length
 
+        if shape.HasNorm layer then
+            let gains = numbers random outputs 1.0 |> Array.map (fun g -> 1.0f + g)
+            Array.blit gains 0 parameters (shape.NormWeightOffset layer) outputs
+            Array.blit (numbers random outputs 0.5) 0 parameters (shape.NormBiasOffset layer) outputs
+
     parameters
 
 let shapeOf (widths: int list) hidden output = MlpShape(ReadOnlySpan(List.toArray widths), hidden, output)
 
-let activations = [ Activation.Identity; Activation.Relu; Activation.Tanh; Activation.Mish ]
+/// The same with a layer norm in every hidden layer.
+let normedShapeOf (widths: int list) hidden output epsilon =
+    MlpShape(ReadOnlySpan(List.toArray widths), hidden, output, Nullable epsilon)
+
+let activations =
+    [ Activation.Identity
+      Activation.Relu
+      Activation.Tanh
+      Activation.Mish
+      Activation.Gelu
+      Activation.Elu ]
 
 let genWidth =
     Gen.frequency
@@ -88,3 +103,11 @@ let genWidth =
           1, Gen.elements [ 256; 376 ] ]
 
 let genActivation = Gen.elements activations
+
+/// No layer norm, or the ε of PyTorch or Flax.
+let genNorm = Gen.frequency [ 1, Gen.constant None; 1, Gen.map Some (Gen.elements [ 1e-5f; 1e-6f ]) ]
+
+let shapeWith (widths: int list) hidden output norm =
+    match norm with
+    | Some epsilon -> normedShapeOf widths hidden output epsilon
+    | None -> shapeOf widths hidden output

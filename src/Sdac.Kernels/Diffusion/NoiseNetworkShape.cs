@@ -8,15 +8,19 @@ namespace Sdac.Kernels;
 /// </summary>
 public sealed class NoiseNetworkShape
 {
-    /// <summary>Both networks use mish and end in a linear layer.</summary>
+    /// <summary>Both networks have one activation and end in a linear layer.</summary>
     /// <param name="obsDim">Columns of an observation.</param>
     /// <param name="actionDim">Columns of an action.</param>
     /// <param name="timeDim">Width of the time encoding, even.</param>
     /// <param name="timeHidden">Width of Time's hidden layer.</param>
     /// <param name="hidden">Widths of Main's hidden layers; with none Main is linear.</param>
-    /// <exception cref="ArgumentException">A width below 1 or an odd <paramref name="timeDim"/>.</exception>
+    /// <param name="activation">Follows every hidden layer of both.</param>
+    /// <param name="layerNormEpsilon">ε of the layer norm of Main's hidden layers; null: no layer norm.</param>
+    /// <exception cref="ArgumentException">A width below 1, an odd <paramref name="timeDim"/>, or an ε that is no
+    /// positive number.</exception>
     public NoiseNetworkShape(
-        int obsDim, int actionDim, int timeDim, int timeHidden, ReadOnlySpan<int> hidden)
+        int obsDim, int actionDim, int timeDim, int timeHidden, ReadOnlySpan<int> hidden,
+        Activation activation = Activation.Mish, float? layerNormEpsilon = null)
     {
         Check.Positive(nameof(obsDim), obsDim);
         Check.Positive(nameof(actionDim), actionDim);
@@ -24,8 +28,9 @@ public sealed class NoiseNetworkShape
         ObsDim = obsDim;
         ActionDim = actionDim;
         TimeDim = timeDim;
-        Time = new MlpShape([timeDim, timeHidden, timeDim], Activation.Mish, Activation.Identity);
-        Main = new MlpShape([obsDim + actionDim + timeDim, .. hidden, actionDim], Activation.Mish, Activation.Identity);
+        Time = new MlpShape([timeDim, timeHidden, timeDim], activation, Activation.Identity);
+        Main = new MlpShape(
+            [obsDim + actionDim + timeDim, .. hidden, actionDim], activation, Activation.Identity, layerNormEpsilon);
     }
 
     /// <summary>Columns of an observation.</summary>

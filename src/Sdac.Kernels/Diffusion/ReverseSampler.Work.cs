@@ -84,7 +84,8 @@ public static unsafe partial class ReverseSampler
             for (var layer = 0; layer < main.LayerCount; layer++)
             {
                 Layer<TSimd, V>.Forward(
-                    packed, inputs, main.Widths[layer + 1], bias, start, x, y, null, main.ActivationOf(layer), lanes);
+                    packed, inputs, main.Widths[layer + 1], bias, start, x, y, null, main.ActivationOf(layer), lanes,
+                    Norm.Of(main, layer, Kernel.Main));
                 if (layer + 1 == main.LayerCount)
                     break;
                 inputs = main.Widths[layer + 1];

@@ -27,6 +27,15 @@ internal static unsafe class Epilogue<TSimd, V>
             case Activation.Relu:
                 Relu(y, slope, rows, lanes);
                 break;
+            case Activation.Gelu when slope == null:
+                Gelu(y, rows, lanes);
+                break;
+            case Activation.Gelu:
+                Gelu(y, slope, rows, lanes);
+                break;
+            case Activation.Elu:
+                Elu(y, slope, rows, lanes);
+                break;
         }
     }
 
@@ -60,6 +69,43 @@ internal static unsafe class Epilogue<TSimd, V>
             {
                 TSimd.Store(y + lane, Elementary<TSimd, V>.Mish(TSimd.Load(y + lane), out var derivative));
                 TSimd.Store(slope + lane, derivative);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Gelu(float* y, int rows, int lanes)
+    {
+        for (var row = 0; row < rows; row++, y += Panel.Rows)
+        {
+            for (var lane = 0; lane < lanes; lane += TSimd.Width)
+                TSimd.Store(y + lane, Elementary<TSimd, V>.Gelu(TSimd.Load(y + lane)));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Gelu(float* y, float* slope, int rows, int lanes)
+    {
+        for (var row = 0; row < rows; row++, y += Panel.Rows, slope += Panel.Rows)
+        {
+            for (var lane = 0; lane < lanes; lane += TSimd.Width)
+            {
+                TSimd.Store(y + lane, Elementary<TSimd, V>.Gelu(TSimd.Load(y + lane), out var derivative));
+                TSimd.Store(slope + lane, derivative);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Elu(float* y, float* slope, int rows, int lanes)
+    {
+        for (var row = 0; row < rows; row++, y += Panel.Rows)
+        {
+            for (var lane = 0; lane < lanes; lane += TSimd.Width)
+            {
+                TSimd.Store(y + lane, Elementary<TSimd, V>.Elu(TSimd.Load(y + lane), out var derivative));
+                if (slope != null)
+                    TSimd.Store(slope + (row * Panel.Rows) + lane, derivative);
             }
         }
     }

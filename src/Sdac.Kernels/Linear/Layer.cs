@@ -9,7 +9,7 @@ internal static unsafe class Layer<TSimd, V>
     where TSimd : struct, ISimd<V>
     where V : struct
 {
-    /// <summary>y = activation(start + bias + W·x); see <see cref="Product"/>.</summary>
+    /// <summary>y = activation(LN(start + bias + W·x)); see <see cref="Product"/>.</summary>
     /// <param name="packed">Packed weights, [inputs, outputs] before packing.</param>
     /// <param name="inputs">Columns of x.</param>
     /// <param name="outputs">Columns of y.</param>
@@ -20,9 +20,10 @@ internal static unsafe class Layer<TSimd, V>
     /// <param name="derivative">Panel [outputs, 32] for the activation's derivative, or null.</param>
     /// <param name="activation">What follows the product.</param>
     /// <param name="lanes">16 or 32 lanes, from the pointers on.</param>
+    /// <param name="norm">The layer norm LN, or none.</param>
     public static void Forward(
         float* packed, int inputs, int outputs, float* bias, float* start, float* x, float* y, float* derivative,
-        Activation activation, int lanes)
+        Activation activation, int lanes, in Norm norm = default)
     {
         for (var first = 0; first < outputs; first += TSimd.TileRows)
         {
@@ -32,9 +33,16 @@ internal static unsafe class Layer<TSimd, V>
                 AddBias(start + (first * Panel.Rows), bias + first, rows, lanes, tile);
             Product(
                 packed + ((nint)first * inputs), inputs, rows, start == null ? bias + first : null, x, tile, lanes);
+            if (norm.IsPresent)
+                continue;
             var slope = derivative == null ? null : derivative + (first * Panel.Rows);
             Epilogue<TSimd, V>.Activate(activation, tile, slope, rows, lanes);
         }
+
+        if (!norm.IsPresent)
+            return;
+        LayerNorm<TSimd, V>.Forward(norm, y, outputs, lanes);
+        Epilogue<TSimd, V>.Activate(activation, y, derivative, outputs, lanes);
     }
 
     /// <summary>dx = (Wᵀ·dy) ⊙ derivative, the gradient that reaches the layer below.</summary>

@@ -14,5 +14,8 @@ internal readonly struct Slab(int block, int lanes, int rows)
     /// <summary>Lanes to compute: half a panel where no more rows are left.</summary>
     public int Lanes { get; } = rows - (block * lanes) <= 16 ? 16 : lanes;
 
+    /// <summary>Where the slab begins in panels of so many columns.</summary>
+    public nint Offset(int width) => ((nint)Panel * width * Linear.Panel.Rows) + Lane;
+
     public static int Count(int rows, int lanes) => (rows + lanes - 1) / lanes;
 }

@@ -14,4 +14,10 @@ public enum Activation
 
     /// <summary>y = x·tanh(softplus(x)).</summary>
     Mish,
+
+    /// <summary>y = x·Φ(x), Φ the normal distribution function (the exact form, not the one by tanh).</summary>
+    Gelu,
+
+    /// <summary>y = x where x > 0, else e^x - 1.</summary>
+    Elu,
 }

@@ -9,7 +9,7 @@ public static unsafe partial class Mlp
 {
     /// <summary>
     /// The gradients of a scalar loss, given its gradient with respect to the network's outputs. Sums over rows run in
-    /// row order.
+    /// row order; those for a layer norm's parameters are 32 sums over every 32nd row, added up in order.
     /// </summary>
     /// <param name="shape">The network of the forward pass.</param>
     /// <param name="parameters">The parameters of the forward pass [ParameterCount].</param>
@@ -85,7 +85,9 @@ public static unsafe partial class Mlp
             var transposed = 0L;
             for (var layer = 0; layer < shape.LayerCount; layer++)
                 transposed += (long)Panel.Count(shape.Widths[layer + 1]) * Panel.Rows * rows;
-            var floats = shape.ParameterCount + shape.MaximumWidth + transposed + ((long)threads * scratchSize) + 64;
+            var normGradients = ParameterGradient == null ? 0 : NormGradientWork<TSimd, V>.Columns(shape) * (long)rows;
+            var floats = shape.ParameterCount + shape.MaximumWidth + transposed + normGradients
+                + ((long)threads * scratchSize) + 64;
             var memory = NativePool.Rent(floats);
             try
             {
@@ -101,7 +103,8 @@ public static unsafe partial class Mlp
                     Zeros = zeros,
                     Deltas = deltas,
                     Rows = rows,
-                    Scratch = NativePool.Align(deltas + transposed),
+                    NormGradients = deltas + transposed,
+                    Scratch = NativePool.Align(deltas + transposed + normGradients),
                     ScratchSize = scratchSize,
                     Lanes = Cutting.Lanes(Tape.Rows, threads),
                 };
@@ -110,6 +113,10 @@ public static unsafe partial class Mlp
                     return;
                 var gradient = new GradientWork<TSimd, V> { Kernel = this, Deltas = deltas, Rows = rows };
                 Workers.For(GradientWork<TSimd, V>.Blocks(shape), ref gradient, threads);
+                if (normGradients == 0)
+                    return;
+                var norms = new NormGradientWork<TSimd, V> { Kernel = this, NormGradients = chain.NormGradients };
+                Workers.For(NormGradientWork<TSimd, V>.Blocks(shape), ref norms, threads);
             }
             finally
             {
@@ -133,6 +140,9 @@ public static unsafe partial class Mlp
         /// </summary>
         public float* Deltas;
         public int Rows;
+
+        /// <summary>The gradients at the outputs of the layer norms, layer after layer, panels [width, 32].</summary>
+        public float* NormGradients;
         public float* Scratch;
         public int ScratchSize;
         public int Lanes;
@@ -166,6 +176,8 @@ public static unsafe partial class Mlp
                 var swap = dx;
                 dx = dy;
                 dy = swap;
+                if (layer > 0 && shape.HasNorm(layer - 1))
+                    ThroughNorm(layer - 1, slab, dy);
             }
 
             Panel.Scatter(dy, tape.Rows, shape.InputWidth, slab.First, slab.Lanes, Kernel.InputGradient);
@@ -176,9 +188,23 @@ public static unsafe partial class Mlp
         private static float* Slope(MlpTape tape, int layer, Slab slab)
         {
             var slope = tape.Slope(layer);
-            return slope == null
-                ? null
-                : slope + ((nint)slab.Panel * tape.Shape.Widths[layer + 1] * Panel.Rows) + slab.Lane;
+            return slope == null ? null : slope + slab.Offset(tape.Shape.Widths[layer + 1]);
+        }
+
+        /// <summary>From the gradient at a norm's output, which is kept, to the one at the layer's sum.</summary>
+        private readonly void ThroughNorm(int layer, Slab slab, float* dy)
+        {
+            var shape = Kernel.Tape.Shape;
+            var width = shape.Widths[layer + 1];
+            if (Kernel.ParameterGradient != null)
+            {
+                var to = NormGradients + NormGradientWork<TSimd, V>.Offset(shape, layer, Rows) + slab.Offset(width);
+                for (var column = 0; column < width; column++)
+                    new Span<float>(dy + (column * Panel.Rows), slab.Lanes).CopyTo(
+                        new Span<float>(to + (column * Panel.Rows), slab.Lanes));
+            }
+
+            LayerNorm<TSimd, V>.Backward(Kernel.Tape.Norm(layer, Kernel.Parameters, slab), dy, width, slab.Lanes);
         }
 
         private readonly void Keep(float* dy, int width, Slab slab, float* deltas)

@@ -209,7 +209,8 @@ public static unsafe partial class Mlp
                 }
 
                 Layer<TSimd, V>.Forward(
-                    packed, inputs, outputs, bias, start, x, y, null, shape.ActivationOf(layer), slab.Lanes);
+                    packed, inputs, outputs, bias, start, x, y, null, shape.ActivationOf(layer), slab.Lanes,
+                    Norm.Of(shape, layer, parameters));
                 x = y;
                 y = other;
                 other = x;

@@ -99,7 +99,8 @@ public static unsafe partial class Mlp
                     slope = At(slope, outputs, slab);
                 Layer<TSimd, V>.Forward(
                     Packed + shape.WeightOffset(layer), inputs, outputs, Kernel.Parameters + shape.BiasOffset(layer),
-                    null, x, y, slope, shape.ActivationOf(layer), slab.Lanes);
+                    null, x, y, slope, shape.ActivationOf(layer), slab.Lanes,
+                    tape.Norm(layer, Kernel.Parameters, slab));
                 x = y;
             }
 
@@ -107,7 +108,7 @@ public static unsafe partial class Mlp
         }
 
         private static float* At(float* panels, int width, Slab slab) =>
-            panels + ((nint)slab.Panel * width * Panel.Rows) + slab.Lane;
+            panels + slab.Offset(width);
 
         private readonly void GatherShared(Sizes sizes, Slab slab, float* x)
         {

@@ -4,8 +4,9 @@ using Sdac.Kernels.Linear;
 namespace Sdac.Kernels;
 
 /// <summary>
-/// What <see cref="Mlp.Backward"/> needs of a forward pass: every layer's input and its activation's derivative, in
-/// pooled native memory. Dispose it when done; it may be used for several backward passes.
+/// What <see cref="Mlp.Backward"/> needs of a forward pass: every layer's input and its activation's derivative, with
+/// layer norm also the normalised sums and their deviations' inverses, in pooled native memory. Dispose it when
+/// done; it may be used for several backward passes.
 /// </summary>
 public sealed unsafe class MlpTape : IDisposable
 {
@@ -22,6 +23,7 @@ public sealed unsafe class MlpTape : IDisposable
             floats += Size(shape.Widths[layer]);
             if (shape.ActivationOf(layer) != Activation.Identity)
                 floats += Size(shape.Widths[layer + 1]);
+            floats += NormSize(shape, layer);
         }
 
         memory = NativePool.Rent(floats);
@@ -54,6 +56,28 @@ public sealed unsafe class MlpTape : IDisposable
         return memory + offset;
     }
 
+    /// <summary>A layer's norm with the slab's part of what the forward pass keeps of it, or none.</summary>
+    internal Norm Norm(int layer, float* parameters, Slab slab)
+    {
+        if (!Shape.HasNorm(layer))
+            return default;
+        var inverse = Normalised(layer) + Size(Shape.Widths[layer + 1]);
+        return Linear.Norm.Of(
+            Shape, layer, parameters, Normalised(layer) + slab.Offset(Shape.Widths[layer + 1]),
+            inverse + slab.Offset(1));
+    }
+
+    /// <summary>
+    /// Panels [output width of the layer, 32] of its normalised sums; behind them, panels [1, 32] of the inverses.
+    /// </summary>
+    internal float* Normalised(int layer)
+    {
+        var at = memory + floats;
+        for (var from = layer; from < Shape.LayerCount; from++)
+            at -= NormSize(Shape, from);
+        return at;
+    }
+
     /// <summary>Panels [output width of the layer, 32] of the activation's derivative; null for the identity.</summary>
     internal float* Slope(int layer)
     {
@@ -68,6 +92,9 @@ public sealed unsafe class MlpTape : IDisposable
 
         return at;
     }
+
+    private long NormSize(MlpShape shape, int layer) =>
+        shape.HasNorm(layer) ? Size(shape.Widths[layer + 1]) + Size(1) : 0;
 
     private long Size(int width) => (long)Panel.Count(Rows) * Panel.Rows * width;
 
