@@ -1,0 +1,3 @@
+module Sdac.Experiments.Tests.AlgorithmChoiceTests
+
+let private nothing = ()

@@ -1,0 +1,3 @@
+module Sdac.Experiments.Tests.CheckpointFormat2Tests
+
+let private nothing = ()

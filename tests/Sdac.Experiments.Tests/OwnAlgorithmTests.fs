@@ -1,0 +1,3 @@
+module Sdac.Experiments.Tests.OwnAlgorithmTests
+
+let private nothing = ()

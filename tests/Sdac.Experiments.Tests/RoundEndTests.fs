@@ -1,0 +1,3 @@
+module Sdac.Experiments.Tests.RoundEndTests
+
+let private nothing = ()

@@ -1,0 +1,3 @@
+module Sdac.Experiments.Tests.SettingsListTests
+
+let private nothing = ()

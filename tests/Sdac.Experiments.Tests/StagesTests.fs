@@ -1,0 +1,3 @@
+module Sdac.Experiments.Tests.StagesTests
+
+let private nothing = ()
