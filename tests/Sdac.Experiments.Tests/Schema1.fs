@@ -6,6 +6,7 @@ open System.IO
 open System.Text.Json.Nodes
 open Sdac
 open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
 
 /// A run folder that the last program of schema 1 left, without what is not needed to go on: of SDAC on Hopper-v4, and of
 /// DPMD on InvertedPendulum-v4. Every setting has another value than the published one. The checkpoint is that of iteration
@@ -65,47 +66,32 @@ let places: Map<string, string> =
 
 /// A specification of today as that program would have written it.
 let ofSpec (spec: Spec) : string =
-    let now = nonNull (Json.parseNode "spec" (Spec.print spec))
+    let now = Json.parseNode "spec" (Spec.print spec)
 
-    let at (path: string) =
-        path.Split '.' |> Array.fold (fun (node: JsonNode) name -> nonNull node[name]) (nonNull now["config"])
-
-    let exists (path: string) =
-        spec.Algorithm = "sdac" || not (path.StartsWith("draws.", StringComparison.Ordinal))
-
-    let copy (node: JsonNode | null) : JsonNode | null =
-        match node with
+    let copy (path: string) : JsonNode | null =
+        match jsonAt path now with
         | null -> null
         | node -> node.DeepClone()
-
-    let last (path: string) = path.Substring(path.LastIndexOf '.' + 1)
-    let parent (path: string) = path.Substring(0, max 0 (path.LastIndexOf '.'))
-
-    // null is a value of some settings
-    let value (path: string) : JsonNode | null =
-        match parent path with
-        | "" -> copy (nonNull now["config"])[path]
-        | group -> copy (at group)[last path]
 
     let config = JsonObject()
     config["algorithm"] <- JsonValue.Create spec.Algorithm
 
     for KeyValue(name, path) in places do
-        if exists path then
-            config[name] <- value path
+        if spec.Algorithm = "dpmd" && sdacAlone.Contains name then
+            config[name] <- JsonValue.Create "without effect"
         else
-            config[name] <- JsonValue.Create(if name = "monteCarloDraws" then "16" else "raw")
+            config[name] <- copy $"config.{path}"
 
     let experiment, whole = JsonObject(), JsonObject()
     whole["schema"] <- JsonValue.Create 1
 
     for name in [ "task"; "taskOptions"; "seed"; "iterations"; "device"; "kernels" ] do
-        experiment[name] <- copy now[name]
+        experiment[name] <- copy name
 
     experiment["config"] <- config
     whole["experiment"] <- experiment
 
     for name in [ "evaluateEvery"; "evaluationEpisodes"; "checkpointEvery"; "checkpointsKept"; "logEvery" ] do
-        whole[name] <- copy now[name]
+        whole[name] <- copy name
 
     whole.ToJsonString()

@@ -8,21 +8,13 @@ open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
-
-/// A value in a tree; null where it is null or missing.
-let private valueAt (root: JsonNode) (path: string) : JsonNode | null =
-    let step (node: JsonNode | null) (name: string) : JsonNode | null =
-        match node with
-        | :? JsonObject as inner -> inner[name]
-        | _ -> null
-
-    path.Split '.' |> Array.fold step root
+open Sdac.Testing
 
 let private node (text: string) : JsonNode = nonNull (Json.parseNode "text" text)
 
 /// The flat config of a text of schema 1: names and values.
 let private flatConfig (text: string) =
-    match valueAt (node text) "experiment.config" with
+    match jsonAt "experiment.config" (node text) with
     | :? JsonObject as config -> [ for pair in config -> pair.Key, pair.Value ]
     | _ -> []
 
@@ -46,12 +38,12 @@ let tests =
 
                   for name, value in kept do
                       let path = $"config.{Schema1.places[name]}"
-                      Expect.isTrue (JsonNode.DeepEquals(valueAt read path, value)) $"{algorithm}: {name} at {path}"
+                      Expect.isTrue (JsonNode.DeepEquals(jsonAt path read, value)) $"{algorithm}: {name} at {path}"
 
                       // a setting that is lost would be the published one
                       if name <> "qNormalisation" || algorithm = "sdac" then
                           Expect.isFalse
-                              (JsonNode.DeepEquals(valueAt published path, value))
+                              (JsonNode.DeepEquals(jsonAt path published, value))
                               $"{algorithm}: {name} is told apart"
 
                   let ty = if algorithm = "sdac" then typeof<SdacConfig> else typeof<DpmdConfig>
@@ -114,7 +106,7 @@ let tests =
                   if algorithm = "sdac" then
                       let whole = node (Schema1.ofSpec spec)
 
-                      match valueAt whole "experiment.config" with
+                      match jsonAt "experiment.config" whole with
                       | :? JsonObject as config ->
                           for name in newer do
                               Expect.isTrue (config.Remove name) name
@@ -148,7 +140,7 @@ let tests =
               let without = (node Schema1.sdac)
 
               for path, name in [ "experiment.config", "tau"; "experiment", "seed" ] do
-                  match valueAt without path with
+                  match jsonAt path without with
                   | :? JsonObject as inner -> inner.Remove name |> ignore
                   | _ -> failtest path
 

@@ -2,6 +2,7 @@ module Sdac.Experiments.Tests.Support
 
 open System
 open System.IO
+open System.Text.Json.Nodes
 open Expecto
 open Sdac
 open Sdac.Experiments
@@ -72,6 +73,15 @@ let captureOutput (action: unit -> 'a) =
         result, writer.ToString()
     finally
         Console.SetOut previous
+
+/// What stands at a path of a tree of JSON; null where it is null or missing.
+let jsonAt (path: string) (root: JsonNode | null) : JsonNode | null =
+    let step (node: JsonNode | null) (name: string) : JsonNode | null =
+        match node with
+        | :? JsonObject as inner -> inner[name]
+        | _ -> null
+
+    path.Split '.' |> Array.fold step root
 
 // ---- specifications
 
