@@ -11,6 +11,9 @@ open Sdac.Experiments.Tests.Support
 
 let private spec = varied 40L
 
+/// DPMD's run of the same length.
+let private dpmd = asDpmd spec
+
 /// A run with checkpoints at 20 and 40 that has lost its summary.
 let private whole =
     lazy
@@ -41,9 +44,8 @@ let private inCopy (test: RunFolder -> unit) =
 
 /// The sentences about the newest checkpoint when the run is taken up and when it is evaluated; both use the older one.
 let private passedOver (folder: RunFolder) : string list =
-    let model = Runner.model spec.Experiment
-    let struct (used, state, complaints) = Checkpoint.newest model spec.Experiment.Task folder
-    TrainState.dispose state
+    let struct (used, state, complaints) = Checkpoint.newest (agentOf spec) "sdac" spec.Task folder
+    disposeState state
     Expect.equal used (Checkpoint.path folder 20L) "evaluated"
     let summary, warnings = captureError (fun () -> resumed folder)
     Expect.isTrue summary.IsSome "resumed"
@@ -75,19 +77,22 @@ let tests =
                               Expect.stringContains sentence "000000040.safetensors names no format" "sentence"))
 
           testCase "a checkpoint of another version is refused by its format, and an older one is not used" (fun () ->
-              for version in [ "3"; "17"; "1" ] do
+              for version in [ "4"; "17"; "1" ] do
                   inCopy (fun folder ->
                       let newest = Checkpoint.path folder 40L
                       rewrite newest (Map.add "format" $"sdac-checkpoint/{version}") id
-                      let model = Runner.model spec.Experiment
+                      let agent = agentOf spec
 
                       let words =
-                          [ newest; $"sdac-checkpoint/{version}"; "reads sdac-checkpoint/2"; "use the version" ]
+                          [ newest
+                            $"sdac-checkpoint/{version}"
+                            "reads sdac-checkpoint/2 and sdac-checkpoint/3"
+                            "use the version" ]
 
                       for attempt in
                           [ fun () -> resumed folder |> ignore
-                            fun () -> Checkpoint.newest model spec.Experiment.Task folder |> ignore
-                            fun () -> Checkpoint.load model spec.Experiment.Task newest |> ignore ] do
+                            fun () -> Checkpoint.newest agent "sdac" spec.Task folder |> ignore
+                            fun () -> Checkpoint.load agent "sdac" spec.Task newest |> ignore ] do
                           let failure = failureOf attempt
                           failure |> says words
                           Expect.equal failure.ExitCode (Settings "").ExitCode "exit code"))
@@ -105,7 +110,10 @@ let tests =
                         "journal", Map.remove "journal"
                         "journal", Map.add "journal" "{"
                         "memory", Map.add "memory" "[ 1 ]"
-                        "metrics", Map.add "metrics" "nothing"
+                        "figures", Map.add "figures" "nothing"
+                        "own", Map.add "own" "nothing"
+                        "envSteps", Map.add "envSteps" "-1"
+                        "envSteps", Map.add "envSteps" "1e3"
                         "spec", Map.remove "spec"
                         "spec", Map.add "spec" "{{" ] do
                       inCopy (fun folder ->
@@ -120,69 +128,85 @@ let tests =
               inCopy (fun folder ->
                   let older (text: string) =
                       let node = nonNull (Json.parseNode "spec" text)
-                      let experiment = nonNull node["experiment"]
-                      let config = nonNull experiment["config"]
-                      Expect.isTrue (config.AsObject().Remove "criticSteps") "criticSteps"
+                      let config = nonNull node["config"]
+                      let critics = nonNull config["critics"]
+                      Expect.isTrue (critics.AsObject().Remove "criticSteps") "criticSteps"
                       node.ToJsonString()
 
                   for path in Checkpoint.list folder do
                       rewrite path (Map.change "spec" (Option.map older)) id
 
-                  File.WriteAllText(folder.Spec, Spec.print (Json.set spec "criticSteps" "2"))
+                  File.WriteAllText(folder.Spec, Spec.print (setTo (withOwnStages spec) "criticSteps" "2"))
 
-                  failureOf (fun () -> resumed folder) |> says [ "experiment.config.criticSteps = 2"; "made with 1" ]
+                  failureOf (fun () -> resumed folder)
+                  |> says [ "config.critics.criticSteps = 2"; "made with 1" ]
 
                   // the run as it was goes on
-                  File.WriteAllText(folder.Spec, Spec.print spec)
+                  File.WriteAllText(folder.Spec, Spec.print (withOwnStages spec))
                   Expect.isTrue ((resumed folder).IsSome) "resumed"))
 
-          testCase "counters of another number or kind are damage, not another setting" (fun () ->
+          testCase "numbers of another count, sign or kind are damage, not another setting" (fun () ->
               for source in
-                  [ Safetensors.ofInt64 "counters" [ 6L ] (Array.create 6 40L)
-                    Safetensors.ofInt64 "counters" [ 7L ] (Array.create 7 -40L)
-                    Safetensors.ofFloat64 "counters" [ 7L ] (Array.create 7 40.0) ] do
+                  [ Safetensors.ofInt64 "updates" [ 2L ] (Array.create 2 40L)
+                    Safetensors.ofInt64 "updates" [ 1L ] [| -40L |]
+                    Safetensors.ofFloat64 "updates" [ 1L ] [| 40.0 |]
+                    Safetensors.ofInt64 "q1.adam.count" [ 0L ] [||]
+                    Safetensors.ofInt64 "policy.adam.count" [ 1L ] [| Int64.MinValue |]
+                    Safetensors.ofFloat64 "temperature.m" [ 2L ] [| 0.0; 0.0 |]
+                    Safetensors.ofInt64 "temperature.log_lambda" [ 1L ] [| 0L |] ] do
                   inCopy (fun folder ->
-                      rewrite (Checkpoint.path folder 40L) id (replaced "counters" source)
+                      rewrite (Checkpoint.path folder 40L) id (replaced source.Name source)
 
                       for sentence in passedOver folder do
-                          Expect.stringContains sentence "'counters'" "sentence"))
+                          Expect.stringContains sentence $"'{source.Name}'" "sentence"))
 
-          testCase "the scale of raw weights is part of a checkpoint, where it has moved" (fun () ->
-              let scaled = Safetensors.ofFloat64 "energy_shift" [ 2L ] [| 71.0; 5.0 |]
-              let model = Runner.model spec.Experiment
+          testCase "every leaf of the state must be in a checkpoint under its name" (fun () ->
+              for name in [ "updates"; "q1.adam.count"; "q2.adam.v"; "energy_shift.idle"; "target_policy.layer0.bias" ] do
+                  inCopy (fun folder ->
+                      rewrite (Checkpoint.path folder 40L) id (List.filter (fun source -> source.Name <> name))
 
+                      for sentence in passedOver folder do
+                          Expect.stringContains sentence $"'{name}'" "sentence"))
+
+          testCase "the scale of raw weights is part of a checkpoint" (fun () ->
               inCopy (fun folder ->
                   let path = Checkpoint.path folder 40L
-                  Expect.isFalse ((Safetensors.read path).Tensors.ContainsKey "energy_shift") "a run that has none"
-                  let state = Checkpoint.load model spec.Experiment.Task path
-                  Expect.equal state.EnergyShift EnergyShift.init "absent means none"
-                  TrainState.dispose state
-                  rewrite path id (fun sources -> scaled :: sources)
-                  let state = Checkpoint.load model spec.Experiment.Task path
+                  let state = Checkpoint.load (agentOf spec) "sdac" spec.Task path
+                  Expect.equal state.EnergyShift EnergyShift.init "a run that has none"
+                  disposeState state
+
+                  rewrite
+                      path
+                      id
+                      (replaced "energy_shift.shift" (Safetensors.ofFloat64 "energy_shift.shift" [ 1L ] [| 71.0 |])
+                       >> replaced "energy_shift.idle" (Safetensors.ofInt64 "energy_shift.idle" [ 1L ] [| 5L |]))
+
+                  let state = Checkpoint.load (agentOf spec) "sdac" spec.Task path
                   Expect.equal state.EnergyShift { Shift = 71.0; Idle = 5L } "read back"
-                  TrainState.dispose state))
+                  disposeState state))
 
           testCase "a run whose energies raise the scale resumes exactly" (fun () ->
-              let change (c: Config) =
-                  { c with QNormalisation = QNormalisation.Off; QScale = 1e4; InitialTemperature = 1.0 }
+              let change (c: DpmdConfig) =
+                  { c with
+                      Energy.QNormalisation = QNormalisation.Off
+                      Energy.QScale = 1e4
+                      Temperature.InitialTemperature = 1.0 }
 
-              let spec =
-                  { spec with
-                      Experiment =
-                          spec.Experiment |> Experiment.algorithm Algorithm.Dpmd |> Experiment.configure change }
+              let spec = configuredAs Dpmd.algorithm change dpmd
 
               inFolder (fun path ->
                   let expected = prepared (Path.Combine(path, "whole")) spec
                   resumed expected |> ignore
 
-                  let state =
-                      Checkpoint.load (Runner.model spec.Experiment) "Hopper-v4" (Checkpoint.path expected 20L)
-
+                  let agent = Runner.agent (dpmdOf spec)
+                  let state = Checkpoint.load agent "dpmd" "Hopper-v4" (Checkpoint.path expected 20L)
                   Expect.isGreaterThan state.EnergyShift.Shift 0.0 "shift at the checkpoint"
-                  TrainState.dispose state
+                  disposeState state
                   let folder = prepared (Path.Combine(path, "stopped")) spec
-                  let stopping: Stage = fun step -> if step.Iteration = 30L then failwith "killed" else step
-                  let stages = ("stop", stopping) :: Runner.stages spec
-                  Expect.throws (fun () -> Runner.resume stages folder.Path 1 true |> ignore) "killed"
+
+                  Expect.throws
+                      (fun () -> Runner.resumeComposed (stoppingAt 30L) Dpmd.algorithm folder.Path 1 true |> ignore)
+                      "killed"
+
                   Expect.isTrue ((resumed folder).IsSome) "resumed"
                   same expected folder)) ]

@@ -37,9 +37,20 @@ let private said (name: string) (arguments: string list) =
 
         code, errors)
 
+/// Where the arguments of a script stand: in the library for those that share its commands.
+let private argumentsOf (name: string) =
+    let command file = Path.Combine(repository, "src", "Sdac.Experiments", "CommandLine", file)
+
+    match name with
+    | "train.fsx" -> command "Train.fs"
+    | "evaluate.fsx" -> command "EvaluateCommand.fs"
+    | "report.fsx" -> command "ReportCommand.fs"
+    | "sweep.fsx" -> command "SweepCommand.fs"
+    | name -> script name
+
 /// The options of a script with their attributes and types, read from its source.
 let private options (name: string) =
-    [ for line in File.ReadAllLines(script name) do
+    [ for line in File.ReadAllLines(argumentsOf name) do
           let found =
               Regex.Match(line, @"^    \| (\[<(?<with>.*?)>\] )?(?<name>[A-Z]\w*)( of ((\w+): )?(?<type>.+))?$")
 
@@ -120,7 +131,7 @@ let tests =
                         "train.fsx", [ "-s"; "-5"; "--steps=-100" ], 3, [ "environment steps is -100"; "at least 1" ]
                         "train.fsx", [ "--seed"; "1"; "-s"; "2" ], 2, [ "--seed" ]
                         "train.fsx",
-                        [ "--set"; "tau=0.1"; "--set=experiment.config.tau=0.2" ],
+                        [ "--set"; "tau=0.1"; "--set=config.critics.tau=0.2" ],
                         2,
                         [ "--set"; "tau"; "2 times" ]
                         "train.fsx",
@@ -214,9 +225,9 @@ let tests =
                   let spec = Runs.varied 5L
 
                   let run (error: exn) =
-                      let stop: Stage = fun _ -> raise error
-                      let out = Path.Combine(path, error.GetType().Name)
-                      fun () -> captureOutput (fun () -> Runner.run spec [ "stop", stop ] out false 1 true) |> ignore
+                      let stop: Stage<ActorCriticState, Update> = fun _ -> raise error
+                      let out = Runs.into (Path.Combine(path, error.GetType().Name)) 1
+                      fun () -> captureOutput (fun () -> Runner.compose stop Sdac.algorithm spec out) |> ignore
 
                   // a stage's own complaint is no divergence, whatever words are in it
                   Expect.raises<ArgumentException>(run (ArgumentException "give a finite number of widgets"))

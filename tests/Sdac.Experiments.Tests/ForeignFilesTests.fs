@@ -40,22 +40,19 @@ let private inCheckpoints (folder: RunFolder) name = Path.Combine(folder.Checkpo
 
 /// The updates of the checkpoint that is evaluated.
 let private evaluated (folder: RunFolder) =
-    let spec = Spec.ofRun folder
-    let model = Runner.model spec.Experiment
-    let struct (path, state, complaints) = Checkpoint.newest model spec.Experiment.Task folder
-    TrainState.dispose state
+    let spec = Spec.ofRun standard folder
+    let struct (path, state, complaints) = Checkpoint.newest (agentOf spec) "sdac" spec.Task folder
+    disposeState state
     path, complaints
 
 /// A run that keeps two checkpoints, stopped at iteration 70; `disturb` then changes its folder, and it is brought to its end.
 let private stoppedAndResumed (disturb: RunFolder -> unit) (test: RunFolder -> string -> unit) =
     inFolder (fun path ->
         let folder = prepared (Path.Combine(path, "run")) { varied 130L with CheckpointsKept = 2 }
-        let stopping: Stage = fun step -> if step.Iteration = 70L then failwith "stopped" else step
 
         try
-            captureOutput (fun () -> Runner.resume (("stop", stopping) :: Runner.sdac) folder.Path 1 true)
-            |> ignore
-        with error when error.Message = "stopped" ->
+            captureOutput (fun () -> resumedUntil 70L 1 folder) |> ignore
+        with error when error.Message = "killed" ->
             ()
 
         disturb folder
@@ -192,7 +189,7 @@ let tests =
                   let best = inCheckpoints folder "best.safetensors"
                   File.Copy(Checkpoint.path folder 40L, best)
 
-                  let _, text = captureOutput (fun () -> Evaluate.run folder.Path (Some best) (Some 1) None 1)
+                  let _, text = captureOutput (fun () -> Evaluate.run standard folder.Path (Some best) (Some 1) None 1)
 
                   Expect.stringContains text best "text"))
 

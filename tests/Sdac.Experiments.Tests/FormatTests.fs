@@ -133,11 +133,11 @@ let tests =
           testCase "bytes that are no UTF-8 are refused in specifications and traces" (fun () ->
               inFolder (fun folder ->
                   let run: RunFolder = { Path = folder }
-                  let text = Encoding.Latin1.GetBytes "{\"experiment\":{\"task\":\"Höpper-v4\"}}"
+                  let text = Encoding.Latin1.GetBytes "{\"task\":\"Höpper-v4\"}"
                   File.WriteAllBytes(run.Spec, text)
 
                   for read in
-                      [ fun () -> Spec.ofRun run |> ignore
+                      [ fun () -> Spec.ofRun standard run |> ignore
                         fun () -> Trace.run run.Spec None ] do
                       let failure = failureOf read
                       Expect.isTrue failure.IsDamaged "damaged"
@@ -146,8 +146,8 @@ let tests =
           testCase "half a surrogate pair is refused in specifications, sweeps and traces" (fun () ->
               for text in [ """{"\ud800":1}"""; """{"env":"\ud800"}"""; """{"name":["\udc00\ud800"]}""" ] do
                   for read in
-                      [ fun () -> Spec.parse "in.json" (Presets.find "quick") text |> ignore
-                        fun () -> SweepSpec.parse "in.json" text |> ignore
+                      [ fun () -> parseSpec "in.json" text |> ignore
+                        fun () -> SweepSpec.parse standard "in.json" text |> ignore
                         fun () -> Trace.parse "in.json" text |> ignore ] do
                       failureOf read |> says [ "in.json holds a text that is not Unicode" ])
 

@@ -3,6 +3,7 @@ module Sdac.Experiments.Tests.HistogramTests
 open Expecto
 open FsCheck
 open FsCheck.FSharp
+open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
@@ -29,9 +30,8 @@ let tests =
               seeded
               "relative weights are counted between the edges that are given with them"
               (Prop.forAll (Arb.fromGen weights) (fun (draws, weights) ->
-                  let counts = Array.zeroCreate Histogram.weightBuckets
-                  Histogram.addWeights draws (List.toArray weights) counts
-                  let h = Option.get (Histogram.ofWeights draws counts)
+                  let tally = Distribution.tallyWeights draws (List.toArray weights)
+                  let h = Option.get (Histogram.ofCounts (Distribution.weights draws) tally.Counts)
 
                   let relative =
                       weights
@@ -40,27 +40,41 @@ let tests =
                           let scale = float32 draws / List.fold (+) 0.0f row
                           row |> List.map (fun w -> float (w * scale)))
 
-                  List.sum h.Counts = int64 weights.Length
+                  tally.Quantity = (Distribution.weights draws).Quantity
+                  && List.sum h.Counts = int64 weights.Length
                   && h.Edges.Length = h.Counts.Length + 1
                   && List.head h.Counts > 0L
                   && List.last h.Counts > 0L
                   && naive h.Edges relative = h.Counts))
 
           testCase "equal weights are 1, timesteps have a bucket each, and nothing makes no histogram" (fun () ->
-              let counts = Array.zeroCreate Histogram.weightBuckets
-              Expect.equal (Histogram.ofWeights 4 counts) None "histogram of no weights"
-              Histogram.addWeights 4 (Array.create 8 0.25f) counts
+              let weights = Distribution.weights 4
+              let none = Array.zeroCreate (weights.Edges.Length - 1)
+              Expect.equal (Histogram.ofCounts weights none) None "histogram of no weights"
 
               Expect.equal
-                  (Histogram.ofWeights 4 counts)
+                  (Histogram.ofCounts weights (Distribution.tallyWeights 4 (Array.create 8 0.25f)).Counts)
                   (Some { Edges = [ 1.0; 1.25 ]; Counts = [ 8L ] })
                   "histogram of equal weights"
 
-              let timesteps = Array.zeroCreate 3
-              Expect.equal (Histogram.ofTimesteps timesteps) None "histogram of no timesteps"
-              Histogram.addTimesteps [| 2; 0; 2 |] timesteps
+              let timesteps = Distribution.timesteps 3
+              Expect.equal (Histogram.ofCounts timesteps [| 0L; 0L; 0L |]) None "histogram of no timesteps"
 
               Expect.equal
-                  (Histogram.ofTimesteps timesteps)
+                  (Histogram.ofCounts timesteps (Distribution.tallyTimesteps 3 [| 2; 0; 2 |]).Counts)
                   (Some { Edges = [ 0.0; 1.0; 2.0; 3.0 ]; Counts = [ 1L; 0L; 2L ] })
-                  "histogram of timesteps") ]
+                  "histogram of timesteps")
+
+          testCase "empty buckets at the ends go only where a distribution says so" (fun () ->
+              let wide = { Quantity = "x"; Edges = [| 0.0; 1.0; 2.0; 4.0; 8.0 |]; Trimmed = false }
+              let counts = [| 0L; 3L; 0L; 0L |]
+
+              Expect.equal
+                  (Histogram.ofCounts wide counts)
+                  (Some { Edges = [ 0.0; 1.0; 2.0; 4.0; 8.0 ]; Counts = [ 0L; 3L; 0L; 0L ] })
+                  "kept"
+
+              Expect.equal
+                  (Histogram.ofCounts { wide with Trimmed = true } counts)
+                  (Some { Edges = [ 1.0; 2.0 ]; Counts = [ 3L ] })
+                  "left out") ]

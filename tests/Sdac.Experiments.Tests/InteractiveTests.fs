@@ -10,7 +10,7 @@ open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 
-let private bits (step: Step) = TrainState.tensors step.State |> List.map Tensors.toArray |> Array.concat
+let private bits (step: Step<'s, 'w>) = Round.tensors step |> List.map Tensors.toArray |> Array.concat
 
 /// The README's session, cut out of its section.
 let private session =
@@ -22,7 +22,7 @@ let tests =
     testList
         "sessions"
         [ testCase "a session goes on from any step, and parts make the whole" (fun () ->
-              let start = Interactive.start (Runs.varied 100L).Experiment
+              let start = Interactive.start (experimentOf (Runs.varied 100L))
 
               try
                   let before = bits start
@@ -42,19 +42,20 @@ let tests =
                   Expect.equal (Interactive.returns all).Subtitle $"{episodes} training episodes" "the returns"
 
                   match
-                      [ for layer in Picture.layers (Interactive.curve "critic loss" _.Q1Loss all) -> layer.Mark ]
+                      [ for layer in Picture.layers (Interactive.curve "critic loss" "q1Loss" all) -> layer.Mark ]
                   with
                   | [ Mark.Line(_, losses) ] ->
                       let told =
                           [ for point in all do
-                                for m in Option.toList point.Metrics -> float point.Iteration, m.Q1Loss ]
+                                for figures in Option.toList point.Figures ->
+                                    float point.Iteration, figures["q1Loss"] ]
 
                       Expect.isNonEmpty told "updates"
                       Expect.equal losses told "the losses"
                   | other -> failtest $"%A{other}"
 
                   for step in [ first; second; whole; again ] do
-                      TrainState.tensorsNotIn start.State step.State |> List.iter _.Dispose()
+                      Round.tensorsNotIn start step |> List.iter _.Dispose()
               finally
                   Pipeline.dispose start)
 

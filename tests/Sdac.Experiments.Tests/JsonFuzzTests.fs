@@ -182,24 +182,104 @@ let private parsed (text: string) = (Naive.parse text).Value
 // ---- specifications
 
 let private specs =
-    [ for _, spec in Presets.all do
+    [ for _, _, spec in presets do
           yield parsed (Spec.print spec)
       yield
           parsed
-              """{"experiment":{"task":"Hopper-v4","taskOptions":{"reset_noise_scale":0.1,"exclude_current_positions_from_observation":true},"config":{"hidden":[8,8],"betaSchedule":"cosine"}}}"""
+              """{"task":"Hopper-v4","taskOptions":{"reset_noise_scale":0.1,"exclude_current_positions_from_observation":true},"config":{"hidden":[8,8],"diffusion":{"betaSchedule":"cosine"}}}"""
+      yield
+          parsed
+              """{"seed":-5,"algorithm":"dpmd","config":{"critics":{"tau":0.5},"particles":{"behaviourParticles":4}},"logEvery":7}"""
+      // schema 1
+      yield parsed Schema1.sdac
+      yield parsed Schema1.dpmd
+      yield
+          parsed
+              """{"experiment":{"task":"Hopper-v4","taskOptions":{"reset_noise_scale":0.1},"config":{"hidden":[8,8],"betaSchedule":"cosine"}}}"""
       yield
           parsed
               """{"experiment":{"seed":-5,"config":{"tau":0.5,"behaviourParticles":4,"algorithm":"dpmd"}},"logEvery":7}""" ]
+
+/// The field of an object.
+let private field (name: string) (value: Written) =
+    match value with
+    | Obj members -> members |> List.tryFind (fst >> (=) name) |> Option.map snd
+    | _ -> None
+
+/// A text of schema 1 in schema 2, by a table of its own; others as they are.
+let private upgraded (value: Written) : Written =
+    let isOld =
+        match field "schema" value with
+        | Some(Num digits) -> digits = "1"
+        | Some _ -> false
+        | None -> (field "experiment" value).IsSome
+
+    let algorithm =
+        match field "experiment" value |> Option.bind (field "config") |> Option.bind (field "algorithm") with
+        | Some(Str name) -> name
+        | _ -> "sdac"
+
+    let rec put (names: string list) (item: Written) (into: (string * Written) list) =
+        match names with
+        | [ name ] -> into @ [ name, item ]
+        | name :: rest ->
+            let inner =
+                match List.tryFind (fst >> (=) name) into with
+                | Some(_, Obj members) -> members
+                | _ -> []
+
+            List.filter (fst >> (<>) name) into @ [ name, Obj(put rest item inner) ]
+        | [] -> into
+
+    let config (members: (string * Written) list) =
+        members
+        |> List.filter (fst >> (<>) "algorithm")
+        |> List.filter (fun (name, _) -> not (algorithm = "dpmd" && Schema1.sdacAlone.Contains name))
+        |> List.fold
+            (fun into (name, item) ->
+                let path = Map.tryFind name Schema1.places |> Option.defaultValue name
+                put (List.ofArray (path.Split '.')) item into)
+            []
+
+    match value with
+    | Obj members when isOld ->
+        Obj
+            [ "schema", Num "2"
+              for name, item in members do
+                  match name, item with
+                  | "schema", _ -> ()
+                  | "experiment", Obj inner ->
+                      for name, item in inner do
+                          match name, item with
+                          | "config", Obj settings ->
+                              match List.tryFind (fst >> (=) "algorithm") settings with
+                              | Some found -> found
+                              | None -> ()
+
+                              "config", Obj(config settings)
+                          | "iterations", count ->
+                              "iterations", count
+                              "horizon", count
+                          | other -> other
+                  | other -> other ]
+    | other -> other
+
+/// The preset that a text is laid over.
+let private presetFor (value: Written) : Written =
+    match field "algorithm" value with
+    | Some(Str "dpmd") -> preset "dpmd" "quick"
+    | _ -> quick
+    |> Spec.print
+    |> parsed
 
 let private attemptSpec (folder: string) (taken: int ref) (seed: int) =
     let chance = Chance seed
     let bytes = textOf chance specs |> bytesOf chance
     let run = { Path = folder }: RunFolder
     overwrite run.Spec bytes
-    let complete = Presets.find "quick"
 
     let found =
-        outcome (fun () -> Files.readUtf8 run.Spec |> Spec.parse run.Spec complete |> Spec.validate |> Spec.print)
+        outcome (fun () -> Files.readUtf8 run.Spec |> parseSpec run.Spec |> Spec.validate standard "" |> Spec.print)
 
     if found.IsValue then
         taken.Value <- taken.Value + 1
@@ -208,7 +288,12 @@ let private attemptSpec (folder: string) (taken: int ref) (seed: int) =
     match found with
     | Refused sentence when sentence.StartsWith("impossible settings", StringComparison.Ordinal) -> None
     | found ->
-        let expected = reading bytes |> Option.map (overlay (parsed (Spec.print complete)))
+        let expected =
+            reading bytes
+            |> Option.map (fun value ->
+                let value = upgraded value
+                overlay (presetFor value) value)
+
         verdict run.Spec expected found |> Option.map (fun fault -> $"{fault}\n{shown bytes}")
 
 // ---- sweeps
@@ -218,6 +303,12 @@ let private sweeps =
           """{"schema":1,"name":"whole","preset":"laptop","base":{"iterations":100,"hidden":[8,8]},"algorithms":{"sdac":{},"raw":{"weights":"raw"}},"tasks":["Hopper-v4","InvertedPendulum-v4"],"seeds":[0,1],"settings":{"list":[{"betaSchedule":{"linear":0.5}},{"betaSchedule":"cosine"}],"grid":{"particles":[2,4]},"random":{"count":2,"seed":5,"ranges":{"tau":{"uniform":{"low":0.001,"high":0.1}},"learningRate":{"logUniform":{"low":1e-4,"high":1e-2}},"monteCarloDraws":{"integers":{"low":2,"high":64}},"taskOptions":{"choice":[{"reset_noise_scale":0.1},{}]}}}}}"""
       parsed """{"name":"few","tasks":["Hopper-v4"],"seeds":[3,-4]}"""
       parsed """{"name":"grid","preset":"quick","settings":{"grid":{"tau":[0.1,1e-2],"hidden":[[8],[8,8]]}}}""" ]
+
+/// The preset's task, of the algorithm that a sweep chooses for all its runs.
+let private taskOf (name: string) (members: (string * Written) list) =
+    match List.tryFind (fst >> (=) "base") members |> Option.bind (snd >> field "algorithm") with
+    | Some(Str "dpmd") -> (preset "dpmd" name).Task
+    | _ -> (preset "sdac" name).Task
 
 /// A sweep without tasks has its preset's.
 let private withTask (sweep: Written) =
@@ -233,7 +324,7 @@ let private withTask (sweep: Written) =
         Obj
             [ for name, value in members do
                   if name = "tasks" && value = Arr [] then
-                      name, Arr [ Str (Presets.find preset).Experiment.Task ]
+                      name, Arr [ Str (taskOf preset members) ]
                   else
                       name, value ]
     | other -> other
@@ -243,7 +334,7 @@ let private attemptSweep (folder: string) (taken: int ref) (seed: int) =
     let bytes = textOf chance sweeps |> bytesOf chance
     let path = Path.Combine(folder, "sweep.json")
     overwrite path bytes
-    let found = outcome (fun () -> Files.readUtf8 path |> SweepSpec.parse path |> SweepSpec.print)
+    let found = outcome (fun () -> Files.readUtf8 path |> SweepSpec.parse standard path |> SweepSpec.print)
 
     if found.IsValue then
         taken.Value <- taken.Value + 1

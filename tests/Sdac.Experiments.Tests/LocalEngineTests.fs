@@ -114,7 +114,7 @@ let tests =
                       captureError (fun () ->
                           Script.run "sweep.fsx" (fun () ->
                               captureOutput (fun () ->
-                                  Sweeps.run folder sweep failing (Local { two with Retries = 0 }))
+                                  Sweeps.run standard folder sweep failing (Local { two with Retries = 0 }))
                               |> fst))
 
                   Expect.equal code ((Unfinished "").ExitCode) "code"

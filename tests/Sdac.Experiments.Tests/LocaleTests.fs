@@ -41,8 +41,7 @@ let private texts =
 
 // ---- a run
 
-let private experiment =
-    { Runs.varied 60L with Experiment = { (Runs.varied 60L).Experiment with Seed = -5L } }
+let private spec = { Runs.varied 60L with Seed = -5L }
 
 /// What the clock and the machine decide.
 let private timeless (text: string) = Regex.Replace(text, @"(?m)^.*(wall-clock|peak memory|env steps, \d+/s).*\n", "")
@@ -50,10 +49,10 @@ let private timeless (text: string) = Regex.Replace(text, @"(?m)^.*(wall-clock|p
 /// The texts that a run prints and writes, by name.
 let private runTexts (folder: string) : Map<string, string> =
     let path = Path.Combine(folder, "run")
-    let _, trained = captureOutput (fun () -> Runner.run experiment Runner.sdac path true 1 false)
-    let (), evaluated = captureOutput (fun () -> Evaluate.run path None (Some 3) (Some -7L) 1)
+    let _, trained = captureOutput (fun () -> Runner.run standard spec { Out = path; Overwrite = true; Threads = 1; Quiet = false })
+    let _, evaluated = captureOutput (fun () -> Evaluate.run standard path None (Some 3) (Some -7L) 1)
     let page = Path.Combine(folder, "report.html")
-    Report.write [ path ] page |> ignore
+    Report.write standard [ path ] page |> ignore
     let run: RunFolder = { Path = path }
 
     Map
@@ -80,26 +79,26 @@ let private complaint (action: unit -> unit) =
         error.Message
 
 let private wrongSpec =
-    { experiment with
+    let change (c: SdacConfig) =
+        { c with
+            Critics.Discount = 1.5
+            Data.BatchSize = -1
+            Hidden = [ -2 ]
+            Diffusion.TimeDim = -3
+            Energy.QScale = -0.5
+            Policy.PolicyDecayBegin = -4L
+            Policy.PolicyDecayLength = -5L
+            Temperature.TargetEntropyPerDim = nan
+            Data.BufferCapacity = -6 }
+
+    { configured change spec with
         EvaluateEvery = -1L
         EvaluationEpisodes = -2
         CheckpointEvery = -3L
         CheckpointsKept = -4
         LogEvery = -5L
-        Experiment =
-            experiment.Experiment
-            |> Experiment.iterations -6L
-            |> Experiment.configure (fun c ->
-                { c with
-                    Discount = 1.5
-                    BatchSize = -1
-                    Hidden = [ -2 ]
-                    TimeDim = -3
-                    QScale = -0.5
-                    PolicyDecayBegin = -4L
-                    PolicyDecayLength = -5L
-                    TargetEntropyPerDim = nan
-                    BufferCapacity = -6 }) }
+        Iterations = -6L
+        Horizon = -7L }
 
 let private wrongSweep =
     { Sweep.create "s" "quick" with
@@ -115,10 +114,15 @@ let private wrongSweep =
                   Ranges = Map [ "tau", Uniform(1.5, -0.5); "rewardScale", LogUniform(-1.5, 2.5) ] } } }
 
 let private sentences () : string list =
-    [ complaint (fun () -> Spec.validate wrongSpec |> ignore)
+    [ complaint (fun () -> Spec.validate standard "" wrongSpec |> ignore)
       String.concat "; " (Sweep.problems wrongSweep)
-      String.concat "; " (Config.problems { Config.published with BetaSchedule = Linear 1e-9; Timesteps = 2 })
-      String.concat "; " (Config.problems { Config.published with BetaSchedule = Linear -1.5 })
+      String.concat
+          "; "
+          (SdacConfig.problems
+              { SdacConfig.published with
+                  Diffusion.BetaSchedule = Linear 1e-9
+                  Diffusion.Timesteps = 2 })
+      String.concat "; " (DpmdConfig.problems { DpmdConfig.published with Diffusion.BetaSchedule = Linear -1.5 })
       complaint (fun () -> Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
       complaint (fun () -> Target.create "t" -1 2.0 id |> ignore)
       complaint (fun () -> Target.create "t" 2 -1.5 id |> ignore)
@@ -141,9 +145,7 @@ let private sentences () : string list =
             EnvSteps = 3_000L
             StepsPerSecond = 1234.5
             RecentReturn = -12.34
-            CriticLoss = nan
-            PolicyLoss = -1e-7
-            Lambda = 0.25 }
+            Headlines = [ "critic", nan; "policy", -1e-7; "λ", 0.25 ] }
       SweepSpec.print { wrongSweep with Name = "printed" }
       String.concat
           " "
@@ -232,7 +234,7 @@ let tests =
 
           testCase "scripts and sessions print the same under every LC_ALL" (fun () ->
               inFolder (fun folder ->
-                  File.WriteAllText(Path.Combine(folder, "config.json"), Spec.print experiment)
+                  File.WriteAllText(Path.Combine(folder, "config.json"), Spec.print spec)
                   let languages = [ "C.UTF-8"; "de_DE.UTF-8"; "sv_SE.UTF-8"; "ar_SA.UTF-8" ]
                   let all = Task.WhenAll [ for language in languages -> scripts folder language ]
 

@@ -29,12 +29,12 @@ let tests =
                     """{"name":null}""", "'name'"
                     """{"name":"s","preset":null}""", "'preset'"
                     "null", "my.json is null" ] do
-                  let failure = failureOf (fun () -> SweepSpec.parse "my.json" text |> SweepSpec.plan)
+                  let failure = failureOf (fun () -> SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard)
                   failure |> says [ place; "my.json"; "null" ]
                   Expect.equal failure.ExitCode (Settings "").ExitCode text)
 
           testCase "null as a value is refused where the setting must have one, and taken where it need not" (fun () ->
-              let plan text = SweepSpec.parse "my.json" text |> SweepSpec.plan
+              let plan text = SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard
 
               for text in
                   [ """{"name":"s","base":{"tau":null}}"""
@@ -46,26 +46,32 @@ let tests =
 
               let particles =
                   plan """{"name":"s","settings":{"grid":{"behaviourParticles":[null,4]}}}"""
-                  |> List.map (fun (_, spec) -> spec.Experiment.Config.BehaviourParticles)
+                  |> List.map (fun (_, spec) -> (experimentOf spec).Config.Particles.BehaviourParticles)
 
               Expect.equal particles [ None; Some 4 ] "behaviour particles")
 
           testCase "null in a specification is refused in one sentence that names the place" (fun () ->
               for text, place in
-                  [ """{"experiment":null}""", "'experiment'"
-                    """{"experiment":{"task":null}}""", "'experiment.task'"
-                    """{"experiment":{"config":null}}""", "'experiment.config'"
-                    """{"experiment":{"config":{"hidden":null}}}""", "'experiment.config.hidden'"
-                    """{"experiment":{"config":{"hidden":[64,null]}}}""", "'experiment.config.hidden'"
-                    """{"experiment":{"config":{"betaSchedule":null}}}""", "'experiment.config.betaSchedule'"
-                    """{"experiment":{"config":{"tau":null}}}""", "'experiment.config.tau'"
-                    """{"experiment":{"taskOptions":null}}""", "'experiment.taskOptions'"
+                  [ """{"task":null}""", "'task'"
+                    """{"config":null}""", "'config'"
+                    """{"config":{"critics":null}}""", "'config.critics'"
+                    """{"config":{"hidden":null}}""", "'config.hidden'"
+                    """{"config":{"hidden":[64,null]}}""", "'config.hidden'"
+                    """{"config":{"diffusion":{"betaSchedule":null}}}""", "'config.diffusion.betaSchedule'"
+                    """{"config":{"critics":{"tau":null}}}""", "'config.critics.tau'"
+                    """{"taskOptions":null}""", "'taskOptions'"
+                    """{"stages":null}""", "'stages'"
+                    """{"stages":["collect",null]}""", "'stages'"
+                    """{"algorithm":null}""", "'algorithm'"
                     """{"logEvery":null}""", "'logEvery'"
+                    // schema 1
+                    """{"experiment":null}""", "'experiment'"
+                    """{"experiment":{"task":null}}""", "'task'"
+                    """{"experiment":{"config":null}}""", "'config'"
+                    """{"experiment":{"config":{"algorithm":null}}}""", "'algorithm'"
+                    """{"experiment":{"config":{"tau":null}}}""", "'config.critics.tau'"
                     "null", "my.json is null" ] do
-                  failureOf (fun () -> Spec.parse "my.json" (Presets.find "quick") text)
-                  |> says [ place; "my.json"; "null" ]
+                  failureOf (fun () -> parseSpec "my.json" text) |> says [ place; "my.json"; "null" ]
 
-              let without =
-                  Spec.parse "my.json" (Presets.find "quick") """{"experiment":{"config":{"targetParticles":null}}}"""
-
-              Expect.equal without.Experiment.Config.TargetParticles None "target particles") ]
+              let without = parseSpec "my.json" """{"config":{"particles":{"targetParticles":null}}}"""
+              Expect.equal (experimentOf without).Config.Particles.TargetParticles None "target particles") ]

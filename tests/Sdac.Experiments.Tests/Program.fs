@@ -4,15 +4,18 @@ module Sdac.Experiments.Tests.Program
 
 open System.IO
 open System.Reflection
+open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.SweepSupport
 open Sdac.Testing
 
-let private resume folder threads = Runner.resume Runner.sdac folder threads true |> ignore
+let private resume folder threads = Runner.resume Registry.standard folder threads true |> ignore
 
 let private train file out threads =
-    let spec = Spec.parse file (Presets.find "quick") (Files.readText file)
-    Runner.run spec Runner.sdac out false threads true |> ignore
+    let spec = Spec.parse Registry.standard file None "quick" (Files.readText file)
+
+    Runner.run Registry.standard spec { Out = out; Overwrite = false; Threads = threads; Quiet = true }
+    |> ignore
 
 let private sample folder target method first count =
     Toy.work
@@ -46,7 +49,7 @@ let private holdRecord path =
 /// A sweep of one run that does not end.
 let private sweep out =
     let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
-    Sweeps.run (SweepFolder.at out) (sweepOf "endless" 10_000_000 "{}") worker options |> ignore
+    Sweeps.run Registry.standard (SweepFolder.at out) (sweepOf "endless" 10_000_000 "{}") worker options |> ignore
 
 [<EntryPoint>]
 let main arguments =
@@ -62,7 +65,7 @@ let main arguments =
         work (fun () -> train file out (int threads))
     | [ "--create-folder"; path ] -> work (fun () -> Files.createFolder path)
     | [ "--write"; path ] -> work (fun () -> Files.writeText path "text")
-    | [ "--report"; runs; out ] -> work (fun () -> Report.write [ runs ] out |> ignore)
+    | [ "--report"; runs; out ] -> work (fun () -> Report.write Registry.standard [ runs ] out |> ignore)
     | [ "--hold"; path ] -> work (fun () -> hold path)
     | [ "--hold-record"; path ] -> work (fun () -> holdRecord path)
     | [ "--sweep"; out ] -> work (fun () -> sweep out)

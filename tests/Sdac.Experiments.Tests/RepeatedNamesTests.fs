@@ -20,8 +20,6 @@ let tests =
     testList
         "repeated names"
         [ testCase "a name given twice is refused with file, place and name, at any depth" (fun () ->
-              let spec = Presets.find "quick"
-
               for text, words in
                   [ """{ "schema": 1, "schema": 1 }""", [ "'schema' twice"; "line 1, column 16" ]
                     """{ "experiment": { "seed": 3, "seed": 4 } }""",
@@ -32,13 +30,15 @@ let tests =
                     [ "'experiment.config.hidden[1].a' twice" ]
                     """{ "experiment": { "taskOptions": { "x": 1, "y": [[], {"z": 1, "z": 1}], "x": 1 } } }""",
                     [ "'experiment.taskOptions.y[1].z' twice" ]
-                    """{ "experiment": { "seed": 3 }, "experiment": { "seed": 3 } }""", [ "'experiment' twice" ] ] do
-                  let failure = failureOf (fun () -> Spec.parse "my.json" spec text)
+                    """{ "experiment": { "seed": 3 }, "experiment": { "seed": 3 } }""", [ "'experiment' twice" ]
+                    """{ "seed": 3, "seed": 4 }""", [ "'seed' twice"; "line 1, column 14" ]
+                    """{ "config": { "critics": { "tau": 1, "tau": 2 } } }""", [ "'config.critics.tau' twice" ] ] do
+                  let failure = failureOf (fun () -> parseSpec "my.json" text)
                   failure |> says ([ "my.json gives"; "keep one of them" ] @ words)
                   Expect.equal failure.ExitCode ((Settings "").ExitCode) "exit code"
 
               // one name in two objects, and names that differ in case, are not the same
-              failureOf (fun () -> Spec.parse "my.json" spec """{ "schema": 1, "Schema": 1 }""")
+              failureOf (fun () -> parseSpec "my.json" """{ "schema": 2, "Schema": 2 }""")
               |> says [ "unknown setting 'Schema'" ])
 
           testCase "sweeps, settings on the command line, machines and states of runs are read as strictly" (fun () ->
@@ -46,14 +46,15 @@ let tests =
 
               failureOf (fun () ->
                   SweepSpec.parse
+                      standard
                       "sweep.json"
                       """{ "name": "a", "settings": { "grid": { "tau": [1], "tau": [2] } } }""")
               |> says [ "sweep.json gives 'settings.grid.tau' twice" ]
 
-              failureOf (fun () -> SweepSpec.parse "sweep.json" """{ "name": "a", "base": { "tau": 1, "tau": 2 } }""")
+              failureOf (fun () -> SweepSpec.parse standard "sweep.json" """{ "name": "a", "base": { "tau": 1, "tau": 2 } }""")
               |> says [ "sweep.json gives 'base.tau' twice" ]
 
-              failureOf (fun () -> Json.set (Presets.find "quick") "taskOptions" """{ "a": 1, "a": 2 }""")
+              failureOf (fun () -> setTo quick "taskOptions" """{ "a": 1, "a": 2 }""")
               |> says [ "--set taskOptions="; "'a' twice" ]
 
               failureOf (fun () -> Json.parseOver "machine.json" machine """{ "threads": 1, "threads": 2 }""")
@@ -82,17 +83,17 @@ let tests =
                       | -1 -> ()
                       | at -> File.WriteAllText(path, text.Substring(0, at) + "\n}\n")
 
-                  before "\"schema\"" "  \"schema\": 1," (run "spec").Spec
-                  before "\"seed\"" "    \"seed\": 5," (run "nested").Spec
+                  before "\"schema\"" "  \"schema\": 2," (run "spec").Spec
+                  before "\"tau\"" "      \"tau\": 0.1," (run "nested").Spec
                   before "\"task\"" "  \"seed\": 5," (run "summary").Summary
                   before "\"iteration\"" "{\"a\":1,\"a\":2}" (run "metrics").Metrics
                   before "\"iteration\"" "{\"b\":1,\"b\":2}" (run "timings").Timings
-                  let page, warnings = captureError (fun () -> Report.write [ runs ] (Path.Combine(root, "out")))
+                  let page, warnings = captureError (fun () -> Report.write standard [ runs ] (Path.Combine(root, "out")))
 
                   for text in [ warnings; (File.ReadAllText page).Replace("&#39;", "'") ] do
                       for path, problem in
                           [ (run "spec").Spec, " gives 'schema' twice (line 3"
-                            (run "nested").Spec, " gives 'experiment.seed' twice"
+                            (run "nested").Spec, " gives 'config.critics.tau' twice"
                             (run "summary").Summary, " gives 'seed' twice"
                             (run "metrics").Metrics, ": line 1 gives 'a' twice"
                             (run "timings").Timings, ": line 1 gives 'b' twice" ] do

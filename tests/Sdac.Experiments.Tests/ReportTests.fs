@@ -11,12 +11,10 @@ open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 
 let private spec task seed particles =
-    let experiment =
-        Experiment.sdac task
-        |> Experiment.seed seed
-        |> Experiment.configure (fun c -> { c with Particles = particles })
-
-    Spec.create experiment
+    Experiment.on Sdac.algorithm task
+    |> Experiment.seed seed
+    |> Experiment.configure (fun c -> { c with Particles.Particles = particles })
+    |> Spec.create
 
 /// A run folder whose evaluations are given; finished unless said otherwise.
 let private folderOf (path: string) (spec: Spec) (scores: float list) (finished: bool) =
@@ -60,7 +58,7 @@ let private folderOf (path: string) (spec: Spec) (scores: float list) (finished:
         Files.writeText folder.Summary "{ \"peakMemoryMiB\": 123.5 }\n"
 
 let private readable path =
-    match RunRecord.read path with
+    match RunRecord.read standard path with
     | Ok run -> run
     | Error sentence -> failwith sentence
 
@@ -98,11 +96,11 @@ let tests =
                   let run = readable path
 
                   Expect.equal
-                      (run.Task, run.Algorithm, run.Seed)
-                      ("Hopper-v4", "SDAC", 7L)
-                      "task, algorithm and seed"
+                      (run.Task, run.Algorithm, run.Title, run.Seed)
+                      ("Hopper-v4", "sdac", "SDAC", 7L)
+                      "task, algorithm, title and seed"
 
-                  Expect.equal (run.Settings["experiment.config.particles"]) "4" "settings"
+                  Expect.equal (run.Settings["config.particles.particles"]) "4" "settings"
                   Expect.equal (run.Final, run.Best) (3.0, 5.0) "final and best"
 
                   Expect.equal
@@ -111,12 +109,14 @@ let tests =
                       "training episodes and evaluation episodes"
 
                   Expect.equal (run.Iterations, run.EnvSteps) (30L, 60L) "iterations and env steps"
-                  Expect.equal (run.Lambda[0]) (20L, 1.0) "lambda"
+                  Expect.equal (run.Figures["lambda"]) [| 20L, 1.0; 40L, 0.5; 60L, 1.0 / 3.0 |] "lambda"
+                  Expect.equal (run.Figures["weightConcentration"][2]) (60L, 2.0) "concentration"
+                  Expect.equal run.Figures.Count 2 "the figures of updates, and nothing else"
                   Expect.equal run.Weights.Length 3 "number of weights"
                   Expect.equal run.PeakMemory 123.5 "peak memory"
                   Expect.isTrue run.Finished "finished"))
 
-          testCase "the algorithm names a run, as text or as a case with settings" (fun () ->
+          testCase "the algorithm names a run: by its title where it is known, else by its name" (fun () ->
               inFolder (fun root ->
                   let path = Path.Combine(root, "a")
                   folderOf path (spec "Hopper-v4" 7L 4) [ 1.0 ] true
@@ -127,12 +127,17 @@ let tests =
                   let write (text: string) =
                       File.WriteAllText(file, plain.Replace("\"algorithm\": \"sdac\"", $"\"algorithm\": {text}"))
 
-                  write """{ "td3": { "delay": 2 } }"""
-                  Expect.equal ((readable path).Algorithm) "TD3" "algorithm"
-                  Expect.equal ((readable path).Settings["experiment.config.algorithm.td3.delay"]) "2" "setting"
+                  write "\"dpmd\""
+                  Expect.equal ((readable path).Algorithm, (readable path).Title) ("dpmd", "DPMD") "a known one"
+                  // of a script that is not at hand
+                  write "\"td3\""
+                  Expect.equal ((readable path).Algorithm, (readable path).Title) ("td3", "TD3") "an unknown one"
+                  Expect.equal ((readable path).Settings["config.particles.particles"]) "4" "its settings"
+                  write "\"my-algorithm\""
+                  Expect.equal ((readable path).Title) "my-algorithm" "a long name"
                   // a run older than the setting
                   File.WriteAllText(file, plain.Replace("\"algorithm\": \"sdac\",", ""))
-                  Expect.equal ((readable path).Algorithm) "SDAC" "algorithm"))
+                  Expect.equal ((readable path).Title) "SDAC" "algorithm"))
 
           testCase
               "algorithms are told apart by their names alone: what was published with one is no difference within it"
@@ -140,9 +145,8 @@ let tests =
                   inFolder (fun root ->
                       for seed in 0L .. 1L do
                           let sdac = spec "Hopper-v4" seed 4
-                          let dpmd = { sdac with Experiment = Experiment.algorithm Algorithm.Dpmd sdac.Experiment }
                           folderOf (Path.Combine(root, $"sdac{seed}")) sdac [ 1.0 ] true
-                          folderOf (Path.Combine(root, $"dpmd{seed}")) dpmd [ 2.0 ] true
+                          folderOf (Path.Combine(root, $"dpmd{seed}")) (asDpmd sdac) [ 2.0 ] true
 
                       let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
                       Expect.equal [ for g in groups -> g.Name, g.Runs.Length ] [ "DPMD", 2; "SDAC", 2 ] "groups"))
@@ -268,7 +272,7 @@ let tests =
               inFolder (fun root ->
                   campaign (Path.Combine(root, "runs"))
                   let out = Path.Combine(root, "report")
-                  let page, complaints = quietly (fun () -> Report.write [ Path.Combine(root, "runs") ] out)
+                  let page, complaints = quietly (fun () -> Report.write standard [ Path.Combine(root, "runs") ] out)
                   Expect.equal page (Path.Combine(out, "index.html")) "page"
                   let html = File.ReadAllText page
 
@@ -326,7 +330,7 @@ let tests =
                   // the same runs give the same page
                   let again, _ =
                       quietly (fun () ->
-                          Report.write [ Path.Combine(root, "runs") ] (Path.Combine(root, "again.html")))
+                          Report.write standard [ Path.Combine(root, "runs") ] (Path.Combine(root, "again.html")))
 
                   Expect.equal again (Path.Combine(root, "again.html")) "again"
                   Expect.isTrue (File.Exists(Path.Combine(root, "again.profile.svg"))) "root"
@@ -424,7 +428,7 @@ let tests =
                   let out = Path.Combine(root, "out")
                   // a folder is in the way
                   Files.createFolder (Path.Combine(out, "profile.svg"))
-                  let page, complaints = quietly (fun () -> Report.write [ Path.Combine(root, "runs") ] out)
+                  let page, complaints = quietly (fun () -> Report.write standard [ Path.Combine(root, "runs") ] out)
                   let html = File.ReadAllText page
 
                   for text in [ complaints; html ] do
@@ -440,17 +444,17 @@ let tests =
                   for particles in [ 4; 5 ] do
                       let long = spec "Hopper-v4" 0L particles
                       let hidden = List.replicate 60 (10 + particles)
-                      let experiment = long.Experiment |> Experiment.configure (fun c -> { c with Hidden = hidden })
 
                       folderOf
                           (Path.Combine(root, "runs", string particles))
-                          { long with Experiment = experiment }
+                          (configured (fun c -> { c with Hidden = hidden }) long)
                           [ 1.0; 2.0 ]
                           true
 
                   let page, complaints =
                       quietly (fun () ->
                           Report.write
+                              standard
                               [ Path.Combine(root, "runs") ]
                               (Path.Combine(root, String('n', 230) + ".html")))
 
@@ -475,7 +479,7 @@ let tests =
                   folderOf (path "speechless") (spec "Hopper-v4" 4L 4) [ 1.0 ] true
                   File.WriteAllText(Path.Combine(path "speechless", "spec.json"), "{")
                   Files.createFolder (path "empty")
-                  let page, complaints = quietly (fun () -> Report.write [ runs ] (Path.Combine(root, "out")))
+                  let page, complaints = quietly (fun () -> Report.write standard [ runs ] (Path.Combine(root, "out")))
                   let html = File.ReadAllText page
 
                   for name in [ "unfinished"; "damaged"; "silent"; "speechless"; "empty" ] do
@@ -491,7 +495,7 @@ let tests =
                   let out = Path.Combine(root, "out")
 
                   let refuse paths parts =
-                      quietly (fun () -> failureOf (fun () -> Report.write paths out)) |> fst |> says parts
+                      quietly (fun () -> failureOf (fun () -> Report.write standard paths out)) |> fst |> says parts
 
                   refuse [ Path.Combine(root, "nowhere") ] [ "nowhere"; "no folder" ]
                   refuse [ root ] [ root; "spec.json"; "train.fsx" ]

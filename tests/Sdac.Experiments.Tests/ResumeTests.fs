@@ -48,7 +48,7 @@ let private refused (folder: RunFolder) (words: string list) =
     // what was left half written may go
     Files.removeUnfinished folder.Checkpoints
     let before = content ()
-    failureOf (fun () -> Runner.resume Runner.sdac folder.Path 1 true) |> says words
+    failureOf (fun () -> Runner.resume standard folder.Path 1 true) |> says words
     let after = content ()
     Expect.sequenceEqual after.Keys before.Keys "keys"
 
@@ -80,11 +80,7 @@ let tests =
                       let folder = prepared (Path.Combine(path, "stopped")) spec
 
                       for stop in [ 10L; 33L; 61L; 62L; 119L ] do
-                          let stopping: Stage = fun step -> if step.Iteration = stop then failwith "killed" else step
-                          let stages = ("stop", stopping) :: Runner.sdac
-
-                          Expect.raisesAny<Exception>(fun () -> Runner.resume stages folder.Path 2 true |> ignore)
-                          |> ignore
+                          Expect.raisesAny<Exception>(fun () -> resumedUntil stop 2 folder |> ignore) |> ignore
 
                       Expect.isTrue ((resumed folder).IsSome) "resumed"
                       same expected folder
@@ -93,14 +89,15 @@ let tests =
 
           testCase "a run of DPMD, whose running averages of Q are part of a checkpoint, resumes exactly" (fun () ->
               inFolder (fun path ->
-                  let spec = varied 50L
-                  let spec = { spec with Experiment = Experiment.algorithm Algorithm.Dpmd spec.Experiment }
+                  let spec = asDpmd (varied 50L)
                   let expected = prepared (Path.Combine(path, "whole")) spec
                   resumed expected |> ignore
                   let folder = prepared (Path.Combine(path, "stopped")) spec
-                  let stopping: Stage = fun step -> if step.Iteration = 30L then failwith "killed" else step
-                  let stages = ("stop", stopping) :: Runner.stages spec
-                  Expect.raisesAny<Exception>(fun () -> Runner.resume stages folder.Path 1 true |> ignore) |> ignore
+
+                  Expect.raisesAny<Exception>(fun () ->
+                      Runner.resumeComposed (stoppingAt 30L) Dpmd.algorithm folder.Path 1 true |> ignore)
+                  |> ignore
+
                   Expect.isTrue ((resumed folder).IsSome) "resumed"
                   same expected folder))
 
@@ -108,7 +105,7 @@ let tests =
               inFolder (fun path ->
                   copy whole.Value.Path path
                   let before = content path
-                  Expect.isTrue ((Runner.resume Runner.sdac path 1 true).IsNone) "resume"
+                  Expect.isTrue ((Runner.resume standard path 1 true).IsNone) "resume"
                   let after = content path
                   Expect.sequenceEqual after.Keys before.Keys "keys"
 
@@ -163,11 +160,9 @@ let tests =
 
           testCase "a specification that was changed since is refused by the setting's name" (fun () ->
               inCopy 60L (fun folder ->
-                  let change (c: Config) = { c with Discount = 0.5 }
-                  let spec = Spec.ofRun folder
-                  let changed = { spec with Experiment = Experiment.configure change spec.Experiment }
+                  let changed = Spec.ofRun standard folder |> configured (fun c -> { c with Critics.Discount = 0.5 })
                   File.WriteAllText(folder.Spec, Spec.print changed)
-                  refused folder [ "experiment.config.discount = 0.5"; "0.99"; "000000060.safetensors" ]))
+                  refused folder [ "config.critics.discount = 0.5"; "0.99"; "000000060.safetensors" ]))
 
           testCase "a checkpoint of another task or of other sizes is refused" (fun () ->
               let checkpointOf (spec: Spec) (folder: RunFolder) =
@@ -176,21 +171,20 @@ let tests =
                       resumed other |> ignore
                       File.Copy(Checkpoint.path other 20L, Checkpoint.path folder 80L))
 
-              let spec = whole.Value |> fun folder -> Spec.ofRun folder
+              let spec = Spec.ofRun standard whole.Value
 
               inCopy 60L (fun folder ->
-                  checkpointOf { spec with Experiment = { spec.Experiment with Task = "Walker2d-v4" } } folder
+                  checkpointOf { spec with Task = "Walker2d-v4" } folder
                   refused folder [ "000000080.safetensors"; "Walker2d-v4"; "Hopper-v4" ])
 
               inCopy 60L (fun folder ->
-                  let change (c: Config) = { c with Hidden = [ 8; 16 ] }
-                  checkpointOf { spec with Experiment = Experiment.configure change spec.Experiment } folder
+                  checkpointOf (configured (fun c -> { c with Hidden = [ 8; 16 ] }) spec) folder
                   refused folder [ "000000080.safetensors"; "hidden"; "[8,16]" ]))
 
           testCase "a second process on the folder is told so, with an exit code of its own" (fun () ->
               inCopy 60L (fun folder ->
                   use _ = RunFolder.lock folder
-                  let failure = failureOf (fun () -> Runner.resume Runner.sdac folder.Path 1 true)
+                  let failure = failureOf (fun () -> Runner.resume standard folder.Path 1 true)
                   failure |> says [ "another process"; $"pid {Environment.ProcessId}"; folder.Path ]
                   Expect.equal failure.ExitCode 9 "exit code"))
 

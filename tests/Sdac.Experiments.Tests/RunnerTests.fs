@@ -5,24 +5,26 @@ open System.IO
 open Expecto
 open Sdac
 open Sdac.Experiments
+open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
 open TorchSharp
 open Sdac.Testing
 
 /// A run of a second or two.
 let private tiny =
-    let change (c: Config) =
+    let change (c: SdacConfig) =
         { c with
             Hidden = [ 16; 16 ]
-            BatchSize = 16
-            Particles = 3
-            MonteCarloDraws = 4
-            Timesteps = 5
-            WarmUp = 60
-            Environments = 2 }
+            Data.BatchSize = 16
+            Particles.Particles = 3
+            Draws.MonteCarloDraws = 4
+            Diffusion.Timesteps = 5
+            Data.WarmUp = 60
+            Data.Environments = 2 }
 
-    { Presets.find "quick" with
-        Experiment = (Presets.find "quick").Experiment |> Experiment.iterations 40L |> Experiment.configure change
+    { configured change quick with
+        Iterations = 40L
+        Horizon = 40L
         EvaluateEvery = 15L
         EvaluationEpisodes = 3
         CheckpointEvery = 8L
@@ -31,10 +33,10 @@ let private tiny =
 
 let private runIn folder name spec threads =
     let out = Path.Combine(folder, name)
-    let summary, _ = captureOutput (fun () -> Runner.run spec Runner.sdac out false threads true)
+    let summary, _ = captureOutput (fun () -> Runner.run standard spec (into out threads))
     out, summary
 
-let private withTask task (spec: Spec) = { spec with Experiment = { spec.Experiment with Task = task } }
+let private withTask task (spec: Spec) = { spec with Task = task }
 
 /// What the user is told of a run that is refused, which must be one line; no folder is made for it.
 let private complaint (spec: Spec) =
@@ -44,7 +46,7 @@ let private complaint (spec: Spec) =
         let code, text =
             captureError (fun () ->
                 Script.run "train.fsx" (fun () ->
-                    Runner.run spec Runner.sdac out false 1 true |> ignore
+                    runInto out spec |> ignore
                     0))
 
         Expect.notEqual code 0 "exit code"
@@ -73,7 +75,7 @@ let tests =
 
           testCase "another seed gives other metrics" (fun () ->
               inFolder (fun folder ->
-                  let other = { tiny with Experiment = Experiment.seed 1L tiny.Experiment }
+                  let other = { tiny with Seed = 1L }
                   let a, _ = runIn folder "a" tiny 1
                   let b, _ = runIn folder "b" other 1
                   let metrics run = File.ReadAllText(Path.Combine(run, "metrics.jsonl"))
@@ -85,9 +87,14 @@ let tests =
                   let there = RunFolder.openExisting out
 
                   Expect.equal
-                      (Spec.parse "spec.json" (Presets.find "paper") (File.ReadAllText there.Spec))
-                      tiny
+                      (Spec.parse standard "spec.json" None "published" (File.ReadAllText there.Spec))
+                      (withOwnStages tiny)
                       "parse"
+
+                  Expect.equal
+                      (Spec.ofRun standard there).Stages
+                      [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate" ]
+                      "the trail"
 
                   let lines = Metrics.read there.Metrics
                   let count kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.length
@@ -135,9 +142,9 @@ let tests =
 
           testCase "every logged line has policy figures, also where the policy moves on other iterations" (fun () ->
               inFolder (fun folder ->
-                  let delayed = Experiment.configure (fun c -> { c with PolicyDelay = 2 }) tiny.Experiment
+                  let delayed = configured (fun c -> { c with Policy.PolicyDelay = 2 }) tiny
                   // the logged iterations 2, 4, ... end with updates 1, 3, ..., none of which moves the policy
-                  let out, _ = runIn folder "run" { tiny with Experiment = delayed; LogEvery = 2L } 1
+                  let out, _ = runIn folder "run" { delayed with LogEvery = 2L } 1
 
                   let updates =
                       Metrics.read (RunFolder.openExisting out).Metrics
@@ -153,7 +160,7 @@ let tests =
           testCase "evaluating the newest checkpoint repeats the run's final evaluation" (fun () ->
               inFolder (fun folder ->
                   let out, summary = runIn folder "run" tiny 1
-                  let _, text = captureOutput (fun () -> Evaluate.run out None None None 2)
+                  let _, text = captureOutput (fun () -> Evaluate.run standard out None None None 2)
 
                   Expect.stringContains
                       text
@@ -165,7 +172,7 @@ let tests =
 
           testCase "a checkpoint restores every number of the training state" (fun () ->
               inFolder (fun folder ->
-                  let mutable step = Pipeline.warm (Pipeline.start tiny.Experiment)
+                  let mutable step = Pipeline.warm (Pipeline.start (experimentOf tiny))
                   use _ = step.Environment :> IDisposable
 
                   for _ in 1..5 do
@@ -173,8 +180,8 @@ let tests =
 
                   let run = RunFolder.create (Path.Combine(folder, "run")) false
                   let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
-                  let restored = Checkpoint.load step.Model step.Environment.Task path
-                  let numbers s = [ for t in TrainState.tensors s -> Tensors.toArray t ]
+                  let restored = Checkpoint.load step.Agent "sdac" step.Environment.Task path
+                  let numbers s = [ for t in Parts.tensors ActorCriticState.parts s -> Tensors.toArray t ]
                   Expect.equal (numbers restored) (numbers step.State) "numbers"
                   Expect.equal restored.Temperature step.State.Temperature "temperature"
                   Expect.equal restored.Updates step.State.Updates "updates"
@@ -184,8 +191,10 @@ let tests =
                       (step.State.PolicyAdam.Count, step.State.Q1Adam.Count)
                       "number of policy adam and number of Q1 adam"
 
-                  TrainState.dispose step.State
-                  TrainState.dispose restored))
+                  Expect.equal restored.Values step.State.Values "running averages of Q"
+                  Expect.equal restored.EnergyShift step.State.EnergyShift "energy shift"
+                  disposeState step.State
+                  disposeState restored))
 
           testCase "a damaged newest checkpoint is refused by name and the one before it is used" (fun () ->
               inFolder (fun folder ->
@@ -195,107 +204,102 @@ let tests =
                   let bytes = File.ReadAllBytes newest
                   bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
                   File.WriteAllBytes(newest, bytes)
-                  let model = Runner.model tiny.Experiment
-                  failureOf (fun () -> Checkpoint.load model tiny.Experiment.Task newest) |> says [ newest ]
-                  let struct (used, state, complaints) = Checkpoint.newest model tiny.Experiment.Task there
+                  let agent = agentOf tiny
+                  failureOf (fun () -> Checkpoint.load agent "sdac" tiny.Task newest) |> says [ newest ]
+                  let struct (used, state, complaints) = Checkpoint.newest agent "sdac" tiny.Task there
                   Expect.stringEnds used "000000032.safetensors" "used"
                   Expect.stringContains (Expect.single complaints "complaints") newest "complaints"
                   Expect.equal state.Updates 32L "updates"
-                  TrainState.dispose state
+                  disposeState state
 
                   // cut off, all of them: nothing is left to use
                   for path in Checkpoint.list there do
                       File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
 
-                  failureOf (fun () -> Checkpoint.newest model tiny.Experiment.Task there)
+                  failureOf (fun () -> Checkpoint.newest agent "sdac" tiny.Task there)
                   |> says [ "no checkpoint that can be used"; "000000024" ]))
 
           testCase "a checkpoint of another task or of other sizes is refused" (fun () ->
               inFolder (fun folder ->
                   let out, _ = runIn folder "run" tiny 1
                   let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
-                  let model = Runner.model tiny.Experiment
 
-                  failureOf (fun () -> Checkpoint.load model "Hopper-v4" newest)
+                  failureOf (fun () -> Checkpoint.load (agentOf tiny) "sdac" "Hopper-v4" newest)
                   |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
 
-                  let wider =
-                      Runner.model (Experiment.configure (fun c -> { c with Hidden = [ 17; 16 ] }) tiny.Experiment)
+                  let wider = agentOf (configured (fun c -> { c with Hidden = [ 17; 16 ] }) tiny)
 
-                  failureOf (fun () -> Checkpoint.load wider tiny.Experiment.Task newest)
+                  failureOf (fun () -> Checkpoint.load wider "sdac" tiny.Task newest)
                   |> says [ "policy.layer0.weight"; newest ]))
 
           testCase
               "a loss that is not a number stops the run with its name, the iteration and the last good checkpoint"
               (fun () ->
                   inFolder (fun folder ->
-                      let poison: Stage =
-                          fun step ->
-                              if step.Iteration < 10L then
-                                  step
-                              else
-                                  let spoil (u: Update) =
-                                      { u with
-                                          Batch = { u.Batch with Reward = u.Batch.Reward.mul (Scalars.ofFloat nan) } }
+                      let spoil (batch: Batch) = { batch with Reward = batch.Reward.mul (Scalars.ofFloat nan) }
 
-                                  { step with Update = Option.map spoil step.Update }
+                      let poison: Stage<ActorCriticState, Update> =
+                          fun step -> if step.Iteration < 10L then step else Pipeline.onBatch "poison" spoil step
 
-                      let stages = List.insertAt 1 ("poison", poison) Runner.sdac
+                      let stages =
+                          Pipeline.collect
+                          >> poison
+                          >> Pipeline.evaluateQ
+                          >> Pipeline.reverseSample
+                          >> Pipeline.rssmUpdate
+
                       let out = Path.Combine(folder, "run")
 
-                      failureOf (fun () -> Runner.run tiny stages out false 1 true)
+                      failureOf (fun () -> Runner.compose stages Sdac.algorithm tiny (into out 1))
                       |> says [ "the loss of critic 1 is NaN"; "iteration 11"; "000000008.safetensors" ]
 
                       // what had been written is still there and good
-                      let model = Runner.model tiny.Experiment
-
                       let struct (used, state, _) =
-                          Checkpoint.newest model tiny.Experiment.Task (RunFolder.openExisting out)
+                          Checkpoint.newest (agentOf tiny) "sdac" tiny.Task (RunFolder.openExisting out)
 
                       Expect.stringEnds used "000000008.safetensors" "used"
 
                       Expect.equal
-                          (TrainState.tensors state
+                          (Parts.tensors ActorCriticState.parts state
                            |> List.sumBy (fun t -> float (t.isfinite().logical_not().sum().item<int64>())))
                           0.0
                           "tensors"
 
-                      TrainState.dispose state))
+                      disposeState state))
 
           testCase "an existing run is not touched unless it may be replaced" (fun () ->
               inFolder (fun folder ->
                   let out, _ = runIn folder "run" tiny 1
                   let metrics = File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))
-                  failureOf (fun () -> Runner.run tiny Runner.sdac out false 1 true) |> says [ out; "--overwrite" ]
+                  failureOf (fun () -> runInto out tiny) |> says [ out; "--overwrite" ]
                   Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"
                   // settings that are refused leave the old run alone even with --overwrite
                   let unknown = withTask "Hoper-v4" tiny
 
                   let error =
                       Expect.raises<ArgumentException>(fun () ->
-                          Runner.run unknown Runner.sdac out true 1 true |> ignore)
+                          Runner.run standard unknown { into out 1 with Overwrite = true } |> ignore)
 
                   Expect.stringContains error.Message "Hopper-v4" "sentence"
                   Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"
-                  captureOutput (fun () -> Runner.run tiny Runner.sdac out true 1 true) |> ignore
+                  captureOutput (fun () -> Runner.run standard tiny { into out 1 with Overwrite = true }) |> ignore
                   Expect.equal (File.ReadAllBytes(Path.Combine(out, "metrics.jsonl"))) metrics "content of out"))
 
           testCase "what the layers below refuse reaches the user as one sentence and an exit code" (fun () ->
               let hopper = withTask "Hopper-v4" tiny
-              let option = { hopper with Experiment = Experiment.option "reset_noise_scal" "0.1" hopper.Experiment }
-              let configured change = { tiny with Experiment = Experiment.configure change tiny.Experiment }
+              let option = { hopper with TaskOptions = Map [ "reset_noise_scal", "0.1" ] }
               Expect.stringContains (complaint (withTask "Hoper-v4" tiny)) "Hopper-v4" "unknown task"
               Expect.stringContains (complaint option) "reset_noise_scale" "unknown option"
-              let few = configured (fun c -> { c with BufferCapacity = 1 })
+              let few = configured (fun c -> { c with Data.BufferCapacity = 1 }) tiny
               Expect.stringContains (complaint few) "BufferCapacity is 1" "too small a memory"
-              let none = configured (fun c -> { c with BatchSize = 0 })
+              let none = configured (fun c -> { c with Data.BatchSize = 0 }) tiny
               Expect.stringContains (complaint none) "BatchSize is 0" "empty batches")
 
           testCase "a GPU that is not there reaches the user as one sentence and an exit code" (fun () ->
               if torch.cuda.is_available () then
                   skiptest "there is a CUDA GPU"
 
-              let cuda = { tiny with Experiment = Experiment.device "cuda" tiny.Experiment }
+              let cuda = { tiny with Device = "cuda" }
               Expect.stringContains (complaint cuda) "--device cpu" "missing GPU")
 
           testCase "a folder that cannot be made is refused by name" (fun () ->
@@ -303,7 +307,7 @@ let tests =
               if not (Directory.Exists "/proc") then
                   skiptest "there is no /proc, where the system lets nobody make a folder"
 
-              failureOf (fun () -> Runner.run tiny Runner.sdac "/proc/sdac-run" false 1 true)
+              failureOf (fun () -> runInto "/proc/sdac-run" tiny)
               |> says [ "/proc/sdac-run" ])
 
           testCase "the default folder is numbered on where it is taken" (fun () ->

@@ -12,41 +12,56 @@ open Sdac.Experiments.Tests.Support
 /// Everything that can go wrong with a resumed run in a second or two: episodes that end, a replay memory that overflows,
 /// policy, updates and temperature on rhythms of their own, and logs, checkpoints and evaluations that do not coincide.
 let varied (iterations: int64) : Spec =
-    let change (c: Config) =
+    let change (c: SdacConfig) =
         { c with
             Hidden = [ 16; 16 ]
-            BatchSize = 16
-            Particles = 3
-            MonteCarloDraws = 4
-            Timesteps = 5
-            PolicyDelay = 3
-            UpdatesPerStep = 2
-            TemperatureDelay = 7
-            WarmUp = 60
-            Environments = 2
-            BufferCapacity = 160 }
+            Data.BatchSize = 16
+            Particles.Particles = 3
+            Draws.MonteCarloDraws = 4
+            Diffusion.Timesteps = 5
+            Policy.PolicyDelay = 3
+            Data.UpdatesPerStep = 2
+            Temperature.TemperatureDelay = 7
+            Data.WarmUp = 60
+            Data.Environments = 2
+            Data.BufferCapacity = 160 }
 
-    { Presets.find "quick" with
-        Experiment =
-            Experiment.sdac "Hopper-v4"
-            |> Experiment.seed 5L
-            |> Experiment.iterations iterations
-            |> Experiment.configure change
+    let experiment =
+        Experiment.on Sdac.algorithm "Hopper-v4"
+        |> Experiment.seed 5L
+        |> Experiment.iterations iterations
+        |> Experiment.configure change
+
+    { Spec.create experiment with
         EvaluateEvery = 60L
         EvaluationEpisodes = 2
         CheckpointEvery = 20L
         CheckpointsKept = 3
         LogEvery = 7L }
 
-/// A run folder that holds nothing but a specification.
+/// A run folder that holds nothing but a specification, with its algorithm's own stages.
 let prepared (path: string) (spec: Spec) =
     let folder = RunFolder.create path false
-    Files.writeText folder.Spec (Spec.print spec)
+    Files.writeText folder.Spec (Spec.print (withOwnStages spec))
     folder
 
 /// Resumes a run without a word.
 let resumed (folder: RunFolder) =
-    captureOutput (fun () -> Runner.resume (Runner.stagesOf folder.Path) folder.Path 1 true) |> fst
+    captureOutput (fun () -> Runner.resume standard folder.Path 1 true) |> fst
+
+/// The options of a run into a folder, without progress.
+let into (out: string) (threads: int) : RunOptions = { Out = out; Overwrite = false; Threads = threads; Quiet = true }
+
+/// A run of a specification into a folder, without progress.
+let runInto (out: string) (spec: Spec) : Summary = Runner.run standard spec (into out 1)
+
+/// The stages of an algorithm behind one that ends the process, so to say, at the beginning of iteration `stop`.
+let stoppingAt (stop: int64) (step: Step<'s, 'w>) : Step<'s, 'w> =
+    (if step.Iteration = stop then failwith "killed" else step) |> Pipeline.standard
+
+/// Resumes a run of SDAC that is killed at the beginning of an iteration.
+let resumedUntil (stop: int64) (threads: int) (folder: RunFolder) =
+    Runner.resumeComposed (stoppingAt stop) Sdac.algorithm folder.Path threads true
 
 /// Every file of a folder with its bytes, by its path below it.
 let content (path: string) =

@@ -20,8 +20,8 @@ printfn "%d %s" (TorchSharp.torch.get_num_threads ()) (told "OMP_WAIT_POLICY")
 let private pipeline =
     """
 open Sdac
-let small = fun (c: Config) -> { c with Hidden = [ 8 ]; Environments = 1 }
-let step = Experiment.sdac "InvertedPendulum-v4" |> Experiment.configure small |> Pipeline.start
+let small = fun (c: SdacConfig) -> { c with Hidden = [ 8 ]; Data.Environments = 1 }
+let step = Experiment.on Sdac.algorithm "InvertedPendulum-v4" |> Experiment.configure small |> Pipeline.start
 Pipeline.dispose step
 """
 

@@ -21,7 +21,7 @@ let private state (path: string) =
 let private status (folder: SweepFolder) (sweep: Sdac.Sweep) =
     let before = state folder.Path
     let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
-    let _, text = captureOutput (fun () -> Sweeps.status folder sweep options)
+    let _, text = captureOutput (fun () -> Sweeps.status standard folder sweep options)
     Expect.equal (state folder.Path) before "nothing has changed"
     text
 

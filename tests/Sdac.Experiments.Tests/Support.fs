@@ -2,7 +2,9 @@ module Sdac.Experiments.Tests.Support
 
 open System
 open System.IO
+open System.Text.Json.Nodes
 open Expecto
+open Sdac
 open Sdac.Experiments
 open Sdac.Testing
 
@@ -71,3 +73,76 @@ let captureOutput (action: unit -> 'a) =
         result, writer.ToString()
     finally
         Console.SetOut previous
+
+/// What stands at a path of a tree of JSON; null where it is null or missing.
+let jsonAt (path: string) (root: JsonNode | null) : JsonNode | null =
+    let step (node: JsonNode | null) (name: string) : JsonNode | null =
+        match node with
+        | :? JsonObject as inner -> inner[name]
+        | _ -> null
+
+    path.Split '.' |> Array.fold step root
+
+// ---- specifications
+
+/// The algorithms of this library.
+let standard = Registry.standard
+
+/// A preset of an algorithm.
+let preset (algorithm: string) (name: string) : Spec =
+    Spec.algorithm standard "" algorithm |> Spec.preset "--preset" name
+
+/// Every preset of every algorithm: algorithm, name and specification.
+let presets: (string * string * Spec) list =
+    let namesOf (algorithm: IAlgorithm) =
+        algorithm.Open
+            { new IOpen<string list> with
+                member _.Open algorithm = algorithm.Presets |> List.map _.Name }
+
+    [ for algorithm in Registry.all standard do
+          for name in namesOf algorithm -> algorithm.Name, name, preset algorithm.Name name ]
+
+/// SDAC's preset that is the start of most tests.
+let quick = preset "sdac" "quick"
+
+/// Reads a specification over SDAC's quick preset, or over that of the algorithm that the text names.
+let parseSpec (place: string) (text: string) : Spec = Spec.parse standard place None "quick" text
+
+/// Changes a setting as --set does.
+let setTo (spec: Spec) (key: string) (text: string) : Spec = Spec.set standard "--set" spec key text
+
+/// SDAC's experiment of a specification.
+let experimentOf (spec: Spec) = Spec.experiment Sdac.algorithm spec
+
+/// SDAC's agent for a specification.
+let agentOf (spec: Spec) : Agent<ActorCriticState, Update> = Runner.agent (experimentOf spec)
+
+/// Frees a training state.
+let disposeState (state: ActorCriticState) = Parts.dispose ActorCriticState.parts state
+
+/// DPMD's experiment of a specification.
+let dpmdOf (spec: Spec) = Spec.experiment Dpmd.algorithm spec
+
+/// The specification with other settings of its algorithm.
+let configuredAs (algorithm: Algorithm<'c, 's, 'w>) (change: 'c -> 'c) (spec: Spec) : Spec =
+    { spec with Config = (Spec.experiment algorithm spec |> Experiment.configure change |> Spec.create).Config }
+
+/// The specification with other settings of SDAC.
+let configured (change: SdacConfig -> SdacConfig) (spec: Spec) : Spec = configuredAs Sdac.algorithm change spec
+
+/// A run of SDAC as one of DPMD: with the settings that both have, and what was published with DPMD.
+let asDpmd (spec: Spec) : Spec =
+    let config = DpmdConfig.ofSdac (experimentOf spec).Config
+    let dpmd = Experiment.on Dpmd.algorithm spec.Task |> Experiment.configure (fun _ -> config)
+    { spec with Algorithm = "dpmd"; Config = (Spec.create dpmd).Config }
+
+/// What a specification says of its stages where they are its algorithm's own, as training writes it.
+let withOwnStages (spec: Spec) : Spec =
+    let trail =
+        { new IOpen<string list> with
+            member _.Open algorithm =
+                Spec.experiment algorithm spec
+                |> Experiment.agent Compute.cpu { ObsDim = 1; ActionDim = 1 }
+                |> Round.standardTrail }
+
+    { spec with Stages = (Spec.algorithm standard "" spec.Algorithm).Open trail }

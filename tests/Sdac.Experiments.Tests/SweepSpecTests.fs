@@ -29,23 +29,28 @@ let tests =
     testList
         "sweep specifications"
         [ testCase "a sweep survives printing and parsing" (fun () ->
-              let sweep = SweepSpec.parse "sweep.json" whole
-              Expect.equal (SweepSpec.parse "printed" (SweepSpec.print sweep)) sweep "sweep read back"
-              Expect.equal ((SweepSpec.plan sweep).Length) (2 * 2 * 2 * 2 * 2 * 2) "number of plan")
+              let sweep = SweepSpec.parse standard "sweep.json" whole
+              Expect.equal (SweepSpec.parse standard "printed" (SweepSpec.print sweep)) sweep "sweep read back"
+              Expect.equal ((SweepSpec.plan standard sweep).Length) (2 * 2 * 2 * 2 * 2 * 2) "number of plan")
 
           testCase "a run's specification is the preset with base, algorithm, variation, task and seed" (fun () ->
-              let sweep = SweepSpec.parse "sweep.json" whole
+              let sweep = SweepSpec.parse standard "sweep.json" whole
 
-              for run, spec in SweepSpec.plan sweep do
-                  let e = spec.Experiment
-                  Expect.equal (e.Task, e.Seed, e.Iterations) (run.Task, run.Seed, 100L) "task, seed and iterations"
-                  Expect.equal e.Config.Hidden [ 8; 8 ] "hidden"
-                  Expect.equal e.Config.Weights (if run.Name.Contains "_raw_" then Raw else SelfNormalised) "weights"
-                  Expect.stringContains run.Name $"particles={e.Config.Particles}" "name of run"
-                  Expect.equal (e.Config.BetaSchedule = Cosine) (run.Name.Contains "cosine") "beta schedule"
-                  Expect.inRange e.Config.Tau (0.001, 0.1) "tau"
+              for run, spec in SweepSpec.plan standard sweep do
+                  let c = (experimentOf spec).Config
+
+                  Expect.equal
+                      (spec.Task, spec.Seed, spec.Iterations, spec.Horizon)
+                      (run.Task, run.Seed, 100L, 100L)
+                      "task, seed, iterations and horizon"
+
+                  Expect.equal c.Hidden [ 8; 8 ] "hidden"
+                  Expect.equal c.Draws.Weights (if run.Name.Contains "_raw_" then Raw else SelfNormalised) "weights"
+                  Expect.stringContains run.Name $"particles={c.Particles.Particles}" "name of run"
+                  Expect.equal (c.Diffusion.BetaSchedule = Cosine) (run.Name.Contains "cosine") "beta schedule"
+                  Expect.inRange c.Critics.Tau (0.001, 0.1) "tau"
                   // what the sweep does not name is the preset's
-                  Expect.equal e.Config.Environments 4 "environments"
+                  Expect.equal c.Data.Environments 4 "environments"
                   // the schedules keep their share of the iterations
                   Expect.equal
                       (spec.EvaluateEvery, spec.CheckpointEvery)
@@ -55,10 +60,11 @@ let tests =
           testCase "what is set beside the iterations stands, whatever the order" (fun () ->
               let sweep =
                   SweepSpec.parse
+                      standard
                       "s"
                       """{"name":"s","base":{"iterations":100,"evaluateEvery":7,"checkpointEvery":9}}"""
 
-              let _, spec = List.exactlyOne (SweepSpec.plan sweep)
+              let _, spec = List.exactlyOne (SweepSpec.plan standard sweep)
 
               Expect.equal
                   (spec.EvaluateEvery, spec.CheckpointEvery, spec.LogEvery)
@@ -66,36 +72,49 @@ let tests =
                   "evaluate every, checkpoint every and log every")
 
           testCase "an algorithm brings along what was published with it, and what is set beside it stands" (fun () ->
-              let configs text =
-                  [ for run, spec in SweepSpec.parse "s" text |> SweepSpec.plan -> run.Name, spec.Experiment.Config ]
+              let specs text =
+                  [ for run, spec in SweepSpec.parse standard "s" text |> SweepSpec.plan standard -> run.Name, spec ]
 
-              let preset = (Presets.find "quick").Experiment.Config
-              let dpmd = Config.withAlgorithm Algorithm.Dpmd preset
+              let dpmd = preset "dpmd" "quick"
 
               Expect.equal
-                  (configs """{"name":"s","algorithms":{"sdac":{},"dpmd":{"algorithm":"dpmd","qScale":2}}}""")
-                  [ "InvertedPendulum-v4_dpmd_seed0", { dpmd with QScale = 2.0 }
-                    "InvertedPendulum-v4_sdac_seed0", preset ]
-                  "configs"
+                  (specs """{"name":"s","algorithms":{"sdac":{},"dpmd":{"algorithm":"dpmd","qScale":2}}}""")
+                  [ "InvertedPendulum-v4_dpmd_seed0", setTo dpmd "qScale" "2"
+                    "InvertedPendulum-v4_sdac_seed0", quick ]
+                  "specifications"
 
               // also where it is an axis like others, whatever the order
               Expect.equal
-                  (configs """{"name":"s","base":{"tau":0.01},"settings":{"grid":{"algorithm":["sdac","dpmd"]}}}""")
-                  [ "InvertedPendulum-v4_algorithm=sdac_seed0", { preset with Tau = 0.01 }
-                    "InvertedPendulum-v4_algorithm=dpmd_seed0", { dpmd with Tau = 0.01 } ]
-                  "configs"
+                  (specs """{"name":"s","base":{"tau":0.01},"settings":{"grid":{"algorithm":["sdac","dpmd"]}}}""")
+                  [ "InvertedPendulum-v4_algorithm=sdac_seed0", setTo quick "tau" "0.01"
+                    "InvertedPendulum-v4_algorithm=dpmd_seed0", setTo dpmd "tau" "0.01" ]
+                  "specifications"
 
-              failureOf (fun () -> configs """{"name":"s","settings":{"grid":{"algorithm":["dpdm"]}}}""")
-              |> says [ "'dpdm'"; "'dpmd'"; "sweep 's'" ])
+              failureOf (fun () -> specs """{"name":"s","settings":{"grid":{"algorithm":["dpdm"]}}}""")
+              |> says [ "'dpdm'"; "'dpmd'"; "sweep 's'" ]
+
+              // a setting that only another algorithm has
+              failureOf (fun () ->
+                  specs """{"name":"s","base":{"monteCarloDraws":8},"algorithms":{"d":{"algorithm":"dpmd"}}}""")
+              |> says [ "unknown setting 'monteCarloDraws'"; "sweep 's'" ])
+
+          testCase "a sweep whose settings stand under their paths of schema 1 means what it meant" (fun () ->
+              let specs text = SweepSpec.parse standard "s" text |> SweepSpec.plan standard |> List.map snd
+
+              Expect.equal
+                  (specs
+                      """{"name":"s","base":{"experiment.iterations":100,"experiment.config.tau":0.01},"algorithms":{"d":{"experiment.config.algorithm":"dpmd"}}}""")
+                  [ setTo (Spec.iterations 100L (preset "dpmd" "quick")) "tau" "0.01" ]
+                  "specifications")
 
           testCase "the smallest sweep is one run of the preset" (fun () ->
               let run, spec =
-                  SweepSpec.parse "s" """{"name":"s","preset":"laptop"}""" |> SweepSpec.plan |> List.exactlyOne
+                  SweepSpec.parse standard "s" """{"name":"s","preset":"laptop"}""" |> SweepSpec.plan standard |> List.exactlyOne
 
-              Expect.equal (run.Name, spec) ("HalfCheetah-v4_seed0", Presets.find "laptop") "name of run and spec")
+              Expect.equal (run.Name, spec) ("HalfCheetah-v4_seed0", preset "sdac" "laptop") "name of run and spec")
 
           testCase "unknown names are refused with the nearest valid one" (fun () ->
-              let refused text = failureOf (fun () -> SweepSpec.parse "my.json" text |> SweepSpec.plan)
+              let refused text = failureOf (fun () -> SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard)
               refused """{"name":"s","sedes":[1]}""" |> says [ "'sedes'"; "my.json"; "'seeds'" ]
               refused """{"name":"s","preset":"quikc"}""" |> says [ "'quikc'"; "'quick'" ]
 
@@ -117,20 +136,20 @@ let tests =
 
               let error =
                   Expect.raises<System.ArgumentException>(fun () ->
-                      SweepSpec.parse "my.json" """{"name":"s","tasks":["Hoper-v4"]}""" |> SweepSpec.plan |> ignore)
+                      SweepSpec.parse standard "my.json" """{"name":"s","tasks":["Hoper-v4"]}""" |> SweepSpec.plan standard |> ignore)
 
               Expect.stringContains error.Message "Hopper-v4" "sentence")
 
           testCase "the same run under two names is refused" (fun () ->
               let text = """{"name":"s","settings":{"list":[{"tau":0.01},{"tau":1e-2}]}}"""
 
-              failureOf (fun () -> SweepSpec.parse "s" text |> SweepSpec.plan)
+              failureOf (fun () -> SweepSpec.parse standard "s" text |> SweepSpec.plan standard)
               |> says [ "InvertedPendulum-v4_tau=0.01_seed0"; "InvertedPendulum-v4_tau=1e-2_seed0" ])
 
           testCase
               "one impossible run among others is left to fail by itself, a sweep of nothing else is refused"
               (fun () ->
-                  let plan text = SweepSpec.parse "s" text |> SweepSpec.plan
+                  let plan text = SweepSpec.parse standard "s" text |> SweepSpec.plan standard
 
                   Expect.equal
                       ((plan """{"name":"s","settings":{"grid":{"tau":[0.01,2]}}}""").Length)

@@ -20,6 +20,7 @@ let worker: string list = [ "dotnet"; assembly ]
 /// Runs of a second or two, varied as `settings` says (JSON).
 let sweepOf (name: string) (iterations: int) (settings: string) : Sweep =
     SweepSpec.parse
+        standard
         "test"
         $"""{{ "name": "{name}", "settings": {settings},
                "base": {{ "iterations": {iterations}, "hidden": [16, 16], "batchSize": 16, "particles": 3,
@@ -29,9 +30,9 @@ let sweepOf (name: string) (iterations: int) (settings: string) : Sweep =
 /// A folder prepared for a sweep, and what the engines want to know of its runs.
 let prepared (path: string) (sweep: Sweep) (worker: string list) =
     let folder = SweepFolder.at path
-    let plan = SweepSpec.plan sweep
-    SweepFolder.prepare folder sweep plan worker
-    folder, plan |> List.map (fun (run, spec) -> run.Name, spec.Experiment.Iterations)
+    let plan = SweepSpec.plan standard sweep
+    SweepFolder.prepare standard folder sweep plan worker
+    folder, plan |> List.map (fun (run, spec) -> run.Name, spec.Iterations)
 
 /// Metrics and final checkpoint of a run.
 let result (run: RunFolder) : byte[] * byte[] =
@@ -39,11 +40,11 @@ let result (run: RunFolder) : byte[] * byte[] =
 
 /// What the possible runs of a sweep give when each is run alone, in this process, in one go.
 let alone (path: string) (sweep: Sweep) : Map<string, byte[] * byte[]> =
-    SweepSpec.plan sweep
-    |> List.filter (fun (_, spec) -> (Config.problems spec.Experiment.Config).IsEmpty)
+    SweepSpec.plan standard sweep
+    |> List.filter (fun (_, spec) -> (SdacConfig.problems (experimentOf spec).Config).IsEmpty)
     |> List.map (fun (run, spec) ->
         let out = Path.Combine(path, run.Name)
-        captureOutput (fun () -> Runner.run spec Runner.sdac out false 1 true) |> ignore
+        captureOutput (fun () -> Runs.runInto out spec) |> ignore
         run.Name, result { Path = out })
     |> Map.ofList
 

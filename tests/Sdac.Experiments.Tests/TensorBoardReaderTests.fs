@@ -46,7 +46,7 @@ let private expected (folder: RunFolder) =
                   | Label name -> name
                   | _ -> ""
 
-              "histograms", $"rssm/{name}", step, [ line["edges"]; line["counts"] ]
+              "histograms", $"distribution/{name}", step, [ line["edges"]; line["counts"] ]
           | Label kind, line ->
               for KeyValue(name, figure) in line do
                   if (Metrics.number figure).IsSome && name <> "iteration" && name <> "envSteps" then
@@ -83,10 +83,8 @@ let tests =
                   obstacle () |> Option.iter (fun reason -> skiptest reason)
 
                   inFolder (fun path ->
-                      for algorithm in [ Algorithm.Sdac; Algorithm.Dpmd ] do
-                          let spec = Runs.varied 60L
-                          let spec = { spec with Experiment = Experiment.algorithm algorithm spec.Experiment }
-                          let folder = Runs.prepared (Path.Combine(path, $"{algorithm}")) spec
+                      for spec in [ Runs.varied 60L; asDpmd (Runs.varied 60L) ] do
+                          let folder = Runs.prepared (Path.Combine(path, spec.Algorithm)) spec
                           Runs.resumed folder |> ignore
 
                           match read folder.Events with

@@ -85,7 +85,7 @@ let private event (data: byte[]) =
 let private write path position texts =
     use writer = EventWriter.Continue(path, position, texts)
     writer.Write(7L, [ "update/loss", 0.25; "update/other", nan ], [])
-    writer.Write(8L, [], [ "rssm/weight", { Edges = [ 0.0; 1.0; 4.0 ]; Counts = [ 3L; 5L ] } ])
+    writer.Write(8L, [], [ "distribution/weight", { Edges = [ 0.0; 1.0; 4.0 ]; Counts = [ 3L; 5L ] } ])
     writer.Flush true
     writer.Position
 
@@ -123,7 +123,7 @@ let tests =
                   let step, histograms = event all[3]
                   Expect.equal step 8L "step"
                   let histogram = (Expect.single histograms "histograms")
-                  Expect.equal (histogram |> one 1 |> text) "rssm/weight" "histogram"
+                  Expect.equal (histogram |> one 1 |> text) "distribution/weight" "histogram"
                   Expect.equal (plugin histogram) "histograms" "plugin"
                   let tensor = histogram |> one 8 |> message
                   Expect.contains tensor (1, Varint 2L) "tensor"

@@ -33,7 +33,7 @@ let private empty (path: string) = File.WriteAllBytes(path, [||])
 let private lengthen (path: string) = File.AppendAllText(path, "\n")
 
 let private refusal (folder: RunFolder) =
-    match RunRecord.read folder.Path with
+    match RunRecord.read standard folder.Path with
     | Error sentence -> sentence
     | Ok _ -> ""
 
@@ -157,7 +157,7 @@ let tests =
                   cut s0.Metrics
 
                   let page, warnings =
-                      captureError (fun () -> Report.write [ Path.Combine(root, "runs") ] (Path.Combine(root, "out")))
+                      captureError (fun () -> Report.write standard [ Path.Combine(root, "runs") ] (Path.Combine(root, "out")))
 
                   for text in [ warnings; File.ReadAllText page ] do
                       Expect.stringContains text s0.Metrics "the file"

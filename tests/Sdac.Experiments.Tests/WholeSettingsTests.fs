@@ -30,9 +30,7 @@ let private inRun (text: string) (test: RunFolder -> unit) =
         File.WriteAllText(folder.Spec, text)
         test folder)
 
-let private dpmd =
-    let published = Experiment.dpmd "Hopper-v4"
-    Spec.create published
+let private dpmd = Spec.create (Experiment.on Dpmd.algorithm "Hopper-v4")
 
 [<Tests>]
 let tests =
@@ -41,47 +39,46 @@ let tests =
         [ testCase "to look at a run they are as published with its algorithm, and each is said" (fun () ->
               let filled spec paths =
                   let mutable found = None
-                  inRun (without paths spec) (fun folder -> found <- Some(Spec.ofRunOrPublished folder))
+                  inRun (without paths spec) (fun folder -> found <- Some(Spec.ofRunOrPublished standard folder))
                   found.Value
 
-              let paper = Presets.find "paper"
-              let struct (spec, said) = filled paper [ "experiment.config.tau" ]
+              let paper = preset "sdac" "paper"
+              let struct (spec, said) = filled paper [ "config.critics.tau" ]
               Expect.equal spec paper "the paper preset without tau"
               let sentence = Expect.single said "sentences"
 
-              for part in [ "spec.json"; "experiment.config.tau"; "0.005" ] do
+              for part in [ "spec.json"; "config.critics.tau"; "0.005" ] do
                   Expect.stringContains sentence part "sentence"
 
               // whatever preset the run began with
-              let struct (spec, _) = filled (Presets.find "quick") [ "experiment.config.particles" ]
-              Expect.equal spec.Experiment.Config.Particles 32 "particles"
+              let struct (spec, _) = filled quick [ "config.particles.particles" ]
+              Expect.equal (experimentOf spec).Config.Particles.Particles 32 "particles"
 
-              let published = [ "weights"; "qScale"; "qNormalisation"; "betaSchedule" ]
-              let struct (spec, said) = filled dpmd [ for name in published -> "experiment.config." + name ]
+              let published = [ "energy.qScale"; "energy.qNormalisation"; "diffusion.betaSchedule"; "critics.tau" ]
+              let struct (spec, said) = filled dpmd [ for name in published -> "config." + name ]
               Expect.equal spec dpmd "DPMD's published settings"
               Expect.equal said.Length published.Length "sentences"
 
-              let struct (spec, said) = filled paper [ "experiment.config" ]
+              let struct (spec, said) = filled paper [ "config" ]
               Expect.equal (spec, said.Length) (paper, 1) "all of them"
               let struct (_, said) = filled dpmd []
               Expect.isEmpty said "nothing is left out")
 
           testCase "a run without a task cannot be looked at" (fun () ->
-              inRun (without [ "experiment.task" ] dpmd) (fun folder ->
-                  failureOf (fun () -> Spec.ofRunOrPublished folder)
-                  |> says [ "spec.json lacks experiment.task"; "put back" ]))
+              inRun (without [ "task" ] dpmd) (fun folder ->
+                  failureOf (fun () -> Spec.ofRunOrPublished standard folder)
+                  |> says [ "spec.json lacks task"; "put back" ]))
 
           testCase "a resume is refused by the names of all that is left out, and changes nothing" (fun () ->
-              let left = [ "experiment.config.tau"; "experiment.kernels"; "logEvery" ]
+              let left = [ "config.critics.tau"; "kernels"; "logEvery"; "horizon" ]
 
               inRun (without left (varied 20L)) (fun folder ->
                   let before = content folder.Path
-                  let resume () = Runner.resume (Runner.stagesOf folder.Path) folder.Path 1 true
 
                   for attempt in
-                      [ resume >> ignore
-                        fun () -> Runner.resume Runner.sdac folder.Path 1 true |> ignore
-                        fun () -> Runner.stagesOf folder.Path |> ignore ] do
+                      [ fun () -> Runner.resume standard folder.Path 1 true |> ignore
+                        fun () -> resumedUntil 1L 1 folder |> ignore
+                        fun () -> Spec.ofRun standard folder |> ignore ] do
                       let failure = failureOf attempt
                       failure |> says ("spec.json lacks" :: "(published: 0.005)" :: "put back" :: left)
                       Expect.equal failure.ExitCode (Settings "").ExitCode "exit code"
@@ -95,20 +92,22 @@ let tests =
               "what a checkpoint of an older version does not know was as published, not as spec.json says now"
               (fun () ->
                   let spec = varied 20L
-                  let older = Spec.parseRecorded "checkpoint" (without [ "experiment.config.criticSteps" ] spec)
+                  let older =
+                      Spec.parseRecorded standard "checkpoint" (without [ "config.critics.criticSteps" ] spec)
+
                   Expect.equal older spec "one critic step as published"
-                  let changed = Json.set spec "criticSteps" "2"
+                  let changed = setTo spec "criticSteps" "2"
 
                   failureOf (fun () -> Spec.checkSame "the checkpoint" older "spec.json" changed)
-                  |> says [ "experiment.config.criticSteps = 2"; "made with 1" ])
+                  |> says [ "config.critics.criticSteps = 2"; "made with 1" ])
 
           testCase "a run of a sweep whose specification lacks something is not begun with something else" (fun () ->
               inFolder (fun path ->
-                  let sweep = SweepSpec.parse "test" """{ "name": "test", "preset": "paper" }"""
-                  let folder, plan = SweepFolder.at (Path.Combine(path, "sweep")), SweepSpec.plan sweep
-                  SweepFolder.prepare folder sweep plan [ "true" ]
+                  let sweep = SweepSpec.parse standard "test" """{ "name": "test", "preset": "paper" }"""
+                  let folder, plan = SweepFolder.at (Path.Combine(path, "sweep")), SweepSpec.plan standard sweep
+                  SweepFolder.prepare standard folder sweep plan [ "true" ]
                   let run, spec = List.exactlyOne plan
-                  File.WriteAllText(folder.Spec run.Name, without [ "experiment.config.tau" ] spec)
+                  File.WriteAllText(folder.Spec run.Name, without [ "config.critics.tau" ] spec)
 
-                  failureOf (fun () -> SweepFolder.prepare folder sweep plan [ "true" ])
-                  |> says [ folder.Spec run.Name; "lacks experiment.config.tau" ])) ]
+                  failureOf (fun () -> SweepFolder.prepare standard folder sweep plan [ "true" ])
+                  |> says [ folder.Spec run.Name; "lacks config.critics.tau" ])) ]

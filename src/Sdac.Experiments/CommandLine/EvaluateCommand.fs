@@ -4,6 +4,7 @@ open System
 open Argu
 
 /// The arguments of playing a checkpoint again.
+[<RequireQualifiedAccess>]
 type EvaluateArguments =
     | [<Mandatory; Unique; EqualsAssignmentOrSpaced; AltCommandLine("-r")>] Run of FOLDER: string
     | [<Unique; EqualsAssignmentOrSpaced>] Checkpoint of FILE: string
@@ -14,12 +15,12 @@ type EvaluateArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "the run folder that training made"
-            | Checkpoint _ -> "one checkpoint file; default the newest of the run"
-            | Episodes _ -> "episodes to play, default as many as the run's own evaluations"
-            | Seed _ ->
+            | EvaluateArguments.Run _ -> "the run folder that training made"
+            | EvaluateArguments.Checkpoint _ -> "one checkpoint file; default the newest of the run"
+            | EvaluateArguments.Episodes _ -> "episodes to play, default as many as the run's own evaluations"
+            | EvaluateArguments.Seed _ ->
                 "the seed of the starts and of the sampler; default the run's: with the default number of episodes this repeats the final evaluation"
-            | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
+            | EvaluateArguments.Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
 
 /// Playing a checkpoint again from the command line.
 [<RequireQualifiedAccess>]

@@ -3,6 +3,7 @@ namespace Sdac.Experiments
 open Argu
 
 /// The arguments of a report.
+[<RequireQualifiedAccess>]
 type ReportArguments =
     | [<Mandatory; AltCommandLine("-r")>] Runs of FOLDER: string list
     | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FILE_OR_FOLDER: string
@@ -10,8 +11,8 @@ type ReportArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "run folders, or folders that hold some at any depth; may be repeated"
-            | Out _ ->
+            | ReportArguments.Runs _ -> "run folders, or folders that hold some at any depth; may be repeated"
+            | ReportArguments.Out _ ->
                 "the page to write: a name that ends in .html, or a folder for index.html; pictures and tables go beside it; default report"
 
 /// Reports from the command line.

@@ -4,6 +4,7 @@ open System
 open Argu
 
 /// The arguments of a sweep.
+[<RequireQualifiedAccess>]
 type SweepArguments =
     | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] Spec of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Engine of NAME: string
@@ -17,16 +18,16 @@ type SweepArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Spec _ -> "the sweep in JSON: name, preset, base, algorithms, tasks, seeds, settings (see the README)"
-            | Engine _ ->
+            | SweepArguments.Spec _ -> "the sweep in JSON: name, preset, base, algorithms, tasks, seeds, settings (see the README)"
+            | SweepArguments.Engine _ ->
                 "local (default): worker processes on this machine; slurm: one job array, resumed where it is requeued"
-            | Out _ -> "the sweep's folder, default runs/NAME; one that holds a part of the sweep is continued"
-            | Jobs _ -> "runs at a time; default local: processors / threads, slurm: as Slurm will"
-            | Threads _ -> "threads of each run, default 1; results do not depend on it"
-            | Retries _ ->
+            | SweepArguments.Out _ -> "the sweep's folder, default runs/NAME; one that holds a part of the sweep is continued"
+            | SweepArguments.Jobs _ -> "runs at a time; default local: processors / threads, slurm: as Slurm will"
+            | SweepArguments.Threads _ -> "threads of each run, default 1; results do not depend on it"
+            | SweepArguments.Retries _ ->
                 "further tries of a run that failed, each from its last checkpoint, default 2; impossible settings and diverged runs are not tried again"
-            | Sbatch _ -> "an option for sbatch, e.g. --sbatch --partition=long --sbatch --time=1-0; may be repeated"
-            | Status -> "only show the status of the runs"
+            | SweepArguments.Sbatch _ -> "an option for sbatch, e.g. --sbatch --partition=long --sbatch --time=1-0; may be repeated"
+            | SweepArguments.Status -> "only show the status of the runs"
 
 /// Sweeps from the command line.
 [<RequireQualifiedAccess>]

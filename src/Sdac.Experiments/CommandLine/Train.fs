@@ -6,6 +6,7 @@ open Argu
 open Sdac
 
 /// The arguments of training.
+[<RequireQualifiedAccess>]
 type TrainArguments =
     | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-p")>] Preset of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-a")>] Algorithm of NAME: string
@@ -29,31 +30,31 @@ type TrainArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Preset _ ->
+            | TrainArguments.Preset _ ->
                 "where to start, one of the algorithm's own presets: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), published; default quick"
-            | Algorithm _ -> "one of those listed below; default the first, or what --config says"
-            | Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
-            | Seed _ -> "the seed of all randomness, default 0"
-            | Out _ ->
+            | TrainArguments.Algorithm _ -> "one of those listed below; default the first, or what --config says"
+            | TrainArguments.Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
+            | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
+            | TrainArguments.Out _ ->
                 "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
-            | Iterations _ -> "updates; default the preset's"
-            | Steps _ -> "environment steps, instead of --iterations; default the preset's"
-            | Envs _ -> "environments stepped together; default the preset's"
-            | Config _ ->
+            | TrainArguments.Iterations _ -> "updates; default the preset's"
+            | TrainArguments.Steps _ -> "environment steps, instead of --iterations; default the preset's"
+            | TrainArguments.Envs _ -> "environments stepped together; default the preset's"
+            | TrainArguments.Config _ ->
                 "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
-            | Set _ ->
+            | TrainArguments.Set _ ->
                 "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
-            | Option _ ->
+            | TrainArguments.Option _ ->
                 "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
-            | Device _ -> "cpu (default), cuda or cuda:N"
-            | Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
-            | Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
-            | Resume _ ->
+            | TrainArguments.Device _ -> "cpu (default), cuda or cuda:N"
+            | TrainArguments.Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
+            | TrainArguments.Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
+            | TrainArguments.Resume _ ->
                 "take up the run in this folder where its last checkpoint left it; only --threads and --quiet go with it"
-            | Settings _ ->
+            | TrainArguments.Settings _ ->
                 "list the settings of an algorithm (default the one chosen) with their types, their values in the preset and their meaning, and end"
-            | Overwrite -> "replace the run that the folder holds"
-            | Quiet -> "no progress, only the summary"
+            | TrainArguments.Overwrite -> "replace the run that the folder holds"
+            | TrainArguments.Quiet -> "no progress, only the summary"
 
 /// Training from the command line.
 [<RequireQualifiedAccess>]
