@@ -6,26 +6,24 @@ open Sdac
 
 // Everything that decides the result, as a value.
 let experiment =
-    Experiment.sdac "InvertedPendulum-v4"
+    Experiment.on Sdac.algorithm "InvertedPendulum-v4"
     |> Experiment.seed 1L
     |> Experiment.iterations 2_000L
     |> Experiment.configure (fun published ->
         { published with
             Hidden = [ 64; 64 ]
-            BatchSize = 64
-            Particles = 4
-            MonteCarloDraws = 8
-            Timesteps = 10
-            WarmUp = 500 })
+            Data.BatchSize = 64
+            Data.WarmUp = 500
+            Particles.Particles = 4
+            Draws.MonteCarloDraws = 8
+            Diffusion.Timesteps = 10 })
 
-// A stage is a function Step -> Step. This one trains the critics on rewards clipped to [-1, 1].
-let clipRewards: Stage =
-    fun step ->
-        let clip (u: Update) =
-            let reward = u.Batch.Reward.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
-            { u with Batch = { u.Batch with Reward = reward } }
-
-        { step with Update = Option.map clip step.Update }
+// A stage is a function from step to step. This one clips the rewards that an update learns from to [-1, 1].
+let clipRewards step =
+    Pipeline.onBatch
+        "clipRewards"
+        (fun batch -> { batch with Reward = batch.Reward.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0) })
+        step
 
 let stages =
     Pipeline.collect
@@ -34,13 +32,25 @@ let stages =
     >> Pipeline.reverseSample
     >> Pipeline.rssmUpdate
 
+let report (episodes: (int64 * Episode) list) =
+    for part in List.chunkBySize (max 1 (episodes.Length / 5)) episodes do
+        let steps = fst (List.last part)
+        printfn "%6d steps: mean return %6.1f" steps (part |> List.averageBy (fun (_, e) -> e.Return))
+
 let struct (last, episodes) = Pipeline.run stages experiment
-
-let tenth = List.chunkBySize (max 1 (episodes.Length / 10)) episodes
-
-for part in tenth do
-    let steps = fst (List.last part)
-    printfn "%6d steps: mean return %6.1f" steps (part |> List.averageBy (fun (_, e) -> e.Return))
-
+report episodes
 printfn "λ = %.3f after %d updates" last.State.Temperature.Lambda last.State.Updates
 Pipeline.dispose last
+
+// The same stage in another algorithm, with the settings that both have.
+let dpmd =
+    Experiment.on Dpmd.algorithm experiment.Task
+    |> Experiment.iterations experiment.Iterations
+    |> Experiment.configure (fun _ -> DpmdConfig.ofSdac experiment.Config)
+
+let struct (other, itsEpisodes) =
+    Pipeline.run (Pipeline.collect >> clipRewards >> Pipeline.evaluateQ >> Pipeline.mirrorDescent) dpmd
+
+printfn "DPMD:"
+report itsEpisodes
+Pipeline.dispose other

@@ -27,26 +27,27 @@ let rail =
     )
 
 let config =
-    { Config.published with
+    { SdacConfig.published with
         Hidden = [ 64; 64 ]
-        BatchSize = 64
-        Particles = 4
-        MonteCarloDraws = 16
-        Timesteps = 10
-        WarmUp = 1_000
-        Environments = 4
-        LearningRate = 1e-3
-        Tau = 0.01 }
+        Data.BatchSize = 64
+        Data.WarmUp = 1_000
+        Data.Environments = 4
+        Particles.Particles = 4
+        Draws.MonteCarloDraws = 16
+        Diffusion.Timesteps = 10
+        Adam.LearningRate = 1e-3
+        Critics.Tau = 0.01 }
 
-let environment, arena = new Environment(rail, config.Environments), new Environment(rail, 10)
-let model = Model.create Compute.cpu environment.ObsDim environment.ActionDim config
-let mutable step = Pipeline.init model environment 0L |> Pipeline.warm
+let environment, arena = new Environment(rail, config.Data.Environments), new Environment(rail, 10)
+let space = { ObsDim = environment.ObsDim; ActionDim = environment.ActionDim }
+let agent = Sdac.algorithm.Agent Compute.cpu space { Iterations = 3_000L } config
+let mutable step = Round.init agent environment 0L |> Pipeline.warm
 
 while step.Iteration < 3_000L do
     step <- Pipeline.consume Pipeline.sdac step
 
     if step.Iteration % 500L = 0L then
-        let episodes = Evaluation.run model arena (Key.ofSeed 1L) step.State
+        let episodes = Evaluation.run agent arena (Key.ofSeed 1L) step.State
         let mean = episodes |> Array.averageBy _.Return
         printfn "%5d updates: mean return %6.1f of at most 100" step.Iteration mean
 

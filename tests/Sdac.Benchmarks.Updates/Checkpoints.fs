@@ -16,8 +16,8 @@ module Checkpoints =
         let random = Random 1
         let numbers size = Array.init size (fun _ -> random.NextSingle() - 0.5f)
         let n = step.Environment.Count
-        let mutable obs = numbers (n * step.Model.ObsDim)
-        let mutable replay = step.Replay
+        let mutable obs = numbers (n * step.Model.Space.ObsDim)
+        let mutable replay = step.Memory
 
         for i in 1..count do
             let next = numbers obs.Length
@@ -25,7 +25,7 @@ module Checkpoints =
             replay <-
                 Replay.append
                     { Obs = obs
-                      Action = numbers (n * step.Model.ActionDim)
+                      Action = numbers (n * step.Model.Space.ActionDim)
                       Reward = numbers n
                       Terminated = Array.create n false
                       Truncated = Array.create n (i % 1000 = 0)
@@ -60,12 +60,12 @@ module Checkpoints =
             let later = remember 10_000 full
             let pause, _ = save parts { later with Iteration = 200_000L }
             let resume, restored = time (fun () -> Checkpoint.restore folder spec first)
-            restored |> Option.iter (fun r -> TrainState.dispose r.Step.State)
+            restored |> Option.iter (fun r -> Parts.dispose ActorCriticState.parts r.Step.State)
             Pipeline.dispose first
 
-            [ $"checkpoint with {later.Replay.Count:N0} transitions, 10,000 iterations after the last", pause
-              $"checkpoint that writes all {full.Replay.Count:N0} transitions", whole
-              $"reading it back, {later.Replay.Count:N0} transitions", resume ]
+            [ $"checkpoint with {later.Memory.Count:N0} transitions, 10,000 iterations after the last", pause
+              $"checkpoint that writes all {full.Memory.Count:N0} transitions", whole
+              $"reading it back, {later.Memory.Count:N0} transitions", resume ]
         finally
             Directory.Delete(path, true)
 

@@ -25,7 +25,7 @@ module CudaCheck =
     let private LearningReturn = 500.0
 
     let private size = Updates.halfCheetah
-    let private config = Config.published
+    let private config = SdacConfig.published
 
     /// What keeps CUDA from being used here, one sentence; None where it can be.
     let private missing () : string option =
@@ -47,7 +47,7 @@ module CudaCheck =
 
     let private batch (compute: Compute) : Batch =
         let normal shape i = Key.normal Compute.cpu shape (Key.foldIn i (Key.ofSeed 7L)) |> Tensors.place compute
-        let b = config.BatchSize
+        let b = config.Data.BatchSize
 
         { Obs = normal [ b; size.ObsDim ] 1L
           Action = (normal [ b; size.ActionDim ] 2L).clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
@@ -58,13 +58,13 @@ module CudaCheck =
     /// Parameters and moments after one published update that moves the policy.
     let private updated (compute: Compute) : float32[] list =
         use _ = torch.NewDisposeScope()
-        let model = Model.create compute size.ObsDim size.ActionDim config
-        let state = TrainState.init model (Key.ofSeed 1L)
+        let model = Sdac.model compute (Updates.spaceOf size) config
+        let state = ActorCriticState.init model (Key.ofSeed 1L)
         let struct (next, _) = Sdac.update model (Key.ofSeed 2L) (batch compute) state
-        let values = TrainState.tensors next |> List.map Tensors.toArray
-        TrainState.dispose state
+        let values = Parts.tensors ActorCriticState.parts next |> List.map Tensors.toArray
+        Parts.dispose ActorCriticState.parts state
 
-        for t in TrainState.tensorsNotIn state next do
+        for t in Parts.tensorsNotIn ActorCriticState.parts state next do
             t.Dispose()
 
         values
@@ -83,7 +83,7 @@ module CudaCheck =
 
     let private learns (say: string -> unit) (device: string) : bool =
         let experiment =
-            (Presets.find "quick").Experiment |> Experiment.device device |> Experiment.kernels false
+            Experiment.preset "quick" Sdac.algorithm |> Experiment.device device |> Experiment.kernels false
 
         let clock = Stopwatch.StartNew()
         let mutable step = Pipeline.start experiment |> Pipeline.warm
@@ -120,43 +120,43 @@ module CudaCheck =
         (Array.init rounds one |> Array.sort)[rounds / 2]
 
     let private times (say: string -> unit) (compute: Compute) =
-        let model = Model.create compute size.ObsDim size.ActionDim config
-        let mutable state = TrainState.init model (Key.ofSeed 1L)
+        let model = Sdac.model compute (Updates.spaceOf size) config
+        let mutable state = ActorCriticState.init model (Key.ofSeed 1L)
         let batch = batch compute
 
         let update () =
             let struct (next, _) = Sdac.update model (Key.foldIn state.Updates (Key.ofSeed 2L)) batch state
-            TrainState.disposeReplaced next state
+            Parts.disposeReplaced ActorCriticState.parts next state
             state <- next
 
         let pair () =
-            for _ in 1 .. config.PolicyDelay do
+            for _ in 1 .. config.Policy.PolicyDelay do
                 update ()
 
         let act () =
             use _ = torch.NewDisposeScope()
             let obs = batch.Obs.narrow (0L, 0L, 1L)
 
-            Sdac.act model state.TargetPolicy state config.Particles 0.0 (Drawn(Key.ofSeed 3L)) obs
+            ActorCritic.act model state.TargetPolicy state config.Particles.Particles 0.0 (Drawn(Key.ofSeed 3L)) obs
             |> Tensors.toArray
             |> ignore
 
         let where = if compute.Kernels then "cpu, kernels" else string compute.Device
-        let perUpdate = median pair compute 10 / float config.PolicyDelay
+        let perUpdate = median pair compute 10 / float config.Policy.PolicyDelay
 
         say
-            $"{where}: published update {perUpdate:F1} ms, one action (batch 1, best of {config.Particles}) {median act compute 50:F2} ms"
+            $"{where}: published update {perUpdate:F1} ms, one action (batch 1, best of {config.Particles.Particles}) {median act compute 50:F2} ms"
 
         if not compute.Kernels then
             use profile = new OperationProfile(fun () -> synchronize compute)
             pair ()
             profile.Dispose()
-            say $"operations of {config.PolicyDelay} updates, {profile.Count} in all; each is waited for:"
+            say $"operations of {config.Policy.PolicyDelay} updates, {profile.Count} in all; each is waited for:"
 
             for o in profile.Operations() |> Seq.truncate 12 do
                 say $"  {o.Name, -28} {o.Calls + o.Nested, 6} {1e3 * o.Seconds, 9:F2} ms"
 
-        TrainState.dispose state
+        Parts.dispose ActorCriticState.parts state
 
     /// Runs all parts on a device and says what each found; 0 where all held, 1 where one did not, 8 where there is no GPU.
     let run (device: string) (say: string -> unit) : int =

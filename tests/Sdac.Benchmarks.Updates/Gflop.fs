@@ -14,47 +14,42 @@ module Gflop =
         + product rows (List.last hidden) outputs
 
     /// One reverse sampling of `particles` actions for each of `states` states.
-    let sampling (m: Model) states particles =
-        let c = m.Config
+    let sampling (space: Space) (c: SdacConfig) states particles =
         let rows = states * particles
-        let step = product rows m.ActionDim c.Hidden.Head + tail c.Hidden rows m.ActionDim
-        product states m.ObsDim c.Hidden.Head + float c.Timesteps * step
+        let step = product rows space.ActionDim c.Hidden.Head + tail c.Hidden rows space.ActionDim
+        product states space.ObsDim c.Hidden.Head + float c.Diffusion.Timesteps * step
 
     /// Both critics for `actions` actions of each of `states` states.
-    let twinQ (m: Model) states actions =
-        let c = m.Config
+    let twinQ (space: Space) (c: SdacConfig) states actions =
         let rows = states * actions
 
         2.0
-        * (product states m.ObsDim c.Hidden.Head
-           + product rows m.ActionDim c.Hidden.Head
+        * (product states space.ObsDim c.Hidden.Head
+           + product rows space.ActionDim c.Hidden.Head
            + tail c.Hidden rows 1)
 
     /// Forward and backward pass of one network on the batch: every product thrice, but for the first layer's gradient with
     /// respect to inputs that nobody wants (`wanted` of them are).
-    let private train (m: Model) inputs wanted outputs =
-        let c = m.Config
-        let batch = c.BatchSize
+    let private train (space: Space) (c: SdacConfig) inputs wanted outputs =
+        let batch = c.Data.BatchSize
 
         2.0 * product batch inputs c.Hidden.Head
         + product batch wanted c.Hidden.Head
         + 3.0 * tail c.Hidden batch outputs
 
-    let critics (m: Model) = 2.0 * train m (m.ObsDim + m.ActionDim) 0 1
+    let critics (space: Space) (c: SdacConfig) = 2.0 * train space c (space.ObsDim + space.ActionDim) 0 1
 
-    let policy (m: Model) =
-        let time = m.Config.TimeDim
-        train m (m.ObsDim + m.ActionDim + time) time m.ActionDim
+    let policy (space: Space) (c: SdacConfig) =
+        let time = c.Diffusion.TimeDim
+        train space c (space.ObsDim + space.ActionDim + time) time space.ActionDim
 
     /// Best of N: the sampling and the choice.
-    let best (m: Model) =
-        let c = m.Config
-        let choice = if c.Particles = 1 then 0.0 else twinQ m c.BatchSize c.Particles
-        sampling m c.BatchSize c.Particles + choice
+    let best (space: Space) (c: SdacConfig) =
+        let choice = if c.Particles.Particles = 1 then 0.0 else twinQ space c c.Data.BatchSize c.Particles.Particles
+        sampling space c c.Data.BatchSize c.Particles.Particles + choice
 
     /// One update, the mean over those that move the policy and those that do not.
-    let update (m: Model) =
-        let c = m.Config
-        let always = best m + twinQ m c.BatchSize 1 + critics m
-        let moved = best m + twinQ m c.BatchSize c.MonteCarloDraws + policy m
-        always + moved / float c.PolicyDelay
+    let update (space: Space) (c: SdacConfig) =
+        let always = best space c + twinQ space c c.Data.BatchSize 1 + critics space c
+        let moved = best space c + twinQ space c c.Data.BatchSize c.Draws.MonteCarloDraws + policy space c
+        always + moved / float c.Policy.PolicyDelay

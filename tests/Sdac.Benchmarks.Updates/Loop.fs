@@ -35,8 +35,8 @@ module Loop =
         let c = experiment.Config
         let mutable step = Pipeline.start experiment |> Pipeline.warm
         let model, compute, key = step.Model, step.Model.Compute, Key.ofSeed 9L
-        use envs = new VecEnv(experiment.Task, c.Environments)
-        let vectorSteps = Iterations / c.UpdatesPerStep
+        use envs = new VecEnv(experiment.Task, c.Data.Environments)
+        let vectorSteps = Iterations / c.Data.UpdatesPerStep
 
         let loop () =
             for _ in 1..Iterations do
@@ -45,7 +45,7 @@ module Loop =
         // Physics alone: steps from where the loop stands, into recycled buffers.
         let physics () =
             let next, result = envs.NewStates(), envs.NewResult()
-            let action = Array.zeroCreate<float32>(step.Environment.Count * model.ActionDim)
+            let action = Array.zeroCreate<float32>(step.Environment.Count * model.Space.ActionDim)
             let mutable states = step.EnvStates
 
             for _ in 1..vectorSteps do
@@ -54,25 +54,25 @@ module Loop =
 
         let acting () =
             use _ = torch.NewDisposeScope()
-            let obs = Environment.obs step.EnvStates |> Tensors.ofArray compute [ c.Environments; model.ObsDim ]
+            let obs = Environment.obs step.EnvStates |> Tensors.ofArray compute [ c.Data.Environments; model.Space.ObsDim ]
 
             for _ in 1..vectorSteps do
-                Sdac.act model step.State.TargetPolicy step.State c.Particles 0.1 (Drawn key) obs |> ignore
+                ActorCritic.act model step.State.TargetPolicy step.State c.Particles.Particles 0.1 (Drawn key) obs |> ignore
 
         let updates () =
             use _ = torch.NewDisposeScope()
-            let batch = Replay.sample compute key c.BatchSize step.Replay
+            let batch = Replay.sample compute key c.Data.BatchSize step.Memory
             let mutable state = step.State
 
             for i in 1..Iterations do
                 let struct (next, _) = Sdac.update model (Key.foldIn (int64 i) key) batch state
 
                 if i > 1 then
-                    TrainState.disposeReplaced next state
+                    Parts.disposeReplaced ActorCriticState.parts next state
 
                 state <- next
 
-            for tensor in TrainState.tensorsNotIn step.State state do
+            for tensor in Parts.tensorsNotIn ActorCriticState.parts step.State state do
                 tensor.Dispose()
 
         let parts = [| loop; physics; acting; updates |]
