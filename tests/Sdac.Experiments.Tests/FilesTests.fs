@@ -87,6 +87,7 @@ let tests =
                           failure |> says [ path; $"it is {kind}"; "give a file" ]
 
                   atOnce (fun _ -> Spec.ofRun run |> ignore) run.Spec |> says [ run.Spec; "a pipe" ]
+
                   atOnce (fun _ -> Runner.resume Runner.sdac run.Path 1 true |> ignore) run.Spec
                   |> says [ run.Spec; "a pipe" ]))
 
