@@ -34,7 +34,7 @@ module Languages =
     let private Strangest = "ar_SA"
 
     /// Tests that take no longer run in every language.
-    let private quick = TimeSpan.FromSeconds 0.2
+    let private quick = TimeSpan.FromSeconds 1.0
 
     /// Makes a culture that of this thread and of those it starts, until disposed.
     let private enter (culture: CultureInfo) : IDisposable =
