@@ -56,7 +56,9 @@ let captureError (action: unit -> 'a) =
 
     try
         let result = action ()
-        result, writer.ToString()
+        let text = writer.ToString()
+        Languages.refuseForeign text
+        result, text
     finally
         Console.SetError previous
 
@@ -68,6 +70,8 @@ let captureOutput (action: unit -> 'a) =
 
     try
         let result = action ()
-        result, writer.ToString()
+        let text = writer.ToString()
+        Languages.refuseForeign text
+        result, text
     finally
         Console.SetOut previous

@@ -33,6 +33,18 @@ module Languages =
     [<Literal>]
     let private Strangest = "ar_SA"
 
+    /// Fails where a text shows a number as Arabic writes it: it was printed in the language of the machine.
+    let refuseForeign (text: string) =
+        let numbers = all[Strangest].NumberFormat
+
+        for sign in
+            [ numbers.NumberDecimalSeparator
+              numbers.NumberGroupSeparator
+              numbers.NegativeSign
+              numbers.NaNSymbol ] do
+            if text.Contains(sign, StringComparison.Ordinal) then
+                failtest $"the text is in the language of the machine: {text}"
+
     /// Tests that take no longer run in every language.
     let private quick = TimeSpan.FromSeconds 1.0
 
