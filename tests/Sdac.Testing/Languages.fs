@@ -33,8 +33,8 @@ module Languages =
     [<Literal>]
     let private Strangest = "ar_SA"
 
-    /// Fails where a text shows a number as Arabic writes it: it was printed in the language of the machine.
-    let refuseForeign (text: string) =
+    /// Fails where a text shows a number as Arabic writes it: it was printed in the language of the machine. `place` names the text.
+    let refuseForeign (place: string) (text: string) =
         let numbers = all[Strangest].NumberFormat
 
         for sign in
@@ -42,8 +42,11 @@ module Languages =
               numbers.NumberGroupSeparator
               numbers.NegativeSign
               numbers.NaNSymbol ] do
-            if text.Contains(sign, StringComparison.Ordinal) then
-                failtest $"the text is in the language of the machine: {text}"
+            match text.IndexOf(sign, StringComparison.Ordinal) with
+            | -1 -> ()
+            | at ->
+                let first, last = max 0 (at - 100), min text.Length (at + 100)
+                failtest $"{place} is in the language of the machine: {text.Substring(first, last - first)}"
 
     /// Tests that take no longer run in every language.
     let private quick = TimeSpan.FromSeconds 1.0
