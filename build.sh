@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 repository=$PWD
 
 configuration=Release
+benchmarks=tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll
 properties=() # of the build, beyond the projects' own
 packages=(libmujoco-dev fonts-dejavu-core)
 test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
@@ -23,7 +24,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   bench          build, then measure                            (arguments go to the benchmarks)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
-What is built stays in this repository; train and toy run in the folder that you are in, and so do relative paths.
+What is built stays in this repository; train, toy, bench and cuda-check run in the folder that you are in: relative paths are its.
 `./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
 TEXT
 }
@@ -184,7 +185,7 @@ cuda_check() {
     else
         build
     fi
-    exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll cuda-check "$@"
+    in_callers_folder dotnet "$repository/$benchmarks" cuda-check "$@"
 }
 
 command=${1:-}
@@ -198,6 +199,6 @@ case $command in
     train) build; run_script train.fsx "$@" ;;
     toy) build; run_script toy.fsx "$@" ;;
     cuda-check) cuda_check "$@" ;;
-    bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; exec dotnet tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll "$@" ;;
+    bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;
     *) usage >&2; fail "unknown command '$command'" ;;
 esac

@@ -39,6 +39,9 @@ module Files =
     [<DllImport("libc", SetLastError = true)>]
     extern int private mkdir(string path, uint32 mode)
 
+    [<DllImport("libc", SetLastError = true)>]
+    extern int private statx(int folder, string path, int flags, uint32 mask, byte[] found)
+
     /// POSIX error numbers, which .NET passes on as the HResult of an IOException.
     [<Literal>]
     let private Exists = 17
@@ -82,6 +85,29 @@ module Files =
         | :? IOException as error when error.HResult = ReadOnlyFileSystem ->
             storage $"cannot {doing} {path}: the file system is read-only; choose another place"
         | :? IOException as error -> storage $"cannot {doing} {path}: {error.Message}; choose another place"
+
+    /// What a path leads to where that is no regular file: reading from a pipe waits for somebody who writes, and a device has no end.
+    /// None for a regular file, for nothing at all, and where the system does not tell. The numbers are those of Linux's statx.
+    let private otherThanFile (path: string) : string option =
+        let currentFolder, typeOnly, size, modeAt = -100, 1u, 256, 28
+        let found = Array.zeroCreate<byte> size
+
+        if not (OperatingSystem.IsLinux()) || statx (currentFolder, path, 0, typeOnly, found) <> 0 then
+            None
+        else
+            match int (BitConverter.ToUInt16(found, modeAt)) &&& 0o170000 with
+            | 0o100000 -> None
+            | 0o040000 -> Some "a folder"
+            | 0o010000 -> Some "a pipe"
+            | 0o140000 -> Some "a socket"
+            | _ -> Some "a device"
+
+    /// Runs an operation that reads the file `path`. Fails with Storage where it cannot be read; what is no regular file is refused
+    /// before it is opened.
+    let reading (path: string) (operation: unit -> 'a) : 'a =
+        match otherThanFile path with
+        | Some kind -> Errors.fail (Storage $"cannot read {path}: it is {kind}, not a file; give a file's name")
+        | None -> guarded "read" path operation
 
     let private raiseSystemError (error: int) = raise (IOException(Marshal.GetPInvokeErrorMessage error, error))
 
@@ -188,13 +214,13 @@ module Files =
             fcntl (descriptor, GetRecordLock, &lock) = 0 && lock.Kind <> Unlocked
 
     /// Reads a text file; bytes that are no UTF-8 become replacement characters.
-    let readText (path: string) = guarded "read" path (fun () -> File.ReadAllText path)
+    let readText (path: string) = reading path (fun () -> File.ReadAllText path)
 
     /// Reads a file that people and other programs write. Fails with Damaged where it is no UTF-8: names in it would be read as
     /// others than those it holds.
     let readUtf8 (path: string) : string =
         try
-            guarded "read" path (fun () -> File.ReadAllText(path, UTF8Encoding(false, true)))
+            reading path (fun () -> File.ReadAllText(path, UTF8Encoding(false, true)))
         with :? DecoderFallbackException ->
             Errors.fail (Damaged $"{path} is no text in UTF-8: save it in that encoding")
 

@@ -103,7 +103,7 @@ module Metrics =
         if not (File.Exists path) then
             []
         else
-            Files.guarded "read" path (fun () ->
+            Files.reading path (fun () ->
                 use stream =
                     new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
 

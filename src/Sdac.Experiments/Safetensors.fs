@@ -501,7 +501,7 @@ module Safetensors =
         { Metadata = metadata; Tensors = Map tensors }
 
     let private reading (path: string) (read: Stream -> 'a) : 'a =
-        Files.guarded "read" path (fun () ->
+        Files.reading path (fun () ->
             use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 <<< 16)
             read stream)
 

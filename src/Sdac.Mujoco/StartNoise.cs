@@ -1,5 +1,6 @@
 using System;
 using Sdac.Kernels;
+using static System.FormattableString;
 
 namespace Sdac.Mujoco;
 
@@ -76,8 +77,8 @@ public static class StartNoise
         if (!(double.IsFinite(xLow) && double.IsFinite(yLow) && xLow <= xHigh && yLow <= yHigh
             && double.IsFinite(xHigh) && double.IsFinite(yHigh)) || point.Length != 2)
             throw new ArgumentException(
-                $"DrawUntil wants finite bounds low <= high and a point of 2 numbers, not [{xLow}, {xHigh}] x "
-                + $"[{yLow}, {yHigh}] and {point.Length}.");
+                "DrawUntil wants finite bounds low <= high and a point of 2 numbers, "
+                + Invariant($"not [{xLow}, {xHigh}] x [{yLow}, {yHigh}] and {point.Length}."));
         var places = Philox.Derive(key, 2);
         for (long attempt = 0; attempt < MostAttempts; attempt++)
         {
@@ -89,13 +90,14 @@ public static class StartNoise
         }
 
         throw new InvalidOperationException(
-            $"None of {MostAttempts} points in [{xLow}, {xHigh}] x [{yLow}, {yHigh}] was accepted: widen the rectangle "
-            + "or the rule.");
+            Invariant($"None of {MostAttempts} points in [{xLow}, {xHigh}] x [{yLow}, {yHigh}] was accepted: ")
+            + "widen the rectangle or the rule.");
     }
 
     private static void CheckScale(double scale)
     {
         if (!double.IsFinite(scale))
-            throw new ArgumentException($"The scale of the start's noise is {scale}, but must be a finite number.");
+            throw new ArgumentException(
+                Invariant($"The scale of the start's noise is {scale}, but must be a finite number."));
     }
 }

@@ -12,7 +12,7 @@ internal sealed unsafe partial class OneDnnLayer
 {
     // Where ./build.sh bench --peer puts it.
     private const string Library = "libonednn_layer.so";
-    private const string Folder = "artifacts/onednn";
+    private static readonly string Folder = Path.Combine(Artifacts.Folder, "onednn");
 
     private readonly int rows;
     private readonly MlpShape shape;
@@ -70,7 +70,7 @@ internal sealed unsafe partial class OneDnnLayer
 
     private static nint Resolve(string name, System.Reflection.Assembly assembly, DllImportSearchPath? search)
     {
-        var path = Path.GetFullPath(Path.Combine(Folder, name));
+        var path = Path.Combine(Folder, name);
         return name == Library && File.Exists(path) ? NativeLibrary.Load(path) : 0;
     }
 

@@ -77,13 +77,13 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
     // Debian's default BLAS with threads is OpenBLAS's own pool; this project's set-up put the OpenMP build beside it.
     private static Dictionary<string, string> Installed()
     {
-        const string Unpacked = "artifacts/openblas-pthread";
-        var library = Directory.Exists(Unpacked)
-            ? Directory.EnumerateFiles(Unpacked, "libblas.so.3", SearchOption.AllDirectories).FirstOrDefault()
+        var unpacked = Path.Combine(Artifacts.Folder, "openblas-pthread");
+        var library = Directory.Exists(unpacked)
+            ? Directory.EnumerateFiles(unpacked, "libblas.so.3", SearchOption.AllDirectories).FirstOrDefault()
             : null;
         return library is null
-            ? throw new InvalidOperationException($"{Unpacked} is missing: run ./build.sh bench --peer.")
-            : new() { ["LD_LIBRARY_PATH"] = Path.GetFullPath(Path.GetDirectoryName(library)!) };
+            ? throw new InvalidOperationException($"{unpacked} is missing: run ./build.sh bench --peer.")
+            : new() { ["LD_LIBRARY_PATH"] = Path.GetDirectoryName(library)! };
     }
 
     private void Measure(

@@ -183,7 +183,16 @@ let tests =
                   inBuilt (fun built caller variables ->
                       let before = times built
 
-                      for command, dashes in [ "train", []; "train", [ "--" ]; "toy", [ "--" ]; "toy", [] ] do
+                      let script name = [ "fsi"; "--exec"; Path.Combine(built, "scripts", name); "--" ]
+                      let program = Path.Combine(built, "tests/Sdac.Benchmarks/bin/Release/Sdac.Benchmarks.dll")
+
+                      for words, expected in
+                          [ [ "train" ], script "train.fsx"
+                            [ "train"; "--" ], script "train.fsx"
+                            [ "toy"; "--" ], script "toy.fsx"
+                            [ "toy" ], script "toy.fsx"
+                            [ "bench" ], [ program ] ] do
+                          let command = String.concat " " words
                           let asked = Path.Combine(built, "..", "asked")
                           File.Delete asked
 
@@ -192,21 +201,13 @@ let tests =
                                   caller
                                   variables
                                   "bash"
-                                  ([ Path.Combine(built, "build.sh"); command ]
-                                   @ dashes
-                                   @ [ "--config"; "my file.json" ])
+                                  (Path.Combine(built, "build.sh") :: words @ [ "--config"; "my file.json" ])
 
                           Expect.equal (code, errors) (0, "") command
 
                           Expect.equal
-                              (File.ReadAllLines asked)
-                              [| caller
-                                 "fsi"
-                                 "--exec"
-                                 Path.Combine(built, "scripts", command + ".fsx")
-                                 "--"
-                                 "--config"
-                                 "my file.json" |]
+                              (List.ofArray (File.ReadAllLines asked))
+                              (caller :: expected @ [ "--config"; "my file.json" ])
                               command
 
                       Expect.equal (times built) before "the repository"))

@@ -2,6 +2,8 @@ module Sdac.Experiments.Tests.FilesTests
 
 open System
 open System.IO
+open System.Net.Sockets
+open System.Threading.Tasks
 open Expecto
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
@@ -43,6 +45,51 @@ let tests =
                       Expect.equal (File.ReadAllText path) "old" "content of path")
 
                   Expect.equal (File.ReadAllText path) "new" "content of path"))
+
+          testCase "what is no file is refused at once where a file is to be read" (fun () ->
+              inFolder (fun folder ->
+                  let pipe, link, socket =
+                      Path.Combine(folder, "pipe"), Path.Combine(folder, "link"), Path.Combine(folder, "socket")
+
+                  Expect.isTrue ((Commands.tryRun "mkfifo" [ pipe ]) |> Option.exists _.IsOk) "a pipe is made"
+                  File.CreateSymbolicLink(link, pipe) |> ignore
+                  use listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+                  listener.Bind(UnixDomainSocketEndPoint socket)
+
+                  /// A pipe that is opened after all is fed, so that its reader ends.
+                  let atOnce (read: string -> unit) (path: string) =
+                      let reading = Task.Run(fun () -> failureOf (fun () -> read path))
+
+                      if not (Task.WaitAny([| reading :> Task |], TimeSpan.FromSeconds 20.0) = 0) then
+                          use _ = new FileStream(pipe, FileMode.Open, FileAccess.ReadWrite)
+                          failtest $"reading {path} waits"
+
+                      reading.GetAwaiter().GetResult()
+
+                  let run: RunFolder = { Path = Path.Combine(folder, "run") }
+                  Directory.CreateDirectory run.Checkpoints |> ignore
+                  File.CreateSymbolicLink(run.Spec, pipe) |> ignore
+
+                  for path, kind in
+                      [ pipe, "a pipe"
+                        link, "a pipe"
+                        socket, "a socket"
+                        folder, "a folder"
+                        "/dev/zero", "a device" ] do
+                      for name, read in
+                          [ "readText", Files.readText >> ignore
+                            "readUtf8", Files.readUtf8 >> ignore
+                            "a checkpoint", Safetensors.read >> ignore
+                            "a checkpoint's header", Safetensors.metadata >> ignore
+                            "a trace", (fun path -> Trace.run path None) ] do
+                          let failure = atOnce read path
+                          Expect.isTrue failure.IsStorage $"{name}: {failure}"
+                          failure |> says [ path; $"it is {kind}"; "give a file" ]
+
+                  atOnce (fun _ -> Spec.ofRun run |> ignore) run.Spec |> says [ run.Spec; "a pipe" ]
+
+                  atOnce (fun _ -> Runner.resume Runner.sdac run.Path 1 true |> ignore) run.Spec
+                  |> says [ run.Spec; "a pipe" ]))
 
           testCase "a full disk is named as such" (fun () ->
               if not (File.Exists "/dev/full") then

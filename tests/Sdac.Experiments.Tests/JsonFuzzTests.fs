@@ -21,7 +21,8 @@ let rec private same (expected: Written) (found: Written) : bool =
         let whole (digits: string) = digits |> Seq.forall (fun c -> Char.IsAsciiDigit c || c = '-')
 
         if whole a && whole b then
-            bigint.Parse a = bigint.Parse b
+            let number (digits: string) = bigint.Parse(digits, Globalization.CultureInfo.InvariantCulture)
+            number a = number b
         else
             Naive.number a = Naive.number b
     // beyond all doubles

@@ -15,30 +15,6 @@ open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 
-/// The same tests in another culture; properties over random values are left out.
-let private under (culture: CultureInfo) (test: Test) : Test =
-    test
-    |> Test.replaceTestCode (fun name code ->
-        match code with
-        | Sync body -> testCase name (fun () -> Languages.within culture body)
-        | _ -> testList name [])
-
-/// The lists whose tests look at texts.
-let private texts =
-    [ ErrorsTests.tests
-      JsonTests.tests
-      MetricsTests.tests
-      PlotTests.tests
-      ScottPlotTests.tests
-      PlotlyTests.tests
-      ProgressTests.tests
-      LearningCurveTests.tests
-      SpecTests.tests
-      HistogramTests.tests
-      ReportTests.tests
-      SweepSpecTests.tests
-      SweepTableTests.tests ]
-
 // ---- a run
 
 let private spec = { Runs.varied 60L with Seed = -5L }
@@ -206,10 +182,7 @@ let private scripts (folder: string) (language: string) : Task<string list> =
 let tests =
     testList
         "languages"
-        [ for name, culture in Map.toList Languages.all do
-              testList $"under {name}" (List.map (under culture) texts)
-
-          testCase
+        [ testCase
               "training, evaluation, report and pictures are the same in every language, with a negative seed"
               (fun () ->
                   inFolder (fun folder ->

@@ -39,14 +39,17 @@ let ended (running: Process) =
     output.Wait()
     running.ExitCode, error
 
-/// Waits until something holds; false where it does not within the seconds.
+/// Waits until something holds; false where it does not within the seconds. What has held for a moment has held: it is not asked
+/// again.
 let within (seconds: float) (holds: unit -> bool) =
     let clock = Stopwatch.StartNew()
+    let mutable held = holds ()
 
-    while not (holds ()) && clock.Elapsed.TotalSeconds < seconds do
+    while not held && clock.Elapsed.TotalSeconds < seconds do
         Thread.Sleep 20
+        held <- holds ()
 
-    holds ()
+    held
 
 /// Can a program be run at all?
 let canRun (program: string) (arguments: string list) =

@@ -21,12 +21,30 @@ let repository =
 
     upwards (DirectoryInfo AppContext.BaseDirectory)
 
-/// Runs a test in a folder of its own, removed afterwards.
+/// The texts that programs and runs write.
+let private texts = set [ ".html"; ".md"; ".csv"; ".json"; ".jsonl"; ".svg"; ".txt"; ".log" ]
+
+/// Fails where a text in a folder is in the language of the machine.
+let private refuseForeignFiles (folder: string) =
+    let options =
+        EnumerationOptions(
+            RecurseSubdirectories = true,
+            IgnoreInaccessible = true,
+            AttributesToSkip = FileAttributes.ReparsePoint
+        )
+
+    for file in Directory.EnumerateFiles(folder, "*", options) do
+        if texts.Contains(string (Path.GetExtension file)) then
+            Languages.refuseForeign file (File.ReadAllText file)
+
+/// Runs a test in a folder of its own, removed afterwards. What the test leaves there is in no language.
 let inFolder (test: string -> 'a) : 'a =
     let folder = Directory.CreateTempSubdirectory("sdac-test-").FullName
 
     try
-        test folder
+        let result = test folder
+        refuseForeignFiles folder
+        result
     finally
         Directory.Delete(folder, true)
 
@@ -58,7 +76,9 @@ let captureError (action: unit -> 'a) =
 
     try
         let result = action ()
-        result, writer.ToString()
+        let text = writer.ToString()
+        Languages.refuseForeign "what is printed" text
+        result, text
     finally
         Console.SetError previous
 
@@ -70,7 +90,9 @@ let captureOutput (action: unit -> 'a) =
 
     try
         let result = action ()
-        result, writer.ToString()
+        let text = writer.ToString()
+        Languages.refuseForeign "what is printed" text
+        result, text
     finally
         Console.SetOut previous
 

@@ -124,7 +124,11 @@ let tests =
                   match range with
                   | Uniform(low, high)
                   | LogUniform(low, high) -> Expect.inRange (number value) (low, high) "value"
-                  | Integers(low, high) -> Expect.inRange (Int64.Parse value.Text) (low, high) "value"
+                  | Integers(low, high) ->
+                      Expect.inRange
+                          (Int64.Parse(value.Text, Globalization.CultureInfo.InvariantCulture))
+                          (low, high)
+                          "value"
                   | Choice values -> Expect.contains values value "values")
 
           testCase

@@ -49,6 +49,8 @@ let private orphan (owner: WeakReference) (what: string) : ReadOnlySpan<float> =
     else
         let simulation = new Simulation(model)
         owner.Target <- simulation
+        let still, state = Array.zeroCreate<float> model.Nv, Array.zeroCreate<float> model.StateSize
+        simulation.Reset(model.Qpos0, ReadOnlySpan still, Span state) |> ignore
         simulation.Physics[what]
 
 [<Tests>]
@@ -175,6 +177,7 @@ let tests =
                   let owner = WeakReference null
                   let span = orphan owner what
                   let before = span.ToArray()
+                  Expect.exists before ((<>) 0.0) "numbers that freed memory would not hold"
                   collect ()
                   Expect.isFalse owner.IsAlive "the owner is gone"
                   same what before (span.ToArray()))

@@ -10,6 +10,7 @@ module Expect =
             action ()
             None
         with e ->
+            Languages.refuseForeign "the sentence" e.Message
             Some e
 
     /// The exception that an action ends with, which must be of exactly this type.

@@ -98,7 +98,7 @@ let private execute (output: TextWriter) (project: string) (options: Options) (t
     let tests =
         match options.Language with
         | Some name -> Languages.under Languages.all[name] tests
-        | None -> tests
+        | None -> Languages.underAll tests
 
     let code = runTestsWithCLIArgs settings [||] (testSequenced tests)
     summary |> Option.iter report.Close

@@ -11,7 +11,7 @@ open System.Text.Json
 [<RequireQualifiedAccess>]
 module RunFiles =
     let private read (path: string) : RunFile =
-        Files.guarded "read" path (fun () ->
+        Files.reading path (fun () ->
             use stream = File.OpenRead path
 
             { Bytes = stream.Length; Sha256 = Convert.ToHexStringLower(SHA256.HashData stream) })
@@ -35,7 +35,7 @@ module RunFiles =
 
     /// The whole lines of timings.jsonl.
     let timingLines (folder: RunFolder) : int64 =
-        Files.guarded "read" folder.Timings (fun () -> File.ReadAllBytes folder.Timings)
+        Files.reading folder.Timings (fun () -> File.ReadAllBytes folder.Timings)
         |> Seq.filter ((=) (byte '\n'))
         |> Seq.length
         |> int64

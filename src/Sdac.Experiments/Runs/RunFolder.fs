@@ -170,7 +170,7 @@ module RunFolder =
     let isLocked (folder: RunFolder) : bool =
         match Files.realPath folder.Lock, Regex.Match(Files.peek folder.Lock, "^pid ([0-9]+) on (.*)$") with
         | Some path, holder when holder.Success && holder.Groups[2].Value = Environment.MachineName ->
-            match Int32.TryParse holder.Groups[1].Value with
+            match Int32.TryParse(holder.Groups[1].Value, CultureInfo.InvariantCulture) with
             | true, processId -> locks processId path
             | _ -> false
         | Some path, _ -> Files.hasRecordLock path

@@ -57,7 +57,7 @@ type internal Timings(folder: RunFolder, iteration: int64) =
                 | None -> struct (kept, seconds)
 
         if iteration > 0L && File.Exists path then
-            follow (ReadOnlyMemory(Files.guarded "read" path (fun () -> File.ReadAllBytes path))) 0L 0.0
+            follow (ReadOnlyMemory(Files.reading path (fun () -> File.ReadAllBytes path))) 0L 0.0
         else
             struct (0L, 0.0)
 

@@ -64,7 +64,7 @@ module SlurmEngine =
             if File.Exists(arrays folder) then
                 (Files.readText (arrays folder)).Split('\n', StringSplitOptions.RemoveEmptyEntries)
                 |> Array.choose (fun line ->
-                    match Int32.TryParse line with
+                    match Int32.TryParse(line, CultureInfo.InvariantCulture) with
                     | true, first -> Some first
                     | _ -> None)
                 |> Array.toList
@@ -93,7 +93,7 @@ module SlurmEngine =
     let private queued (first: Map<string, int>) (line: string) =
         match line.Split '|' with
         | [| name; job; index; state |] ->
-            match Map.tryFind name first, Int32.TryParse index with
+            match Map.tryFind name first, Int32.TryParse(index, CultureInfo.InvariantCulture) with
             | Some first, (true, index) -> Some { Job = job; Index = first + index; State = state }
             | _ -> None
         | _ -> None
@@ -198,7 +198,7 @@ exit $code
         let ofLine (line: string) =
             match line.Split '=' with
             | [| name; value |] when name.Trim() = "MaxArraySize" ->
-                match Int32.TryParse(value.Trim()) with
+                match Int32.TryParse(value.Trim(), CultureInfo.InvariantCulture) with
                 | true, size -> Some size
                 | _ -> None
             | _ -> None
