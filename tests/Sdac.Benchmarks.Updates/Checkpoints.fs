@@ -9,14 +9,15 @@ open Sdac.Experiments
 /// Stopping and resuming a run of HalfCheetah-v4 at the published settings whose replay memory is full.
 [<RequireQualifiedAccess>]
 module Checkpoints =
-    let private spec = { Presets.find "paper" with CheckpointEvery = 10_000L }
+    let private experiment = Experiment.preset "published" Sdac.algorithm
+    let private spec = { Spec.create experiment with CheckpointEvery = 10_000L }
 
     /// The step with `count` more vector steps in its memory; their content does not matter, but their episodes end.
-    let private remember (count: int) (step: Step) : Step =
+    let private remember (count: int) (step: Step<ActorCriticState, Update>) : Step<ActorCriticState, Update> =
         let random = Random 1
         let numbers size = Array.init size (fun _ -> random.NextSingle() - 0.5f)
         let n = step.Environment.Count
-        let mutable obs = numbers (n * step.Model.Space.ObsDim)
+        let mutable obs = numbers (n * step.Agent.Space.ObsDim)
         let mutable replay = step.Memory
 
         for i in 1..count do
@@ -25,17 +26,18 @@ module Checkpoints =
             replay <-
                 Replay.append
                     { Obs = obs
-                      Action = numbers (n * step.Model.Space.ActionDim)
+                      Action = numbers (n * step.Agent.Space.ActionDim)
                       Reward = numbers n
                       Terminated = Array.create n false
                       Truncated = Array.create n (i % 1000 = 0)
                       NextObs = next
-                      Current = next }
+                      Current = next
+                      Extras = [] }
                     replay
 
             obs <- next
 
-        { step with Replay = replay }
+        { step with Memory = replay }
 
     let private time (work: unit -> 'a) =
         let clock = Stopwatch.StartNew()
@@ -49,17 +51,17 @@ module Checkpoints =
         try
             let folder = RunFolder.create path false
             Files.writeText folder.Spec (Spec.print spec)
-            use log = new RunLog(folder, spec, Journal.empty)
-            let first = Pipeline.start spec.Experiment
-            let full = remember (spec.Experiment.Config.BufferCapacity / first.Environment.Count) first
+            use log = new RunLog(folder, spec, Sdac.algorithm.Figures, [], Journal.empty)
+            let first = Pipeline.start experiment
+            let full = remember (experiment.Config.Data.BufferCapacity / first.Environment.Count) first
 
-            let save parts (step: Step) = time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
+            let save parts (step: Step<ActorCriticState, Update>) = time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
 
             let whole, struct (_, parts) = save [] { full with Iteration = 190_000L }
             // 10,000 iterations, each one step of 5 environments
             let later = remember 10_000 full
             let pause, _ = save parts { later with Iteration = 200_000L }
-            let resume, restored = time (fun () -> Checkpoint.restore folder spec first)
+            let resume, restored = time (fun () -> Checkpoint.restore Registry.standard folder spec first)
             restored |> Option.iter (fun r -> Parts.dispose ActorCriticState.parts r.Step.State)
             Pipeline.dispose first
 
@@ -73,18 +75,20 @@ module Checkpoints =
     /// iterations: what is timed, and its seconds.
     let overhead () : (string * float) list =
         let path = Directory.CreateTempSubdirectory("sdac-bench-").FullName
-        let laptop = Presets.find "laptop"
+        let laptop = Experiment.preset "laptop" Sdac.algorithm
         let iterations, denser = 2_000L, 40.0
         let every = 10_000.0
 
         let spec =
-            { laptop with
-                Experiment = Experiment.iterations iterations laptop.Experiment
+            { Spec.create (Experiment.iterations iterations laptop) with
                 EvaluateEvery = 0L
+                // as a whole run of the preset logs
+                LogEvery = 100L
                 CheckpointEvery = int64 (every / denser) }
 
         try
-            Runner.run spec Runner.sdac (Path.Combine(path, "run")) false Kernels.Workers.Threads false
+            { RunOptions.into (Path.Combine(path, "run")) with Threads = Kernels.Workers.Threads }
+            |> Runner.run Registry.standard spec
             |> ignore
 
             let lines = Metrics.read (RunFolder.openExisting (Path.Combine(path, "run"))).Timings

@@ -31,10 +31,11 @@ module Loop =
         Stopwatch.GetElapsedTime(start).TotalMilliseconds / float Iterations
 
     let measure (seconds: float) : LoopShares =
-        let experiment = (Presets.find "laptop").Experiment
+        let experiment = Experiment.preset "laptop" Sdac.algorithm
         let c = experiment.Config
         let mutable step = Pipeline.start experiment |> Pipeline.warm
-        let model, compute, key = step.Model, step.Model.Compute, Key.ofSeed 9L
+        let compute, key = step.Agent.Compute, Key.ofSeed 9L
+        let model = Sdac.model compute step.Agent.Space c
         use envs = new VecEnv(experiment.Task, c.Data.Environments)
         let vectorSteps = Iterations / c.Data.UpdatesPerStep
 

@@ -5,6 +5,7 @@ open System.IO
 open System.Net.Sockets
 open System.Threading.Tasks
 open Expecto
+open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
@@ -86,9 +87,9 @@ let tests =
                           Expect.isTrue failure.IsStorage $"{name}: {failure}"
                           failure |> says [ path; $"it is {kind}"; "give a file" ]
 
-                  atOnce (fun _ -> Spec.ofRun run |> ignore) run.Spec |> says [ run.Spec; "a pipe" ]
+                  atOnce (fun _ -> Spec.ofRun Registry.standard run |> ignore) run.Spec |> says [ run.Spec; "a pipe" ]
 
-                  atOnce (fun _ -> Runner.resume Runner.sdac run.Path 1 true |> ignore) run.Spec
+                  atOnce (fun _ -> Runner.resume Registry.standard run.Path 1 true |> ignore) run.Spec
                   |> says [ run.Spec; "a pipe" ]))
 
           testCase "a full disk is named as such" (fun () ->
