@@ -26,7 +26,7 @@ module Progress =
 
     /// Columns of a table that is not shown on a terminal.
     [<Literal>]
-    let private WideEnough = 240
+    let private WideEnough = 400
 
     let internal thousands (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 

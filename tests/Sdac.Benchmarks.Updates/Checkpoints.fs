@@ -55,7 +55,8 @@ module Checkpoints =
             let first = Pipeline.start experiment
             let full = remember (experiment.Config.Data.BufferCapacity / first.Environment.Count) first
 
-            let save parts (step: Step<ActorCriticState, Update>) = time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
+            let save parts (step: Step<ActorCriticState, Update>) =
+                time (fun () -> Checkpoint.save folder spec parts (log.Save()) step)
 
             let whole, struct (_, parts) = save [] { full with Iteration = 190_000L }
             // 10,000 iterations, each one step of 5 environments

@@ -45,7 +45,12 @@ module Gflop =
 
     /// Best of N: the sampling and the choice.
     let best (space: Space) (c: SdacConfig) =
-        let choice = if c.Particles.Particles = 1 then 0.0 else twinQ space c c.Data.BatchSize c.Particles.Particles
+        let choice =
+            if c.Particles.Particles = 1 then
+                0.0
+            else
+                twinQ space c c.Data.BatchSize c.Particles.Particles
+
         sampling space c c.Data.BatchSize c.Particles.Particles + choice
 
     /// One update, the mean over those that move the policy and those that do not.

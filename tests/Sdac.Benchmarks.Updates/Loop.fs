@@ -55,10 +55,14 @@ module Loop =
 
         let acting () =
             use _ = torch.NewDisposeScope()
-            let obs = Environment.obs step.EnvStates |> Tensors.ofArray compute [ c.Data.Environments; model.Space.ObsDim ]
+
+            let obs =
+                Environment.obs step.EnvStates
+                |> Tensors.ofArray compute [ c.Data.Environments; model.Space.ObsDim ]
 
             for _ in 1..vectorSteps do
-                ActorCritic.act model step.State.TargetPolicy step.State c.Particles.Particles 0.1 (Drawn key) obs |> ignore
+                ActorCritic.act model step.State.TargetPolicy step.State c.Particles.Particles 0.1 (Drawn key) obs
+                |> ignore
 
         let updates () =
             use _ = torch.NewDisposeScope()

@@ -30,7 +30,11 @@ module Updates =
     let spaceOf (size: TaskSize) : Space = { ObsDim = size.ObsDim; ActionDim = size.ActionDim }
 
     /// One particle, one draw: the smallest setting of the method.
-    let light = { SdacConfig.published with Particles.Particles = 1; Draws.MonteCarloDraws = 1; Draws.Weights = Raw }
+    let light =
+        { SdacConfig.published with
+            Particles.Particles = 1
+            Draws.MonteCarloDraws = 1
+            Draws.Weights = Raw }
 
     let private describe (size: TaskSize) (c: SdacConfig) =
         let hidden = c.Hidden |> List.map string |> String.concat "x"
@@ -100,17 +104,34 @@ module Updates =
             times
 
         let adam p optimiser gradient =
-            Adam.step compute (AdamSettings.ofSettings model.Adam) c.Adam.LearningRate gradient p optimiser |> ignore
+            Adam.step compute (AdamSettings.ofSettings model.Adam) c.Adam.LearningRate gradient p optimiser
+            |> ignore
 
         let rssm () = Sdac.rssmGradient model state noise batch.Obs batch.Action |> ignore
 
-        [ work "reverse sampling" (Gflop.sampling space c c.Data.BatchSize c.Particles.Particles) (1.0 + moves) (fun () ->
-              Diffusion.sample compute model.Schedule model.Noise state.Policy 0.5 c.Particles.Particles (Drawn key) batch.Obs
-              |> ignore)
+        [ work
+              "reverse sampling"
+              (Gflop.sampling space c c.Data.BatchSize c.Particles.Particles)
+              (1.0 + moves)
+              (fun () ->
+                  Diffusion.sample
+                      compute
+                      model.Schedule
+                      model.Noise
+                      state.Policy
+                      0.5
+                      c.Particles.Particles
+                      (Drawn key)
+                      batch.Obs
+                  |> ignore)
           if c.Particles.Particles > 1 then
-              work "Q of the particles" (Gflop.twinQ space c c.Data.BatchSize c.Particles.Particles) (1.0 + moves) (fun () ->
-                  minQ particles |> ignore)
-          work "Q of the draws" (Gflop.twinQ space c c.Data.BatchSize c.Draws.MonteCarloDraws) moves (fun () -> minQ draws |> ignore)
+              work
+                  "Q of the particles"
+                  (Gflop.twinQ space c c.Data.BatchSize c.Particles.Particles)
+                  (1.0 + moves)
+                  (fun () -> minQ particles |> ignore)
+          work "Q of the draws" (Gflop.twinQ space c c.Data.BatchSize c.Draws.MonteCarloDraws) moves (fun () ->
+              minQ draws |> ignore)
           work "critics' targets" (Gflop.twinQ space c c.Data.BatchSize 1) 1.0 (fun () ->
               ActorCritic.criticTarget model state batch batch.Action |> ignore)
           work "critics' gradients" (Gflop.critics space c) 1.0 (fun () ->
@@ -134,7 +155,11 @@ module Updates =
     /// A decade of each size, the others as in `middle`: the setting's name, its value, the update.
     let decades: (string * float * Work) list =
         let middle =
-            { SdacConfig.published with Data.BatchSize = 128; Particles.Particles = 8; Draws.MonteCarloDraws = 32; Diffusion.Timesteps = 10 }
+            { SdacConfig.published with
+                Data.BatchSize = 128
+                Particles.Particles = 8
+                Draws.MonteCarloDraws = 32
+                Diffusion.Timesteps = 10 }
 
         let sizes = [ 4; 8; 16; 24; 32; 40 ]
 

@@ -33,7 +33,7 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
             $"{"update, in turn with its peers",-50} {"peer",-22} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
         foreach (var size in new[] { Updates.halfCheetah, Updates.humanoid })
         {
-            foreach (var config in new[] { ConfigModule.published, Updates.light })
+            foreach (var config in new[] { SdacConfigModule.published, Updates.light })
             {
                 var work = Updates.whole("update", size, config);
                 work.Run.Invoke();
@@ -117,21 +117,21 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
             + $"\"peer_ms\":{1e3 * Harness.Median(its):G6},\"ratio\":{ratio:G4}}}"));
     }
 
-    private static ProcessStartInfo Python(TaskSize size, Config config)
+    private static ProcessStartInfo Python(TaskSize size, SdacConfig config)
     {
         var sizes = $$"""
             {"obs":{{size.ObsDim}},"action":{{size.ActionDim}},"hidden":[{{string.Join(',', config.Hidden)}}],
-            "batch":{{config.BatchSize}},"particles":{{config.Particles}},"draws":{{config.MonteCarloDraws}},
-            "timesteps":{{config.Timesteps}},"threads":{{Workers.Threads}}}
+            "batch":{{config.Data.BatchSize}},"particles":{{config.Particles.Particles}},"draws":{{config.Draws.MonteCarloDraws}},
+            "timesteps":{{config.Diffusion.Timesteps}},"threads":{{Workers.Threads}}}
             """;
         var script = Path.Combine(AppContext.BaseDirectory, "peer", "sdac_update.py");
         return new ProcessStartInfo(Interpreter, [script, sizes]);
     }
 
-    private static ProcessStartInfo TorchSharp(TaskSize size, Config config) =>
+    private static ProcessStartInfo TorchSharp(TaskSize size, SdacConfig config) =>
         new("dotnet",
         [
-            typeof(PeerBenchmarks).Assembly.Location, Peer, size.Task, config.Particles == 1 ? "light" : "published",
+            typeof(PeerBenchmarks).Assembly.Location, Peer, size.Task, config.Particles.Particles == 1 ? "light" : "published",
             Workers.Threads.ToString(CultureInfo.InvariantCulture),
         ]);
 
@@ -144,7 +144,7 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
         var size = new[] { Updates.halfCheetah, Updates.humanoid }.Single(s => s.Task == task);
         var compute = ComputeModule.create("cpu", false);
         MachineModule.useThreads(compute, threads);
-        var work = Updates.wholeOn(compute, "update", size, settings == "light" ? Updates.light : ConfigModule.published);
+        var work = Updates.wholeOn(compute, "update", size, settings == "light" ? Updates.light : SdacConfigModule.published);
         while (Console.ReadLine() is not null)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Harness.Time(work.Run.Invoke, 1) / work.Updates:R}"));
     }

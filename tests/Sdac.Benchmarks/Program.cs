@@ -50,7 +50,7 @@ if (args is ["cuda-check", .. var rest])
         return 2;
     }
 
-    return Main.run("cuda-check", FuncConvert.FromFunc(() => CudaCheck.run(
+    return Script.run("cuda-check", FuncConvert.FromFunc(() => CudaCheck.run(
         rest.Length == 2 ? rest[1] : "cuda", FuncConvert.FromAction<string>(Console.WriteLine))));
 }
 

@@ -24,7 +24,7 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
     {
         foreach (var size in new[] { Updates.halfCheetah, Updates.humanoid })
         {
-            yield return Updates.whole("update", size, ConfigModule.published);
+            yield return Updates.whole("update", size, SdacConfigModule.published);
             yield return Updates.whole("update-light", size, Updates.light);
         }
     }
@@ -40,12 +40,12 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
     {
         foreach (var size in new[] { Updates.halfCheetah, Updates.humanoid })
         {
-            Shares(size, ConfigModule.published);
+            Shares(size, SdacConfigModule.published);
             Shares(size, Updates.light);
         }
     }
 
-    private void Shares(TaskSize size, Config config)
+    private void Shares(TaskSize size, SdacConfig config)
     {
         var whole = Updates.whole("update", size, config);
         var parts = Updates.parts(size, config).ToArray();

@@ -10,8 +10,7 @@ open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 
-let private program name : Program =
-    { Name = name; Registry = standard; Start = fun command -> [ command ] }
+let private program name : Program = { Name = name; Registry = standard; Start = fun command -> [ command ] }
 
 /// Exit code, standard output and standard error of a command.
 let private said (command: Program -> string[] -> int) (name: string) (arguments: string list) =
@@ -113,7 +112,12 @@ let tests =
                   File.WriteAllText(file, """{"algorithm":"dpmd"}""")
                   Expect.equal (chosen "first" []).Algorithm "sdac" "the first"
                   let given = chosen "given" [ "-a"; "dpmd" ]
-                  Expect.equal (given.Algorithm, given.Stages) ("dpmd", [ "collect"; "evaluateQ"; "mirrorDescent" ]) "given"
+
+                  Expect.equal
+                      (given.Algorithm, given.Stages)
+                      ("dpmd", [ "collect"; "evaluateQ"; "mirrorDescent" ])
+                      "given"
+
                   Expect.equal (chosen "config" [ "--config"; file ]) given "the configuration's"
                   Expect.equal (chosen "both" [ "--config"; file; "-a"; "dpmd" ]) given "both"))
 
@@ -124,10 +128,7 @@ let tests =
               evaluate [ "--run"; dpmd.Path; "--checkpoint"; checkpoint; "-n"; "1" ]
               |> refused
                   settings
-                  [ "evaluate.fsx: "
-                    checkpoint
-                    "the algorithm sdac, not of dpmd"
-                    "give one of a run with dpmd" ]
+                  [ "evaluate.fsx: "; checkpoint; "the algorithm sdac, not of dpmd"; "give one of a run with dpmd" ]
 
               // its own is played
               let code, _, errors =
@@ -153,8 +154,7 @@ let tests =
 
                   Expect.equal (content ()) before "files"
 
-                  evaluate [ "--run"; folder.Path ]
-                  |> refused settings [ "the algorithm sdac, not of dpmd" ]))
+                  evaluate [ "--run"; folder.Path ] |> refused settings [ "the algorithm sdac, not of dpmd" ]))
 
           testCase "a run of an algorithm that is not known is refused by its name" (fun () ->
               let struct (sdac, _) = runs.Value
@@ -168,25 +168,28 @@ let tests =
                   for found in [ train [ "--resume"; folder.Path ]; evaluate [ "--run"; folder.Path ] ] do
                       found |> refused settings [ folder.Spec; "unknown algorithm 'td3'" ]))
 
-          testCase "--help names the algorithms with their titles and presets, --settings lists their settings" (fun () ->
-              let code, help, errors = train [ "--help" ]
-              Expect.equal (code, errors) (0, "") "help"
+          testCase
+              "--help names the algorithms with their titles and presets, --settings lists their settings"
+              (fun () ->
+                  let code, help, errors = train [ "--help" ]
+                  Expect.equal (code, errors) (0, "") "help"
 
-              for words in [ "sdac       SDAC; presets quick"; "dpmd       DPMD; presets quick"; "--settings" ] do
-                  Expect.stringContains help words "help"
+                  for words in
+                      [ "sdac       SDAC; presets tiny, quick"; "dpmd       DPMD; presets tiny, quick"; "--settings" ] do
+                      Expect.stringContains help words "help"
 
-              for arguments, title, own in
-                  [ [ "--settings" ], "SDAC, preset quick", true
-                    [ "--settings"; "sdac"; "-p"; "laptop" ], "SDAC, preset laptop", true
-                    [ "--settings"; "dpmd" ], "DPMD, preset quick", false
-                    [ "--settings"; "--algorithm"; "dpmd" ], "DPMD, preset quick", false ] do
-                  let code, list, errors = train arguments
-                  Expect.equal (code, errors) (0, "") title
-                  Expect.stringContains list title "title"
-                  Expect.stringContains list "policyDelay" "a setting of both"
-                  Expect.equal (list.Contains "monteCarloDraws") own "a setting of SDAC"
+                  for arguments, title, own in
+                      [ [ "--settings" ], "SDAC, preset quick", true
+                        [ "--settings"; "sdac"; "-p"; "laptop" ], "SDAC, preset laptop", true
+                        [ "--settings"; "dpmd" ], "DPMD, preset quick", false
+                        [ "--settings"; "--algorithm"; "dpmd" ], "DPMD, preset quick", false ] do
+                      let code, list, errors = train arguments
+                      Expect.equal (code, errors) (0, "") title
+                      Expect.stringContains list title "title"
+                      Expect.stringContains list "policyDelay" "a setting of both"
+                      Expect.equal (list.Contains "monteCarloDraws") own "a setting of SDAC"
 
-              Expect.isFalse (Directory.Exists "runs") "nothing was trained")
+                  Expect.isFalse (Directory.Exists "runs") "nothing was trained")
 
           testCase "a script with algorithms of its own has all commands" (fun () ->
               let mine = { Dpmd.algorithm with Name = "mine"; Title = "Mine" }

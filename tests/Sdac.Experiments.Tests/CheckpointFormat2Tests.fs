@@ -61,7 +61,10 @@ let private holdsTheSame (old: string) (now: string) =
     Expect.equal (now.Metadata["iteration"], now.Metadata["envSteps"]) (string counters[0], string counters[1]) "where"
 
     let shift: float[] =
-        if old.Tensors.ContainsKey "energy_shift" then numbers old "energy_shift" else [| 0.0; 0.0 |]
+        if old.Tensors.ContainsKey "energy_shift" then
+            numbers old "energy_shift"
+        else
+            [| 0.0; 0.0 |]
 
     Expect.equal (numbers now "energy_shift.shift": float[]) [| shift[0] |] "shift of the energies"
     Expect.equal (numbers now "energy_shift.idle": int64[]) [| int64 shift[1] |] "updates since it was needed"
@@ -80,7 +83,11 @@ let private holdsTheSame (old: string) (now: string) =
     Expect.equal (Set.ofSeq now.Tensors.Keys) (others + set split) "and nothing else"
 
 /// Writes the recorded checkpoint again, with another metadata entry and other tensors.
-let private rewrite (folder: RunFolder) (metadata: Map<string, string> -> Map<string, string>) (others: TensorSource list) =
+let private rewrite
+    (folder: RunFolder)
+    (metadata: Map<string, string> -> Map<string, string>)
+    (others: TensorSource list)
+    =
     let path = Checkpoint.path folder 45L
     let file = Safetensors.read path
     let replaced = others |> List.map _.Name |> set
@@ -179,8 +186,7 @@ let tests =
 
           testCase "one of an older run can be played again" (fun () ->
               inRecorded "dpmd" (fun folder ->
-                  let score, text =
-                      captureOutput (fun () -> Evaluate.run standard folder.Path None (Some 2) None 1)
+                  let score, text = captureOutput (fun () -> Evaluate.run standard folder.Path None (Some 2) None 1)
 
                   Expect.stringContains text "000000045.safetensors" "which one"
                   Expect.isGreaterThan score.Mean 0.0 "return"))
@@ -229,9 +235,7 @@ let tests =
                   Expect.equal (File.ReadAllBytes folder.Metrics) metrics "nothing is written")
 
               inRecorded "sdac" (fun folder ->
-                  let dpmd =
-                      Schema1.sdac
-                          .Replace("\"algorithm\": \"sdac\"", "\"algorithm\": \"dpmd\"")
+                  let dpmd = Schema1.sdac.Replace("\"algorithm\": \"sdac\"", "\"algorithm\": \"dpmd\"")
 
                   File.WriteAllText(folder.Spec, dpmd)
                   failureOf (fun () -> resumed folder) |> says [ "algorithm"; "sdac"; "dpmd" ])) ]

@@ -138,8 +138,7 @@ let tests =
 
                   File.WriteAllText(folder.Spec, Spec.print (setTo (withOwnStages spec) "criticSteps" "2"))
 
-                  failureOf (fun () -> resumed folder)
-                  |> says [ "config.critics.criticSteps = 2"; "made with 1" ]
+                  failureOf (fun () -> resumed folder) |> says [ "config.critics.criticSteps = 2"; "made with 1" ]
 
                   // the run as it was goes on
                   File.WriteAllText(folder.Spec, Spec.print (withOwnStages spec))

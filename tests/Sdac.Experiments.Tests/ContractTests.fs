@@ -53,8 +53,12 @@ let private faults
       "gives numbers twice"
       "the same batch for every update",
       (fun agent -> { agent with Begin = fun table keys state -> agent.Begin table { keys with Batch = always } state }),
+      "no key is used twice",
+      "gives numbers twice"
+      "a batch that stages cannot reach",
+      (fun agent -> { agent with OnBatch = fun _ work -> work }),
       "another batch",
-      "same batch"
+      "does not reach"
       "acting with one key",
       (fun agent -> { agent with Act = fun purpose state _ obs -> agent.Act purpose state always obs }),
       "explores by its key",

@@ -28,7 +28,8 @@ let tests =
 
           testCase "a failure becomes one sentence and its own exit code, without stack trace" (fun () ->
               let code, text =
-                  captureError (fun () -> Script.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
+                  captureError (fun () ->
+                      Script.run "train" (fun () -> Errors.fail (Storage "no room in x: free some")))
 
               Expect.equal code 4 "code"
               Expect.equal text "train: no room in x: free some\n" "what is printed")

@@ -189,7 +189,8 @@ let tests =
                   let best = inCheckpoints folder "best.safetensors"
                   File.Copy(Checkpoint.path folder 40L, best)
 
-                  let _, text = captureOutput (fun () -> Evaluate.run standard folder.Path (Some best) (Some 1) None 1)
+                  let _, text =
+                      captureOutput (fun () -> Evaluate.run standard folder.Path (Some best) (Some 1) None 1)
 
                   Expect.stringContains text best "text"))
 

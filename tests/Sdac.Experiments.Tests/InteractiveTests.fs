@@ -47,8 +47,7 @@ let tests =
                   | [ Mark.Line(_, losses) ] ->
                       let told =
                           [ for point in all do
-                                for figures in Option.toList point.Figures ->
-                                    float point.Iteration, figures["q1Loss"] ]
+                                for figures in Option.toList point.Figures -> float point.Iteration, figures["q1Loss"] ]
 
                       Expect.isNonEmpty told "updates"
                       Expect.equal losses told "the losses"

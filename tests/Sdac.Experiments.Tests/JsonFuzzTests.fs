@@ -325,7 +325,7 @@ let private withTask (sweep: Written) =
         Obj
             [ for name, value in members do
                   if name = "tasks" && value = Arr [] then
-                      name, Arr [ Str (taskOf preset members) ]
+                      name, Arr [ Str(taskOf preset members) ]
                   else
                       name, value ]
     | other -> other

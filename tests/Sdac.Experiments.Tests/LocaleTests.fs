@@ -25,7 +25,10 @@ let private timeless (text: string) = Regex.Replace(text, @"(?m)^.*(wall-clock|p
 /// The texts that a run prints and writes, by name.
 let private runTexts (folder: string) : Map<string, string> =
     let path = Path.Combine(folder, "run")
-    let _, trained = captureOutput (fun () -> Runner.run standard spec { Out = path; Overwrite = true; Threads = 1; Quiet = false })
+
+    let _, trained =
+        captureOutput (fun () -> Runner.run standard spec { Out = path; Overwrite = true; Threads = 1; Quiet = false })
+
     let _, evaluated = captureOutput (fun () -> Evaluate.run standard path None (Some 3) (Some -7L) 1)
     let page = Path.Combine(folder, "report.html")
     Report.write standard [ path ] page |> ignore
@@ -95,9 +98,7 @@ let private sentences () : string list =
       String.concat
           "; "
           (SdacConfig.problems
-              { SdacConfig.published with
-                  Diffusion.BetaSchedule = Linear 1e-9
-                  Diffusion.Timesteps = 2 })
+              { SdacConfig.published with Diffusion.BetaSchedule = Linear 1e-9; Diffusion.Timesteps = 2 })
       String.concat "; " (DpmdConfig.problems { DpmdConfig.published with Diffusion.BetaSchedule = Linear -1.5 })
       complaint (fun () -> Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
       complaint (fun () -> Target.create "t" -1 2.0 id |> ignore)

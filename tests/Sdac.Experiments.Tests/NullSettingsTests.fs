@@ -29,7 +29,9 @@ let tests =
                     """{"name":null}""", "'name'"
                     """{"name":"s","preset":null}""", "'preset'"
                     "null", "my.json is null" ] do
-                  let failure = failureOf (fun () -> SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard)
+                  let failure =
+                      failureOf (fun () -> SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard)
+
                   failure |> says [ place; "my.json"; "null" ]
                   Expect.equal failure.ExitCode (Settings "").ExitCode text)
 

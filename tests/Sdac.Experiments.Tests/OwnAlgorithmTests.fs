@@ -19,7 +19,8 @@ let private figure: FigureInfo =
       Plotted = Some "Mean reward of a batch" }
 
 /// A figure that only every fourth update has.
-let private now' = { figure with Name = "everyFourth"; Headline = None; Plotted = None; Carried = false }
+let private now' =
+    { figure with Name = "everyFourth"; Headline = None; Plotted = None; Carried = false }
 
 /// The same, shown with its last value where there is none.
 let private carried = { now' with Name = "everyFourthCarried"; Carried = true }
@@ -60,8 +61,7 @@ let private trained =
          AppDomain.CurrentDomain.ProcessExit.Add(fun _ -> Directory.Delete(path, true))
          let out = Path.Combine(path, "run")
 
-         let summary, text =
-             captureOutput (fun () -> Runner.run registry spec { into out 1 with Quiet = false })
+         let summary, text = captureOutput (fun () -> Runner.run registry spec { into out 1 with Quiet = false })
 
          struct (RunFolder.openExisting out, summary, text))
 
@@ -120,10 +120,7 @@ let tests =
               let row = text.Split '\n' |> Array.find _.Contains("last update")
               Expect.stringContains row $"reward {shown}" "table"
 
-              Expect.stringContains
-                  (File.ReadAllText folder.Summary)
-                  $"\"{figure.Name}\": "
-                  "the summary on the disk")
+              Expect.stringContains (File.ReadAllText folder.Summary) $"\"{figure.Name}\": " "the summary on the disk")
 
           testCase "a declared figure that is no number ends the run with its title" (fun () ->
               inFolder (fun path ->
@@ -155,7 +152,8 @@ let tests =
                   Expect.stringContains text "Mine" "title"
 
                   let page, complaints =
-                      captureError (fun () -> Report.write registry [ Path.Combine(path, "runs") ] (Path.Combine(path, "out")))
+                      captureError (fun () ->
+                          Report.write registry [ Path.Combine(path, "runs") ] (Path.Combine(path, "out")))
 
                   Expect.equal complaints "" "complaints"
                   let html = File.ReadAllText page

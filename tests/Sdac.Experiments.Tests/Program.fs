@@ -49,7 +49,9 @@ let private holdRecord path =
 /// A sweep of one run that does not end.
 let private sweep out =
     let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
-    Sweeps.run Registry.standard (SweepFolder.at out) (sweepOf "endless" 10_000_000 "{}") worker options |> ignore
+
+    Sweeps.run Registry.standard (SweepFolder.at out) (sweepOf "endless" 10_000_000 "{}") worker options
+    |> ignore
 
 [<EntryPoint>]
 let main arguments =

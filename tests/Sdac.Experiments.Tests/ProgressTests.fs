@@ -50,7 +50,10 @@ let tests =
                       Progress.line
                           100L
                           seconds
-                          { progress with Iteration = iteration; RecentReturn = value; Headlines = [ "critic", value ] }
+                          { progress with
+                              Iteration = iteration
+                              RecentReturn = value
+                              Headlines = [ "critic", value ] }
 
                   not (line.Contains '\n') && line.StartsWith "iteration " && line.EndsWith " left")
 

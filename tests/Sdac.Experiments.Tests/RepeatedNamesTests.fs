@@ -51,7 +51,8 @@ let tests =
                       """{ "name": "a", "settings": { "grid": { "tau": [1], "tau": [2] } } }""")
               |> says [ "sweep.json gives 'settings.grid.tau' twice" ]
 
-              failureOf (fun () -> SweepSpec.parse standard "sweep.json" """{ "name": "a", "base": { "tau": 1, "tau": 2 } }""")
+              failureOf (fun () ->
+                  SweepSpec.parse standard "sweep.json" """{ "name": "a", "base": { "tau": 1, "tau": 2 } }""")
               |> says [ "sweep.json gives 'base.tau' twice" ]
 
               failureOf (fun () -> setTo quick "taskOptions" """{ "a": 1, "a": 2 }""")
@@ -88,7 +89,9 @@ let tests =
                   before "\"task\"" "  \"seed\": 5," (run "summary").Summary
                   before "\"iteration\"" "{\"a\":1,\"a\":2}" (run "metrics").Metrics
                   before "\"iteration\"" "{\"b\":1,\"b\":2}" (run "timings").Timings
-                  let page, warnings = captureError (fun () -> Report.write standard [ runs ] (Path.Combine(root, "out")))
+
+                  let page, warnings =
+                      captureError (fun () -> Report.write standard [ runs ] (Path.Combine(root, "out")))
 
                   for text in [ warnings; (File.ReadAllText page).Replace("&#39;", "'") ] do
                       for path, problem in

@@ -315,7 +315,7 @@ let tests =
                         "time"
                         "memory-Ant-v4"
                         "lambda-Ant-v4"
-                        "concentration-Ant-v4"
+                        "weightConcentration-Ant-v4"
                         "weights-Ant-v4-SDAC-particles=4" ] do
                       Expect.stringContains (File.ReadAllText(Path.Combine(out, name + ".svg"))) "<svg " name
                       Expect.isTrue (File.Exists(Path.Combine(out, name + ".png"))) name
@@ -479,7 +479,10 @@ let tests =
                   folderOf (path "speechless") (spec "Hopper-v4" 4L 4) [ 1.0 ] true
                   File.WriteAllText(Path.Combine(path "speechless", "spec.json"), "{")
                   Files.createFolder (path "empty")
-                  let page, complaints = quietly (fun () -> Report.write standard [ runs ] (Path.Combine(root, "out")))
+
+                  let page, complaints =
+                      quietly (fun () -> Report.write standard [ runs ] (Path.Combine(root, "out")))
+
                   let html = File.ReadAllText page
 
                   for name in [ "unfinished"; "damaged"; "silent"; "speechless"; "empty" ] do

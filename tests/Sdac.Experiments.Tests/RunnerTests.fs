@@ -307,8 +307,7 @@ let tests =
               if not (Directory.Exists "/proc") then
                   skiptest "there is no /proc, where the system lets nobody make a folder"
 
-              failureOf (fun () -> runInto "/proc/sdac-run" tiny)
-              |> says [ "/proc/sdac-run" ])
+              failureOf (fun () -> runInto "/proc/sdac-run" tiny) |> says [ "/proc/sdac-run" ])
 
           testCase "the default folder is numbered on where it is taken" (fun () ->
               inFolder (fun folder ->

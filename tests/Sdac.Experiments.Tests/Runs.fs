@@ -46,8 +46,7 @@ let prepared (path: string) (spec: Spec) =
     folder
 
 /// Resumes a run without a word.
-let resumed (folder: RunFolder) =
-    captureOutput (fun () -> Runner.resume standard folder.Path 1 true) |> fst
+let resumed (folder: RunFolder) = captureOutput (fun () -> Runner.resume standard folder.Path 1 true) |> fst
 
 /// The options of a run into a folder, without progress.
 let into (out: string) (threads: int) : RunOptions = { Out = out; Overwrite = false; Threads = threads; Quiet = true }

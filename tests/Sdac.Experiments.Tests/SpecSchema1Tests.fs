@@ -52,9 +52,7 @@ let tests =
 
           testCase "all else of a specification stays" (fun () ->
               for (algorithm, text), (task, options, seed) in
-                  List.zip
-                      texts
-                      [ "Hopper-v4", [ "reset_noise_scale", "0.02" ], -11L; "InvertedPendulum-v4", [], 12L ] do
+                  List.zip texts [ "Hopper-v4", [ "reset_noise_scale", "0.02" ], -11L; "InvertedPendulum-v4", [], 12L ] do
                   let spec = Spec.parseWhole standard "spec.json" text
 
                   Expect.equal
@@ -119,10 +117,7 @@ let tests =
 
               Expect.equal
                   (parseSpec "my.json" text)
-                  { setTo (preset "dpmd" "quick") "tau" "0.5" with
-                      Iterations = 500L
-                      Horizon = 500L
-                      LogEvery = 7L }
+                  { setTo (preset "dpmd" "quick") "tau" "0.5" with Iterations = 500L; Horizon = 500L; LogEvery = 7L }
                   "DPMD's quick preset")
 
           testCase "unknown names are refused by name, and what stands no longer there too" (fun () ->

@@ -11,7 +11,7 @@ let tests =
     testList
         "specifications"
         [ testCase "every preset is valid and survives printing and parsing" (fun () ->
-              Expect.equal presets.Length 10 "five presets of two algorithms"
+              Expect.equal presets.Length 12 "six presets of two algorithms"
 
               for _, name, spec in presets do
                   Expect.equal (Spec.validate standard "" spec) spec "valid specification"
@@ -115,7 +115,8 @@ let tests =
               schedule """{"cosine":1}""" |> says [ "write cosine as \"cosine\"" ]
 
               // the sentence is the user's: without the name of a parameter that .NET appends
-              let failure = failureOf (fun () -> Spec.validate standard "" (setTo quick "betaSchedule" """{"linear":2}"""))
+              let failure =
+                  failureOf (fun () -> Spec.validate standard "" (setTo quick "betaSchedule" """{"linear":2}"""))
 
               failure |> says [ "BetaSchedule"; "timestep" ]
               Expect.stringLacks failure.Sentence "Parameter" "sentence")

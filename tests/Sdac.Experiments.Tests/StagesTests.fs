@@ -14,8 +14,7 @@ let private spec = { varied 50L with CheckpointsKept = 100 }
 
 /// The critics learn from rewards that are clipped.
 let private clipRewards (step: Step<'s, 'w>) : Step<'s, 'w> =
-    let clip (batch: Batch) =
-        { batch with Reward = batch.Reward.clamp (Scalars.ofFloat -0.5, Scalars.ofFloat 0.5) }
+    let clip (batch: Batch) = { batch with Reward = batch.Reward.clamp (Scalars.ofFloat -0.5, Scalars.ofFloat 0.5) }
 
     Pipeline.onBatch "clipRewards" clip step
 
@@ -30,8 +29,7 @@ let private clipped: Stage<ActorCriticState, Update> =
 let private clippedLate: Stage<ActorCriticState, Update> = Pipeline.sdac >> clipRewards
 
 /// Rewards over a running mean of their size, with a sum of batches that only shows that tensors are kept too.
-type private Scale =
-    { Mean: float; Batches: int64; Rewards: AdamState }
+type private Scale = { Mean: float; Batches: int64; Rewards: AdamState }
 
 let private scaleParts: Parts<Scale> =
     fun visit s ->
@@ -40,16 +38,13 @@ let private scaleParts: Parts<Scale> =
           Rewards = visit.Adam("rewards", s.Rewards) }
 
 let private scaleRewards (step: Step<'s, 'w>) : Step<'s, 'w> =
-    let initial () =
-        { Mean = 1.0
-          Batches = 0L
-          Rewards = { M = torch.zeros 16L; V = torch.zeros 16L; Count = 0L } }
+    let initial () = { Mean = 1.0; Batches = 0L; Rewards = { M = torch.zeros 16L; V = torch.zeros 16L; Count = 0L } }
 
     let scale (own: Scale) (step: Step<'s, 'w>) =
         let mutable next = own
 
         let change (batch: Batch) =
-            let size = Tensors.scalar (batch.Reward.abs().mean ())
+            let size = Tensors.scalar (batch.Reward.abs().mean())
 
             next <-
                 { Mean = 0.9 * own.Mean + 0.1 * size
@@ -86,9 +81,7 @@ let private resumedWith (stages: Stage<ActorCriticState, Update>) (folder: RunFo
     captureOutput (fun () -> Runner.resumeComposed stages Sdac.algorithm folder.Path 1 true) |> fst
 
 let private composedUntil (stop: int64) (stages: Stage<ActorCriticState, Update>) (path: string) =
-    Expect.throws
-        (fun () -> Runner.compose (killedAt stop stages) Sdac.algorithm spec (into path 1) |> ignore)
-        "killed"
+    Expect.throws (fun () -> Runner.compose (killedAt stop stages) Sdac.algorithm spec (into path 1) |> ignore) "killed"
 
     RunFolder.openExisting path
 
@@ -127,7 +120,11 @@ let tests =
                   let plain = Path.Combine(path, "plain")
                   captureOutput (fun () -> runInto plain spec) |> ignore
                   let plain = RunFolder.openExisting plain
-                  Expect.equal (stagesOf plain) [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate" ] "the algorithm's"
+
+                  Expect.equal
+                      (stagesOf plain)
+                      [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate" ]
+                      "the algorithm's"
                   // what clipping changes, and what it leaves alone where it comes too late
                   let metrics (run: RunFolder) = File.ReadAllText run.Metrics
                   Expect.notEqual (metrics own) (metrics plain) "clipped rewards"
@@ -169,10 +166,8 @@ let tests =
               inFolder (fun path ->
                   let folder = prepared (Path.Combine(path, "run")) (asDpmd spec)
 
-                  refused
-                      folder
-                      [ folder.Spec; "the algorithm dpmd, not of sdac" ]
-                      (fun () -> resumedWith clipped folder |> ignore)))
+                  refused folder [ folder.Spec; "the algorithm dpmd, not of sdac" ] (fun () ->
+                      resumedWith clipped folder |> ignore)))
 
           testCase "a run that an edited script began is refused, and nothing is written" (fun () ->
               inFolder (fun path ->
@@ -209,7 +204,10 @@ let tests =
                       40L
                       "a batch for each update"
 
-                  Expect.equal (Json.parseOver "own" ([]: string list) file.Metadata["own"]) [ "scaleRewards" ] "its name"
+                  Expect.equal
+                      (Json.parseOver "own" ([]: string list) file.Metadata["own"])
+                      [ "scaleRewards" ]
+                      "its name"
 
                   for stop in [ 0L; 7L; 20L; 33L; 41L ] do
                       let folder = composedUntil stop scaled (Path.Combine(path, $"{stop}"))

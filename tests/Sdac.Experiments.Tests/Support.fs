@@ -147,7 +147,8 @@ let dpmdOf (spec: Spec) = Spec.experiment Dpmd.algorithm spec
 
 /// The specification with other settings of its algorithm.
 let configuredAs (algorithm: Algorithm<'c, 's, 'w>) (change: 'c -> 'c) (spec: Spec) : Spec =
-    { spec with Config = (Spec.experiment algorithm spec |> Experiment.configure change |> Spec.create).Config }
+    { spec with
+        Config = (Spec.experiment algorithm spec |> Experiment.configure change |> Spec.create).Config }
 
 /// The specification with other settings of SDAC.
 let configured (change: SdacConfig -> SdacConfig) (spec: Spec) : Spec = configuredAs Sdac.algorithm change spec

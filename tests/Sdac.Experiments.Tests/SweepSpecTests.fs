@@ -109,12 +109,16 @@ let tests =
 
           testCase "the smallest sweep is one run of the preset" (fun () ->
               let run, spec =
-                  SweepSpec.parse standard "s" """{"name":"s","preset":"laptop"}""" |> SweepSpec.plan standard |> List.exactlyOne
+                  SweepSpec.parse standard "s" """{"name":"s","preset":"laptop"}"""
+                  |> SweepSpec.plan standard
+                  |> List.exactlyOne
 
               Expect.equal (run.Name, spec) ("HalfCheetah-v4_seed0", preset "sdac" "laptop") "name of run and spec")
 
           testCase "unknown names are refused with the nearest valid one" (fun () ->
-              let refused text = failureOf (fun () -> SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard)
+              let refused text =
+                  failureOf (fun () -> SweepSpec.parse standard "my.json" text |> SweepSpec.plan standard)
+
               refused """{"name":"s","sedes":[1]}""" |> says [ "'sedes'"; "my.json"; "'seeds'" ]
               refused """{"name":"s","preset":"quikc"}""" |> says [ "'quikc'"; "'quick'" ]
 
@@ -136,7 +140,9 @@ let tests =
 
               let error =
                   Expect.raises<System.ArgumentException>(fun () ->
-                      SweepSpec.parse standard "my.json" """{"name":"s","tasks":["Hoper-v4"]}""" |> SweepSpec.plan standard |> ignore)
+                      SweepSpec.parse standard "my.json" """{"name":"s","tasks":["Hoper-v4"]}"""
+                      |> SweepSpec.plan standard
+                      |> ignore)
 
               Expect.stringContains error.Message "Hopper-v4" "sentence")
 

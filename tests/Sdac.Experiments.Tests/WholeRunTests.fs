@@ -157,7 +157,8 @@ let tests =
                   cut s0.Metrics
 
                   let page, warnings =
-                      captureError (fun () -> Report.write standard [ Path.Combine(root, "runs") ] (Path.Combine(root, "out")))
+                      captureError (fun () ->
+                          Report.write standard [ Path.Combine(root, "runs") ] (Path.Combine(root, "out")))
 
                   for text in [ warnings; File.ReadAllText page ] do
                       Expect.stringContains text s0.Metrics "the file"

@@ -6,7 +6,14 @@ open System
 open System.Diagnostics
 open System.IO
 
-type Mutant = { Name: string; Title: string; File: string; Project: string; Words: string list; From: string; To: string }
+type Mutant =
+    { Name: string
+      Title: string
+      File: string
+      Project: string
+      Words: string list
+      From: string
+      To: string }
 
 let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, "..", ".."))
 
@@ -14,7 +21,10 @@ let read (path: string) : Mutant =
     let text = File.ReadAllText path
     let head, body = let i = text.IndexOf "---\n" in text.Substring(0, i), text.Substring(i + 4)
     let lines = head.Split '\n'
-    let field (name: string) = lines |> Array.find (fun l -> l.StartsWith $"{name}: ") |> fun l -> l.Substring(name.Length + 2)
+
+    let field (name: string) =
+        lines |> Array.find (fun l -> l.StartsWith $"{name}: ") |> fun l -> l.Substring(name.Length + 2)
+
     let middle = body.IndexOf "\n+++\n"
     let tests = field "tests" |> fun t -> t.Split ' ' |> List.ofArray
 
@@ -28,7 +38,15 @@ let read (path: string) : Mutant =
 
 /// The exit code of a command in a folder, and the last lines of what it printed.
 let run (folder: string) (program: string) (arguments: string list) : int * string =
-    let info = ProcessStartInfo(program, arguments, WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true)
+    let info =
+        ProcessStartInfo(
+            program,
+            arguments,
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
     use started = Process.Start info
     let errors = started.StandardError.ReadToEndAsync()
     let output = started.StandardOutput.ReadToEnd() + errors.Result
@@ -49,7 +67,9 @@ let test (copy: string) (mutant: Mutant) : Result<unit, string> =
         try
             let project = Path.Combine("tests", mutant.Project)
 
-            match run copy "dotnet" [ "build"; project; "-c"; "Release"; "-nologo"; "-v"; "quiet"; "-clp:NoSummary" ] with
+            match
+                run copy "dotnet" [ "build"; project; "-c"; "Release"; "-nologo"; "-v"; "quiet"; "-clp:NoSummary" ]
+            with
             | 0, _ ->
                 let dll = Path.Combine(project, "bin", "Release", $"{mutant.Project}.dll")
 
@@ -82,7 +102,12 @@ let results =
 
         [ for m in mutants do
               let result = test copy m
-              let said = match result with Ok() -> "noticed" | Error why -> $"NOT NOTICED: {why}"
+
+              let said =
+                  match result with
+                  | Ok() -> "noticed"
+                  | Error why -> $"NOT NOTICED: {why}"
+
               printfn $"{m.Name}: {said}  ({m.Title})"
               result ]
     finally

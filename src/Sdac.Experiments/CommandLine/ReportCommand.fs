@@ -2,22 +2,22 @@ namespace Sdac.Experiments
 
 open Argu
 
-/// The arguments of a report.
-[<RequireQualifiedAccess>]
-type ReportArguments =
-    | [<Mandatory; AltCommandLine("-r")>] Runs of FOLDER: string list
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FILE_OR_FOLDER: string
-
-    interface IArgParserTemplate with
-        member this.Usage =
-            match this with
-            | ReportArguments.Runs _ -> "run folders, or folders that hold some at any depth; may be repeated"
-            | ReportArguments.Out _ ->
-                "the page to write: a name that ends in .html, or a folder for index.html; pictures and tables go beside it; default report"
-
 /// Reports from the command line.
 [<RequireQualifiedAccess>]
 module ReportCommand =
+    /// The arguments of a report.
+    [<RequireQualifiedAccess>]
+    type ReportArguments =
+        | [<Mandatory; AltCommandLine("-r")>] Runs of FOLDER: string list
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FILE_OR_FOLDER: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | ReportArguments.Runs _ -> "run folders, or folders that hold some at any depth; may be repeated"
+                | ReportArguments.Out _ ->
+                    "the page to write: a name that ends in .html, or a folder for index.html; pictures and tables go beside it; default report"
+
     /// Writes the report that the arguments ask for.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<ReportArguments>(programName = program.Name)

@@ -3,35 +3,38 @@ namespace Sdac.Experiments
 open System
 open Argu
 
-/// The arguments of a sweep.
-[<RequireQualifiedAccess>]
-type SweepArguments =
-    | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] Spec of FILE: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Engine of NAME: string
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-j")>] Jobs of COUNT: int
-    | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
-    | [<Unique; EqualsAssignmentOrSpaced>] Retries of COUNT: int
-    | [<EqualsAssignmentOrSpaced>] Sbatch of OPTION: string
-    | [<Unique>] Status
-
-    interface IArgParserTemplate with
-        member this.Usage =
-            match this with
-            | SweepArguments.Spec _ -> "the sweep in JSON: name, preset, base, algorithms, tasks, seeds, settings (see the README)"
-            | SweepArguments.Engine _ ->
-                "local (default): worker processes on this machine; slurm: one job array, resumed where it is requeued"
-            | SweepArguments.Out _ -> "the sweep's folder, default runs/NAME; one that holds a part of the sweep is continued"
-            | SweepArguments.Jobs _ -> "runs at a time; default local: processors / threads, slurm: as Slurm will"
-            | SweepArguments.Threads _ -> "threads of each run, default 1; results do not depend on it"
-            | SweepArguments.Retries _ ->
-                "further tries of a run that failed, each from its last checkpoint, default 2; impossible settings and diverged runs are not tried again"
-            | SweepArguments.Sbatch _ -> "an option for sbatch, e.g. --sbatch --partition=long --sbatch --time=1-0; may be repeated"
-            | SweepArguments.Status -> "only show the status of the runs"
-
 /// Sweeps from the command line.
 [<RequireQualifiedAccess>]
 module SweepCommand =
+    /// The arguments of a sweep.
+    [<RequireQualifiedAccess>]
+    type SweepArguments =
+        | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] Spec of FILE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Engine of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-j")>] Jobs of COUNT: int
+        | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
+        | [<Unique; EqualsAssignmentOrSpaced>] Retries of COUNT: int
+        | [<EqualsAssignmentOrSpaced>] Sbatch of OPTION: string
+        | [<Unique>] Status
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | SweepArguments.Spec _ ->
+                    "the sweep in JSON: name, preset, base, algorithms, tasks, seeds, settings (see the README)"
+                | SweepArguments.Engine _ ->
+                    "local (default): worker processes on this machine; slurm: one job array, resumed where it is requeued"
+                | SweepArguments.Out _ ->
+                    "the sweep's folder, default runs/NAME; one that holds a part of the sweep is continued"
+                | SweepArguments.Jobs _ -> "runs at a time; default local: processors / threads, slurm: as Slurm will"
+                | SweepArguments.Threads _ -> "threads of each run, default 1; results do not depend on it"
+                | SweepArguments.Retries _ ->
+                    "further tries of a run that failed, each from its last checkpoint, default 2; impossible settings and diverged runs are not tried again"
+                | SweepArguments.Sbatch _ ->
+                    "an option for sbatch, e.g. --sbatch --partition=long --sbatch --time=1-0; may be repeated"
+                | SweepArguments.Status -> "only show the status of the runs"
+
     let private engine (program: Program) (results: ParseResults<SweepArguments>) (folder: SweepFolder) : Engine =
         let threads = results.GetResult(SweepArguments.Threads, 1)
         let retries = results.GetResult(SweepArguments.Retries, 2)

@@ -5,60 +5,61 @@ open System.IO
 open Argu
 open Sdac
 
-/// The arguments of training.
-[<RequireQualifiedAccess>]
-type TrainArguments =
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-p")>] Preset of NAME: string
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-a")>] Algorithm of NAME: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Task of NAME: string
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-s")>] Seed of INTEGER: int64
-    | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Iterations of COUNT: int64
-    | [<Unique; EqualsAssignmentOrSpaced>] Steps of COUNT: int64
-    | [<Unique; EqualsAssignmentOrSpaced>] Envs of COUNT: int
-    | [<Unique; EqualsAssignmentOrSpaced>] Config of FILE: string
-    | [<EqualsAssignmentOrSpaced>] Set of NAME_EQUALS_VALUE: string
-    | [<EqualsAssignmentOrSpaced>] Option of NAME_EQUALS_VALUE: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Device of NAME: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Kernels of ON_OR_OFF: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
-    | [<Unique; EqualsAssignmentOrSpaced>] Resume of FOLDER: string
-    | [<Unique; EqualsAssignmentOrSpaced>] Settings of ALGORITHM: string option
-    | [<Unique>] Overwrite
-    | [<Unique>] Quiet
-
-    interface IArgParserTemplate with
-        member this.Usage =
-            match this with
-            | TrainArguments.Preset _ ->
-                "where to start, one of the algorithm's own presets: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), published; default quick"
-            | TrainArguments.Algorithm _ -> "one of those listed below; default the first, or what --config says"
-            | TrainArguments.Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
-            | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
-            | TrainArguments.Out _ ->
-                "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
-            | TrainArguments.Iterations _ -> "updates; default the preset's"
-            | TrainArguments.Steps _ -> "environment steps, instead of --iterations; default the preset's"
-            | TrainArguments.Envs _ -> "environments stepped together; default the preset's"
-            | TrainArguments.Config _ ->
-                "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
-            | TrainArguments.Set _ ->
-                "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
-            | TrainArguments.Option _ ->
-                "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
-            | TrainArguments.Device _ -> "cpu (default), cuda or cuda:N"
-            | TrainArguments.Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
-            | TrainArguments.Threads _ -> "threads of the arithmetic, default all processors; results do not depend on it"
-            | TrainArguments.Resume _ ->
-                "take up the run in this folder where its last checkpoint left it; only --threads and --quiet go with it"
-            | TrainArguments.Settings _ ->
-                "list the settings of an algorithm (default the one chosen) with their types, their values in the preset and their meaning, and end"
-            | TrainArguments.Overwrite -> "replace the run that the folder holds"
-            | TrainArguments.Quiet -> "no progress, only the summary"
-
 /// Training from the command line.
 [<RequireQualifiedAccess>]
 module Train =
+    /// The arguments of training.
+    [<RequireQualifiedAccess>]
+    type TrainArguments =
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-p")>] Preset of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-a")>] Algorithm of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Task of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-s")>] Seed of INTEGER: int64
+        | [<Unique; EqualsAssignmentOrSpaced; AltCommandLine("-o")>] Out of FOLDER: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Iterations of COUNT: int64
+        | [<Unique; EqualsAssignmentOrSpaced>] Steps of COUNT: int64
+        | [<Unique; EqualsAssignmentOrSpaced>] Envs of COUNT: int
+        | [<Unique; EqualsAssignmentOrSpaced>] Config of FILE: string
+        | [<EqualsAssignmentOrSpaced>] Set of NAME_EQUALS_VALUE: string
+        | [<EqualsAssignmentOrSpaced>] Option of NAME_EQUALS_VALUE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Device of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Kernels of ON_OR_OFF: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
+        | [<Unique; EqualsAssignmentOrSpaced>] Resume of FOLDER: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Settings of ALGORITHM: string option
+        | [<Unique>] Overwrite
+        | [<Unique>] Quiet
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | TrainArguments.Preset _ ->
+                    "where to start, one of the algorithm's own presets: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), published; default quick"
+                | TrainArguments.Algorithm _ -> "one of those listed below; default the first, or what --config says"
+                | TrainArguments.Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
+                | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
+                | TrainArguments.Out _ ->
+                    "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
+                | TrainArguments.Iterations _ -> "updates; default the preset's"
+                | TrainArguments.Steps _ -> "environment steps, instead of --iterations; default the preset's"
+                | TrainArguments.Envs _ -> "environments stepped together; default the preset's"
+                | TrainArguments.Config _ ->
+                    "a specification in JSON, like the spec.json of a run folder; what it leaves out comes from the preset"
+                | TrainArguments.Set _ ->
+                    "any setting by its name in spec.json, e.g. --set particles=16 --set hidden=[256,256]; may be repeated"
+                | TrainArguments.Option _ ->
+                    "an option of the task by Gymnasium's name, e.g. --option reset_noise_scale=0.2; may be repeated"
+                | TrainArguments.Device _ -> "cpu (default), cuda or cuda:N"
+                | TrainArguments.Kernels _ -> "on (default): our kernels on the CPU; off: libtorch alone"
+                | TrainArguments.Threads _ ->
+                    "threads of the arithmetic, default all processors; results do not depend on it"
+                | TrainArguments.Resume _ ->
+                    "take up the run in this folder where its last checkpoint left it; only --threads and --quiet go with it"
+                | TrainArguments.Settings _ ->
+                    "list the settings of an algorithm (default the one chosen) with their types, their values in the preset and their meaning, and end"
+                | TrainArguments.Overwrite -> "replace the run that the folder holds"
+                | TrainArguments.Quiet -> "no progress, only the summary"
+
     let private split (option: string) (text: string) =
         match text.IndexOf '=' with
         | -1 -> Errors.fail (Usage $"{option} {text} lacks a value: write {option} NAME=VALUE")

@@ -39,7 +39,7 @@ module internal UpdateClauses =
         for (name, ours), (_, theirs) in List.zip (run Compute.cpu) (run Compute.libtorch) do
             let scale = theirs |> Array.map abs |> Array.fold max 1.0
             let distance = Array.map2 (fun (a: float) b -> abs (a - b) / scale) ours theirs |> Array.fold max 0.0
-            require (distance <= 1e-4) $"{name} by our kernels is {distance:G3} away from libtorch's"
+            require (distance <= 1e-4) $"{name} by our kernels is {Number.display distance} away from libtorch's"
 
     /// Every key gives numbers once or is split, never both, over three rounds and an evaluation.
     let keys (case: ContractCase<'c, 's, 'w>) =
@@ -172,4 +172,4 @@ module internal UpdateClauses =
 
                 require
                     (score.Mean >= 0.9 && score.Deviation <= 0.15)
-                    $"seed {seed} ends at a mean of {score.Mean:F3} and a deviation of {score.Deviation:F3} over 64 episodes; at least 0.9 and at most 0.15 are asked for")
+                    $"seed {seed} ends at a mean of {Number.display score.Mean} and a deviation of {Number.display score.Deviation} over 64 episodes; at least 0.9 and at most 0.15 are asked for")

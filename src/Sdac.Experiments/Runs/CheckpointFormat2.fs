@@ -73,7 +73,7 @@ module internal CheckpointFormat2 =
                 [| for item in list do
                        match item with
                        | :? JsonObject as figures -> withoutNulls figures :> JsonNode
-                       | _ -> () |]
+                       | _ -> Errors.fail (Settings $"{place} holds figures that are no object") |]
 
             JsonArray(whole).ToJsonString()
         | _ -> text

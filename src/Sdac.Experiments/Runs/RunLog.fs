@@ -47,7 +47,8 @@ type RunLog(folder: RunFolder, spec: Spec, infos: FigureInfo list, distributions
     /// Training episodes that "recent return" averages.
     static let recent = 20
 
-    let specification = [ "specification", "```json\n" + Spec.print spec + "```\n" ]
+    // without the stages, which a run with stages of the user's own knows only after its warm-up
+    let specification = [ "specification", "```json\n" + Spec.print { spec with Stages = [] } + "```\n" ]
 
     let metrics = LineWriter.Continue(folder.Metrics, from.MetricsBytes)
     let events = EventWriter.Continue(folder.Events, from.EventBytes, specification)

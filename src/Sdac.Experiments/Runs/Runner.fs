@@ -281,7 +281,7 @@ module Runner =
     let private noteTrail (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (step: Step<'s, 'w>) : Plan<'c, 's, 'w> =
         match plan.Stages with
         | Some stages when step.Iteration = 0L ->
-            let trail = Round.trail stages step
+            let trail = stepping folder step.Iteration (fun () -> Round.trail stages step)
 
             if plan.Spec.Stages.IsEmpty then
                 let spec = { plan.Spec with Stages = trail }
@@ -513,7 +513,10 @@ module Runner =
 
         match plan.Stages with
         | None when not spec.Stages.IsEmpty -> checkTrail folder spec.Stages (Round.standardTrail from.Step.Agent)
-        | Some stages when from.Step.Iteration > 0L -> checkTrail folder spec.Stages (Round.trail stages from.Step)
+        | Some stages when not spec.Stages.IsEmpty ->
+            // without a checkpoint the run begins anew: its first iteration is the one behind the warm-up
+            let step = stepping folder from.Step.Iteration (fun () -> Round.warm from.Step)
+            checkTrail folder spec.Stages (stepping folder step.Iteration (fun () -> Round.trail stages step))
         | _ -> ()
 
     let private takeUp (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (path: string) (threads: int) (quiet: bool) =

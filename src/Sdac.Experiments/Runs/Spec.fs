@@ -240,6 +240,7 @@ module Spec =
         | :? JsonObject as fields ->
             match fields["schema"] with
             | :? JsonValue as schema when schema.ToJsonString() = "1" -> upgraded fields
+            | null when fields.ContainsKey "schema" -> SpecSchema1.refuseNull place "schema"
             | null when fields.ContainsKey "experiment" -> upgraded fields
             | :? JsonValue as schema when schema.ToJsonString() <> string Schema ->
                 Errors.fail (Settings $"{place} has schema {schema.ToJsonString()}; this version reads 1 and {Schema}")
@@ -251,6 +252,7 @@ module Spec =
         match Json.parseNode place text with
         | :? JsonObject as fields ->
             match fields["algorithm"] with
+            | null when fields.ContainsKey "algorithm" -> SpecSchema1.refuseNull place "algorithm"
             | :? JsonValue as name when name.GetValueKind() = Text.Json.JsonValueKind.String -> Some(name.GetValue())
             | null -> None
             | other ->

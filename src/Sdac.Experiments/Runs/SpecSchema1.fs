@@ -61,6 +61,25 @@ module SpecSchema1 =
 
         result
 
+    let refuseNull (place: string) (name: string) : 'a =
+        Errors.fail (Settings $"'{name}' in {place} is null: give it a value, or leave it out")
+
+    let private checkNull (place: string) (fields: JsonObject) (name: string) =
+        if fields.ContainsKey name && isNull fields[name] then
+            refuseNull place name
+
+    /// A part with settings in it is an object.
+    let private checkObject (place: string) (fields: JsonObject) (name: string) =
+        checkNull place fields name
+
+        match fields[name] with
+        | null
+        | :? JsonObject -> ()
+        | other ->
+            Errors.fail (
+                Settings $"'{name}' in {place} must be an object with named fields, not {other.ToJsonString()}"
+            )
+
     /// The same specification in schema 2. `place` names the text in messages.
     let upgrade (registry: Registry) (place: string) (old: JsonObject) : string =
         let result = JsonObject()
@@ -72,12 +91,18 @@ module SpecSchema1 =
             if pair.Key <> "schema" && pair.Key <> "experiment" then
                 result[pair.Key] <- copy pair.Value
 
+        checkObject place old "experiment"
+
         match old["experiment"] with
         | :? JsonObject as experiment ->
+            checkObject place experiment "config"
+
             let config =
                 match experiment["config"] with
                 | :? JsonObject as config -> config
                 | _ -> JsonObject()
+
+            checkNull place config "algorithm"
 
             let algorithm =
                 match config["algorithm"] with
@@ -90,7 +115,8 @@ module SpecSchema1 =
                 if pair.Key <> "config" then
                     result[pair.Key] <- copy pair.Value
 
-            result["horizon"] <- copy experiment["iterations"]
+            if experiment.ContainsKey "iterations" then
+                result["horizon"] <- copy experiment["iterations"]
 
             if experiment.ContainsKey "config" then
                 result["config"] <- configOf registry place algorithm config

@@ -24,9 +24,8 @@ module SweepSpec =
     let private place (sweep: Sweep) = $"sweep '{sweep.Name}'"
 
     /// The preset's task, for a sweep that names none.
-    let private taskOf (registry: Registry) (sweep: Sweep) : string =
-        let settings = Map.toList sweep.Base
-        (algorithmOf registry (place sweep) settings |> Spec.preset (place sweep) sweep.Preset).Task
+    let private taskOf (registry: Registry) (place: string) (sweep: Sweep) : string =
+        (algorithmOf registry place (Map.toList sweep.Base) |> Spec.preset place sweep.Preset).Task
 
     /// Reads a sweep; unknown names are Settings failures that name the nearest valid one. `place` names the text in messages.
     let parse (registry: Registry) (place: string) (text: string) : Sweep =
@@ -34,7 +33,7 @@ module SweepSpec =
 
         match sweep with
         | { Name = "" } -> Errors.fail (Settings $"{place} lacks a name: add \"name\": \"my-sweep\"")
-        | { Tasks = [] } -> { sweep with Tasks = [ taskOf registry sweep ] }
+        | { Tasks = [] } -> { sweep with Tasks = [ taskOf registry place sweep ] }
         | sweep -> sweep
 
     /// Paths of schema 1 began with "experiment." and lay flat: their last names are the same.
