@@ -216,8 +216,7 @@ let tests =
                     "metrics", Map.add "metrics" "[3]"
                     "journal", Map.add "journal" "{"
                     "journal", Map.add "journal" """{"weightCounts":3}"""
-                    "spec", Map.add "spec" "{{"
-                    "spec", Map.add "spec" """{"schema":1,"experiment":{"config":{"partciles":3}}}""" ] do
+                    "spec", Map.add "spec" "{{" ] do
                   inRecorded "sdac" (fun folder ->
                       rewrite folder change []
                       let failure = failureOf (fun () -> resumed folder)

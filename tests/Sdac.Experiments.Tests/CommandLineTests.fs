@@ -52,7 +52,7 @@ let private argumentsOf (name: string) =
 let private options (name: string) =
     [ for line in File.ReadAllLines(argumentsOf name) do
           let found =
-              Regex.Match(line, @"^    \| (\[<(?<with>.*?)>\] )?(?<name>[A-Z]\w*)( of ((\w+): )?(?<type>.+))?$")
+              Regex.Match(line, @"^ {4,8}\| (\[<(?<with>.*?)>\] )?(?<name>[A-Z]\w*)( of ((\w+): )?(?<type>.+))?$")
 
           if found.Success then
               found.Groups["name"].Value, found.Groups["with"].Value, found.Groups["type"].Value.Trim() ]

@@ -55,9 +55,9 @@ module SpecSchema1 =
             | "algorithm" -> ()
             | name when algorithm = "dpmd" && unusedByDpmd.Contains name -> ()
             | name ->
-                // an unknown one keeps its name, for the reader to refuse it
-                let names = Map.tryFind name places |> Option.defaultValue [ name ]
-                put names (copy pair.Value) result
+                match Map.tryFind name places with
+                | Some names -> put names (copy pair.Value) result
+                | None -> Errors.fail (Settings(Errors.unknown "setting" name $"'config' of {place}" (Map.keys places)))
 
         result
 
