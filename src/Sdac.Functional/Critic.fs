@@ -28,7 +28,7 @@ module Critic =
 
     let private threshold (value: float) =
         if not (value > 0.0 && System.Double.IsFinite value) then
-            invalidArg "threshold" $"the Huber loss needs a positive threshold, not {value}"
+            invalidArg "threshold" $"the Huber loss needs a positive threshold, not {string value}"
 
         Scalars.ofFloat value
 
