@@ -13,17 +13,19 @@ using Sdac.Experiments;
 using Sdac.Kernels;
 
 const string Usage = """
-    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer]
+    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer] [--rounds N]
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
     Without arguments: multiply-adds in registers, every kernel and whole updates at the published sizes, in turn with
     OpenBLAS's sgemm; what the parts of an update take; two threads against one; cost against size; checkpoints and a
     run's overhead; every environment, in turn with bare loops of mj_step in C.
       --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update, shares,
-                     scaling, linear, loop, checkpoint, overhead, environments, peer
+                     scaling, linear, loop, checkpoint, overhead, environments, peer, soak; an algorithm's name: its
+                     stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
+      --rounds N     rounds of the soak, which runs only when it is named (default 1,000,000: minutes)
       --peer         also the same updates in PyTorch (Debian's python3-torch) and in TorchSharp, in turn with ours
     """;
 
@@ -56,6 +58,7 @@ if (args is ["cuda-check", .. var rest])
 
 string only = "", json = "";
 var seconds = 2.0;
+var rounds = 1_000_000L;
 var peer = args.Contains("--peer");
 args = [.. args.Where(a => a != "--peer")];
 for (var i = 0; i < args.Length; i += 2)
@@ -75,6 +78,9 @@ for (var i = 0; i < args.Length; i += 2)
             break;
         case ("--seconds", not null)
             when double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out seconds) && seconds > 0:
+            break;
+        case ("--rounds", not null)
+            when long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out rounds) && rounds >= 10:
             break;
         case ("--help" or "-h", _):
             Console.WriteLine(Usage);
@@ -97,6 +103,7 @@ foreach (var one in KernelCases.All())
 }
 
 var checkpoints = new CheckpointBenchmarks(Console.Out, file);
+var algorithms = new AlgorithmBenchmarks(Console.Out, file, seconds);
 var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
 (string Name, Action Run)[] groups =
 [
@@ -108,12 +115,16 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("checkpoint", checkpoints.Run),
     ("overhead", checkpoints.Overhead),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
+    .. algorithms.Stages(),
 ];
 foreach (var (name, run) in groups)
 {
     if (name.StartsWith(only, StringComparison.Ordinal))
         run();
 }
+
+if (only == "soak")
+    algorithms.Soak(rounds);
 
 if (peer || only == "peer")
     new PeerBenchmarks(Console.Out, file, seconds).Run();

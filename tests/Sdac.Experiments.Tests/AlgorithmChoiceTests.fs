@@ -62,6 +62,7 @@ let tests =
                   let sdac = file "sdac.json" """{"algorithm":"sdac","seed":3}"""
                   let old = file "old.json" """{"experiment":{"config":{"algorithm":"dpmd"}}}"""
                   let unknown = file "unknown.json" """{"algorithm":"td3"}"""
+                  let impossible = file "impossible.json" """{"config":{"critics":{"tau":3}}}"""
                   let newer = file "newer.json" """{"schema":9,"rewards":3}"""
                   let draws = file "draws.json" """{"algorithm":"dpmd","config":{"draws":{"monteCarloDraws":8}}}"""
 
@@ -80,6 +81,7 @@ let tests =
                         settings,
                         [ old; "the algorithm dpmd"; "--algorithm says sdac" ]
                         [ "--config"; unknown ], settings, [ unknown; "unknown algorithm 'td3'" ]
+                        [ "--config"; impossible ], settings, [ impossible; "Tau is 3" ]
                         [ "--config"; newer ], settings, [ newer; "schema 9"; "reads 1 and 2" ]
                         [ "--config"; draws ], settings, [ draws; "unknown setting"; "draws" ]
                         [ "--algorithm"; "sdac"; "-a"; "dpmd" ], usage, [ "--algorithm" ]

@@ -223,6 +223,12 @@ let tests =
                       Expect.isTrue failure.IsDamaged $"{key}: {failure.Sentence}"
                       failure |> says [ "000000045.safetensors"; $"'{key}'" ]))
 
+          testCase "one of another algorithm is not played, though it has the same networks" (fun () ->
+              inRecorded "dpmd" (fun folder ->
+                  let failure = failureOf (fun () -> load folder |> ignore)
+                  Expect.isTrue failure.IsSettings "kind"
+                  failure |> says [ "000000045.safetensors"; "algorithm dpmd"; "not of sdac" ]))
+
           testCase "one that was made with other settings or another algorithm is refused by the setting" (fun () ->
               inRecorded "sdac" (fun folder ->
                   File.WriteAllText(folder.Spec, Schema1.sdac.Replace("\"tau\": 0.03", "\"tau\": 0.04"))

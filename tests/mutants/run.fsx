@@ -81,6 +81,16 @@ let test (copy: string) (mutant: Mutant) : Result<unit, string> =
         finally
             File.WriteAllText(path, original)
 
+// Paket reads the feed from there; build.sh chooses it for its own commands only.
+if String.IsNullOrEmpty(Environment.GetEnvironmentVariable "NUGET_SOURCE") then
+    let enabled =
+        (run root "dotnet" [ "nuget"; "list"; "source"; "--format"; "short" ] |> snd).Split '\n'
+        |> Array.tryFind (fun line -> line.StartsWith "E ")
+
+    match enabled with
+    | Some line -> Environment.SetEnvironmentVariable("NUGET_SOURCE", line.Substring(2).Trim())
+    | None -> failwith "no NuGet source is enabled: add one (dotnet nuget add source) or set NUGET_SOURCE"
+
 let words = fsi.CommandLineArgs[1..]
 
 let mutants =
@@ -98,7 +108,10 @@ let copy = Path.Combine(Path.GetTempPath(), $"sdac-mutants-{Environment.ProcessI
 let results =
     try
         run root "git" [ "worktree"; "add"; "--detach"; copy; "HEAD" ] |> ignore
-        run copy "bash" [ "./build.sh"; "build" ] |> ignore
+
+        match run copy "bash" [ "./build.sh"; "build" ] with
+        | 0, _ -> ()
+        | _, output -> failwith $"the last commit does not build: {output}"
 
         [ for m in mutants do
               let result = test copy m

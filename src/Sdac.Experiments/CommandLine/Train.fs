@@ -144,6 +144,12 @@ module Train =
         let preset = results.GetResult(TrainArguments.Preset, "quick")
         let spec = specification registry results preset
 
+        // what the file itself makes impossible is said of the file
+        match results.TryGetResult TrainArguments.Config with
+        | Some file when not (Spec.problems registry file (start registry results preset)).IsEmpty ->
+            Spec.validate registry file spec |> ignore
+        | _ -> ()
+
         let train out =
             Runner.run
                 registry

@@ -272,14 +272,16 @@ module Checkpoint =
         if found <> task then
             Errors.fail (Settings $"{path} is a checkpoint of {found}, not of {task}: give one of a run on {task}")
 
-        // format 2 leaves it to the specification inside
-        match Map.tryFind "algorithm" file.Metadata with
-        | Some found when found <> algorithm ->
+        let found =
+            match Map.tryFind "algorithm" file.Metadata with
+            | Some found -> found
+            | None -> parsed path file "spec" (CheckpointFormat2.algorithm path)
+
+        if found <> algorithm then
             Errors.fail (
                 Settings
                     $"{path} is a checkpoint of the algorithm {found}, not of {algorithm}: give one of a run with {algorithm}"
             )
-        | _ -> ()
 
     /// A single number; another count is damage.
     let private single (path: string) (file: TensorFile) (dtype: Dtype) (name: string) : 'a =

@@ -54,6 +54,17 @@ module internal CheckpointFormat2 =
         | _, Some i -> (integers "counters" counterNames.Length)[i]
         | _, None -> (integers name 1)[0]
 
+    /// The algorithm that the specification inside names.
+    let algorithm (place: string) (spec: string) : string =
+        let child (name: string) (node: JsonNode | null) : JsonNode | null =
+            match node with
+            | :? JsonObject as fields -> fields[name]
+            | _ -> null
+
+        match Json.parseNode place spec |> child "experiment" |> child "config" |> child "algorithm" with
+        | null -> SpecSchema1.Standard
+        | name -> name.ToString()
+
     /// A record of figures, in which null stood for those that an update had not computed.
     let private withoutNulls (figures: JsonObject) : JsonObject =
         let result = JsonObject()

@@ -185,33 +185,34 @@ module Spec =
 
     // ---- checking
 
-    /// The specification itself, or a Settings failure that names all that is impossible in it. `place` names where it stands.
-    let validate (registry: Registry) (place: string) (spec: Spec) : Spec =
+    /// All that is impossible in a specification, one clause each. `place` names where it stands.
+    let problems (registry: Registry) (place: string) (spec: Spec) : string list =
         let ofAlgorithm =
             (algorithm registry place spec.Algorithm).Open
                 { new IOpen<string list> with
                     member _.Open algorithm = algorithm.Problems (typed algorithm spec).Config }
 
-        let problems =
-            [ if spec.Schema <> Schema then
-                  $"schema is %d{spec.Schema}; this version reads {Schema}"
-              if spec.Iterations < 1L then
-                  $"iterations is %d{spec.Iterations}; it must be at least 1"
-              if spec.Horizon < 1L then
-                  $"horizon is %d{spec.Horizon}; it must be at least 1"
-              if spec.EvaluateEvery < 0L then
-                  $"evaluateEvery is %d{spec.EvaluateEvery}; it must be at least 0"
-              if spec.EvaluationEpisodes < 1 then
-                  $"evaluationEpisodes is %d{spec.EvaluationEpisodes}; it must be at least 1"
-              if spec.CheckpointEvery < 0L then
-                  $"checkpointEvery is %d{spec.CheckpointEvery}; it must be at least 0"
-              if spec.CheckpointsKept < 1 then
-                  $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
-              if spec.LogEvery < 1L then
-                  $"logEvery is %d{spec.LogEvery}; it must be at least 1"
-              yield! ofAlgorithm ]
+        [ if spec.Schema <> Schema then
+              $"schema is %d{spec.Schema}; this version reads {Schema}"
+          if spec.Iterations < 1L then
+              $"iterations is %d{spec.Iterations}; it must be at least 1"
+          if spec.Horizon < 1L then
+              $"horizon is %d{spec.Horizon}; it must be at least 1"
+          if spec.EvaluateEvery < 0L then
+              $"evaluateEvery is %d{spec.EvaluateEvery}; it must be at least 0"
+          if spec.EvaluationEpisodes < 1 then
+              $"evaluationEpisodes is %d{spec.EvaluationEpisodes}; it must be at least 1"
+          if spec.CheckpointEvery < 0L then
+              $"checkpointEvery is %d{spec.CheckpointEvery}; it must be at least 0"
+          if spec.CheckpointsKept < 1 then
+              $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
+          if spec.LogEvery < 1L then
+              $"logEvery is %d{spec.LogEvery}; it must be at least 1"
+          yield! ofAlgorithm ]
 
-        match problems with
+    /// The specification itself, or a Settings failure that names all that is impossible in it. `place` names where it stands.
+    let validate (registry: Registry) (place: string) (spec: Spec) : Spec =
+        match problems registry place spec with
         | [] -> spec
         | problems ->
             let where = if place = "" then "" else $" in {place}"

@@ -3,6 +3,35 @@ namespace Sdac
 open System
 open TorchSharp
 
+/// The settings that the diffusion actor-critics (SDAC, DPMD) share.
+type ActorCriticSettings =
+    {
+        /// Widths of the hidden layers of all networks; none: linear networks
+        Hidden: int list
+        Data: DataSettings
+        Diffusion: DiffusionSettings
+        Particles: ParticleSettings
+        Energy: EnergySettings
+        Critics: CriticSettings
+        Adam: AdamSettings
+        Policy: PolicySettings
+        Temperature: TemperatureSettings
+    }
+
+[<RequireQualifiedAccess>]
+module ActorCriticSettings =
+    let problems (c: ActorCriticSettings) : string list =
+        [ Check.widths (nameof c.Hidden) c.Hidden
+          DataSettings.problems c.Data
+          DiffusionSettings.problems c.Diffusion
+          ParticleSettings.problems c.Particles
+          EnergySettings.problems c.Energy
+          CriticSettings.problems c.Critics
+          AdamSettings.problems c.Adam
+          PolicySettings.problems c.Policy
+          TemperatureSettings.problems c.Temperature ]
+        |> List.concat
+
 /// The networks and coefficients that settings and sizes fix once and for all, and the settings that the diffusion
 /// actor-critics (SDAC, DPMD) share.
 [<NoComparison; NoEquality>]
@@ -24,6 +53,30 @@ type ActorCriticModel =
         /// The reverse draws of RSSM; None for an algorithm that draws none
         Draws: DrawSettings option
     }
+
+[<RequireQualifiedAccess>]
+module ActorCriticModel =
+    /// The networks and coefficients of possible settings for a task of these sizes.
+    let create
+        (compute: Compute)
+        (space: Space)
+        (c: ActorCriticSettings)
+        (draws: DrawSettings option)
+        : ActorCriticModel =
+        { Compute = compute
+          Space = space
+          Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
+          Noise = NoiseNetwork.create space.ObsDim space.ActionDim c.Diffusion.TimeDim c.Diffusion.TimeHidden c.Hidden
+          Q = QNetwork.create space.ObsDim space.ActionDim c.Hidden
+          Data = c.Data
+          Diffusion = c.Diffusion
+          Particles = c.Particles
+          Critics = c.Critics
+          Adam = c.Adam
+          Policy = c.Policy
+          Temperature = c.Temperature
+          Energy = c.Energy
+          Draws = draws }
 
 /// Everything that training changes. Immutable: an update makes a new one. The tensors belong to whoever holds the
 /// state; `ActorCritic.parts` is its traversal.

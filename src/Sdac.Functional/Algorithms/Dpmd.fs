@@ -2,51 +2,24 @@ namespace Sdac
 
 open TorchSharp
 
-/// Every setting of DPMD.
-type DpmdConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Data: DataSettings
-        Diffusion: DiffusionSettings
-        Particles: ParticleSettings
-        Energy: EnergySettings
-        Critics: CriticSettings
-        Adam: AdamSettings
-        Policy: PolicySettings
-        Temperature: TemperatureSettings
-    }
+/// Every setting of DPMD: those that it shares with SDAC are all that it has.
+type DpmdConfig = ActorCriticSettings
 
 [<RequireQualifiedAccess>]
 module DpmdConfig =
     /// What SDAC's settings are for DPMD: all that they share, with the β schedule and the energies that were published with
     /// DPMD.
     let ofSdac (c: SdacConfig) : DpmdConfig =
-        { Hidden = c.Hidden
-          Data = c.Data
-          Diffusion = { c.Diffusion with BetaSchedule = Linear 0.3 }
-          Particles = c.Particles
-          Energy = { c.Energy with QScale = 1.0; QNormalisation = QNormalisation.Running }
-          Critics = c.Critics
-          Adam = c.Adam
-          Policy = c.Policy
-          Temperature = c.Temperature }
+        { SdacConfig.shared c with
+            Diffusion.BetaSchedule = Linear 0.3
+            Energy.QScale = 1.0
+            Energy.QNormalisation = QNormalisation.Running }
 
     /// The published experiments' settings.
     let published: DpmdConfig = ofSdac SdacConfig.published
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: DpmdConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          DataSettings.problems c.Data
-          DiffusionSettings.problems c.Diffusion
-          ParticleSettings.problems c.Particles
-          EnergySettings.problems c.Energy
-          CriticSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          PolicySettings.problems c.Policy
-          TemperatureSettings.problems c.Temperature ]
-        |> List.concat
+    let problems: DpmdConfig -> string list = ActorCriticSettings.problems
 
 /// DPMD (Diffusion Policy Mirror Descent): the next policy is proportional to π_old·exp(Q/λ). Denoising score matching on
 /// actions of π_old, weighted by exp(Q̃/λ), has that policy's score as its minimiser. As published, the actions are those of
@@ -58,21 +31,7 @@ module Dpmd =
     /// settings.
     let model (compute: Compute) (space: Space) (config: DpmdConfig) : ActorCriticModel =
         let c = Settings.validate DpmdConfig.problems config
-
-        { Compute = compute
-          Space = space
-          Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
-          Noise = NoiseNetwork.create space.ObsDim space.ActionDim c.Diffusion.TimeDim c.Diffusion.TimeHidden c.Hidden
-          Q = QNetwork.create space.ObsDim space.ActionDim c.Hidden
-          Data = c.Data
-          Diffusion = c.Diffusion
-          Particles = c.Particles
-          Critics = c.Critics
-          Adam = c.Adam
-          Policy = c.Policy
-          Temperature = c.Temperature
-          Energy = c.Energy
-          Draws = None }
+        ActorCriticModel.create compute space c None
 
     /// The weighted noise prediction loss, mean over states and dimensions of exp(Q̃/λ)·(ε_θ(s, a_t, t) - z)² with
     /// a_t = √ᾱ_t·a + √(1-ᾱ_t)·z: RSSM's loss with the forward noise itself as its one draw.

@@ -112,19 +112,20 @@ module SdacConfig =
             Policy.PolicyLearningRateEnd = 3e-4
             Temperature.InitialTemperature = 1.0 }
 
+    /// The settings that it shares with other actor-critics.
+    let shared (c: SdacConfig) : ActorCriticSettings =
+        { Hidden = c.Hidden
+          Data = c.Data
+          Diffusion = c.Diffusion
+          Particles = c.Particles
+          Energy = c.Energy
+          Critics = c.Critics
+          Adam = c.Adam
+          Policy = c.Policy
+          Temperature = c.Temperature }
+
     /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: SdacConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          DataSettings.problems c.Data
-          DiffusionSettings.problems c.Diffusion
-          ParticleSettings.problems c.Particles
-          DrawSettings.problems c.Draws
-          EnergySettings.problems c.Energy
-          CriticSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          PolicySettings.problems c.Policy
-          TemperatureSettings.problems c.Temperature ]
-        |> List.concat
+    let problems (c: SdacConfig) : string list = ActorCriticSettings.problems (shared c) @ DrawSettings.problems c.Draws
 
 /// SDAC (Soft Diffusion Actor-Critic): the actor-critic's update with RSSM for the policy's gradient.
 [<RequireQualifiedAccess>]
@@ -133,21 +134,7 @@ module Sdac =
     /// settings.
     let model (compute: Compute) (space: Space) (config: SdacConfig) : ActorCriticModel =
         let c = Settings.validate SdacConfig.problems config
-
-        { Compute = compute
-          Space = space
-          Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
-          Noise = NoiseNetwork.create space.ObsDim space.ActionDim c.Diffusion.TimeDim c.Diffusion.TimeHidden c.Hidden
-          Q = QNetwork.create space.ObsDim space.ActionDim c.Hidden
-          Data = c.Data
-          Diffusion = c.Diffusion
-          Particles = c.Particles
-          Critics = c.Critics
-          Adam = c.Adam
-          Policy = c.Policy
-          Temperature = c.Temperature
-          Energy = c.Energy
-          Draws = Some c.Draws }
+        ActorCriticModel.create compute space (SdacConfig.shared c) (Some c.Draws)
 
     let private settings (model: ActorCriticModel) : DrawSettings =
         match model.Draws with
