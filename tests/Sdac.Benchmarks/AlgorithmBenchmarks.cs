@@ -16,7 +16,7 @@ internal sealed class AlgorithmBenchmarks(TextWriter table, TextWriter? json, do
     {
         table.WriteLine();
         table.WriteLine($"{algorithm.Title + ", HalfCheetah-v4, published settings",-72} {"ms",9}");
-        foreach (var (name, ms) in StagesModule.measure(seconds, algorithm))
+        foreach (var (name, ms) in Benchmarks.Stages.measure(seconds, algorithm))
         {
             table.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {name,-70} {ms,9:F2}"));
             json?.WriteLine(string.Create(
