@@ -116,7 +116,7 @@ module Algorithm =
         { new IAlgorithm with
             member _.Name = algorithm.Name
             member _.Title = algorithm.Title
-            member _.Open(with') = with'.Open algorithm }
+            member _.Open visitor = visitor.Open algorithm }
 
     /// The first figure, in the order of their declaration, that is NaN or infinite and must not be: its title and value.
     let firstNotFinite (infos: FigureInfo list) (figures: Figures) : (string * float) option =

@@ -17,7 +17,7 @@ module Contract =
               RunClauses.settings
           clause "its state is visited whole, every leaf under a name of its own" StateClauses.whole
           clause "its twin networks differ at the start, its targets are copies" StateClauses.beginnings
-          clause "an iteration changes nothing that it is given, and gives the same bits again" StateClauses.pure'
+          clause "an iteration changes nothing that it is given, and gives the same bits again" StateClauses.purity
           clause "its results are the same bits on one, two and three threads" UpdateClauses.threads
           clause "its results by our kernels are libtorch's within 1e-4" UpdateClauses.kernels
           clause "no key is used twice" UpdateClauses.keys

@@ -39,7 +39,7 @@ module internal ContractCase =
         Round.init agent environment seed |> Round.warm
 
     /// The same with our kernels, on episodes of one step.
-    let begin' (seed: int64) (case: ContractCase<'c, 's, 'w>) : Step<'s, 'w> =
+    let start (seed: int64) (case: ContractCase<'c, 's, 'w>) : Step<'s, 'w> =
         beginOn Compute.cpu (ContractTask.create 1 true) seed case
 
     /// Works with a run and frees it.

@@ -46,7 +46,7 @@ module internal StateClauses =
 
     /// Parts gives every leaf a name of its own and reaches every field.
     let whole (case: ContractCase<'c, 's, 'w>) =
-        ContractCase.using (ContractCase.begin' 1L case) (fun step ->
+        ContractCase.using (ContractCase.start 1L case) (fun step ->
             let parts = step.Agent.Parts
             let names = Parts.names parts step.State
 
@@ -66,7 +66,7 @@ module internal StateClauses =
 
     /// The networks of the beginning: twins differ, targets are copies.
     let beginnings (case: ContractCase<'c, 's, 'w>) =
-        ContractCase.using (ContractCase.begin' 1L case) (fun step ->
+        ContractCase.using (ContractCase.start 1L case) (fun step ->
             let networks = ResizeArray<string * float32[]>()
 
             let look =
@@ -93,16 +93,18 @@ module internal StateClauses =
 
             for name, values in networks do
                 if isTarget name then
-                    let of' = name.Substring "target_".Length
+                    let followedName = name.Substring "target_".Length
 
-                    match List.tryFind (fst >> (=) of') online with
+                    match List.tryFind (fst >> (=) followedName) online with
                     | Some(_, followed) ->
-                        require (values = followed) $"{name} does not begin as a copy of {of'}, which it follows"
+                        require
+                            (values = followed)
+                            $"{name} does not begin as a copy of {followedName}, which it follows"
                     | None -> ())
 
     /// An iteration changes nothing of the step that it is given, and twice the same gives the same bits.
-    let pure' (case: ContractCase<'c, 's, 'w>) =
-        ContractCase.using (ContractCase.begin' 2L case |> ContractCase.rounds 1) (fun step ->
+    let purity (case: ContractCase<'c, 's, 'w>) =
+        ContractCase.using (ContractCase.start 2L case |> ContractCase.rounds 1) (fun step ->
             let all (step: Step<'s, 'w>) =
                 ContractCase.leavesOf step, step.Memory.Total, step.Iteration, step.EnvSteps, step.Obs
 
@@ -135,7 +137,7 @@ module internal StateClauses =
     /// The number of native tensors alive stays the same over 200 rounds, and none is left at the end.
     let flat (case: ContractCase<'c, 's, 'w>) =
         let atFirst = ContractCase.liveTensors ()
-        let mutable step = ContractCase.begin' 3L case
+        let mutable step = ContractCase.start 3L case
 
         try
             step <- ContractCase.rounds 20 step

@@ -18,7 +18,7 @@ module internal UpdateClauses =
 
         let run count =
             Workers.Threads <- count
-            ContractCase.using (ContractCase.begin' 4L case |> ContractCase.rounds 6) ContractCase.leavesOf
+            ContractCase.using (ContractCase.start 4L case |> ContractCase.rounds 6) ContractCase.leavesOf
 
         try
             let one = run 1
@@ -44,7 +44,7 @@ module internal UpdateClauses =
     /// Every key gives numbers once or is split, never both, over three rounds and an evaluation.
     let keys (case: ContractCase<'c, 's, 'w>) =
         let play () =
-            ContractCase.using (ContractCase.begin' 6L case |> ContractCase.rounds 3) (fun step ->
+            ContractCase.using (ContractCase.start 6L case |> ContractCase.rounds 3) (fun step ->
                 use arena = new Environment(ContractTask.create 4 false, 3)
                 Evaluation.run step.Agent arena (Key.ofSeed 9L) step.State |> ignore)
 
@@ -75,7 +75,7 @@ module internal UpdateClauses =
         let learn (step: Step<'s, 'w>) : Step<'s, 'w> =
             (step.Agent.Stages |> List.map (fun (name, f) -> Round.onWork name f) |> List.reduce (>>)) step
 
-        let mutable step = ContractCase.begin' 7L case
+        let mutable step = ContractCase.start 7L case
 
         try
             for _ in 1..4 do
@@ -140,7 +140,7 @@ module internal UpdateClauses =
                 | Some d when d.Edges.Length = tally.Counts.Length + 1 -> ()
                 | _ -> ContractCase.broken $"updates tally {tally.Quantity}, which Distributions does not declare so"
 
-        let mutable step = ContractCase.begin' 10L case
+        let mutable step = ContractCase.start 10L case
 
         try
             for _ in 1..12 do
@@ -154,7 +154,7 @@ module internal UpdateClauses =
 
     /// Exploration acts differently under another key.
     let explores (case: ContractCase<'c, 's, 'w>) =
-        ContractCase.using (ContractCase.begin' 11L case) (fun step ->
+        ContractCase.using (ContractCase.start 11L case) (fun step ->
             use _ = TorchSharp.torch.NewDisposeScope()
             let obs = Key.normal Compute.cpu [ 5; 2 ] (Key.ofSeed 1L)
             let act seed = Tensors.toArray (step.Agent.Act Purpose.Explore step.State (Key.ofSeed seed) obs).Action
@@ -164,7 +164,7 @@ module internal UpdateClauses =
     /// Three seeds of the preset learn the contract's task: at least 0.9 of 1 (random actions: 1/3), in every episode nearly alike.
     let learns (case: ContractCase<'c, 's, 'w>) =
         for seed in 1L .. 3L do
-            let start = ContractCase.begin' seed case
+            let start = ContractCase.start seed case
 
             ContractCase.using (ContractCase.advance (int case.Preset.Iterations) start) (fun step ->
                 use arena = new Environment(ContractTask.create 1 true, 64)

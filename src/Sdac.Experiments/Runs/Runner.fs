@@ -89,7 +89,7 @@ module Runner =
 
     /// A run between two iterations: all that the loop hands on.
     [<NoComparison; NoEquality>]
-    type private Progressing<'state, 'work> =
+    type private TrainingState<'state, 'work> =
         {
             Step: Step<'state, 'work>
             /// Of the replay memory, on disk
@@ -100,7 +100,7 @@ module Runner =
 
     /// What a training process works with until it ends.
     [<NoComparison; NoEquality>]
-    type private Workshop<'config, 'state, 'work> =
+    type private TrainingContext<'config, 'state, 'work> =
         {
             Plan: Plan<'config, 'state, 'work>
             Folder: RunFolder
@@ -116,7 +116,7 @@ module Runner =
     /// Is a multiple of `every` among the iterations behind `before` up to `now`?
     let private due every (before: int64) (now: int64) = every > 0L && now / every > before / every
 
-    let private evaluateNow (w: Workshop<'c, 's, 'w>) (step: Step<'s, 'w>) : Score =
+    let private evaluateNow (w: TrainingContext<'c, 's, 'w>) (step: Step<'s, 'w>) : Score =
         let key = Key.ofSeed w.Plan.Spec.Seed |> Key.foldIn evaluationStream
 
         let episodes =
@@ -127,7 +127,7 @@ module Runner =
         score
 
     /// Work that the speed of the training leaves out.
-    let private aside (w: Workshop<'c, 's, 'w>) name (work: unit -> 'a) (p: Progressing<'s, 'w>) =
+    let private aside (w: TrainingContext<'c, 's, 'w>) name (work: unit -> 'a) (p: TrainingState<'s, 'w>) =
         let began = w.Timings.Elapsed
         let result = w.Timings.Phases.Time name work ()
         struct (result, { p with Aside = p.Aside + w.Timings.Elapsed - began })
@@ -137,7 +137,7 @@ module Runner =
         due every (step.Iteration - int64 step.Agent.Rhythm.Updates) step.Iteration
         && step.Iteration < spec.Iterations
 
-    let private evaluateWhenDue (w: Workshop<'c, 's, 'w>) (p: Progressing<'s, 'w>) =
+    let private evaluateWhenDue (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
         if dueBetween w.Plan.Spec.EvaluateEvery w.Plan.Spec p.Step then
             let struct (_, p) = aside w "evaluation" (fun () -> evaluateNow w p.Step) p
             p
@@ -145,7 +145,7 @@ module Runner =
             p
 
     /// A later resume goes on behind the log's lines: they are on the disk before the checkpoint is.
-    let private checkpoint (w: Workshop<'c, 's, 'w>) (p: Progressing<'s, 'w>) =
+    let private checkpoint (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
         let struct (path, parts) =
             w.Timings.Phases.Time
                 "checkpoint"
@@ -154,10 +154,10 @@ module Runner =
 
         struct (path, { p with Parts = parts })
 
-    let private rate (w: Workshop<'c, 's, 'w>) (p: Progressing<'s, 'w>) =
+    let private rate (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
         float (p.Step.EnvSteps - w.FirstEnvSteps) / (w.Timings.Elapsed - p.Aside)
 
-    let private note (w: Workshop<'c, 's, 'w>) (before: int64) (p: Progressing<'s, 'w>) : Figures =
+    let private note (w: TrainingContext<'c, 's, 'w>) (before: int64) (p: TrainingState<'s, 'w>) : Figures =
         let at = RunPlace.ofStep p.Step
         let logged = due w.Plan.Spec.LogEvery before at.Iteration
         w.Log.Episodes(at, p.Step.Episodes)
@@ -178,7 +178,7 @@ module Runner =
               | Some label, Some value -> label, value
               | _ -> () ]
 
-    let private told (w: Workshop<'c, 's, 'w>) (p: Progressing<'s, 'w>) (figures: Figures) : TrainingProgress =
+    let private told (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) (figures: Figures) : TrainingProgress =
         { Iteration = p.Step.Iteration
           EnvSteps = p.Step.EnvSteps
           StepsPerSecond = rate w p
@@ -187,7 +187,7 @@ module Runner =
 
     /// One iteration with all that belongs to it: log, progress, and where they are due checkpoint and evaluation, which lie
     /// between rounds.
-    let private iterate (w: Workshop<'c, 's, 'w>) (report: TrainingProgress -> unit) (p: Progressing<'s, 'w>) =
+    let private iterate (w: TrainingContext<'c, 's, 'w>) (report: TrainingProgress -> unit) (p: TrainingState<'s, 'w>) =
         let phases = w.Timings.Phases
         let before = p.Step.Iteration
         let step = stepping w.Folder before (fun () -> Round.consume w.Stages p.Step)
@@ -216,7 +216,7 @@ module Runner =
         use self = Process.GetCurrentProcess()
         float self.PeakWorkingSet64 / 1048576.0
 
-    let private summary (w: Workshop<'c, 's, 'w>) checkpoint final (step: Step<'s, 'w>) : Summary =
+    let private summary (w: TrainingContext<'c, 's, 'w>) checkpoint final (step: Step<'s, 'w>) : Summary =
         let spec = w.Plan.Spec
         let bestAt, best = w.Log.Best |> Option.defaultValue (step.EnvSteps, final)
 
@@ -242,7 +242,7 @@ module Runner =
     type private Beginning<'state, 'work> = { Step: Step<'state, 'work>; Journal: Journal; Parts: MemoryPart list }
 
     /// The random warm-up, or what an uninterrupted run does right after a checkpoint.
-    let private prepare (w: Workshop<'c, 's, 'w>) (p: Progressing<'s, 'w>) : Progressing<'s, 'w> =
+    let private prepare (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : TrainingState<'s, 'w> =
         let step = p.Step
 
         if step.Iteration > 0L then
@@ -257,7 +257,7 @@ module Runner =
 
             { p with Step = step }
 
-    let private rounds (w: Workshop<'c, 's, 'w>) (p: Progressing<'s, 'w>) : Progressing<'s, 'w> =
+    let private rounds (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : TrainingState<'s, 'w> =
         let total = w.Plan.Spec.Iterations
         let mutable p = p
 
@@ -303,7 +303,7 @@ module Runner =
         use timings = new Timings(folder, from.Step.Iteration)
         let stages = plan.Stages |> Option.defaultWith (fun () -> Round.standard from.Step.Agent)
 
-        let workshop =
+        let context =
             { Plan = plan
               Folder = folder
               Arena = arena
@@ -317,22 +317,22 @@ module Runner =
             { Step = { from.Step with Around = timings.Phases.Time }; Parts = from.Parts; Aside = 0.0 }
 
         try
-            p <- prepare workshop p
-            let workshop = { workshop with Plan = noteTrail plan folder p.Step }
+            p <- prepare context p
+            let context = { context with Plan = noteTrail plan folder p.Step }
 
             // what compiling the script and the warm-up left behind
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true)
             let trained = p.Step.Iteration < plan.Spec.Iterations
-            p <- rounds workshop p
+            p <- rounds context p
 
             let struct (last, _) =
                 if trained then
-                    checkpoint workshop p
+                    checkpoint context p
                 else
                     struct (Checkpoint.path folder p.Step.Iteration, p)
 
-            let final = evaluateNow workshop p.Step
-            let summary = summary workshop last final p.Step
+            let final = evaluateNow context p.Step
+            let summary = summary context last final p.Step
             log.Save() |> ignore
             timings.Flush()
             summary
