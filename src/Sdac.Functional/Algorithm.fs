@@ -18,6 +18,20 @@ type FigureInfo =
         Plotted: string option
     }
 
+[<RequireQualifiedAccess>]
+module FigureInfo =
+    /// A figure that is logged and no more.
+    let plain (name: string) (title: string) : FigureInfo =
+        { Name = name
+          Title = title
+          Headline = None
+          MustBeFinite = false
+          Carried = false
+          Plotted = None }
+
+    /// One that ends the run where it is NaN or infinite.
+    let finite (name: string) (title: string) : FigureInfo = { plain name title with MustBeFinite = true }
+
 /// A named starting point of an algorithm.
 type Preset<'config> =
     {

@@ -34,12 +34,15 @@ type Vjp<'input>
         output: Tensor,
         pullback: Tensor -> struct (Tensor * 'input),
         parameterPullback: Tensor -> Tensor,
+        inputPullback: Tensor -> 'input,
         release: unit -> unit
     ) =
     member _.Output = output
     member _.Pullback(outputGradient: Tensor) = pullback outputGradient
     /// The parameters' gradient alone: the input's is not computed.
     member _.PullbackParameters(outputGradient: Tensor) = parameterPullback outputGradient
+    /// The input's gradient alone: the parameters' is not computed.
+    member _.PullbackInput(outputGradient: Tensor) = inputPullback outputGradient
 
     interface IDisposable with
         member _.Dispose() = release ()
@@ -56,10 +59,23 @@ module HiddenLayers =
     /// ε as the kernels take it.
     let epsilon (hidden: HiddenLayers) : Nullable<float32> = hidden.LayerNorm |> Option.map float32 |> Option.toNullable
 
-    /// The network inputs -> hidden layers -> outputs, whose last layer is linear.
-    let shape (inputs: int) (hidden: HiddenLayers) (outputs: int) : MlpShape =
+    /// The network inputs -> hidden layers -> outputs, with an activation behind the last layer.
+    let shapeTo (output: Activation) (inputs: int) (hidden: HiddenLayers) (outputs: int) : MlpShape =
         let widths = [| inputs; yield! hidden.Widths; outputs |]
-        MlpShape(ReadOnlySpan<int> widths, hidden.Activation, Activation.Identity, epsilon hidden)
+        MlpShape(ReadOnlySpan<int> widths, hidden.Activation, output, epsilon hidden)
+
+    /// The same with a linear last layer.
+    let shape: int -> HiddenLayers -> int -> MlpShape = shapeTo Activation.Identity
+
+/// How the weights of a fresh network are drawn. The biases start at zero but where it says otherwise.
+[<RequireQualifiedAccess>]
+type InitialWeights =
+    /// Uniform with variance 1/fan-in.
+    | LecunUniform
+    /// Weights and biases uniform on ±1/√fan-in, as PyTorch's linear layers begin.
+    | TorchUniform
+    /// Normal with deviation 1/√fan-in, cut at two of them, as Haiku's linear layers begin.
+    | CutNormal
 
 /// A fully connected network: hidden layers with one activation, an identity output. y = x W + b, W is [in, out]; with layer
 /// norm, hidden layers are activation(LN(x W + b)).
@@ -85,24 +101,56 @@ module Mlp =
                     Offset = offset + shape.NormBiasOffset i
                     Shape = [ shape.Widths[i + 1] ] } ]
 
-    /// Initial values: weights uniform with variance 1/fan-in (LeCun), biases zero, layer norms with gain one and offset zero;
-    /// as a flat vector on the CPU.
-    let init (shape: MlpShape) (key: Key) : float32[] =
+    let private fillUniform (bound: float32) (key: Key) (values: Span<float32>) =
+        Philox.Uniform(key.Philox, 0L, values)
+
+        for j in 0 .. values.Length - 1 do
+            values[j] <- bound * (2.0f * values[j] - 1.0f)
+
+    /// Normal numbers of this deviation; those beyond two deviations are drawn again, all of them from further streams.
+    let private fillCutNormal (deviation: float32) (key: Key) (values: Span<float32>) =
+        let rec drawn attempt (index: int[]) (into: float32[]) =
+            if index.Length > 0 then
+                let fresh = Array.zeroCreate<float32> index.Length
+                Philox.Normal((Key.foldIn attempt key).Philox, 0L, Span fresh)
+                Array.iteri (fun i at -> into[at] <- fresh[i]) index
+                drawn (attempt + 1L) (index |> Array.filter (fun at -> abs into[at] > 2.0f)) into
+
+        let numbers = Array.zeroCreate<float32> values.Length
+        drawn 0L [| 0 .. numbers.Length - 1 |] numbers
+
+        for j in 0 .. values.Length - 1 do
+            values[j] <- deviation * numbers[j]
+
+    /// Initial values: weights and biases as `initial` says, layer norms with gain one and offset zero; as a flat vector on
+    /// the CPU.
+    let initWith (initial: InitialWeights) (shape: MlpShape) (key: Key) : float32[] =
         let values = Array.zeroCreate<float32> shape.ParameterCount
 
         for i in 0 .. shape.LayerCount - 1 do
-            let fanIn = shape.Widths[i]
-            let bound = sqrt (3.0f / float32 fanIn)
-            let weights = Span<float32>(values, shape.WeightOffset i, fanIn * shape.Widths[i + 1])
-            Philox.Uniform((Key.foldIn i key).Philox, 0L, weights)
+            let fanIn, fanOut, key = shape.Widths[i], shape.Widths[i + 1], Key.foldIn i key
+            let weights = Span<float32>(values, shape.WeightOffset i, fanIn * fanOut)
 
-            for j in 0 .. weights.Length - 1 do
-                weights[j] <- bound * (2.0f * weights[j] - 1.0f)
+            match initial with
+            | InitialWeights.LecunUniform -> fillUniform (sqrt (3.0f / float32 fanIn)) key weights
+            | InitialWeights.TorchUniform ->
+                let bound = 1.0f / sqrt (float32 fanIn)
+                let struct (weightKey, biasKey) = Key.split key
+                fillUniform bound weightKey weights
+                fillUniform bound biasKey (Span<float32>(values, shape.BiasOffset i, fanOut))
+            | InitialWeights.CutNormal -> fillCutNormal (1.0f / sqrt (float32 fanIn)) key weights
 
             if shape.HasNorm i then
-                Span<float32>(values, shape.NormWeightOffset i, shape.Widths[i + 1]).Fill 1.0f
+                Span<float32>(values, shape.NormWeightOffset i, fanOut).Fill 1.0f
 
         values
+
+    /// `initWith` LeCun's uniform weights.
+    let init: MlpShape -> Key -> float32[] = initWith InitialWeights.LecunUniform
+
+    /// A network's parameters with the names of its parts. values: [ParameterCount].
+    let parameters (compute: Compute) (shape: MlpShape) (values: float32[]) : Params =
+        { Layout = layout "layer" 0 shape; Flat = Tensors.ofArray compute [ shape.ParameterCount ] values }
 
     // Overwrites what it is given: the fresh product of a layer.
     let private activate (activation: Activation) (x: Tensor) : Tensor =
@@ -318,7 +366,14 @@ module Mlp =
             let dx = Tensors.empty [ rows; shape.InputWidth ]
             struct (parameterGradient outputGradient (Some dx), dx)
 
-        new Vjp<Tensor>(output, pullback, (fun dy -> parameterGradient dy None), tape.Dispose)
+        let inputGradient (outputGradient: Tensor) =
+            let dy = outputGradient.contiguous ()
+            let dx = Tensors.empty [ rows; shape.InputWidth ]
+            Mlp.Backward(shape, Tensors.span flat, tape, Tensors.span dy, Span<float32>.Empty, Tensors.span dx)
+            Tensors.keepAlive [ flat; dy; dx ]
+            dx
+
+        new Vjp<Tensor>(output, pullback, (fun dy -> parameterGradient dy None), inputGradient, tape.Dispose)
 
     let private libtorchVjp (shape: MlpShape) (flat: Tensor) (x: Tensor) =
         let p = flat.detach().requires_grad_()
@@ -332,7 +387,8 @@ module Mlp =
             let found = gradients [| p; x |] outputGradient
             struct (found[0], found[1])
 
-        new Vjp<Tensor>(y.detach (), pullback, (fun dy -> (gradients [| p |] dy)[0]), ignore)
+        let only (input: Tensor) dy = (gradients [| input |] dy)[0]
+        new Vjp<Tensor>(y.detach (), pullback, only p, only x, ignore)
 
     /// Output and pullback. x: [rows, in]; the pullback gives the gradient of the flat parameters and of x.
     let vjp (compute: Compute) (shape: MlpShape) (flat: Tensor) (x: Tensor) : Vjp<Tensor> =
@@ -351,9 +407,10 @@ module QNetwork =
     let create (obsDim: int) (actionDim: int) (hidden: int list) =
         createWith obsDim actionDim (HiddenLayers.mish hidden)
 
-    let init (compute: Compute) (net: QNetwork) (key: Key) : Params =
-        { Layout = Mlp.layout "layer" 0 net.Shape
-          Flat = Tensors.ofArray compute [ net.Shape.ParameterCount ] (Mlp.init net.Shape key) }
+    let initWith (initial: InitialWeights) (compute: Compute) (net: QNetwork) (key: Key) : Params =
+        Mlp.parameters compute net.Shape (Mlp.initWith initial net.Shape key)
+
+    let init: Compute -> QNetwork -> Key -> Params = initWith InitialWeights.LecunUniform
 
     /// obs: [B, O], action: [B, A] -> [B].
     let forward (compute: Compute) (net: QNetwork) (p: Params) (obs: Tensor) (action: Tensor) : Tensor =
@@ -382,8 +439,13 @@ module QNetwork =
             let struct (gradient, dx) = inner.Pullback(Tensors.reshape [ batch; 1 ] dq)
             struct (gradient, dx.narrow (1L, int64 net.ObsDim, int64 net.ActionDim))
 
-        let parameters (dq: Tensor) = inner.PullbackParameters(Tensors.reshape [ batch; 1 ] dq)
-        new Vjp<Tensor>(Tensors.view [ batch ] inner.Output, pullback, parameters, (inner :> IDisposable).Dispose)
+        let column = Tensors.reshape [ batch; 1 ]
+        let parameters = column >> inner.PullbackParameters
+
+        let action (dq: Tensor) = (inner.PullbackInput(column dq)).narrow(1L, int64 net.ObsDim, int64 net.ActionDim)
+
+        let output = Tensors.view [ batch ] inner.Output
+        new Vjp<Tensor>(output, pullback, parameters, action, (inner :> IDisposable).Dispose)
 
 /// The noise network ε_θ(s, a_t, t): a time network turns the sinusoidal encoding of t into 16 features (16 -> 32 ->
 /// mish -> 16); [obs | a_t | time features] -> hidden layers (mish) -> action-sized noise. The activation of both can be
@@ -411,12 +473,16 @@ module NoiseNetwork =
     let create (obsDim: int) (actionDim: int) (timeDim: int) (timeHidden: int) (hidden: int list) =
         createWith obsDim actionDim timeDim timeHidden (HiddenLayers.mish hidden)
 
-    let init (compute: Compute) (net: NoiseNetwork) (key: Key) : Params =
+    let initWith (initial: InitialWeights) (compute: Compute) (net: NoiseNetwork) (key: Key) : Params =
         let struct (timeKey, mainKey) = Key.split key
-        let values = Array.append (Mlp.init net.Shape.Time timeKey) (Mlp.init net.Shape.Main mainKey)
+
+        let values =
+            Array.append (Mlp.initWith initial net.Shape.Time timeKey) (Mlp.initWith initial net.Shape.Main mainKey)
 
         { Layout = Mlp.layout "time" 0 net.Shape.Time @ Mlp.layout "layer" net.Shape.Time.ParameterCount net.Shape.Main
           Flat = Tensors.ofArray compute [ net.Shape.ParameterCount ] values }
+
+    let init: Compute -> NoiseNetwork -> Key -> Params = initWith InitialWeights.LecunUniform
 
     /// `init` with the first layer's weights of obs and a_t multiplied by a factor. Above 1, the untrained network already bends
     /// within a short stretch of its input, and detail of that size is learnt in far fewer updates.
@@ -486,4 +552,6 @@ module NoiseNetwork =
             let struct (gradient, _) = pullback noiseGradient
             gradient
 
-        new Vjp<Tensor>(main.Output, pullback, parameters, release)
+        let noisy (noiseGradient: Tensor) = (main.PullbackInput noiseGradient).narrow(1L, obsDim, actionDim)
+
+        new Vjp<Tensor>(main.Output, pullback, parameters, noisy, release)

@@ -42,4 +42,5 @@ module Registry =
         { Entries = registry.Entries @ [ Algorithm.hide algorithm ] }
 
     /// The algorithms of this library.
-    let standard: Registry = empty |> add Sdac.algorithm |> add Dpmd.algorithm
+    let standard: Registry =
+        empty |> add Sdac.algorithm |> add Dpmd.algorithm |> add Sac.algorithm |> add Td3.algorithm

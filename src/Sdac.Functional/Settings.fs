@@ -1,6 +1,7 @@
 namespace Sdac
 
 open System
+open Sdac.Kernels
 
 /// Sentences about impossible values, for the checks of settings: empty where the value can be used.
 [<RequireQualifiedAccess>]
@@ -55,6 +56,64 @@ module DataSettings =
 
             if d.BufferCapacity < least then
                 $"BufferCapacity is %d{d.BufferCapacity}; it must hold a batch and a step of all environments ({least})" ] ]
+        |> List.concat
+
+/// What follows the linear maps of the hidden layers.
+[<RequireQualifiedAccess>]
+type HiddenActivation =
+    /// x·tanh(ln(1 + eˣ))
+    | Mish
+    /// max(x, 0)
+    | Relu
+    /// x·Φ(x), the exact form
+    | Gelu
+    /// x where x > 0, else eˣ - 1
+    | Elu
+    | Tanh
+
+/// What all networks are made of.
+type NetworkSettings =
+    {
+        /// What follows the linear maps of the hidden layers
+        Activation: HiddenActivation
+        /// How the weights of fresh networks are drawn
+        InitialWeights: InitialWeights
+        /// ε of a layer norm between the linear maps and the activations of the critics (1e-5 in PyTorch, 1e-6 in Flax);
+        /// none: no layer norm
+        CriticLayerNorm: float option
+        /// The same for the policy
+        PolicyLayerNorm: float option
+    }
+
+[<RequireQualifiedAccess>]
+module NetworkSettings =
+    /// SDAC's: mish, no layer norm.
+    let mish: NetworkSettings =
+        { Activation = HiddenActivation.Mish
+          InitialWeights = InitialWeights.LecunUniform
+          CriticLayerNorm = None
+          PolicyLayerNorm = None }
+
+    let private hidden (layerNorm: float option) (n: NetworkSettings) (widths: int list) : HiddenLayers =
+        { Widths = widths
+          Activation =
+            match n.Activation with
+            | HiddenActivation.Mish -> Activation.Mish
+            | HiddenActivation.Relu -> Activation.Relu
+            | HiddenActivation.Gelu -> Activation.Gelu
+            | HiddenActivation.Elu -> Activation.Elu
+            | HiddenActivation.Tanh -> Activation.Tanh
+          LayerNorm = layerNorm }
+
+    /// The critics' hidden layers.
+    let critic (n: NetworkSettings) (widths: int list) : HiddenLayers = hidden n.CriticLayerNorm n widths
+
+    /// The policy's hidden layers.
+    let policy (n: NetworkSettings) (widths: int list) : HiddenLayers = hidden n.PolicyLayerNorm n widths
+
+    let problems (n: NetworkSettings) : string list =
+        [ Check.positive (nameof n.CriticLayerNorm) (defaultArg n.CriticLayerNorm 1.0)
+          Check.positive (nameof n.PolicyLayerNorm) (defaultArg n.PolicyLayerNorm 1.0) ]
         |> List.concat
 
 /// The diffusion chain and the time embedding of its network.
@@ -118,6 +177,52 @@ module ParticleSettings =
           Check.within (nameof p.NoiseScale) 0.0 1e6 p.NoiseScale ]
         |> List.concat
 
+/// How many actions are drawn per state by a policy without a diffusion chain, of which the one with the largest Q is kept.
+type BestOfSettings =
+    {
+        /// Actions drawn per state in the training environments; 1 switches best-of-N off
+        BehaviourParticles: int
+        /// The same for the actions a' of the critics' targets
+        TargetParticles: int
+        /// The same in evaluations; 1 takes the policy's mode
+        EvaluationParticles: int
+    }
+
+[<RequireQualifiedAccess>]
+module BestOfSettings =
+    /// One action each.
+    let off: BestOfSettings = { BehaviourParticles = 1; TargetParticles = 1; EvaluationParticles = 1 }
+
+    let problems (b: BestOfSettings) : string list =
+        [ Check.atLeast (nameof b.BehaviourParticles) 1 b.BehaviourParticles
+          Check.atLeast (nameof b.TargetParticles) 1 b.TargetParticles
+          Check.atLeast (nameof b.EvaluationParticles) 1 b.EvaluationParticles ]
+        |> List.concat
+
+/// Smoothing of the critics' targets: a' + clip(N(0, σ²), ±c) per component, kept in the box [-1, 1]^A (TD3).
+type TargetNoiseSettings =
+    {
+        /// σ; 0 switches it off, the clip to the box as well
+        TargetNoise: float
+        /// c
+        TargetNoiseClip: float
+    }
+
+[<RequireQualifiedAccess>]
+module TargetNoiseSettings =
+    let off: TargetNoiseSettings = { TargetNoise = 0.0; TargetNoiseClip = 0.5 }
+
+    let problems (t: TargetNoiseSettings) : string list =
+        [ Check.within (nameof t.TargetNoise) 0.0 1e6 t.TargetNoise
+          Check.positive (nameof t.TargetNoiseClip) t.TargetNoiseClip ]
+        |> List.concat
+
+/// How the values of the twin critics become one.
+[<RequireQualifiedAccess>]
+type QReduction =
+    | Minimum
+    | Mean
+
 /// The critics' targets and steps.
 type CriticSettings =
     {
@@ -130,15 +235,29 @@ type CriticSettings =
         CriticSteps: int
         /// τ of the targets' moving averages, the policy's included
         Tau: float
+        /// What the twin critics' values become, in the targets, in the choice among particles and in the policy's step
+        QReduction: QReduction
+        /// The critics' errors beyond this count linearly (Huber's loss); none: their squares, whatever their size
+        HuberThreshold: float option
     }
 
 [<RequireQualifiedAccess>]
 module CriticSettings =
+    /// γ 0.99, τ 0.005, rewards as they are, the minimum of both critics, squared errors: SAC's and TD3's.
+    let usual: CriticSettings =
+        { Discount = 0.99
+          RewardScale = 1.0
+          CriticSteps = 1
+          Tau = 0.005
+          QReduction = QReduction.Minimum
+          HuberThreshold = None }
+
     let problems (c: CriticSettings) : string list =
         [ Check.within (nameof c.Discount) 0.0 1.0 c.Discount
           Check.positive (nameof c.RewardScale) c.RewardScale
           Check.atLeast (nameof c.CriticSteps) 1 c.CriticSteps
-          Check.within (nameof c.Tau) 0.0 1.0 c.Tau ]
+          Check.within (nameof c.Tau) 0.0 1.0 c.Tau
+          Check.positive (nameof c.HuberThreshold) (defaultArg c.HuberThreshold 1.0) ]
         |> List.concat
 
 /// Adam, for all networks.
@@ -156,6 +275,10 @@ type AdamSettings =
 
 [<RequireQualifiedAccess>]
 module AdamSettings =
+    /// Decay rates 0.9 and 0.999, ε 1e-8.
+    let usual (rate: float) : AdamSettings =
+        { LearningRate = rate; AdamBeta1 = 0.9; AdamBeta2 = 0.999; AdamEpsilon = 1e-8 }
+
     let ofSettings (a: AdamSettings) : AdamConfig =
         { Beta1 = a.AdamBeta1; Beta2 = a.AdamBeta2; Epsilon = a.AdamEpsilon }
 

@@ -23,9 +23,20 @@ module Temperature =
     let gradient (targetEntropyPerDim: float) (actionDim: int) (t: Temperature) =
         entropy actionDim t - targetEntropyPerDim * float actionDim
 
-    /// One Adam step on ln λ towards the target entropy.
-    let step (adam: AdamConfig) (rate: float) (targetEntropyPerDim: float) (actionDim: int) (t: Temperature) =
-        let value, (m, v, count) =
-            Adam.stepScalar adam rate (gradient targetEntropyPerDim actionDim t) t.LogLambda (t.M, t.V, t.Count)
+    /// One Adam step on ln λ along a gradient.
+    let descend (adam: AdamConfig) (rate: float) (gradient: float) (t: Temperature) : Temperature =
+        let value, (m, v, count) = Adam.stepScalar adam rate gradient t.LogLambda (t.M, t.V, t.Count)
 
         { LogLambda = value; M = m; V = v; Count = count }
+
+    /// One Adam step on ln λ towards the target entropy.
+    let step (adam: AdamConfig) (rate: float) (targetEntropyPerDim: float) (actionDim: int) (t: Temperature) =
+        descend adam rate (gradient targetEntropyPerDim actionDim t) t
+
+    /// The traversal.
+    let parts: Parts<Temperature> =
+        fun visit t ->
+            { LogLambda = visit.Float("temperature.log_lambda", t.LogLambda)
+              M = visit.Float("temperature.m", t.M)
+              V = visit.Float("temperature.v", t.V)
+              Count = visit.Int("temperature.count", t.Count) }

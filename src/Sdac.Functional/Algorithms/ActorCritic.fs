@@ -40,7 +40,7 @@ module ActorCritic =
                 if particles = 1 then
                     actions.squeeze (Nullable 1L)
                 else
-                    let values = Critic.minQ model.Compute model.Q state.Q1 state.Q2 obs actions
+                    let values = TwinCritics.values model.Critics state.Critics obs actions
                     (Diffusion.bestOf actions values).Action
 
             if explorationScale = 0.0 then
@@ -74,31 +74,13 @@ module ActorCritic =
     /// Does it move λ?
     let movesTemperature (u: Update) = u.State.Updates % int64 u.Model.Temperature.TemperatureDelay = 0L
 
-    let private criticFigures = [ "q1Loss"; "q2Loss"; "q1Mean"; "q1GradientNorm"; "q2GradientNorm" ]
-
     let private adding (pairs: (string * float) list) (figures: Figures) : Figures =
         List.fold (fun figures (name, value) -> Map.add name value figures) figures pairs
 
-    /// The critics' targets y = r·scale + γ(1 - terminated)·min(Q1', Q2')(s', a'). [B].
+    /// The critics' targets y = r·scale + γ(1 - terminated)·v(s', a') by the critics' moving averages. [B].
     let criticTarget (model: ActorCriticModel) (state: ActorCriticState) (batch: Batch) (nextAction: Tensor) : Tensor =
-        let actions = nextAction.unsqueeze 1L
-
-        let next =
-            Critic.minQ model.Compute model.Q state.TargetQ1 state.TargetQ2 batch.NextObs actions
-            |> Tensors.view [ Tensors.size 0 nextAction ]
-
-        Critic.target model.Critics.Discount model.Critics.RewardScale batch.Reward batch.Terminated next
-
-    /// Loss, mean value and parameter gradient of one critic for given targets [B].
-    let criticGradient
-        (model: ActorCriticModel)
-        (q: Params)
-        (batch: Batch)
-        (target: Tensor)
-        : struct (Tensor * Tensor * Tensor) =
-        use vjp = QNetwork.vjp model.Compute model.Q q batch.Obs batch.Action
-        let gradient = vjp.PullbackParameters(Critic.gradient vjp.Output target)
-        struct (Critic.loss vjp.Output target, vjp.Output.mean (), gradient)
+        TwinCritics.targetValue model.Critics state.Critics batch.NextObs nextAction
+        |> TwinCritics.target model.Critics batch
 
     /// An update that has done nothing yet.
     let start (model: ActorCriticModel) (noise: UpdateNoise) (batch: Batch) (state: ActorCriticState) : Update =
@@ -112,36 +94,26 @@ module ActorCritic =
           Weights = None
           Figures =
             Map
-                [ for name in criticFigures do
+                [ for name in TwinCritics.figures do
                       yield name, nan
                   yield "lambda", state.Temperature.Lambda
                   yield "entropy", Temperature.entropy model.Space.ActionDim state.Temperature ] }
 
     /// Samples a' on next_obs and takes one Adam step of both critics towards the targets.
     let evaluateQ (u: Update) : Update =
-        let model = u.Model
-        let nextAction = sampleTargetAction model u.State u.Noise.Next u.Batch.NextObs
+        let model, critics = u.Model, u.Model.Critics
+
+        let nextAction =
+            sampleTargetAction model u.State u.Noise.Next u.Batch.NextObs
+            |> TwinCritics.smoothed critics u.Noise.Smoothing
+
         let target = criticTarget model u.State u.Batch nextAction
-
-        let learn q optimiser =
-            let struct (loss, mean, gradient) = criticGradient model q u.Batch target
-
-            let struct (q, optimiser) =
-                Seq.replicate model.Critics.CriticSteps gradient
-                |> Seq.fold
-                    (fun struct (q, optimiser) gradient ->
-                        Adam.step model.Compute (adam model) model.Adam.LearningRate gradient q optimiser)
-                    struct (q, optimiser)
-
-            struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean, Tensors.norm gradient)
-
-        let struct (q1, q1Adam, loss1, mean1, norm1) = learn u.State.Q1 u.State.Q1Adam
-        let struct (q2, q2Adam, loss2, _, norm2) = learn u.State.Q2 u.State.Q2Adam
+        let struct (learned, figures) = TwinCritics.learn critics u.Batch target u.State.Critics
 
         { u with
-            Next = { u.Next with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }
+            Next = { u.Next with Critics = learned }
             NextAction = Some nextAction
-            Figures = u.Figures |> adding (List.zip criticFigures [ loss1; loss2; mean1; norm1; norm2 ]) }
+            Figures = u.Figures |> adding (Map.toList figures) }
 
     /// Samples the new action on obs, on the updates that move the policy.
     let reverseSample (u: Update) : Update =
@@ -149,12 +121,6 @@ module ActorCritic =
             { u with Action = Some(sampleAction u.Model u.State u.Noise.New u.Batch.Obs) }
         else
             u
-
-    /// The critics' moving averages follow the (already updated) critics.
-    let private moveTargets (model: ActorCriticModel) (state: ActorCriticState) : ActorCriticState =
-        let follow = Polyak.step model.Compute model.Critics.Tau
-
-        { state with TargetQ1 = follow state.TargetQ1 state.Q1; TargetQ2 = follow state.TargetQ2 state.Q2 }
 
     /// One Adam step of the policy, and the targets' moving averages.
     let movePolicy (p: PolicyGradient) (u: Update) : Update =
@@ -169,7 +135,7 @@ module ActorCritic =
                 p.Gradient
                 u.State.Policy
                 u.State.PolicyAdam
-                model.Critics.Tau
+                model.Critics.Settings.Tau
                 u.State.TargetPolicy
 
         let perState = if Tensors.size 1 p.Weights > 1 then p.Weights else p.Weights.view (1L, -1L)
@@ -177,14 +143,13 @@ module ActorCritic =
 
         { u with
             Next =
-                moveTargets
-                    model
-                    { u.Next with
-                        Policy = policy
-                        PolicyAdam = optimiser
-                        TargetPolicy = average
-                        Values = p.Values
-                        EnergyShift = p.EnergyShift }
+                { u.Next with
+                    Policy = policy
+                    PolicyAdam = optimiser
+                    TargetPolicy = average
+                    Critics = TwinCritics.follow model.Critics u.Next.Critics
+                    Values = p.Values
+                    EnergyShift = p.EnergyShift }
             Weights = Some p.Weights
             Figures =
                 u.Figures
@@ -213,7 +178,8 @@ module ActorCritic =
 
 
     /// Has no stage trained the critics yet? One of the user's own that does so sets their figures too.
-    let isWithoutCritics (u: Update) = obj.ReferenceEquals(u.Next.Q1, u.State.Q1) && Double.IsNaN u.Figures["q1Loss"]
+    let isWithoutCritics (u: Update) =
+        obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) && Double.IsNaN u.Figures["q1Loss"]
 
     /// The state after the update.
     let finish (u: Update) : ActorCriticState = { u.Next with Updates = u.State.Updates + 1L }

@@ -5,30 +5,17 @@ namespace Sdac
 module ActorCriticAgent =
     /// What an update tells about itself.
     let figures: FigureInfo list =
-        let figure name title =
-            { Name = name
-              Title = title
-              Headline = None
-              MustBeFinite = false
-              Carried = false
-              Plotted = None }
-
-        let finite info = { info with MustBeFinite = true }
         let carried info = { info with Carried = true }
 
-        [ { finite (figure "q1Loss" "the loss of critic 1") with Headline = Some "critic" }
-          finite (figure "q2Loss" "the loss of critic 2")
-          figure "q1Mean" "the mean value of critic 1"
-          finite (figure "q1GradientNorm" "the gradient of critic 1")
-          finite (figure "q2GradientNorm" "the gradient of critic 2")
-          { carried (finite (figure "policyLoss" "the policy loss")) with Headline = Some "policy" }
-          carried (finite (figure "policyGradientNorm" "the gradient of the policy"))
-          // the largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same; with
-          // one draw per state the largest weight of the batch over its mean weight
-          { carried (figure "weightConcentration" "the largest weight over the mean weight") with
-              Plotted = Some "Largest weight over mean weight" }
-          { figure "lambda" "the temperature λ" with Headline = Some "λ"; Plotted = Some "λ" }
-          figure "entropy" "the policy's entropy" ]
+        TwinCritics.figureInfos
+        @ [ { carried (FigureInfo.finite "policyLoss" "the policy loss") with Headline = Some "policy" }
+            carried (FigureInfo.finite "policyGradientNorm" "the gradient of the policy")
+            // the largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same; with
+            // one draw per state the largest weight of the batch over its mean weight
+            { carried (FigureInfo.plain "weightConcentration" "the largest weight over the mean weight") with
+                Plotted = Some "Largest weight over mean weight" }
+            { FigureInfo.plain "lambda" "the temperature λ" with Headline = Some "λ"; Plotted = Some "λ" }
+            FigureInfo.plain "entropy" "the policy's entropy" ]
 
     /// The weights and timesteps of an update that has moved the policy.
     let private tallies (u: Update) : Tally list =

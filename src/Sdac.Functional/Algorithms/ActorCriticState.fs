@@ -8,11 +8,13 @@ type ActorCriticSettings =
     {
         /// Widths of the hidden layers of all networks; none: linear networks
         Hidden: int list
+        Networks: NetworkSettings
         Data: DataSettings
         Diffusion: DiffusionSettings
         Particles: ParticleSettings
         Energy: EnergySettings
         Critics: CriticSettings
+        TargetNoise: TargetNoiseSettings
         Adam: AdamSettings
         Policy: PolicySettings
         Temperature: TemperatureSettings
@@ -22,11 +24,13 @@ type ActorCriticSettings =
 module ActorCriticSettings =
     let problems (c: ActorCriticSettings) : string list =
         [ Check.widths (nameof c.Hidden) c.Hidden
+          NetworkSettings.problems c.Networks
           DataSettings.problems c.Data
           DiffusionSettings.problems c.Diffusion
           ParticleSettings.problems c.Particles
           EnergySettings.problems c.Energy
           CriticSettings.problems c.Critics
+          TargetNoiseSettings.problems c.TargetNoise
           AdamSettings.problems c.Adam
           PolicySettings.problems c.Policy
           TemperatureSettings.problems c.Temperature ]
@@ -41,11 +45,11 @@ type ActorCriticModel =
         Space: Space
         Schedule: Schedule
         Noise: NoiseNetwork
-        Q: QNetwork
+        InitialWeights: InitialWeights
+        Critics: TwinCriticsModel
         Data: DataSettings
         Diffusion: DiffusionSettings
         Particles: ParticleSettings
-        Critics: CriticSettings
         Adam: AdamSettings
         Policy: PolicySettings
         Temperature: TemperatureSettings
@@ -63,15 +67,23 @@ module ActorCriticModel =
         (c: ActorCriticSettings)
         (draws: DrawSettings option)
         : ActorCriticModel =
+        let critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics c.TargetNoise c.Adam
+
         { Compute = compute
           Space = space
           Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
-          Noise = NoiseNetwork.create space.ObsDim space.ActionDim c.Diffusion.TimeDim c.Diffusion.TimeHidden c.Hidden
-          Q = QNetwork.create space.ObsDim space.ActionDim c.Hidden
+          Noise =
+            NoiseNetwork.createWith
+                space.ObsDim
+                space.ActionDim
+                c.Diffusion.TimeDim
+                c.Diffusion.TimeHidden
+                (NetworkSettings.policy c.Networks c.Hidden)
+          InitialWeights = c.Networks.InitialWeights
+          Critics = critics
           Data = c.Data
           Diffusion = c.Diffusion
           Particles = c.Particles
-          Critics = c.Critics
           Adam = c.Adam
           Policy = c.Policy
           Temperature = c.Temperature
@@ -86,13 +98,8 @@ type ActorCriticState =
         Policy: Params
         /// Moving average of the policy: it acts in the environment and is evaluated
         TargetPolicy: Params
-        Q1: Params
-        Q2: Params
-        TargetQ1: Params
-        TargetQ2: Params
+        Critics: TwinCritics
         PolicyAdam: AdamState
-        Q1Adam: AdamState
-        Q2Adam: AdamState
         Temperature: Temperature
         /// Running averages of Q; they stay as they are where the settings do not normalise Q
         Values: RunningValues
@@ -104,26 +111,14 @@ type ActorCriticState =
 
 [<RequireQualifiedAccess>]
 module ActorCriticState =
-    let private temperature: Parts<Temperature> =
-        fun visit t ->
-            { LogLambda = visit.Float("temperature.log_lambda", t.LogLambda)
-              M = visit.Float("temperature.m", t.M)
-              V = visit.Float("temperature.v", t.V)
-              Count = visit.Int("temperature.count", t.Count) }
-
     /// The traversal of the state.
     let parts: Parts<ActorCriticState> =
         fun visit s ->
             { Policy = visit.Params("policy", s.Policy)
               TargetPolicy = visit.Params("target_policy", s.TargetPolicy)
-              Q1 = visit.Params("q1", s.Q1)
-              Q2 = visit.Params("q2", s.Q2)
-              TargetQ1 = visit.Params("target_q1", s.TargetQ1)
-              TargetQ2 = visit.Params("target_q2", s.TargetQ2)
+              Critics = TwinCritics.parts visit s.Critics
               PolicyAdam = visit.Adam("policy", s.PolicyAdam)
-              Q1Adam = visit.Adam("q1", s.Q1Adam)
-              Q2Adam = visit.Adam("q2", s.Q2Adam)
-              Temperature = temperature visit s.Temperature
+              Temperature = Temperature.parts visit s.Temperature
               Values =
                 { Mean = visit.Float("values.mean", s.Values.Mean)
                   Deviation = visit.Float("values.deviation", s.Values.Deviation) }
@@ -137,19 +132,12 @@ module ActorCriticState =
         let keys = Key.splitMany 3 key
 
         Tensors.owning (Parts.tensors parts) (fun () ->
-            let policy = NoiseNetwork.init model.Compute model.Noise keys[0]
-            let q1 = QNetwork.init model.Compute model.Q keys[1]
-            let q2 = QNetwork.init model.Compute model.Q keys[2]
+            let policy = NoiseNetwork.initWith model.InitialWeights model.Compute model.Noise keys[0]
 
             { Policy = policy
               TargetPolicy = Params.copy policy
-              Q1 = q1
-              Q2 = q2
-              TargetQ1 = Params.copy q1
-              TargetQ2 = Params.copy q2
+              Critics = TwinCritics.init model.Critics keys[1] keys[2]
               PolicyAdam = Adam.init policy
-              Q1Adam = Adam.init q1
-              Q2Adam = Adam.init q2
               Temperature = Temperature.init model.Temperature.InitialTemperature
               Values = RunningValues.init
               EnergyShift = EnergyShift.init

@@ -6,6 +6,8 @@ type UpdateNoise =
     {
         /// For a' on next_obs
         Next: SamplerNoise
+        /// Standard normal noise that smooths a', [B, A]; None where the settings smooth nothing
+        Smoothing: Tensor option
         /// For the new action on obs
         New: SamplerNoise
         /// Timesteps of the RSSM rows, [B]
@@ -55,7 +57,7 @@ module UpdateNoise =
     let draw (model: ActorCriticModel) (batchSize: int) (key: Key) : UpdateNoise =
         let compute, actionDim = model.Compute, model.Space.ActionDim
         let timesteps = model.Diffusion.Timesteps
-        let keys = Key.splitMany 5 key
+        let keys = Key.splitMany 6 key
         let draws = model.Draws |> Option.map _.MonteCarloDraws |> Option.defaultValue 0
         let forward = [ batchSize; actionDim ], keys[3]
         let reverse = [ batchSize; draws; actionDim ], keys[4]
@@ -81,6 +83,7 @@ module UpdateNoise =
         let given first = Given(drawn[first], drawn[first + 1], drawn[first + 2])
 
         { Next = if compute.Kernels then Drawn keys[0] else given 1
+          Smoothing = TwinCritics.smoothingNoise model.Critics [ batchSize; actionDim ] keys[5]
           New = if compute.Kernels then Drawn keys[1] else given 4
           Timesteps = Key.integers timesteps batchSize keys[2]
           Forward = drawn[0]

@@ -61,7 +61,7 @@ module Dpmd =
 
     let private learn (action: Tensor) (u: Update) : Update =
         let model, obs = u.Model, u.Batch.NextObs
-        let q = Critic.minQ model.Compute model.Q u.State.Q1 u.State.Q2 obs (action.unsqueeze 1L)
+        let q = TwinCritics.values model.Critics u.State.Critics obs (action.unsqueeze 1L)
 
         if ActorCritic.movesPolicy u then
             ActorCritic.movePolicy (policyGradient model u.State u.Noise obs action q) u

@@ -7,12 +7,14 @@ type SdacConfig =
     {
         /// Widths of the hidden layers of all networks; none: linear networks
         Hidden: int list
+        Networks: NetworkSettings
         Data: DataSettings
         Diffusion: DiffusionSettings
         Particles: ParticleSettings
         Draws: DrawSettings
         Energy: EnergySettings
         Critics: CriticSettings
+        TargetNoise: TargetNoiseSettings
         Adam: AdamSettings
         Policy: PolicySettings
         Temperature: TemperatureSettings
@@ -23,6 +25,7 @@ module SdacConfig =
     /// The published experiments' settings (ICML 2025).
     let published: SdacConfig =
         { Hidden = [ 256; 256; 256 ]
+          Networks = NetworkSettings.mish
           Data =
             { Environments = 5
               UpdatesPerStep = 1
@@ -43,8 +46,9 @@ module SdacConfig =
               NoiseScale = 0.1 }
           Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = Clipped }
           Energy = { QScale = 5.0; QNormalisation = QNormalisation.Off; QNormalisationRate = 0.001; QClip = 3.0 }
-          Critics = { Discount = 0.99; RewardScale = 0.2; CriticSteps = 1; Tau = 0.005 }
-          Adam = { LearningRate = 3e-4; AdamBeta1 = 0.9; AdamBeta2 = 0.999; AdamEpsilon = 1e-8 }
+          Critics = { CriticSettings.usual with RewardScale = 0.2 }
+          TargetNoise = TargetNoiseSettings.off
+          Adam = AdamSettings.usual 3e-4
           Policy =
             { PolicyDelay = 2
               PolicyLearningRateEnd = 3e-5
@@ -115,11 +119,13 @@ module SdacConfig =
     /// The settings that it shares with other actor-critics.
     let shared (c: SdacConfig) : ActorCriticSettings =
         { Hidden = c.Hidden
+          Networks = c.Networks
           Data = c.Data
           Diffusion = c.Diffusion
           Particles = c.Particles
           Energy = c.Energy
           Critics = c.Critics
+          TargetNoise = c.TargetNoise
           Adam = c.Adam
           Policy = c.Policy
           Temperature = c.Temperature }
@@ -170,7 +176,7 @@ module Sdac =
         let noisy = Diffusion.noised compute schedule t action noise.Forward
         let struct (reverse, restricted) = reverseNoise model settings noise noisy
         let draws = Rssm.cleanDraws settings.ReverseNoise compute schedule t noisy reverse
-        let q = Critic.minQ compute model.Q state.Q1 state.Q2 obs draws
+        let q = TwinCritics.values model.Critics state.Critics obs draws
         let energy = Energy.ofValues model.Energy state.Values state.Temperature.Lambda q |> restricted
         let struct (weights, shift) = Energy.weights settings.Weights state.EnergyShift energy
         use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t

@@ -1,0 +1,184 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// Two critics with their moving averages and their optimisers.
+[<NoComparison; NoEquality>]
+type TwinCritics =
+    { Q1: Params; Q2: Params; TargetQ1: Params; TargetQ2: Params; Q1Adam: AdamState; Q2Adam: AdamState }
+
+/// What settings and sizes fix of twin critics.
+[<NoComparison; NoEquality>]
+type TwinCriticsModel =
+    { Compute: Compute
+      Net: QNetwork
+      InitialWeights: InitialWeights
+      Settings: CriticSettings
+      TargetNoise: TargetNoiseSettings
+      Adam: AdamSettings }
+
+/// The critics that all off-policy algorithms share, so that a gain of one over another is the policy's.
+[<RequireQualifiedAccess>]
+module TwinCritics =
+    /// The traversal of the critics.
+    let parts: Parts<TwinCritics> =
+        fun visit c ->
+            { Q1 = visit.Params("q1", c.Q1)
+              Q2 = visit.Params("q2", c.Q2)
+              TargetQ1 = visit.Params("target_q1", c.TargetQ1)
+              TargetQ2 = visit.Params("target_q2", c.TargetQ2)
+              Q1Adam = visit.Adam("q1", c.Q1Adam)
+              Q2Adam = visit.Adam("q2", c.Q2Adam) }
+
+    let model
+        (compute: Compute)
+        (space: Space)
+        (hidden: int list)
+        (networks: NetworkSettings)
+        (settings: CriticSettings)
+        (targetNoise: TargetNoiseSettings)
+        (adam: AdamSettings)
+        : TwinCriticsModel =
+        { Compute = compute
+          Net = QNetwork.createWith space.ObsDim space.ActionDim (NetworkSettings.critic networks hidden)
+          InitialWeights = networks.InitialWeights
+          Settings = settings
+          TargetNoise = targetNoise
+          Adam = adam }
+
+    /// Fresh critics, each from a key of its own; the targets start as copies. The caller owns the tensors.
+    let init (model: TwinCriticsModel) (key1: Key) (key2: Key) : TwinCritics =
+        let q1 = QNetwork.initWith model.InitialWeights model.Compute model.Net key1
+        let q2 = QNetwork.initWith model.InitialWeights model.Compute model.Net key2
+
+        { Q1 = q1
+          Q2 = q2
+          TargetQ1 = Params.copy q1
+          TargetQ2 = Params.copy q2
+          Q1Adam = Adam.init q1
+          Q2Adam = Adam.init q2 }
+
+    // ---- values
+
+    let private reduced (model: TwinCriticsModel) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) =
+        match model.Settings.QReduction with
+        | QReduction.Minimum -> Critic.minQ model.Compute model.Net q1 q2 obs actions
+        | QReduction.Mean ->
+            let value q = QNetwork.forwardMany model.Compute model.Net q obs actions
+            (value q1).add(value q2).mul(Scalars.ofFloat 0.5)
+
+    /// The online critics' value. obs: [B, O], actions: [B, N, A] -> [B, N].
+    let values (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (actions: Tensor) : Tensor =
+        reduced model c.Q1 c.Q2 obs actions
+
+    /// The moving averages' value of one action per state. obs: [B, O], action: [B, A] -> [B].
+    let targetValue (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (action: Tensor) : Tensor =
+        reduced model c.TargetQ1 c.TargetQ2 obs (action.unsqueeze 1L)
+        |> Tensors.view [ Tensors.size 0 action ]
+
+    /// Value [B] of one action per state by the online critics and the gradient of its sum with respect to the action,
+    /// [B, A].
+    let actionGradient
+        (model: TwinCriticsModel)
+        (c: TwinCritics)
+        (obs: Tensor)
+        (action: Tensor)
+        : struct (Tensor * Tensor) =
+        use q1 = QNetwork.vjp model.Compute model.Net c.Q1 obs action
+        use q2 = QNetwork.vjp model.Compute model.Net c.Q2 obs action
+
+        match model.Settings.QReduction with
+        | QReduction.Minimum ->
+            let first = q1.Output.le(q2.Output).``to`` torch.float32
+            let second = first.neg().add(Scalars.ofFloat 1.0)
+            struct (q1.Output.minimum q2.Output, (q1.PullbackInput first).add(q2.PullbackInput second))
+        | QReduction.Mean ->
+            let half = torch.full_like (q1.Output, Scalars.ofFloat 0.5)
+            let value = q1.Output.add(q2.Output).mul(Scalars.ofFloat 0.5)
+            struct (value, (q1.PullbackInput half).add(q2.PullbackInput half))
+
+    // ---- targets
+
+    /// The key's noise for `smoothed`, of the given shape; none where the settings smooth nothing.
+    let smoothingNoise (model: TwinCriticsModel) (shape: int list) (key: Key) : Tensor option =
+        if model.TargetNoise.TargetNoise = 0.0 then
+            None
+        else
+            Some(Key.normal model.Compute shape key)
+
+    /// a' + clip(σ·noise, ±c), kept in the box; a' itself where the settings smooth nothing. noise: standard normal.
+    let smoothed (model: TwinCriticsModel) (noise: Tensor option) (action: Tensor) : Tensor =
+        match noise with
+        | None -> action
+        | Some noise ->
+            let clip = Scalars.ofFloat model.TargetNoise.TargetNoiseClip
+            let low = Scalars.ofFloat -model.TargetNoise.TargetNoiseClip
+            let added = noise.mul(Scalars.ofFloat model.TargetNoise.TargetNoise).clamp(low, clip)
+            action.add(added).clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+
+    /// y = r·scale + γ(1 - terminated)·v(s', a'), where `nextValue` [B] is v. [B].
+    let target (model: TwinCriticsModel) (batch: Batch) (nextValue: Tensor) : Tensor =
+        Critic.target model.Settings.Discount model.Settings.RewardScale batch.Reward batch.Terminated nextValue
+
+    // ---- learning
+
+    /// What `learn` tells.
+    let figures = [ "q1Loss"; "q2Loss"; "q1Mean"; "q1GradientNorm"; "q2GradientNorm" ]
+
+    let private lossAndGradient (model: TwinCriticsModel) (value: Tensor) (target: Tensor) =
+        match model.Settings.HuberThreshold with
+        | None -> struct (Critic.loss value target, Critic.gradient value target)
+        | Some kappa -> struct (Critic.huberLoss kappa value target, Critic.huberGradient kappa value target)
+
+    /// Loss, mean value and parameter gradient of one critic for given targets [B].
+    let gradient
+        (model: TwinCriticsModel)
+        (q: Params)
+        (batch: Batch)
+        (target: Tensor)
+        : struct (Tensor * Tensor * Tensor) =
+        use vjp = QNetwork.vjp model.Compute model.Net q batch.Obs batch.Action
+        let struct (loss, outputGradient) = lossAndGradient model vjp.Output target
+        struct (loss, vjp.Output.mean (), vjp.PullbackParameters outputGradient)
+
+    let private stepped (model: TwinCriticsModel) (gradient: Tensor) (q: Params) (optimiser: AdamState) =
+        let adam = AdamSettings.ofSettings model.Adam
+
+        Seq.replicate model.Settings.CriticSteps gradient
+        |> Seq.fold
+            (fun struct (q, optimiser) gradient ->
+                Adam.step model.Compute adam model.Adam.LearningRate gradient q optimiser)
+            struct (q, optimiser)
+
+    /// The critics after their Adam step towards the targets [B], and `figures`.
+    let learn
+        (model: TwinCriticsModel)
+        (batch: Batch)
+        (target: Tensor)
+        (c: TwinCritics)
+        : struct (TwinCritics * Figures) =
+        let learn q optimiser =
+            let struct (loss, mean, gradient) = gradient model q batch target
+            let struct (q, optimiser) = stepped model gradient q optimiser
+            struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean, Tensors.norm gradient)
+
+        let struct (q1, q1Adam, loss1, mean1, norm1) = learn c.Q1 c.Q1Adam
+        let struct (q2, q2Adam, loss2, _, norm2) = learn c.Q2 c.Q2Adam
+
+        struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam },
+                Map(List.zip figures [ loss1; loss2; mean1; norm1; norm2 ]))
+
+    /// The moving averages follow the critics.
+    let follow (model: TwinCriticsModel) (c: TwinCritics) : TwinCritics =
+        let follow = Polyak.step model.Compute model.Settings.Tau
+
+        { c with TargetQ1 = follow c.TargetQ1 c.Q1; TargetQ2 = follow c.TargetQ2 c.Q2 }
+
+    /// What the figures are, for an algorithm's list.
+    let figureInfos: FigureInfo list =
+        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic" }
+          FigureInfo.finite "q2Loss" "the loss of critic 2"
+          FigureInfo.plain "q1Mean" "the mean value of critic 1"
+          FigureInfo.finite "q1GradientNorm" "the gradient of critic 1"
+          FigureInfo.finite "q2GradientNorm" "the gradient of critic 2" ]
