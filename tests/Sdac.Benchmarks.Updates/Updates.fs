@@ -89,8 +89,8 @@ module Updates =
         let draws = normal [ c.Data.BatchSize; c.Draws.MonteCarloDraws; size.ActionDim ] 12L
         let target = normal [ c.Data.BatchSize ] 13L
         let gradient (p: Params) = normal [ Tensors.size 0 p.Flat ] 14L
-        let qGradient, policyGradient = gradient state.Q1, gradient state.Policy
-        let minQ actions = Critic.minQ compute model.Q state.Q1 state.Q2 batch.Obs actions
+        let qGradient, policyGradient = gradient state.Critics.Q1, gradient state.Policy
+        let minQ actions = Critic.minQ compute model.Critics.Net state.Critics.Q1 state.Critics.Q2 batch.Obs actions
 
         let work name gflop times (run: unit -> unit) =
             { Name = name
@@ -135,21 +135,21 @@ module Updates =
           work "critics' targets" (Gflop.twinQ space c c.Data.BatchSize 1) 1.0 (fun () ->
               ActorCritic.criticTarget model state batch batch.Action |> ignore)
           work "critics' gradients" (Gflop.critics space c) 1.0 (fun () ->
-              for q in [ state.Q1; state.Q2 ] do
-                  ActorCritic.criticGradient model q batch target |> ignore)
+              for q in [ state.Critics.Q1; state.Critics.Q2 ] do
+                  TwinCritics.gradient model.Critics q batch target |> ignore)
           work
               "RSSM loss and gradient"
               (Gflop.twinQ space c c.Data.BatchSize c.Draws.MonteCarloDraws + Gflop.policy space c)
               moves
               rssm
           work "Adam" 0.0 1.0 (fun () ->
-              adam state.Q1 state.Q1Adam qGradient
-              adam state.Q2 state.Q2Adam qGradient)
+              adam state.Critics.Q1 state.Critics.Q1Adam qGradient
+              adam state.Critics.Q2 state.Critics.Q2Adam qGradient)
           work "Adam of the policy, moving averages" 0.0 moves (fun () ->
               adam state.Policy state.PolicyAdam policyGradient
 
               for target, online in
-                  [ state.TargetPolicy, state.Policy; state.TargetQ1, state.Q1; state.TargetQ2, state.Q2 ] do
+                  [ state.TargetPolicy, state.Policy; state.Critics.TargetQ1, state.Critics.Q1; state.Critics.TargetQ2, state.Critics.Q2 ] do
                   Polyak.step compute c.Critics.Tau target online |> ignore) ]
 
     /// A decade of each size, the others as in `middle`: the setting's name, its value, the update.

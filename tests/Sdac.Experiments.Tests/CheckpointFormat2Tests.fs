@@ -133,7 +133,7 @@ let tests =
                   let state = load folder
 
                   Expect.equal
-                      (state.Updates, state.PolicyAdam.Count, state.Q1Adam.Count, state.Temperature.Count)
+                      (state.Updates, state.PolicyAdam.Count, state.Critics.Q1Adam.Count, state.Temperature.Count)
                       (45L, 15L, 90L, 7L)
                       "counters: every third update moves the policy, critics take two steps, λ moves every seventh"
 

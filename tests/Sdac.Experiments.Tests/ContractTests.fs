@@ -34,17 +34,17 @@ let private faults
               Parts =
                   fun visit s ->
                       let s = agent.Parts visit s
-                      { s with Q1 = visit.Params("policy", s.Q1) } }),
+                      { s with Critics.Q1 = visit.Params("policy", s.Critics.Q1) } }),
       "visited whole",
       "called policy"
       "twin critics from one key",
       (fun agent ->
           { agent with
-              Init = fun key -> let s = agent.Init key in { s with Q2 = Params.copy s.Q1; TargetQ2 = Params.copy s.Q1 } }),
+              Init = fun key -> let s = agent.Init key in { s with Critics.Q2 = Params.copy s.Critics.Q1; Critics.TargetQ2 = Params.copy s.Critics.Q1 } }),
       "differ at the start",
       "q1 and q2"
       "a target that is no copy",
-      (fun agent -> { agent with Init = fun key -> let s = agent.Init key in { s with TargetQ1 = Params.copy s.Q2 } }),
+      (fun agent -> { agent with Init = fun key -> let s = agent.Init key in { s with Critics.TargetQ1 = Params.copy s.Critics.Q2 } }),
       "differ at the start",
       "target_q1"
       "the same key for every update",

@@ -187,8 +187,8 @@ let tests =
                   Expect.equal restored.Updates step.State.Updates "updates"
 
                   Expect.equal
-                      (restored.PolicyAdam.Count, restored.Q1Adam.Count)
-                      (step.State.PolicyAdam.Count, step.State.Q1Adam.Count)
+                      (restored.PolicyAdam.Count, restored.Critics.Q1Adam.Count)
+                      (step.State.PolicyAdam.Count, step.State.Critics.Q1Adam.Count)
                       "number of policy adam and number of Q1 adam"
 
                   Expect.equal restored.Values step.State.Values "running averages of Q"

@@ -111,8 +111,8 @@ let tests =
                       let after = Dpmd.mirrorDescent u
                       let action = u.NextAction.Value
 
-                      let q net = QNetwork.forward Compute.libtorch model.Q net batch.NextObs action |> values
-                      let least = Array.map2 min (q state.Q1) (q state.Q2)
+                      let q net = QNetwork.forward Compute.libtorch model.Critics.Net net batch.NextObs action |> values
+                      let least = Array.map2 min (q state.Critics.Q1) (q state.Critics.Q2)
                       let w = plainWeights c.Config state.Values least
                       let struct (loss, gradient) = plainGradient model state noise batch.NextObs action w
 
@@ -269,9 +269,9 @@ let tests =
                   let same (f: ActorCriticState -> Params) = obj.ReferenceEquals((f s).Flat, (f next).Flat)
                   Expect.equal (same _.Policy) (i % 2L = 1L) "policy"
                   Expect.equal (same _.TargetPolicy) (i % 2L = 1L) "target policy"
-                  Expect.equal (same _.TargetQ1) (i % 2L = 1L) "target Q1"
+                  Expect.equal (same _.Critics.TargetQ1) (i % 2L = 1L) "target Q1"
                   Expect.equal (m.ContainsKey "policyLoss") (i % 2L = 0L) "policy loss"
-                  Expect.isFalse (same _.Q1) "the critic has moved"
+                  Expect.isFalse (same _.Critics.Q1) "the critic has moved"
                   Expect.differs next.Values s.Values "values"
                   Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
                   Parts.disposeReplaced ActorCriticState.parts next s
@@ -290,11 +290,13 @@ let tests =
               Expect.equal
                   found
                   { Hidden = custom.Hidden
+                    Networks = custom.Networks
                     Data = custom.Data
                     Diffusion = { custom.Diffusion with BetaSchedule = Linear 0.3 }
                     Particles = custom.Particles
                     Energy = { custom.Energy with QScale = 1.0; QNormalisation = QNormalisation.Running }
                     Critics = custom.Critics
+                    TargetNoise = custom.TargetNoise
                     Adam = custom.Adam
                     Policy = custom.Policy
                     Temperature = custom.Temperature }

@@ -28,7 +28,7 @@ let tests =
         [ testCase "critics and noise network are linear alike" (fun () ->
               let model = Sdac.model Compute.cpu { ObsDim = 5; ActionDim = 3 } linear
               let widths (shape: Sdac.Kernels.MlpShape) = shape.Widths.ToArray()
-              Expect.equal (widths model.Q.Shape) [| 8; 1 |] "critic"
+              Expect.equal (widths model.Critics.Net.Shape) [| 8; 1 |] "critic"
               Expect.equal (widths model.Noise.Shape.Main) [| 8 + linear.Diffusion.TimeDim; 3 |] "noise network"
 
               use _ = torch.NewDisposeScope()

@@ -101,7 +101,7 @@ let tests =
 
           testForAll "best-of-N is switched off for the targets alone" 5 keys (fun key ->
               use _ = torch.NewDisposeScope()
-              let critics config = (ActorCritic.evaluateQ (started config key)).Next.Q1.Flat |> Tensors.toArray
+              let critics config = (ActorCritic.evaluateQ (started config key)).Next.Critics.Q1.Flat |> Tensors.toArray
               let actions config = (ActorCritic.reverseSample (started config key)).Action.Value |> Tensors.toArray
               let off, one = { small with Particles.TargetParticles = Some 1 }, { small with Particles.Particles = 1 }
               Expect.equal (critics off) (critics one) "critics"
@@ -199,20 +199,20 @@ let tests =
 
                   let after =
                       ActorCritic.evaluateQ
-                          { u with Model = { u.Model with Critics = { u.Model.Critics with CriticSteps = count } } }
+                          { u with Model = { u.Model with Critics.Settings.CriticSteps = count } }
 
                   let gradient =
                       let target = ActorCritic.criticTarget u.Model u.State u.Batch after.NextAction.Value
-                      let struct (_, _, gradient) = ActorCritic.criticGradient u.Model u.State.Q1 u.Batch target
+                      let struct (_, _, gradient) = TwinCritics.gradient u.Model.Critics u.State.Critics.Q1 u.Batch target
                       gradient
 
                   let step (struct (q, adam)) _ =
                       Adam.step Compute.cpu (AdamSettings.ofSettings u.Model.Adam) 3e-4 gradient q adam
 
-                  let struct (q, adam) = Seq.fold step (struct (u.State.Q1, u.State.Q1Adam)) (seq { 1..count })
-                  Expect.equal (Tensors.toArray after.Next.Q1.Flat) (Tensors.toArray q.Flat) "parameters of the critic"
-                  Expect.equal after.Next.Q1Adam.Count adam.Count "number of Q1 adam"
-                  let same = Tensors.toArray (ActorCritic.evaluateQ u).Next.Q1.Flat = Tensors.toArray q.Flat
+                  let struct (q, adam) = Seq.fold step (struct (u.State.Critics.Q1, u.State.Critics.Q1Adam)) (seq { 1..count })
+                  Expect.equal (Tensors.toArray after.Next.Critics.Q1.Flat) (Tensors.toArray q.Flat) "parameters of the critic"
+                  Expect.equal after.Next.Critics.Q1Adam.Count adam.Count "number of Q1 adam"
+                  let same = Tensors.toArray (ActorCritic.evaluateQ u).Next.Critics.Q1.Flat = Tensors.toArray q.Flat
                   Expect.isTrue (same = (count = 1)) $"{count} steps")
 
           testForAll

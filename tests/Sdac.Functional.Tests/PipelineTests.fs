@@ -135,8 +135,8 @@ let tests =
                       step
 
               Expect.differs
-                  (Tensors.toArray clipped.State.Q1.Flat)
-                  (Tensors.toArray plain.State.Q1.Flat)
+                  (Tensors.toArray clipped.State.Critics.Q1.Flat)
+                  (Tensors.toArray plain.State.Critics.Q1.Flat)
                   "parameters of the critic"
 
               Expect.equal

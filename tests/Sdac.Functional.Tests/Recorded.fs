@@ -46,10 +46,10 @@ let private stateOf (model: ActorCriticModel) =
 
     { s with
         Policy = fill s.Policy 0
-        Q1 = fill s.Q1 13
-        Q2 = fill s.Q2 24
-        TargetQ1 = fill s.TargetQ1 30
-        TargetQ2 = fill s.TargetQ2 40
+        Critics.Q1 = fill s.Critics.Q1 13
+        Critics.Q2 = fill s.Critics.Q2 24
+        Critics.TargetQ1 = fill s.Critics.TargetQ1 30
+        Critics.TargetQ2 = fill s.Critics.TargetQ2 40
         TargetPolicy = fill s.TargetPolicy 50 }
 
 let private noise compute shape phase =
@@ -67,6 +67,7 @@ let private samplerNoise compute x z explore =
 
 let private updateNoise compute (t: int[]) shift =
     { Next = samplerNoise compute (0.1 + shift) (0.2 + shift) (0.3 + shift)
+      Smoothing = None
       New = samplerNoise compute (1.1 + shift) (1.2 + shift) (1.3 + shift)
       Timesteps = t
       Forward = noise compute [ batchSize; actionDim ] (2.1 + shift)
@@ -140,8 +141,8 @@ let tests =
                   let f = record /. "forward"
                   let predicted = NoiseNetwork.forward compute model.Noise s.Policy b.Obs b.Action (ints (f /. "t"))
                   close "policy" (numbers (f /. "policy")) (values predicted)
-                  close "q1" (numbers (f /. "q1")) (values (QNetwork.forward compute model.Q s.Q1 b.Obs b.Action))
-                  close "q2" (numbers (f /. "q2")) (values (QNetwork.forward compute model.Q s.Q2 b.Obs b.Action))))
+                  close "q1" (numbers (f /. "q1")) (values (QNetwork.forward compute model.Critics.Net s.Critics.Q1 b.Obs b.Action))
+                  close "q2" (numbers (f /. "q2")) (values (QNetwork.forward compute model.Critics.Net s.Critics.Q2 b.Obs b.Action))))
 
           testCase "reverse sampling with given noise gives the recorded particles, choice and action" (fun () ->
               against (fun record compute ->
@@ -161,7 +162,7 @@ let tests =
                                  yield! numbers p[state] |]
 
                   close "particles" (stateMajor (r /. "particles")) (values actions)
-                  let q = Critic.minQ compute model.Q s.Q1 s.Q2 b.NextObs actions
+                  let q = Critic.minQ compute model.Critics.Net s.Critics.Q1 s.Critics.Q2 b.NextObs actions
                   close "min_q" (stateMajor (r /. "min_q")) (values q)
                   let chosen = Diffusion.bestOf actions q
                   Expect.equal (chosen.Index.data<int64>().ToArray()) (ints (r /. "best") |> Array.map int64) "data"
@@ -197,8 +198,8 @@ let tests =
                   let target = ActorCritic.criticTarget model s b next
                   close "backup" (numbers (c /. "backup")) (values target)
 
-                  for name, q in [ "q1", s.Q1; "q2", s.Q2 ] do
-                      let struct (loss, _, gradient) = ActorCritic.criticGradient model q b target
+                  for name, q in [ "q1", s.Critics.Q1; "q2", s.Critics.Q2 ] do
+                      let struct (loss, _, gradient) = TwinCritics.gradient model.Critics q b target
                       close $"{name} loss" (numbers (c /. $"{name}_loss")) (values loss)
 
                       match c.TryGetProperty $"{name}_grad" with
@@ -306,7 +307,7 @@ let tests =
               against (fun record compute ->
                   let model = modelOf compute config
                   let s = stateOf model
-                  let moved = Polyak.step compute 0.005 s.TargetQ1 s.Q1
+                  let moved = Polyak.step compute 0.005 s.Critics.TargetQ1 s.Critics.Q1
                   let last = record /. "polyak" /. "last_layer"
                   close "weights" (numbers (last /. "w")) (values (Params.slice "layer3.weight" moved))
                   close "bias" (numbers (last /. "b")) (values (Params.slice "layer3.bias" moved))))
@@ -348,10 +349,10 @@ let tests =
                       let networks =
                           Map.ofList
                               [ "policy", after.Policy
-                                "q1", after.Q1
-                                "q2", after.Q2
-                                "target_q1", after.TargetQ1
-                                "target_q2", after.TargetQ2
+                                "q1", after.Critics.Q1
+                                "q2", after.Critics.Q2
+                                "target_q1", after.Critics.TargetQ1
+                                "target_q2", after.Critics.TargetQ2
                                 "target_policy", after.TargetPolicy ]
 
                       for sums in (recorded /. "params_sum").EnumerateObject() do

@@ -43,10 +43,10 @@ let private moved (u: Update) =
     let parts (s: ActorCriticState) =
         [ "policy", s.Policy.Flat
           "target policy", s.TargetPolicy.Flat
-          "q1", s.Q1.Flat
-          "q2", s.Q2.Flat
-          "target q1", s.TargetQ1.Flat
-          "target q2", s.TargetQ2.Flat ]
+          "q1", s.Critics.Q1.Flat
+          "q2", s.Critics.Q2.Flat
+          "target q1", s.Critics.TargetQ1.Flat
+          "target q2", s.Critics.TargetQ2.Flat ]
 
     List.zip (parts u.State) (parts u.Next)
     |> List.filter (fun ((_, before), (_, after)) -> not (obj.ReferenceEquals(before, after)))
@@ -158,10 +158,10 @@ let tests =
                       let moved = i % 2L = 0L
                       Expect.equal (same _.Policy) (not moved) "policy"
                       Expect.equal (same _.TargetPolicy) (not moved) "target policy"
-                      Expect.equal (same _.TargetQ1) (not moved) "target Q1"
+                      Expect.equal (same _.Critics.TargetQ1) (not moved) "target Q1"
                       Expect.equal (m.ContainsKey "policyLoss") moved "policy loss"
-                      Expect.isFalse (same _.Q1) "the first critic has moved"
-                      Expect.isFalse (same _.Q2) "the second critic has moved"
+                      Expect.isFalse (same _.Critics.Q1) "the first critic has moved"
+                      Expect.isFalse (same _.Critics.Q2) "the second critic has moved"
                       Expect.equal (s.Temperature <> next.Temperature) (i % 250L = 0L) "temperature"
                       Parts.disposeReplaced ActorCriticState.parts next s
                       s <- next)
@@ -219,8 +219,8 @@ let tests =
                       "parameters of the policy"
 
                   Expect.equal
-                      (Tensors.toArray (ActorCritic.evaluateQ policyFirst).Next.Q1.Flat)
-                      (Tensors.toArray (ActorCritic.evaluateQ u).Next.Q1.Flat)
+                      (Tensors.toArray (ActorCritic.evaluateQ policyFirst).Next.Critics.Q1.Flat)
+                      (Tensors.toArray (ActorCritic.evaluateQ u).Next.Critics.Q1.Flat)
                       "parameters of the critic")
 
           testCase "a loop that owns its states keeps the number of live tensors constant" (fun () ->

@@ -66,7 +66,7 @@ let tests =
           testCase "a critic of the user's own that diverges is still told as a loss that is not finite" (fun () ->
               let critic =
                   Round.onWork "critic" (fun (u: Update) ->
-                      { u with Next = { u.Next with Q1 = Params.copy u.State.Q1 } })
+                      { u with Next = { u.Next with Critics.Q1 = Params.copy u.State.Critics.Q1 } })
 
               let error =
                   Expect.raises<ArithmeticException>(fun () ->
