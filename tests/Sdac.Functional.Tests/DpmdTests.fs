@@ -111,7 +111,9 @@ let tests =
                       let after = Dpmd.mirrorDescent u
                       let action = u.NextAction.Value
 
-                      let q net = QNetwork.forward Compute.libtorch model.Critics.Net net batch.NextObs action |> values
+                      let q net =
+                          QNetwork.forward Compute.libtorch model.Critics.Net net batch.NextObs action |> values
+
                       let least = Array.map2 min (q state.Critics.Q1) (q state.Critics.Q2)
                       let w = plainWeights c.Config state.Values least
                       let struct (loss, gradient) = plainGradient model state noise batch.NextObs action w

@@ -198,19 +198,27 @@ let tests =
                   let u = started small key
 
                   let after =
-                      ActorCritic.evaluateQ
-                          { u with Model = { u.Model with Critics.Settings.CriticSteps = count } }
+                      ActorCritic.evaluateQ { u with Model = { u.Model with Critics.Settings.CriticSteps = count } }
 
                   let gradient =
                       let target = ActorCritic.criticTarget u.Model u.State u.Batch after.NextAction.Value
-                      let struct (_, _, gradient) = TwinCritics.gradient u.Model.Critics u.State.Critics.Q1 u.Batch target
+
+                      let struct (_, _, gradient) =
+                          TwinCritics.gradient u.Model.Critics u.State.Critics.Q1 u.Batch target
+
                       gradient
 
                   let step (struct (q, adam)) _ =
                       Adam.step Compute.cpu (AdamSettings.ofSettings u.Model.Adam) 3e-4 gradient q adam
 
-                  let struct (q, adam) = Seq.fold step (struct (u.State.Critics.Q1, u.State.Critics.Q1Adam)) (seq { 1..count })
-                  Expect.equal (Tensors.toArray after.Next.Critics.Q1.Flat) (Tensors.toArray q.Flat) "parameters of the critic"
+                  let struct (q, adam) =
+                      Seq.fold step (struct (u.State.Critics.Q1, u.State.Critics.Q1Adam)) (seq { 1..count })
+
+                  Expect.equal
+                      (Tensors.toArray after.Next.Critics.Q1.Flat)
+                      (Tensors.toArray q.Flat)
+                      "parameters of the critic"
+
                   Expect.equal after.Next.Critics.Q1Adam.Count adam.Count "number of Q1 adam"
                   let same = Tensors.toArray (ActorCritic.evaluateQ u).Next.Critics.Q1.Flat = Tensors.toArray q.Flat
                   Expect.isTrue (same = (count = 1)) $"{count} steps")

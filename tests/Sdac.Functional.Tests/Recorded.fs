@@ -141,8 +141,16 @@ let tests =
                   let f = record /. "forward"
                   let predicted = NoiseNetwork.forward compute model.Noise s.Policy b.Obs b.Action (ints (f /. "t"))
                   close "policy" (numbers (f /. "policy")) (values predicted)
-                  close "q1" (numbers (f /. "q1")) (values (QNetwork.forward compute model.Critics.Net s.Critics.Q1 b.Obs b.Action))
-                  close "q2" (numbers (f /. "q2")) (values (QNetwork.forward compute model.Critics.Net s.Critics.Q2 b.Obs b.Action))))
+
+                  close
+                      "q1"
+                      (numbers (f /. "q1"))
+                      (values (QNetwork.forward compute model.Critics.Net s.Critics.Q1 b.Obs b.Action))
+
+                  close
+                      "q2"
+                      (numbers (f /. "q2"))
+                      (values (QNetwork.forward compute model.Critics.Net s.Critics.Q2 b.Obs b.Action))))
 
           testCase "reverse sampling with given noise gives the recorded particles, choice and action" (fun () ->
               against (fun record compute ->

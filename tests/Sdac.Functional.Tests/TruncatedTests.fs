@@ -165,7 +165,10 @@ let tests =
                           Rssm.truncatedNoise Compute.cpu model.Schedule t noisy noise.Reverse
 
                       let draws = Rssm.draws Compute.cpu model.Schedule t noisy reverse
-                      let q = Critic.minQ Compute.libtorch model.Critics.Net state.Critics.Q1 state.Critics.Q2 obs draws
+
+                      let q =
+                          Critic.minQ Compute.libtorch model.Critics.Net state.Critics.Q1 state.Critics.Q2 obs draws
+
                       let raw = (q.div(Scalars.ofFloat state.Temperature.Lambda).add logShare).exp()
 
                       let expected =
