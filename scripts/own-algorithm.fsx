@@ -140,6 +140,7 @@ let search =
     { Name = "search"
       Title = "Random search Q-learning"
       Published = quick
+      Added = []
       Presets =
         [ Preset.quick quick
           { Preset.quick tiny with

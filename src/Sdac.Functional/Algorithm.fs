@@ -103,6 +103,9 @@ type Algorithm<'config, 'state, 'work> =
         /// For people
         Title: string
         Published: 'config
+        /// Paths of the settings that specifications written by earlier versions may lack: `Published` has for each what those
+        /// versions did
+        Added: string list
         Presets: Preset<'config> list
         /// What is impossible in settings, one sentence each; empty when they can be used
         Problems: 'config -> string list

@@ -204,7 +204,7 @@ type TargetNoiseSettings =
     {
         /// σ; 0 switches it off, the clip to the box as well
         TargetNoise: float
-        /// c
+        /// c, the largest component of the noise
         TargetNoiseClip: float
     }
 

@@ -25,7 +25,7 @@ module Stages =
             spent[name] <- spent.GetValueOrDefault(name, 0.0) + Stopwatch.GetElapsedTime(began).TotalMilliseconds
             next
 
-        let first = Round.start (Experiment.preset "published" algorithm) |> Round.warm
+        let first = Round.start (Experiment.on algorithm "HalfCheetah-v4") |> Round.warm
         let stages = Round.standardTrail first.Agent
         let mutable step = { first with Around = watch }
 

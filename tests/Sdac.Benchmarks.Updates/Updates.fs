@@ -149,7 +149,9 @@ module Updates =
               adam state.Policy state.PolicyAdam policyGradient
 
               for target, online in
-                  [ state.TargetPolicy, state.Policy; state.Critics.TargetQ1, state.Critics.Q1; state.Critics.TargetQ2, state.Critics.Q2 ] do
+                  [ state.TargetPolicy, state.Policy
+                    state.Critics.TargetQ1, state.Critics.Q1
+                    state.Critics.TargetQ2, state.Critics.Q2 ] do
                   Polyak.step compute c.Critics.Tau target online |> ignore) ]
 
     /// A decade of each size, the others as in `middle`: the setting's name, its value, the update.

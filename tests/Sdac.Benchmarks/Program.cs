@@ -108,6 +108,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
 (string Name, Action Run)[] groups =
 [
     ("update", updates.Run),
+    ("classical", updates.Classical),
     ("shares", updates.Shares),
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),

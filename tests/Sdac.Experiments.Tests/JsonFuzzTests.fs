@@ -268,7 +268,7 @@ let private upgraded (value: Written) : Written =
 /// The preset that a text is laid over.
 let private presetFor (value: Written) : Written =
     match field "algorithm" value with
-    | Some(Str "dpmd") -> preset "dpmd" "quick"
+    | Some(Str algorithm) when List.contains algorithm (Registry.names standard) -> preset algorithm "quick"
     | _ -> quick
     |> Spec.print
     |> parsed

@@ -124,6 +124,12 @@ let presets: (string * string * Spec) list =
     [ for algorithm in Registry.all standard do
           for name in namesOf algorithm -> algorithm.Name, name, preset algorithm.Name name ]
 
+/// The record of an algorithm's settings.
+let configType (algorithm: string) : System.Type =
+    (Spec.algorithm standard "" algorithm).Open
+        { new IOpen<System.Type> with
+            member _.Open(_: Algorithm<'c, 's, 'w>) = typeof<'c> }
+
 /// SDAC's preset that is the start of most tests.
 let quick = preset "sdac" "quick"
 

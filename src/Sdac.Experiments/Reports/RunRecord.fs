@@ -217,6 +217,8 @@ module RunRecord =
             | null -> SpecSchema1.Standard
             | name -> name.ToString()
 
+        Spec.putAdded registry algorithm fields
+
         // stages of the algorithm's own say nothing more
         let own =
             set

@@ -291,8 +291,36 @@ module Spec =
             { new IOpen<Spec> with
                 member _.Open algorithm = Json.parseOver place (typed algorithm complete) text |> erase }
 
-    /// The text's specification over the published settings of its algorithm, and what the text leaves out, by path, each with the
-    /// value that it is given so ("" where it is a part of several settings). `place` names the text in messages.
+    let rec private putMissing (names: string list) (published: JsonNode | null) (into: JsonNode | null) =
+        match names, published, into with
+        | [ name ], (:? JsonObject as published), (:? JsonObject as into) when not (into.ContainsKey name) ->
+            into[name] <- published[name] |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+        | name :: rest, (:? JsonObject as published), (:? JsonObject as into) when not rest.IsEmpty ->
+            putMissing rest published[name] into[name]
+        | _ -> ()
+
+    /// Puts into a specification of today's layout the settings that were `Added` to its algorithm after it was written.
+    let putAdded (registry: Registry) (algorithm: string) (fields: JsonObject) =
+        match Registry.tryFind algorithm registry with
+        | Some algorithm ->
+            let published, added =
+                algorithm.Open
+                    { new IOpen<string * string list> with
+                        member _.Open algorithm = Json.compact algorithm.Published, algorithm.Added }
+
+            for path in added do
+                putMissing (List.ofArray (path.Split '.')) (Json.parseNode algorithm.Name published) fields["config"]
+        | None -> ()
+
+    let private withAdded (registry: Registry) (place: string) (algorithm: string) (text: string) : string =
+        match Json.parseNode place text with
+        | :? JsonObject as fields ->
+            putAdded registry algorithm fields
+            fields.ToJsonString()
+        | _ -> text
+
+    /// The text's specification over the published settings of its algorithm, and what the text leaves out though there was such
+    /// a setting when it was written, by path, each with the value that it is given so. `place` names the text in messages.
     let private overPublished
         (registry: Registry)
         (place: string)
@@ -304,6 +332,8 @@ module Spec =
             match named place text |> Option.orElse standard with
             | Some name -> name
             | None -> Errors.fail (Settings $"{place} lacks algorithm: put back what the run was begun with")
+
+        let text = withAdded registry place name text
 
         (algorithm registry place name).Open
             { new IOpen<struct (Spec * (string * string) list)> with

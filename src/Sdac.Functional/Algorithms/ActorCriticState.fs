@@ -22,6 +22,9 @@ type ActorCriticSettings =
 
 [<RequireQualifiedAccess>]
 module ActorCriticSettings =
+    /// Settings that came when SAC and TD3 joined SDAC and DPMD.
+    let added: string list = [ "networks"; "critics.qReduction"; "critics.huberThreshold"; "targetNoise" ]
+
     let problems (c: ActorCriticSettings) : string list =
         [ Check.widths (nameof c.Hidden) c.Hidden
           NetworkSettings.problems c.Networks

@@ -112,6 +112,7 @@ module Dpmd =
         { Name = "dpmd"
           Title = "DPMD"
           Published = DpmdConfig.published
+          Added = ActorCriticSettings.added
           Presets =
             [ Preset.tiny 600L (DpmdConfig.ofSdac SdacConfig.tiny)
               Preset.quick (DpmdConfig.ofSdac SdacConfig.quick)

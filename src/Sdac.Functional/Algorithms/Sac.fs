@@ -428,6 +428,7 @@ module Sac =
         { Name = "sac"
           Title = "SAC"
           Published = SacConfig.sb3
+          Added = []
           Presets =
             [ Preset.tiny 600L SacConfig.tiny
               Preset.quick SacConfig.quick

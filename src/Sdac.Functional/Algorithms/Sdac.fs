@@ -234,6 +234,7 @@ module Sdac =
         { Name = "sdac"
           Title = "SDAC"
           Published = SdacConfig.published
+          Added = ActorCriticSettings.added
           Presets =
             [ Preset.tiny 600L SdacConfig.tiny
               Preset.quick SdacConfig.quick

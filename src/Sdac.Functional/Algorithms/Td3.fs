@@ -345,6 +345,7 @@ module Td3 =
         { Name = "td3"
           Title = "TD3"
           Published = Td3Config.authors
+          Added = []
           Presets =
             [ Preset.tiny 600L Td3Config.tiny
               Preset.quick Td3Config.quick
