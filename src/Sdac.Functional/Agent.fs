@@ -11,6 +11,8 @@ type IVisit =
     abstract Adam: name: string * value: AdamState -> AdamState
     abstract Float: name: string * value: float -> float
     abstract Int: name: string * value: int64 -> int64
+    /// Numbers in double precision whose count the agent's sizes fix: running moments.
+    abstract Numbers: name: string * value: float[] -> float[]
 
 /// The one traversal of a state: rebuilds it from its named leaves. Disposal, sharing, checkpoints and the tests' bits are
 /// written once over it.
@@ -37,6 +39,10 @@ module Parts =
                 value
 
             member _.Int(at, value) =
+                name at
+                value
+
+            member _.Numbers(at, value) =
                 name at
                 value }
 
@@ -73,7 +79,8 @@ module Parts =
             member _.Params(name, value) = visit.Params($"{prefix}.{name}", value)
             member _.Adam(name, value) = visit.Adam($"{prefix}.{name}", value)
             member _.Float(name, value) = visit.Float($"{prefix}.{name}", value)
-            member _.Int(name, value) = visit.Int($"{prefix}.{name}", value) }
+            member _.Int(name, value) = visit.Int($"{prefix}.{name}", value)
+            member _.Numbers(name, value) = visit.Numbers($"{prefix}.{name}", value) }
 
     /// Two states as one. Their names must differ.
     let pair (first: Parts<'a>) (second: Parts<'b>) : Parts<struct ('a * 'b)> =
@@ -98,7 +105,8 @@ type Acted =
     {
         /// [N, A], in [-1, 1] (beyond is left to the task)
         Action: Tensor
-        /// One tensor [N, width] for each of the agent's `Extras`, in their order
+        /// One tensor [N, width] for each of the agent's `Extras`, in their order; those that only the step tells are left to
+        /// `Observe`
         Extras: Tensor list
     }
 
@@ -188,10 +196,11 @@ type Agent<'state, 'work> =
         Parts: Parts<'state>
         /// obs: [N, O]
         Act: Purpose -> 'state -> Key -> Tensor -> Acted
-        /// After each vector step: running moments of observations and returns
-        Observe: Transitions -> 'state -> 'state
-        /// Once per round, after collecting: values, advantages
-        Prepare: Replay -> 'state -> struct ('state * RoundTable)
+        /// After each vector step, before it is stored: running moments of observations and returns, and what is stored. The
+        /// observations must stay as they are, or the memory sees a new beginning in every step.
+        Observe: Transitions -> 'state -> struct ('state * Transitions)
+        /// Once per round, after collecting: values, advantages, the order of the rows
+        Prepare: Key -> Replay -> 'state -> struct ('state * RoundTable)
         /// The batch and all random numbers of an update
         Begin: RoundTable -> UpdateKeys -> 'state -> 'work
         /// Changes the transitions that an update learns from
@@ -213,11 +222,12 @@ module Stages =
 [<RequireQualifiedAccess>]
 module Agent =
     /// `Prepare` of an agent that draws from the memory as it is.
-    let drawFromMemory (memory: Replay) (state: 'state) : struct ('state * RoundTable) =
+    let drawFromMemory (_: Key) (memory: Replay) (state: 'state) : struct ('state * RoundTable) =
         struct (state, { Memory = memory; Columns = Map.empty })
 
     /// `Observe` of an agent that keeps no moments.
-    let observeNothing (_: Transitions) (state: 'state) : 'state = state
+    let observeNothing (transitions: Transitions) (state: 'state) : struct ('state * Transitions) =
+        struct (state, transitions)
 
     /// The collecting of an off-policy agent: one vector step, then so many updates.
     let offPolicy (d: DataSettings) : Rhythm =

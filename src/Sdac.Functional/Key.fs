@@ -57,8 +57,11 @@ module Key =
         let bits = uint64 seed
         { Words = PhiloxKey(uint32 bits, uint32 (bits >>> 32), 0u, 0u) }
 
+    /// The key that `splitMany` gives at this index.
+    let at (index: int) (key: Key) = child (uint64 index) key
+
     /// `n` independent keys.
-    let splitMany (n: int) (key: Key) = Array.init n (fun i -> child (uint64 i) key)
+    let splitMany (n: int) (key: Key) = Array.init n (fun i -> at i key)
 
     /// Two independent keys.
     let split (key: Key) = struct (child 0UL key, child 1UL key)

@@ -148,6 +148,48 @@ module Mlp =
     /// `initWith` LeCun's uniform weights.
     let init: MlpShape -> Key -> float32[] = initWith InitialWeights.LecunUniform
 
+    /// So many orthonormal vectors of this length, at least as long as many, uniformly distributed: Gram and Schmidt's of normal
+    /// numbers, each made orthogonal twice against rounding.
+    let private orthonormal (count: int) (length: int) (key: Key) : float[][] =
+        let numbers = Array.zeroCreate<float32>(count * length)
+        Philox.Normal(key.Philox, 0L, Span numbers)
+        let vectors = Array.init count (fun i -> Array.init length (fun j -> float numbers[i * length + j]))
+        let dot (a: float[]) (b: float[]) = Array.fold2 (fun sum x y -> sum + x * y) 0.0 a b
+
+        let without (other: float[]) (vector: float[]) =
+            let share = dot other vector
+            Array.map2 (fun x y -> x - share * y) vector other
+
+        for i in 0 .. count - 1 do
+            let before = Array.append vectors[.. i - 1] vectors[.. i - 1]
+            let rest = Array.fold (fun vector other -> without other vector) vectors[i] before
+            let length = sqrt (dot rest rest)
+            vectors[i] <- Array.map (fun x -> x / length) rest
+
+        vectors
+
+    /// Initial values with orthogonal weights: the columns of a layer's weight, or its rows where they are fewer, are orthogonal
+    /// and of the layer's gain in length (Saxe et al. 2014, arXiv 1312.6120). Biases are zero, layer norms begin with gain one.
+    let orthogonal (gains: float list) (shape: MlpShape) (key: Key) : float32[] =
+        if gains.Length <> shape.LayerCount then
+            invalidArg (nameof gains) $"{gains.Length} gains were given for {shape.LayerCount} layers"
+
+        let values = Array.zeroCreate<float32> shape.ParameterCount
+
+        for i, gain in List.indexed gains do
+            let inputs, outputs = shape.Widths[i], shape.Widths[i + 1]
+            let vectors = orthonormal (min inputs outputs) (max inputs outputs) (Key.foldIn i key)
+
+            for x in 0 .. inputs - 1 do
+                for y in 0 .. outputs - 1 do
+                    let entry = if inputs >= outputs then vectors[y][x] else vectors[x][y]
+                    values[shape.WeightOffset i + x * outputs + y] <- float32 (gain * entry)
+
+            if shape.HasNorm i then
+                Span<float32>(values, shape.NormWeightOffset i, outputs).Fill 1.0f
+
+        values
+
     /// A network's parameters with the names of its parts. values: [ParameterCount].
     let parameters (compute: Compute) (shape: MlpShape) (values: float32[]) : Params =
         { Layout = layout "layer" 0 shape; Flat = Tensors.ofArray compute [ shape.ParameterCount ] values }

@@ -364,6 +364,21 @@ module Replay =
                   yield part chunk steps
               yield part r.Open r.OpenSteps ]
 
+    /// Which transitions, oldest first, ended their episode by the task's rules, and which at the time limit alone; [Count] each.
+    let ends (r: Replay) : struct (bool[] * bool[]) =
+        let part (chunk: Chunk) steps =
+            let rows = steps * r.Environments
+            struct (Array.sub chunk.Terminated 0 rows, Array.sub chunk.Final 0 rows)
+
+        let parts =
+            [ for struct (chunk, steps) in r.Closed do
+                  yield part chunk steps
+              yield part r.Open r.OpenSteps ]
+
+        let terminated = parts |> List.map (fun struct (terminated, _) -> terminated) |> Array.concat
+        let final = parts |> List.map (fun struct (_, final) -> final) |> Array.concat
+        struct (terminated, Array.map2 (fun final terminated -> final >= 0 && not terminated) final terminated)
+
     /// The chunk and row of the i-th oldest transition.
     let private locate (r: Replay) (i: int) =
         if i >= r.Starts[r.Closed.Length] then

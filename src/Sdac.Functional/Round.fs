@@ -73,17 +73,13 @@ module Round =
     let private stream id (step: Step<'s, 'w>) = Key.foldIn id step.Key
 
     /// The keys of an iteration, each for one use: acting in the round's first vector step, the batch, the update's other
-    /// numbers, and acting in the further vector steps.
-    let private keys (step: Step<'s, 'w>) : Key[] =
-        stream iterationStream step
-        |> Key.foldIn step.Iteration
-        |> Key.splitMany (2 + step.Agent.Rhythm.VectorSteps)
+    /// numbers, acting in the further vector steps, and what the round prepares.
+    let private key (index: int) (step: Step<'s, 'w>) : Key =
+        stream iterationStream step |> Key.foldIn step.Iteration |> Key.at index
 
-    let private actKey (step: Step<'s, 'w>) = (keys step)[if step.VectorStep = 0 then 0 else 2 + step.VectorStep]
-
-    let private updateKeys (step: Step<'s, 'w>) =
-        let keys = keys step
-        { Batch = keys[1]; Noise = keys[2] }
+    let private actKey (step: Step<'s, 'w>) = key (if step.VectorStep = 0 then 0 else 2 + step.VectorStep) step
+    let private updateKeys (step: Step<'s, 'w>) = { Batch = key 1 step; Noise = key 2 step }
+    let private prepareKey (step: Step<'s, 'w>) = key (2 + step.Agent.Rhythm.VectorSteps) step
 
     // ---- what a step owns
 
@@ -199,14 +195,13 @@ module Round =
             { step with EnvSteps = step.EnvSteps + int64 step.Environment.Count }
         | None -> Stages.lacks "advance" "actions" "act"
 
-    /// Appends the transitions to the memory, and lets the agent see them.
+    /// Lets the agent see the transitions, and appends what it makes of them to the memory.
     let remember (step: Step<'s, 'w>) : Step<'s, 'w> =
         match step.Transitions with
         | Some transitions ->
-            { step with
-                Memory = Replay.append transitions step.Memory
-                State = step.Agent.Observe transitions step.State
-                Transitions = None }
+            let struct (state, stored) = step.Agent.Observe transitions step.State
+
+            { step with Memory = Replay.append stored step.Memory; State = state; Transitions = None }
         | None -> Stages.lacks "remember" "transitions" "advance"
 
     /// Draws the batch and the random numbers of this iteration's update.
@@ -214,7 +209,7 @@ module Round =
         let struct (state, table) =
             match step.Table with
             | Some table -> struct (step.State, table)
-            | None -> step.Agent.Prepare step.Memory step.State
+            | None -> step.Agent.Prepare (prepareKey step) step.Memory step.State
 
         { step with
             State = state

@@ -43,11 +43,24 @@ module RunningMoments =
         if n = 0 then
             empty width
         else
-            let column i = Seq.init n (fun r -> rows[r * width + i])
-            let mean = Array.init width (fun i -> Seq.average (column i))
-            let variance i = column i |> Seq.averageBy (fun x -> (x - mean[i]) * (x - mean[i]))
+            let mean, variance = Array.zeroCreate<float> width, Array.zeroCreate<float> width
 
-            { Count = float n; Mean = mean; Variance = Array.init width variance }
+            for i in 0 .. width - 1 do
+                let mutable sum = 0.0
+
+                for r in 0 .. n - 1 do
+                    sum <- sum + rows[r * width + i]
+
+                mean[i] <- sum / float n
+                let mutable squares = 0.0
+
+                for r in 0 .. n - 1 do
+                    let apart = rows[r * width + i] - mean[i]
+                    squares <- squares + apart * apart
+
+                variance[i] <- squares / float n
+
+            { Count = float n; Mean = mean; Variance = variance }
 
     /// With a batch more. rows: [n, width].
     let observe (rows: float[]) (moments: RunningMoments) : RunningMoments =

@@ -84,6 +84,10 @@ module internal ContractCase =
 
                 member _.Int(name, value) =
                     found.Add(name, [| float value |])
+                    value
+
+                member _.Numbers(name, value) =
+                    found.Add(name, value)
                     value }
 
         parts look state |> ignore

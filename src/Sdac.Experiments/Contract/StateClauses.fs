@@ -20,7 +20,8 @@ module internal StateClauses =
                   Count = value.Count + 1L }
 
             member _.Float(_, value) = value + 1.0
-            member _.Int(_, value) = value + 1L }
+            member _.Int(_, value) = value + 1L
+            member _.Numbers(_, value) = Array.map ((+) 1.0) value }
 
     /// The paths of the fields, at any depth, that two values have in common.
     let rec private unchanged (path: string) (ty: Type) (a: obj | null) (b: obj | null) : string list =
@@ -77,7 +78,8 @@ module internal StateClauses =
 
                     member _.Adam(_, value) = value
                     member _.Float(_, value) = value
-                    member _.Int(_, value) = value }
+                    member _.Int(_, value) = value
+                    member _.Numbers(_, value) = value }
 
             step.Agent.Parts look step.State |> ignore
             let isTarget (name: string) = name.StartsWith("target_", StringComparison.Ordinal)

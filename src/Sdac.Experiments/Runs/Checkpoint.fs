@@ -99,6 +99,10 @@ module Checkpoint =
 
                 member _.Int(name, value) =
                     found.Add(Safetensors.ofInt64 name [ 1L ] [| value |])
+                    value
+
+                member _.Numbers(name, value) =
+                    found.Add(Safetensors.ofFloat64 name [ value.LongLength ] value)
                     value }
 
         Round.parts step.Agent write struct (step.State, step.Own) |> ignore
@@ -295,6 +299,7 @@ module Checkpoint =
 
     /// Puts the file's values in the place of a state's. Its tensors are new.
     let private reading (compute: Compute) (path: string) (file: TensorFile) : IVisit =
+        let numbers name count : float[] = values path file F64 name count
         let values name count : float32[] = values path file F32 name count
         let isOld = file.Metadata |> Map.tryFind "format" = Some $"{FormatName}{CheckpointFormat2.Format}"
 
@@ -324,7 +329,8 @@ module Checkpoint =
                 { M = vector "m" a.M; V = vector "v" a.V; Count = int $"{name}.adam.count" }
 
             member _.Float(name, _) = float name
-            member _.Int(name, _) = int name }
+            member _.Int(name, _) = int name
+            member _.Numbers(name, value) = numbers name value.Length }
 
     let private stateOf (agent: Agent<'s, 'w>) (path: string) (file: TensorFile) : 's =
         // the fresh state only lends its layouts
