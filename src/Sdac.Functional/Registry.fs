@@ -43,4 +43,9 @@ module Registry =
 
     /// The algorithms of this library.
     let standard: Registry =
-        empty |> add Sdac.algorithm |> add Dpmd.algorithm |> add Sac.algorithm |> add Td3.algorithm
+        empty
+        |> add Sdac.algorithm
+        |> add Dpmd.algorithm
+        |> add Sac.algorithm
+        |> add Td3.algorithm
+        |> add Ppo.algorithm

@@ -79,6 +79,10 @@ module RunningMoments =
             let standardised = (x - moments.Mean[i]) / sqrt (moments.Variance[i] + 1e-8)
             max -limit (min limit standardised))
 
+    /// The same in single precision.
+    let normaliseSingle (limit: float) (moments: RunningMoments) (rows: float32[]) : float32[] =
+        Array.map float rows |> normalise limit moments |> Array.map float32
+
 /// Rewards divided by the deviation of the discounted return so far: its value per environment, and its moments.
 type ReturnScale = { Return: float[]; Moments: RunningMoments }
 

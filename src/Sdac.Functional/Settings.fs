@@ -71,6 +71,17 @@ type HiddenActivation =
     | Elu
     | Tanh
 
+[<RequireQualifiedAccess>]
+module HiddenActivation =
+    /// As the kernels name it.
+    let kernel (activation: HiddenActivation) : Activation =
+        match activation with
+        | HiddenActivation.Mish -> Activation.Mish
+        | HiddenActivation.Relu -> Activation.Relu
+        | HiddenActivation.Gelu -> Activation.Gelu
+        | HiddenActivation.Elu -> Activation.Elu
+        | HiddenActivation.Tanh -> Activation.Tanh
+
 /// What all networks are made of.
 type NetworkSettings =
     {
@@ -95,15 +106,7 @@ module NetworkSettings =
           PolicyLayerNorm = None }
 
     let private hidden (layerNorm: float option) (n: NetworkSettings) (widths: int list) : HiddenLayers =
-        { Widths = widths
-          Activation =
-            match n.Activation with
-            | HiddenActivation.Mish -> Activation.Mish
-            | HiddenActivation.Relu -> Activation.Relu
-            | HiddenActivation.Gelu -> Activation.Gelu
-            | HiddenActivation.Elu -> Activation.Elu
-            | HiddenActivation.Tanh -> Activation.Tanh
-          LayerNorm = layerNorm }
+        { Widths = widths; Activation = HiddenActivation.kernel n.Activation; LayerNorm = layerNorm }
 
     /// The critics' hidden layers.
     let critic (n: NetworkSettings) (widths: int list) : HiddenLayers = hidden n.CriticLayerNorm n widths

@@ -1,0 +1,766 @@
+namespace Sdac
+
+open System
+open Sdac.Kernels
+open TorchSharp
+
+/// The networks of PPO: two of the same hidden layers, for the policy's means and for the value, and log σ as a free vector.
+type PpoNetworkSettings =
+    {
+        /// Widths of the hidden layers of both networks; none: linear networks
+        Hidden: int list
+        /// What follows the linear maps of the hidden layers
+        Activation: HiddenActivation
+        /// Fresh weights are orthogonal, of gain √2 in the hidden layers, 0.01 in the policy's last and 1 in the value's;
+        /// otherwise uniform on ±1/√fan-in, as PyTorch's linear layers begin
+        OrthogonalStart: bool
+        /// log σ at the start, in every dimension
+        InitialLogStd: float
+    }
+
+/// What is collected in a round and how often it is learned from.
+type RolloutSettings =
+    {
+        /// Environments stepped together
+        Environments: int
+        /// Steps of all environments in a round
+        VectorSteps: int
+        /// How often a round's transitions are learned from, each time in another order
+        Epochs: int
+        /// Parts of a round's transitions, each of which makes an update
+        Minibatches: int
+    }
+
+[<RequireQualifiedAccess>]
+module RolloutSettings =
+    /// Transitions of a round.
+    let rows (r: RolloutSettings) = r.Environments * r.VectorSteps
+
+    /// Updates of a round.
+    let updates (r: RolloutSettings) = r.Epochs * r.Minibatches
+
+    let problems (r: RolloutSettings) : string list =
+        [ Check.atLeast (nameof r.Environments) 1 r.Environments
+          Check.atLeast (nameof r.VectorSteps) 1 r.VectorSteps
+          Check.atLeast (nameof r.Epochs) 1 r.Epochs
+          Check.atLeast (nameof r.Minibatches) 1 r.Minibatches
+          // their numbers are single precision in the table of a round
+          [ if int64 r.Environments * int64 r.VectorSteps > 16_777_216L then
+                $"VectorSteps is %d{r.VectorSteps} in {r.Environments} environments, more than 16777216 transitions a round; take fewer"
+            elif r.Environments >= 1 && r.VectorSteps >= 1 && r.Minibatches >= 1 && rows r % r.Minibatches <> 0 then
+                $"Minibatches is %d{r.Minibatches}, which does not divide the {rows r} transitions of a round (VectorSteps {r.VectorSteps} in {r.Environments} environments); take one that does" ] ]
+        |> List.concat
+
+/// Running moments that observations and rewards are normalised by.
+type NormalisationSettings =
+    {
+        /// The networks see clip((s - mean)/√(variance + 1e-8), ±ObservationClip) with the moments of all observations so far
+        NormaliseObservations: bool
+        /// Bound of a normalised observation
+        ObservationClip: float
+        /// Rewards become clip(r/√(variance + 1e-8), ±RewardClip) with the variance of the discounted return so far
+        NormaliseRewards: bool
+        /// Bound of a normalised reward
+        RewardClip: float
+    }
+
+[<RequireQualifiedAccess>]
+module NormalisationSettings =
+    let off: NormalisationSettings =
+        { NormaliseObservations = false
+          ObservationClip = 10.0
+          NormaliseRewards = false
+          RewardClip = 10.0 }
+
+    let problems (n: NormalisationSettings) : string list =
+        Check.positive (nameof n.ObservationClip) n.ObservationClip
+        @ Check.positive (nameof n.RewardClip) n.RewardClip
+
+/// How the value's error is kept near the rollout's values.
+[<RequireQualifiedAccess>]
+type ValueClip =
+    /// Not at all: (V - R)²
+    | Off
+    /// By the error of the clipped value alone, (V_old + clip(V - V_old, ±ε) - R)²
+    | Alone
+    /// By the larger of both
+    | Larger
+
+/// The objective of an update and its step.
+type PpoObjectiveSettings =
+    {
+        /// ε of the clipped ratio
+        ClipRange: float
+        /// How the value's error is clipped
+        ValueClip: ValueClip
+        /// ε of the clipped value
+        ValueClipRange: float
+        /// Factor of the mean squared error of the value in the loss
+        ValueCoefficient: float
+        /// Factor of the policy's entropy, which the loss subtracts
+        EntropyCoefficient: float
+        /// Advantages of a minibatch are given mean 0 and deviation 1
+        NormaliseAdvantages: bool
+        /// The gradient of all parameters together is shortened to this length; none: as it is
+        MaximumGradientNorm: float option
+        /// The round ends before a step at which the divergence from the policy that collected exceeds 1.5 times this; none: never
+        TargetKl: float option
+    }
+
+[<RequireQualifiedAccess>]
+module PpoObjectiveSettings =
+    let problems (o: PpoObjectiveSettings) : string list =
+        [ Check.positive (nameof o.ClipRange) o.ClipRange
+          Check.positive (nameof o.ValueClipRange) o.ValueClipRange
+          Check.within (nameof o.ValueCoefficient) 0.0 1e6 o.ValueCoefficient
+          Check.within (nameof o.EntropyCoefficient) 0.0 1e6 o.EntropyCoefficient
+          Check.positive (nameof o.MaximumGradientNorm) (defaultArg o.MaximumGradientNorm 1.0)
+          Check.positive (nameof o.TargetKl) (defaultArg o.TargetKl 1.0) ]
+        |> List.concat
+
+/// Every setting of PPO.
+type PpoConfig =
+    {
+        Networks: PpoNetworkSettings
+        Rollout: RolloutSettings
+        Normalisation: NormalisationSettings
+        /// γ, the discount of a step
+        Discount: float
+        /// λ of generalised advantage estimation
+        Lambda: float
+        Objective: PpoObjectiveSettings
+        Adam: AdamSettings
+        /// The learning rate falls linearly with the rounds, to zero behind the planned last one
+        AnnealLearningRate: bool
+    }
+
+[<RequireQualifiedAccess>]
+module PpoConfig =
+    /// Stable-Baselines3's settings: observations and rewards as they are.
+    let sb3: PpoConfig =
+        { Networks =
+            { Hidden = [ 64; 64 ]
+              Activation = HiddenActivation.Tanh
+              OrthogonalStart = true
+              InitialLogStd = 0.0 }
+          Rollout = { Environments = 1; VectorSteps = 2048; Epochs = 10; Minibatches = 32 }
+          Normalisation = NormalisationSettings.off
+          Discount = 0.99
+          Lambda = 0.95
+          Objective =
+            { ClipRange = 0.2
+              ValueClip = ValueClip.Off
+              ValueClipRange = 0.2
+              ValueCoefficient = 0.5
+              EntropyCoefficient = 0.0
+              NormaliseAdvantages = true
+              MaximumGradientNorm = Some 0.5
+              TargetKl = None }
+          Adam = { AdamSettings.usual 3e-4 with AdamEpsilon = 1e-5 }
+          AnnealLearningRate = false }
+
+    /// CleanRL's settings for continuous actions: normalised observations and rewards, clipped values (its factor 0.5 is that of
+    /// half the squared error), a falling rate.
+    let normalised: PpoConfig =
+        { sb3 with
+            Normalisation.NormaliseObservations = true
+            Normalisation.NormaliseRewards = true
+            Objective.ValueClip = ValueClip.Larger
+            Objective.ValueCoefficient = 0.25
+            AnnealLearningRate = true }
+
+    /// InvertedPendulum-v4 in a minute.
+    let quick: PpoConfig =
+        { normalised with
+            Rollout.Environments = 4
+            Rollout.VectorSteps = 256
+            Rollout.Minibatches = 16
+            Adam.LearningRate = 1e-3 }
+
+    /// Learns the contract's task in seconds.
+    let tiny: PpoConfig =
+        { normalised with
+            Networks.Hidden = [ 32; 32 ]
+            Rollout = { Environments = 16; VectorSteps = 16; Epochs = 4; Minibatches = 4 }
+            Adam.LearningRate = 3e-3 }
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: PpoConfig) : string list =
+        [ Check.widths (nameof c.Networks.Hidden) c.Networks.Hidden
+          Check.within (nameof c.Networks.InitialLogStd) -20.0 20.0 c.Networks.InitialLogStd
+          RolloutSettings.problems c.Rollout
+          NormalisationSettings.problems c.Normalisation
+          Check.within (nameof c.Discount) 0.0 1.0 c.Discount
+          Check.within (nameof c.Lambda) 0.0 1.0 c.Lambda
+          PpoObjectiveSettings.problems c.Objective
+          AdamSettings.problems c.Adam ]
+        |> List.concat
+
+/// The clipped objective of a minibatch: its loss, the loss's gradient with respect to the log-probabilities, and how far the
+/// policy has moved.
+type ClippedLoss =
+    {
+        Loss: float
+        /// [B]
+        Gradient: float[]
+        /// mean((ρ - 1) - ln ρ), an estimate of the divergence from the old policy (Schulman 2020)
+        Kl: float
+        /// Share of the ratios beyond 1 ± ε
+        ClippedShare: float
+    }
+
+/// PPO's equations on the numbers of a minibatch.
+[<RequireQualifiedAccess>]
+module PpoObjective =
+    /// (A - mean)/(deviation + 1e-8), the deviation with n - 1. One advantage alone stays as it is.
+    let normalised (advantage: float[]) : float[] =
+        let n = float advantage.Length
+
+        if advantage.Length < 2 then
+            advantage
+        else
+            let mean = Array.sum advantage / n
+            let squares = advantage |> Array.sumBy (fun a -> (a - mean) * (a - mean))
+            let deviation = sqrt (squares / (n - 1.0)) + 1e-8
+            advantage |> Array.map (fun a -> (a - mean) / deviation)
+
+    /// L = -mean min(ρ·A, clip(ρ, 1 - ε, 1 + ε)·A) with ρ = π/π_old, eq. 7 of arXiv 1707.06347. logRatio: ln ρ [B].
+    let clipped (clip: float) (logRatio: float[]) (advantage: float[]) : ClippedLoss =
+        let n = float logRatio.Length
+        let gradient = Array.zeroCreate<float> logRatio.Length
+        let mutable loss, kl, beyond = 0.0, 0.0, 0
+
+        for i in 0 .. logRatio.Length - 1 do
+            let ratio = exp logRatio[i]
+            let free = ratio * advantage[i]
+            let bounded = Math.Clamp(ratio, 1.0 - clip, 1.0 + clip) * advantage[i]
+            loss <- loss - min free bounded
+            kl <- kl + (ratio - 1.0 - logRatio[i])
+
+            // dρ/d ln π = ρ; where the clipped term is the smaller one, nothing moves
+            if free <= bounded then
+                gradient[i] <- -free / n
+
+            if abs (ratio - 1.0) > clip then
+                beyond <- beyond + 1
+
+        { Loss = loss / n; Gradient = gradient; Kl = kl / n; ClippedShare = float beyond / n }
+
+    /// The mean error of the values and its gradient [B]. old: those of the rollout; value, returns: [B].
+    let valueLoss
+        (form: ValueClip)
+        (range: float)
+        (old: float[])
+        (value: float[])
+        (returns: float[])
+        : struct (float * float[]) =
+        let n = float value.Length
+        let gradient = Array.zeroCreate<float> value.Length
+        let mutable loss = 0.0
+
+        for i in 0 .. value.Length - 1 do
+            let moved = value[i] - old[i]
+            let free = value[i] - returns[i]
+            let bounded = old[i] + Math.Clamp(moved, -range, range) - returns[i]
+            let isFree = form = ValueClip.Off || (form = ValueClip.Larger && free * free >= bounded * bounded)
+            let error = if isFree then free else bounded
+            loss <- loss + error * error
+
+            if isFree || abs moved < range then
+                gradient[i] <- 2.0 * error / n
+
+        struct (loss / n, gradient)
+
+/// What settings, sizes and the planned length of the run fix.
+[<NoComparison; NoEquality>]
+type PpoModel =
+    {
+        Compute: Compute
+        Space: Space
+        /// The means of the actions
+        Policy: MlpShape
+        Value: MlpShape
+        /// Planned
+        Rounds: int64
+        Config: PpoConfig
+    }
+
+/// Everything that training changes.
+[<NoComparison; NoEquality>]
+type PpoState =
+    {
+        /// The policy's network, log σ and the value's network, one behind the other
+        Networks: Params
+        Adam: AdamState
+        /// Of all observations that actions were chosen on
+        Observations: RunningMoments
+        Returns: ReturnScale
+        /// Rounds begun
+        Round: int64
+        /// Updates of this round
+        Minibatch: int64
+    }
+
+/// What an update needs of its transitions beside the batch, [B] each.
+type PpoRows =
+    {
+        /// ln π_old(a|s)
+        LogProbability: float[]
+        Advantage: float[]
+        /// A + V_old, what V is to become
+        Return: float[]
+        /// V_old
+        Value: float[]
+    }
+
+/// An update under way.
+[<NoComparison; NoEquality>]
+type PpoUpdate =
+    {
+        Model: PpoModel
+        /// As the networks see them: normalised observations, actions before they were clipped to the box, scaled rewards.
+        /// Advantages and returns are those of the round, whatever becomes of the rewards here.
+        Batch: Batch
+        Rows: PpoRows
+        /// What the update began with
+        State: PpoState
+        Next: PpoState
+        Figures: Figures
+        Verdict: Verdict
+    }
+
+/// PPO: a Gaussian policy that climbs a clipped objective for several epochs on each rollout (Schulman et al. 2017, arXiv
+/// 1707.06347), with the details of Andrychowicz et al. 2020 (arXiv 2006.05990).
+[<RequireQualifiedAccess>]
+module Ppo =
+    /// The networks of settings for a task of these sizes and a run of this length. Raises ArgumentException naming all impossible
+    /// settings.
+    let model (compute: Compute) (space: Space) (horizon: Horizon) (config: PpoConfig) : PpoModel =
+        let c = Settings.validate PpoConfig.problems config
+
+        let hidden: HiddenLayers =
+            { Widths = c.Networks.Hidden
+              Activation = HiddenActivation.kernel c.Networks.Activation
+              LayerNorm = None }
+
+        { Compute = compute
+          Space = space
+          Policy = HiddenLayers.shape space.ObsDim hidden space.ActionDim
+          Value = HiddenLayers.shape space.ObsDim hidden 1
+          Rounds = max 1L ((horizon.Iterations - 1L) / int64 (RolloutSettings.updates c.Rollout) + 1L)
+          Config = c }
+
+    let private moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments =
+        { Count = visit.Float($"{name}.count", m.Count)
+          Mean = visit.Numbers($"{name}.mean", m.Mean)
+          Variance = visit.Numbers($"{name}.variance", m.Variance) }
+
+    /// The traversal of the state.
+    let parts: Parts<PpoState> =
+        fun visit s ->
+            { Networks = visit.Params("networks", s.Networks)
+              Adam = visit.Adam("networks", s.Adam)
+              Observations = moments "observations" visit s.Observations
+              Returns =
+                { Return = visit.Numbers("returns.now", s.Returns.Return)
+                  Moments = moments "returns" visit s.Returns.Moments }
+              Round = visit.Int("round", s.Round)
+              Minibatch = visit.Int("minibatch", s.Minibatch) }
+
+    // ---- the networks' parts of the flat vector
+
+    let private cut (offset: int) (count: int) (flat: Tensor) = flat.narrow (0L, int64 offset, int64 count)
+
+    /// Of the flat vector, the policy's network.
+    let policyPart (model: PpoModel) (flat: Tensor) : Tensor = cut 0 model.Policy.ParameterCount flat
+
+    /// log σ, [A].
+    let logStdPart (model: PpoModel) (flat: Tensor) : Tensor =
+        cut model.Policy.ParameterCount model.Space.ActionDim flat
+
+    /// The value's network.
+    let valuePart (model: PpoModel) (flat: Tensor) : Tensor =
+        cut (model.Policy.ParameterCount + model.Space.ActionDim) model.Value.ParameterCount flat
+
+    let private layout (model: PpoModel) : Slice list =
+        let behind = model.Policy.ParameterCount
+
+        Mlp.layout "policy.layer" 0 model.Policy
+        @ [ { Name = "logStd"; Offset = behind; Shape = [ model.Space.ActionDim ] } ]
+        @ Mlp.layout "value.layer" (behind + model.Space.ActionDim) model.Value
+
+    /// Fresh networks; nothing observed yet. The caller owns the tensors.
+    let init (model: PpoModel) (key: Key) : PpoState =
+        let n = model.Config.Networks
+        let struct (policyKey, valueKey) = Key.split key
+
+        let fresh last shape key =
+            if n.OrthogonalStart then
+                Mlp.orthogonal ((n.Hidden |> List.map (fun _ -> sqrt 2.0)) @ [ last ]) shape key
+            else
+                Mlp.initWith InitialWeights.TorchUniform shape key
+
+        Tensors.owning (Parts.tensors parts) (fun () ->
+            let values =
+                Array.concat
+                    [ fresh 0.01 model.Policy policyKey
+                      Array.create model.Space.ActionDim (float32 n.InitialLogStd)
+                      fresh 1.0 model.Value valueKey ]
+
+            let networks = { Layout = layout model; Flat = Tensors.ofArray model.Compute [ values.Length ] values }
+
+            { Networks = networks
+              Adam = Adam.init networks
+              Observations = RunningMoments.start model.Space.ObsDim
+              Returns = ReturnScale.start model.Config.Rollout.Environments
+              Round = 0L
+              Minibatch = 0L })
+
+    // ---- acting
+
+    /// The observations as the networks see them. obs: [N, O], row-major.
+    let normalised (model: PpoModel) (moments: RunningMoments) (obs: float32[]) : float32[] =
+        let n = model.Config.Normalisation
+
+        if n.NormaliseObservations then
+            RunningMoments.normaliseSingle n.ObservationClip moments obs
+        else
+            obs
+
+    /// The moments once these observations were seen, if they are the first ones: all others are seen when the step that leads to
+    /// them is observed.
+    let private withFirst (model: PpoModel) (state: PpoState) (obs: float32[]) : RunningMoments =
+        if model.Config.Normalisation.NormaliseObservations && state.Observations.Count < 1.0 then
+            RunningMoments.observe (Array.map float obs) state.Observations
+        else
+            state.Observations
+
+    // What is stored beside a transition, in this order: the first three by `act`, the others by `observe`.
+    let private extras (space: Space) =
+        [ "normalised.obs", space.ObsDim
+          "unclipped.action", space.ActionDim
+          "logProbability", 1
+          "normalised.nextObs", space.ObsDim
+          "scaled.reward", 1 ]
+
+    let private boxed (action: Tensor) = action.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+
+    /// a ~ N(μ(s), σ²), sent clipped to the box; its log-probability is that of the unclipped one. Evaluations take the mean.
+    let private act (model: PpoModel) (purpose: Purpose) (state: PpoState) (key: Key) (obs: Tensor) : Acted =
+        let flat, rows = state.Networks.Flat, Tensors.toArray obs
+
+        let moments =
+            match purpose with
+            | Purpose.Explore -> withFirst model state rows
+            | Purpose.Evaluate -> state.Observations
+
+        Tensors.scoped (fun acted -> acted.Action :: acted.Extras) (fun () ->
+            let obs = Tensors.ofArray model.Compute (Tensors.shape obs) (normalised model moments rows)
+            let mean = Mlp.forward model.Compute model.Policy (policyPart model flat) obs
+
+            match purpose with
+            | Purpose.Evaluate -> { Action = boxed mean; Extras = [] }
+            | Purpose.Explore ->
+                let logStd = logStdPart model flat
+                let noise = Key.normal model.Compute (Tensors.shape mean) key
+                let action = DiagonalGaussian.sample mean logStd noise
+                let density = DiagonalGaussian.density model.Compute mean logStd action
+
+                { Action = boxed action; Extras = [ obs; action; density.LogProbability ] })
+
+    /// The moments of observations and returns after a step, and what of it is stored beside the transition: the next observation as
+    /// the networks see it, and the scaled reward.
+    let private observe (model: PpoModel) (t: Transitions) (state: PpoState) : struct (PpoState * Transitions) =
+        let n = model.Config.Normalisation
+
+        let observations =
+            if n.NormaliseObservations then
+                withFirst model state t.Obs |> RunningMoments.observe (Array.map float t.Current)
+            else
+                state.Observations
+
+        let struct (returns, reward) =
+            if n.NormaliseRewards then
+                let ended = Array.map2 (||) t.Terminated t.Truncated
+                let reward = Array.map float t.Reward
+
+                let struct (returns, scaled) =
+                    ReturnScale.observe model.Config.Discount n.RewardClip reward ended state.Returns
+
+                struct (returns, Array.map float32 scaled)
+            else
+                struct (state.Returns, t.Reward)
+
+        struct ({ state with Observations = observations; Returns = returns },
+                { t with Extras = List.truncate 3 t.Extras @ [ normalised model observations t.NextObs; reward ] })
+
+    // ---- a round
+
+    /// Values of observations as the networks see them, [rows, O] -> [rows].
+    let values (model: PpoModel) (state: PpoState) (obs: float32[]) : float32[] =
+        use _ = torch.NewDisposeScope()
+        let width = model.Space.ObsDim
+
+        Tensors.ofArray model.Compute [ obs.Length / width; width ] obs
+        |> Mlp.forward model.Compute model.Value (valuePart model state.Networks.Flat)
+        |> Tensors.toArray
+
+    /// Indices 0 .. count - 1 in random order (Fisher, Yates).
+    let private shuffled (count: int) (key: Key) : int[] =
+        let order = Array.init count id
+        let draws = Array.zeroCreate<float32> count
+        Philox.Uniform(key.Philox, 0L, Span draws)
+
+        for i in count - 1 .. -1 .. 1 do
+            let j = min i (int (float draws[i] * float (i + 1)))
+            let kept = order[i]
+            order[i] <- order[j]
+            order[j] <- kept
+
+        order
+
+    /// The values, advantages and returns of a rollout, and an order of its rows for each epoch.
+    let private prepare
+        (model: PpoModel)
+        (key: Key)
+        (memory: Replay)
+        (state: PpoState)
+        : struct (PpoState * RoundTable) =
+        let c = model.Config
+        let rows = RolloutSettings.rows c.Rollout
+
+        if memory.Count <> rows then
+            invalidOp
+                $"a round holds {memory.Count} transitions where {rows} were collected: stages must not change the observations of transitions"
+
+        let column i = Replay.extra i memory
+        let obs, nextObs, reward = column 0, column 3, column 4
+        let value = values model state obs
+        let struct (terminated, truncated) = Replay.ends memory
+
+        let struct (advantage, returns) =
+            Advantage.estimate
+                c.Discount
+                c.Lambda
+                { Environments = c.Rollout.Environments
+                  Reward = Array.map float reward
+                  Value = Array.map float value
+                  NextValue = values model state nextObs |> Array.map float
+                  Terminated = terminated
+                  Truncated = truncated }
+
+        let epochs = Key.splitMany c.Rollout.Epochs key |> Array.map (shuffled rows)
+
+        let order =
+            Array.init (rows * epochs.Length) (fun i ->
+                let epoch = epochs[i % epochs.Length]
+                float32 epoch[i / epochs.Length])
+
+        let columns =
+            Map
+                [ "obs", obs
+                  "action", column 1
+                  "logProbability", column 2
+                  "nextObs", nextObs
+                  "reward", reward
+                  "terminated", Array.map (fun ended -> if ended then 1.0f else 0.0f) terminated
+                  "advantage", Array.map float32 advantage
+                  "return", Array.map float32 returns
+                  "value", value
+                  // row i of epoch k
+                  "order", order ]
+
+        struct ({ state with Round = state.Round + 1L; Minibatch = 0L }, { Memory = memory; Columns = columns })
+
+    /// The rows of this update.
+    let private begins (model: PpoModel) (table: RoundTable) (state: PpoState) : PpoUpdate =
+        let r = model.Config.Rollout
+        let size = RolloutSettings.rows r / r.Minibatches
+        let epoch, part = int state.Minibatch / r.Minibatches, int state.Minibatch % r.Minibatches
+        let order = table.Columns["order"]
+        let rows = Array.init size (fun b -> int order[(part * size + b) * r.Epochs + epoch])
+
+        let numbers name =
+            let column = table.Columns[name]
+            rows |> Array.map (fun row -> float column[row])
+
+        let tensor name (width: int) =
+            let from = table.Columns[name]
+            let gathered = Array.zeroCreate<float32>(size * width)
+
+            for b in 0 .. size - 1 do
+                from.AsSpan(rows[b] * width, width).CopyTo(gathered.AsSpan(b * width))
+
+            Tensors.ofArray model.Compute [ size; width ] gathered
+
+        let scalars name = tensor name 1 |> Tensors.view [ size ]
+
+        { Model = model
+          Batch =
+            { Obs = tensor "obs" model.Space.ObsDim
+              Action = tensor "action" model.Space.ActionDim
+              Reward = scalars "reward"
+              NextObs = tensor "nextObs" model.Space.ObsDim
+              Terminated = scalars "terminated" }
+          Rows =
+            { LogProbability = numbers "logProbability"
+              Advantage = numbers "advantage"
+              Return = numbers "return"
+              Value = numbers "value" }
+          State = state
+          Next = state
+          Figures = Map.empty
+          Verdict = Verdict.Continue }
+
+    // ---- an update
+
+    /// The learning rate of a round, counted from 1: lr·(1 - (round - 1)/rounds) where it is annealed.
+    let learningRate (model: PpoModel) (round: int64) : float =
+        let rate = model.Config.Adam.LearningRate
+
+        if model.Config.AnnealLearningRate then
+            rate * max 0.0 (1.0 - float (round - 1L) / float model.Rounds)
+        else
+            rate
+
+    /// The gradient of L = L_clip + c_v·L_V - c_e·entropy with respect to all parameters, and what it tells.
+    let gradient (u: PpoUpdate) : struct (Tensor * Figures) =
+        let model, o, flat = u.Model, u.Model.Config.Objective, u.State.Networks.Flat
+        use policy = Mlp.vjp model.Compute model.Policy (policyPart model flat) u.Batch.Obs
+        use value = Mlp.vjp model.Compute model.Value (valuePart model flat) u.Batch.Obs
+        let logStd = logStdPart model flat
+        let density = DiagonalGaussian.density model.Compute policy.Output logStd u.Batch.Action
+        let floats t = Tensors.toArray t |> Array.map float
+        let rowTensor shape numbers = Array.map float32 numbers |> Tensors.ofArray model.Compute shape
+
+        let advantage =
+            if o.NormaliseAdvantages then
+                PpoObjective.normalised u.Rows.Advantage
+            else
+                u.Rows.Advantage
+
+        let logRatio = Array.map2 (-) (floats density.LogProbability) u.Rows.LogProbability
+        let clipped = PpoObjective.clipped o.ClipRange logRatio advantage
+
+        let struct (valueLoss, valueGradient) =
+            PpoObjective.valueLoss o.ValueClip o.ValueClipRange u.Rows.Value (floats value.Output) u.Rows.Return
+
+        let rows = u.Rows.Value.Length
+        let struct (dMean, dLogStd) = density.Pullback(rowTensor [ rows ] clipped.Gradient)
+        let dValue = valueGradient |> Array.map (fun g -> o.ValueCoefficient * g) |> rowTensor [ rows; 1 ]
+
+        let gradient =
+            Tensors.cat
+                0
+                [ policy.PullbackParameters dMean
+                  dLogStd.sub (Scalars.ofFloat o.EntropyCoefficient)
+                  value.PullbackParameters dValue ]
+
+        struct (gradient,
+                Map
+                    [ "policyLoss", clipped.Loss
+                      "valueLoss", valueLoss
+                      "entropy", Tensors.scalar (DiagonalGaussian.entropy logStd)
+                      "kl", clipped.Kl
+                      "clippedShare", clipped.ClippedShare ])
+
+    /// One Adam step of all parameters along the shortened gradient; none, and the end of the round, where the policy has moved too
+    /// far.
+    let improve (u: PpoUpdate) : PpoUpdate =
+        let model, o = u.Model, u.Model.Config.Objective
+        let struct (gradient, figures) = gradient u
+
+        match o.TargetKl with
+        | Some target when figures["kl"] > 1.5 * target -> { u with Figures = figures; Verdict = Verdict.EndOfRound }
+        | _ ->
+            let norm = Tensors.norm gradient
+
+            match o.MaximumGradientNorm with
+            | Some most when norm > most -> gradient.mul_ (Scalars.ofFloat (most / (norm + 1e-6))) |> ignore
+            | _ -> ()
+
+            let rate = learningRate model u.State.Round
+
+            let struct (networks, adam) =
+                Adam.step
+                    model.Compute
+                    (AdamSettings.ofSettings model.Config.Adam)
+                    rate
+                    gradient
+                    u.State.Networks
+                    u.State.Adam
+
+            { u with
+                Next = { u.Next with Networks = networks; Adam = adam }
+                Figures = figures |> Map.add "gradientNorm" norm |> Map.add "learningRate" rate }
+
+    /// The parts of an update in their order.
+    let stages: (string * (PpoUpdate -> PpoUpdate)) list = [ "improve", improve ]
+
+    let private finish (u: PpoUpdate) : Finished<PpoState> =
+        { State = { u.Next with Minibatch = u.State.Minibatch + 1L }
+          Figures = u.Figures
+          Tallies = []
+          Verdict = u.Verdict }
+
+    /// The agent of a model.
+    let agent (model: PpoModel) : Agent<PpoState, PpoUpdate> =
+        let r = model.Config.Rollout
+
+        { Compute = model.Compute
+          Space = model.Space
+          Rhythm =
+            { Environments = r.Environments
+              VectorSteps = r.VectorSteps
+              Updates = RolloutSettings.updates r
+              KeepMemory = false
+              WarmUp = 0
+              // a memory holds at least 15/16 of its capacity
+              Capacity = 2 * RolloutSettings.rows r }
+          Extras = extras model.Space
+          Distributions = []
+          Init = init model
+          Parts = parts
+          Act = act model
+          Observe = observe model
+          Prepare = prepare model
+          Begin = fun table _ state -> begins model table state
+          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Stages = stages
+          Finish = finish }
+
+    let private figures: FigureInfo list =
+        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value" }
+          { FigureInfo.plain "entropy" "the policy's entropy" with Plotted = Some "Entropy" }
+          { FigureInfo.plain "kl" "the divergence from the policy that collected" with
+              Plotted = Some "KL divergence" }
+          FigureInfo.plain "clippedShare" "the share of clipped ratios"
+          { FigureInfo.finite "gradientNorm" "the gradient" with Carried = true }
+          { FigureInfo.plain "learningRate" "the learning rate" with Carried = true } ]
+
+    /// The algorithm.
+    let algorithm: Algorithm<PpoConfig, PpoState, PpoUpdate> =
+        // 489 rounds of 2,048 steps, 320 updates each
+        let million name meaning task config =
+            { Preset.published config with
+                Name = name
+                Meaning = $"as {meaning}, {task}, 1,000,000 environment steps"
+                Task = task
+                Iterations = 156_480L
+                EvaluationEpisodes = 10 }
+
+        { Name = "ppo"
+          Title = "PPO"
+          Published = PpoConfig.normalised
+          Presets =
+            [ Preset.tiny 800L PpoConfig.tiny
+              { Preset.quick PpoConfig.quick with Iterations = 9_600L; EvaluateEvery = Some 960L }
+              million "normalised" "CleanRL has it, all normalised" "Hopper-v4" PpoConfig.normalised
+              million "sb3" "Stable-Baselines3 has it, nothing normalised" "HalfCheetah-v4" PpoConfig.sb3 ]
+          Problems = PpoConfig.problems
+          Figures = figures
+          Describe =
+            fun c ->
+                $"{c.Rollout.Epochs} epochs of {c.Rollout.Minibatches} minibatches, clip {string c.Objective.ClipRange}"
+          Agent = fun compute space horizon config -> agent (model compute space horizon config) }
