@@ -123,9 +123,14 @@ module Tensors =
 
     /// The values, row-major, copied out.
     let toArray (t: Tensor) : float32[] =
-        use scope = torch.NewDisposeScope()
-        let c = t.detach().cpu().contiguous()
-        (span c).ToArray()
+        if t.device_type = DeviceType.CPU && not t.requires_grad && t.is_contiguous () then
+            let values = (span t).ToArray()
+            keepAlive [ t ]
+            values
+        else
+            use scope = torch.NewDisposeScope()
+            let c = t.detach().cpu().contiguous()
+            (span c).ToArray()
 
     let view (shape: int list) (t: Tensor) : Tensor = t.view (dims shape)
     let reshape (shape: int list) (t: Tensor) : Tensor = t.reshape (dims shape)

@@ -277,9 +277,7 @@ type PpoModel =
     {
         Compute: Compute
         Space: Space
-        /// The means of the actions
-        Policy: MlpShape
-        Value: MlpShape
+        Networks: PolicyValue
         /// Planned
         Rounds: int64
         Config: PpoConfig
@@ -345,8 +343,7 @@ module Ppo =
 
         { Compute = compute
           Space = space
-          Policy = HiddenLayers.shape space.ObsDim hidden space.ActionDim
-          Value = HiddenLayers.shape space.ObsDim hidden 1
+          Networks = PolicyValue.create compute space hidden
           Rounds = max 1L ((horizon.Iterations - 1L) / int64 (RolloutSettings.updates c.Rollout) + 1L)
           Config = c }
 
@@ -367,28 +364,6 @@ module Ppo =
               Round = visit.Int("round", s.Round)
               Minibatch = visit.Int("minibatch", s.Minibatch) }
 
-    // ---- the networks' parts of the flat vector
-
-    let private cut (offset: int) (count: int) (flat: Tensor) = flat.narrow (0L, int64 offset, int64 count)
-
-    /// Of the flat vector, the policy's network.
-    let policyPart (model: PpoModel) (flat: Tensor) : Tensor = cut 0 model.Policy.ParameterCount flat
-
-    /// log σ, [A].
-    let logStdPart (model: PpoModel) (flat: Tensor) : Tensor =
-        cut model.Policy.ParameterCount model.Space.ActionDim flat
-
-    /// The value's network.
-    let valuePart (model: PpoModel) (flat: Tensor) : Tensor =
-        cut (model.Policy.ParameterCount + model.Space.ActionDim) model.Value.ParameterCount flat
-
-    let private layout (model: PpoModel) : Slice list =
-        let behind = model.Policy.ParameterCount
-
-        Mlp.layout "policy.layer" 0 model.Policy
-        @ [ { Name = "logStd"; Offset = behind; Shape = [ model.Space.ActionDim ] } ]
-        @ Mlp.layout "value.layer" (behind + model.Space.ActionDim) model.Value
-
     /// Fresh networks; nothing observed yet. The caller owns the tensors.
     let init (model: PpoModel) (key: Key) : PpoState =
         let n = model.Config.Networks
@@ -401,13 +376,12 @@ module Ppo =
                 Mlp.initWith InitialWeights.TorchUniform shape key
 
         Tensors.owning (Parts.tensors parts) (fun () ->
-            let values =
-                Array.concat
-                    [ fresh 0.01 model.Policy policyKey
-                      Array.create model.Space.ActionDim (float32 n.InitialLogStd)
-                      fresh 1.0 model.Value valueKey ]
-
-            let networks = { Layout = layout model; Flat = Tensors.ofArray model.Compute [ values.Length ] values }
+            let networks =
+                PolicyValue.parameters
+                    model.Networks
+                    (fresh 0.01 model.Networks.Policy policyKey)
+                    (Array.create model.Space.ActionDim (float32 n.InitialLogStd))
+                    (fresh 1.0 model.Networks.Value valueKey)
 
             { Networks = networks
               Adam = Adam.init networks
@@ -443,30 +417,47 @@ module Ppo =
           "normalised.nextObs", space.ObsDim
           "scaled.reward", 1 ]
 
-    let private boxed (action: Tensor) = action.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+    let private boxed (actions: float32[]) = actions |> Array.map (fun a -> Math.Clamp(a, -1.0f, 1.0f))
+
+    /// ln π of actions by the policy's means and log σ. means, actions: [N, A] -> [N].
+    let private logProbability (logStd: float32[]) (means: float32[]) (actions: float32[]) : float32[] =
+        let found = Array.zeroCreate<float32>(actions.Length / logStd.Length)
+
+        Sdac.Kernels.DiagonalGaussian.LogProbability(
+            ReadOnlySpan logStd,
+            ReadOnlySpan means,
+            ReadOnlySpan actions,
+            Span found
+        )
+
+        found
+
+    /// a = μ(s) + σ·ε. means: [N, A].
+    let private explored (logStd: float32[]) (key: Key) (means: float32[]) : float32[] =
+        let noise = Array.zeroCreate<float32> means.Length
+        Philox.Normal(key.Philox, 0L, Span noise)
+        let std = logStd |> Array.map (fun s -> MathF.Exp(Math.Clamp(s, -80.0f, 20.0f)))
+        Array.init means.Length (fun i -> means[i] + std[i % std.Length] * noise[i])
 
     /// a ~ N(μ(s), σ²), sent clipped to the box; its log-probability is that of the unclipped one. Evaluations take the mean.
     let private act (model: PpoModel) (purpose: Purpose) (state: PpoState) (key: Key) (obs: Tensor) : Acted =
-        let flat, rows = state.Networks.Flat, Tensors.toArray obs
+        let rows = Tensors.toArray obs
+        let count = Tensors.size 0 obs
+        let tensor width values = Tensors.ofArray model.Compute [ count; width ] values
+        let { ObsDim = obsDim; ActionDim = actionDim } = model.Space
 
-        let moments =
-            match purpose with
-            | Purpose.Explore -> withFirst model state rows
-            | Purpose.Evaluate -> state.Observations
+        match purpose with
+        | Purpose.Evaluate ->
+            let means = normalised model state.Observations rows |> PolicyValue.means model.Networks state.Networks
+            { Action = tensor actionDim (boxed means); Extras = [] }
+        | Purpose.Explore ->
+            let obs = normalised model (withFirst model state rows) rows
+            let means = PolicyValue.means model.Networks state.Networks obs
+            let logStd = PolicyValue.logStd model.Networks state.Networks
+            let actions = explored logStd key means
 
-        Tensors.scoped (fun acted -> acted.Action :: acted.Extras) (fun () ->
-            let obs = Tensors.ofArray model.Compute (Tensors.shape obs) (normalised model moments rows)
-            let mean = Mlp.forward model.Compute model.Policy (policyPart model flat) obs
-
-            match purpose with
-            | Purpose.Evaluate -> { Action = boxed mean; Extras = [] }
-            | Purpose.Explore ->
-                let logStd = logStdPart model flat
-                let noise = Key.normal model.Compute (Tensors.shape mean) key
-                let action = DiagonalGaussian.sample mean logStd noise
-                let density = DiagonalGaussian.density model.Compute mean logStd action
-
-                { Action = boxed action; Extras = [ obs; action; density.LogProbability ] })
+            { Action = tensor actionDim (boxed actions)
+              Extras = [ tensor obsDim obs; tensor actionDim actions; tensor 1 (logProbability logStd means actions) ] }
 
     /// The moments of observations and returns after a step, and what of it is stored beside the transition: the next observation as
     /// the networks see it, and the scaled reward.
@@ -495,15 +486,6 @@ module Ppo =
                 { t with Extras = List.truncate 3 t.Extras @ [ normalised model observations t.NextObs; reward ] })
 
     // ---- a round
-
-    /// Values of observations as the networks see them, [rows, O] -> [rows].
-    let values (model: PpoModel) (state: PpoState) (obs: float32[]) : float32[] =
-        use _ = torch.NewDisposeScope()
-        let width = model.Space.ObsDim
-
-        Tensors.ofArray model.Compute [ obs.Length / width; width ] obs
-        |> Mlp.forward model.Compute model.Value (valuePart model state.Networks.Flat)
-        |> Tensors.toArray
 
     /// Indices 0 .. count - 1 in random order (Fisher, Yates).
     let private shuffled (count: int) (key: Key) : int[] =
@@ -535,7 +517,8 @@ module Ppo =
 
         let column i = Replay.extra i memory
         let obs, nextObs, reward = column 0, column 3, column 4
-        let value = values model state obs
+        let values = PolicyValue.values model.Networks state.Networks
+        let value = values obs
         let struct (terminated, truncated) = Replay.ends memory
 
         let struct (advantage, returns) =
@@ -545,7 +528,7 @@ module Ppo =
                 { Environments = c.Rollout.Environments
                   Reward = Array.map float reward
                   Value = Array.map float value
-                  NextValue = values model state nextObs |> Array.map float
+                  NextValue = values nextObs |> Array.map float
                   Terminated = terminated
                   Truncated = truncated }
 
@@ -623,15 +606,37 @@ module Ppo =
         else
             rate
 
+    /// The gradients of a loss with respect to the means [B, A] and log σ [A], given its gradient with respect to ln π of fixed
+    /// actions.
+    let private throughDensity
+        (logStd: float32[])
+        (means: float32[])
+        (actions: float32[])
+        (gradient: float32[])
+        : struct (float32[] * float32[]) =
+        let dMeans = Array.zeroCreate<float32> means.Length
+        let dLogStd = Array.zeroCreate<float32> logStd.Length
+
+        Sdac.Kernels.DiagonalGaussian.Backward(
+            ReadOnlySpan logStd,
+            ReadOnlySpan means,
+            ReadOnlySpan actions,
+            ReadOnlySpan gradient,
+            Span dMeans,
+            Span dLogStd
+        )
+
+        struct (dMeans, dLogStd)
+
+    /// Σ_i (½ + ½ ln 2π + log σ_i) of the policy.
+    let entropy (logStd: float32[]) : float = logStd |> Array.sumBy (fun s -> 0.5 + 0.5 * log (2.0 * Math.PI) + float s)
+
     /// The gradient of L = L_clip + c_v·L_V - c_e·entropy with respect to all parameters, and what it tells.
     let gradient (u: PpoUpdate) : struct (Tensor * Figures) =
-        let model, o, flat = u.Model, u.Model.Config.Objective, u.State.Networks.Flat
-        use policy = Mlp.vjp model.Compute model.Policy (policyPart model flat) u.Batch.Obs
-        use value = Mlp.vjp model.Compute model.Value (valuePart model flat) u.Batch.Obs
-        let logStd = logStdPart model flat
-        let density = DiagonalGaussian.density model.Compute policy.Output logStd u.Batch.Action
-        let floats t = Tensors.toArray t |> Array.map float
-        let rowTensor shape numbers = Array.map float32 numbers |> Tensors.ofArray model.Compute shape
+        let model, o = u.Model, u.Model.Config.Objective
+        use pass = PolicyValue.pass model.Networks u.State.Networks u.Batch.Obs
+        let logStd = PolicyValue.logStd model.Networks u.State.Networks
+        let actions = Tensors.toArray u.Batch.Action
 
         let advantage =
             if o.NormaliseAdvantages then
@@ -639,28 +644,25 @@ module Ppo =
             else
                 u.Rows.Advantage
 
-        let logRatio = Array.map2 (-) (floats density.LogProbability) u.Rows.LogProbability
+        let logRatio =
+            Array.map2 (fun now old -> float now - old) (logProbability logStd pass.Means actions) u.Rows.LogProbability
+
         let clipped = PpoObjective.clipped o.ClipRange logRatio advantage
 
         let struct (valueLoss, valueGradient) =
-            PpoObjective.valueLoss o.ValueClip o.ValueClipRange u.Rows.Value (floats value.Output) u.Rows.Return
+            PpoObjective.valueLoss o.ValueClip o.ValueClipRange u.Rows.Value (Array.map float pass.Values) u.Rows.Return
 
-        let rows = u.Rows.Value.Length
-        let struct (dMean, dLogStd) = density.Pullback(rowTensor [ rows ] clipped.Gradient)
-        let dValue = valueGradient |> Array.map (fun g -> o.ValueCoefficient * g) |> rowTensor [ rows; 1 ]
+        let struct (dMeans, dLogStd) =
+            throughDensity logStd pass.Means actions (Array.map float32 clipped.Gradient)
 
-        let gradient =
-            Tensors.cat
-                0
-                [ policy.PullbackParameters dMean
-                  dLogStd.sub (Scalars.ofFloat o.EntropyCoefficient)
-                  value.PullbackParameters dValue ]
+        let dLogStd = dLogStd |> Array.map (fun g -> g - float32 o.EntropyCoefficient)
+        let dValues = valueGradient |> Array.map (fun g -> float32 (o.ValueCoefficient * g))
 
-        struct (gradient,
+        struct (pass.Pullback(dMeans, dLogStd, dValues),
                 Map
                     [ "policyLoss", clipped.Loss
                       "valueLoss", valueLoss
-                      "entropy", Tensors.scalar (DiagonalGaussian.entropy logStd)
+                      "entropy", entropy logStd
                       "kl", clipped.Kl
                       "clippedShare", clipped.ClippedShare ])
 
