@@ -98,6 +98,23 @@ module Spec =
           Device = spec.Device
           Kernels = spec.Kernels }
 
+    /// Settings of a replay memory among these names are refused for an algorithm that has none, for what they are: the nearest name
+    /// would mislead.
+    let private refuseReplay (place: string) (algorithm: Algorithm<'c, 's, 'w>) (names: string list) =
+        let last (path: string) = path.Substring(path.LastIndexOf '.' + 1)
+        let leaves ty = Json.leaves ty |> List.map last
+        let foreign = List.except (leaves typeof<'c>) (leaves typeof<DataSettings>)
+
+        match names |> List.tryFind (fun name -> List.contains name foreign) with
+        | Some name when not (Experiment.rhythm (Experiment.on algorithm "")).KeepMemory ->
+            let place = if place = "" then "" else $" in {place}"
+
+            Errors.fail (
+                Settings
+                    $"'{name}'{place} belongs to a replay memory, and {algorithm.Title} has none: it learns from each rollout and drops it; leave it out"
+            )
+        | _ -> ()
+
     // ---- making
 
     let private usual (e: Experiment<'c, 's, 'w>) : Spec<'c> =
@@ -171,7 +188,9 @@ module Spec =
         let changed =
             (algorithm registry place spec.Algorithm).Open
                 { new IOpen<Spec> with
-                    member _.Open algorithm = Json.setFrom place (typed algorithm spec) key text |> erase }
+                    member _.Open algorithm =
+                        refuseReplay place algorithm [ key.Substring(key.LastIndexOf '.' + 1) ]
+                        Json.setFrom place (typed algorithm spec) key text |> erase }
 
         if changed.Algorithm <> spec.Algorithm then
             Errors.fail (
@@ -262,6 +281,12 @@ module Spec =
                 )
         | _ -> None
 
+    /// All names of a tree's objects.
+    let rec private namesIn (node: JsonNode | null) : string list =
+        match node with
+        | :? JsonObject as fields -> fields |> Seq.collect (fun field -> field.Key :: namesIn field.Value) |> List.ofSeq
+        | _ -> []
+
     /// Reads a specification over a preset: of the algorithm that the text names, else of the one given. What the text leaves out
     /// is the preset's. `place` names the text in messages.
     let parse
@@ -289,7 +314,12 @@ module Spec =
 
         found.Open
             { new IOpen<Spec> with
-                member _.Open algorithm = Json.parseOver place (typed algorithm complete) text |> erase }
+                member _.Open algorithm =
+                    match Json.parseNode place text with
+                    | :? JsonObject as fields -> refuseReplay place algorithm (namesIn fields["config"])
+                    | _ -> ()
+
+                    Json.parseOver place (typed algorithm complete) text |> erase }
 
     let rec private putMissing (names: string list) (published: JsonNode | null) (into: JsonNode | null) =
         match names, published, into with
