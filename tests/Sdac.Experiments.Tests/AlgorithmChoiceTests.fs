@@ -61,7 +61,7 @@ let tests =
                   let out = Path.Combine(path, "run")
                   let sdac = file "sdac.json" """{"algorithm":"sdac","seed":3}"""
                   let old = file "old.json" """{"experiment":{"config":{"algorithm":"dpmd"}}}"""
-                  let unknown = file "unknown.json" """{"algorithm":"td3"}"""
+                  let unknown = file "unknown.json" """{"algorithm":"cql"}"""
                   let impossible = file "impossible.json" """{"config":{"critics":{"tau":3}}}"""
                   let newer = file "newer.json" """{"schema":9,"rewards":3}"""
                   let draws = file "draws.json" """{"algorithm":"dpmd","config":{"draws":{"monteCarloDraws":8}}}"""
@@ -80,12 +80,12 @@ let tests =
                         [ "--config"; old; "--algorithm"; "sdac" ],
                         settings,
                         [ old; "the algorithm dpmd"; "--algorithm says sdac" ]
-                        [ "--config"; unknown ], settings, [ unknown; "unknown algorithm 'td3'" ]
+                        [ "--config"; unknown ], settings, [ unknown; "unknown algorithm 'cql'" ]
                         [ "--config"; impossible ], settings, [ impossible; "Tau is 3" ]
                         [ "--config"; newer ], settings, [ newer; "schema 9"; "reads 1 and 2" ]
                         [ "--config"; draws ], settings, [ draws; "unknown setting"; "draws" ]
                         [ "--algorithm"; "sdac"; "-a"; "dpmd" ], usage, [ "--algorithm" ]
-                        [ "--settings"; "sadc" ], settings, [ "unknown algorithm 'sadc'"; "--settings"; "'sdac'" ] ] do
+                        [ "--settings"; "sdacc" ], settings, [ "unknown algorithm 'sdacc'"; "--settings"; "'sdac'" ] ] do
                       train (arguments @ [ "--out"; out ]) |> refused code ("train.fsx: " :: words)
                       Expect.isFalse (Directory.Exists out) "no folder"))
 
@@ -165,10 +165,10 @@ let tests =
                   copy sdac.Path (Path.Combine(path, "run"))
                   let folder = RunFolder.openExisting (Path.Combine(path, "run"))
                   File.Delete folder.Summary
-                  File.WriteAllText(folder.Spec, Spec.print { Spec.ofRun standard folder with Algorithm = "td3" })
+                  File.WriteAllText(folder.Spec, Spec.print { Spec.ofRun standard folder with Algorithm = "cql" })
 
                   for found in [ train [ "--resume"; folder.Path ]; evaluate [ "--run"; folder.Path ] ] do
-                      found |> refused settings [ folder.Spec; "unknown algorithm 'td3'" ]))
+                      found |> refused settings [ folder.Spec; "unknown algorithm 'cql'" ]))
 
           testCase
               "--help names the algorithms with their titles and presets, --settings lists their settings"

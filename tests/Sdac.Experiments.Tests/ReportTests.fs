@@ -130,8 +130,8 @@ let tests =
                   write "\"dpmd\""
                   Expect.equal ((readable path).Algorithm, (readable path).Title) ("dpmd", "DPMD") "a known one"
                   // of a script that is not at hand
-                  write "\"td3\""
-                  Expect.equal ((readable path).Algorithm, (readable path).Title) ("td3", "TD3") "an unknown one"
+                  write "\"cql\""
+                  Expect.equal ((readable path).Algorithm, (readable path).Title) ("cql", "CQL") "an unknown one"
                   Expect.equal ((readable path).Settings["config.particles.particles"]) "4" "its settings"
                   write "\"my-algorithm\""
                   Expect.equal ((readable path).Title) "my-algorithm" "a long name"
