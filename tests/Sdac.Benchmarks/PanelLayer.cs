@@ -27,7 +27,7 @@ internal sealed unsafe class PanelLayer(MlpShape shape, nint parameters, int row
             where V : struct
         {
             var pack = new PackWork<TSimd, V>(shape, parameters, 0, 0, packed, backward: false);
-            Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, backward: false), ref pack);
+            Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, 0, backward: false), ref pack);
             var work = new Work<TSimd, V>(shape, parameters, x, packed, y);
             Workers.For(Panel.Count(rows), ref work);
         }

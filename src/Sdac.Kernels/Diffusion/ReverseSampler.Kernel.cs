@@ -60,7 +60,8 @@ public static unsafe partial class ReverseSampler
 
                 var pack = new PackWork<TSimd, V>(
                     main, Main, Shape.ObsDim, Shape.ActionDim, memory, backward: false);
-                Workers.For(PackWork<TSimd, V>.Blocks(main, Shape.ObsDim, backward: false), ref pack, threads);
+                Workers.For(
+                    PackWork<TSimd, V>.Blocks(main, Shape.ObsDim, Shape.ActionDim, backward: false), ref pack, threads);
                 TimeBiases<TSimd, V>(times, work.TimeBias);
                 ObsProducts(ref work, threads);
                 Workers.For(Slab.Count(Rows, work.Lanes), ref work, threads);

@@ -3,21 +3,27 @@ using Sdac.Kernels.Simd;
 namespace Sdac.Kernels.Linear;
 
 /// <summary>
-/// Packs the weights of all layers, one block per tile, each where it lies among the parameters. With a split, the
-/// first layer's rows [0, split) and [split, split + own) are packed apart and rows after these are left out.
+/// Packs the weights of all layers, each where it lies among the parameters; one block per band of inputs, or per tile of
+/// the backward product. With a split, the first layer's rows [0, split) and [split, split + own) are packed apart and
+/// rows after these are left out.
 /// </summary>
 internal readonly unsafe struct PackWork<TSimd, V>(
     MlpShape shape, float* parameters, int split, int own, float* packed, bool backward) : IBlockWork
     where TSimd : struct, ISimd<V>
     where V : struct
 {
-    public static int Blocks(MlpShape shape, int split, bool backward)
+    public static int Blocks(MlpShape shape, int split, int own, bool backward)
     {
-        var blocks = 0;
-        for (var layer = 0; layer < shape.LayerCount; layer++)
-            blocks += Weights.Tiles(shape.Widths[backward ? layer : layer + 1], TSimd.TileRows);
-        return split > 0 ? blocks + Weights.Tiles(shape.Widths[1], TSimd.TileRows) : blocks;
+        var blocks = split > 0
+            ? BlocksOf(split, backward) + BlocksOf(own, backward)
+            : BlocksOf(shape.InputWidth, backward);
+        for (var layer = 1; layer < shape.LayerCount; layer++)
+            blocks += BlocksOf(shape.Widths[layer], backward);
+        return blocks;
     }
+
+    private static int BlocksOf(int inputs, bool backward) =>
+        backward ? Weights.Tiles(inputs, TSimd.TileRows) : Weights.Bands(inputs);
 
     public void Run(int block, int worker)
     {
@@ -28,22 +34,23 @@ internal readonly unsafe struct PackWork<TSimd, V>(
             var outputs = shape.Widths[layer + 1];
             var w = parameters + shape.WeightOffset(layer);
             var to = packed + shape.WeightOffset(layer);
-            var tiles = Weights.Tiles(backward ? inputs : outputs, height);
             if (layer == 0 && split > 0)
             {
-                if (block < tiles)
+                var before = BlocksOf(split, backward);
+                if (block < before)
                 {
                     Weights.PackForward(w, split, outputs, height, block, to);
                     return;
                 }
 
-                block -= tiles;
+                block -= before;
                 inputs = own;
                 w += (nint)split * outputs;
                 to += (nint)split * outputs;
             }
 
-            if (block < tiles)
+            var blocks = BlocksOf(inputs, backward);
+            if (block < blocks)
             {
                 if (backward)
                     Weights.PackBackward(w, inputs, outputs, height, block, to);
@@ -52,7 +59,7 @@ internal readonly unsafe struct PackWork<TSimd, V>(
                 return;
             }
 
-            block -= tiles;
+            block -= blocks;
         }
     }
 }

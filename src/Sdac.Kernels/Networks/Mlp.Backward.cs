@@ -95,7 +95,7 @@ public static unsafe partial class Mlp
                 new Span<float>(zeros, shape.MaximumWidth).Clear();
                 var deltas = NativePool.Align(zeros + shape.MaximumWidth);
                 var pack = new PackWork<TSimd, V>(shape, Parameters, 0, 0, memory, backward: true);
-                Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, backward: true), ref pack, threads);
+                Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, 0, backward: true), ref pack, threads);
                 var chain = new ChainWork<TSimd, V>
                 {
                     Kernel = this,

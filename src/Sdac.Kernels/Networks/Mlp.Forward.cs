@@ -130,7 +130,8 @@ public static unsafe partial class Mlp
         {
             var pack = new PackWork<TSimd, V>(
                 Shape, parameters, Sizes.SharedWidth, Sizes.OwnWidth, packed, backward: false);
-            Workers.For(PackWork<TSimd, V>.Blocks(Shape, Sizes.SharedWidth, backward: false), ref pack, threads);
+            Workers.For(
+                PackWork<TSimd, V>.Blocks(Shape, Sizes.SharedWidth, Sizes.OwnWidth, backward: false), ref pack, threads);
             if (Sizes.SharedWidth == 0)
                 return;
             var shared = new SharedWork<TSimd, V>(

@@ -55,7 +55,7 @@ public static unsafe partial class Mlp
                     Lanes = Cutting.Lanes(Sizes.Rows, threads),
                 };
                 var pack = new PackWork<TSimd, V>(shape, Parameters, 0, 0, memory, backward: false);
-                Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, backward: false), ref pack, threads);
+                Workers.For(PackWork<TSimd, V>.Blocks(shape, 0, 0, backward: false), ref pack, threads);
                 Workers.For(Slab.Count(Panel.Count(Sizes.Rows) * Panel.Rows, work.Lanes), ref work, threads);
             }
             finally
