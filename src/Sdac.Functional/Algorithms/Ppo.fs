@@ -755,6 +755,7 @@ module Ppo =
         { Name = "ppo"
           Title = "PPO"
           Published = PpoConfig.normalised
+          Added = []
           Presets =
             [ Preset.tiny 800L PpoConfig.tiny
               { Preset.quick PpoConfig.quick with Iterations = 9_600L; EvaluateEvery = Some 960L }
