@@ -7,9 +7,9 @@ open Sdac
 /// The stages of a registered algorithm's iterations, whatever its types.
 [<RequireQualifiedAccess>]
 module Stages =
-    /// Iterations in a window: whole rounds, and both kinds of an update whose policy moves every second time.
+    /// The fewest iterations of a window: both kinds of an update whose policy moves every second time.
     [<Literal>]
-    let private Window = 8
+    let private FewestIterations = 8
 
     [<Literal>]
     let private FewestWindows = 5
@@ -28,13 +28,16 @@ module Stages =
         let first = Round.start (Experiment.on algorithm "HalfCheetah-v4") |> Round.warm
         let stages = Round.standardTrail first.Agent
         let mutable step = { first with Around = watch }
+        // whole rounds
+        let updates = first.Agent.Rhythm.Updates
+        let iterations = updates * ((FewestIterations - 1) / updates + 1)
 
         // milliseconds per iteration of a window, by stage, and of all that lies between them
         let window () =
             spent.Clear()
             let clock = Stopwatch.StartNew()
 
-            for _ in 1..Window do
+            for _ in 1..iterations do
                 step <- Round.consume Pipeline.standard step
 
             let all = clock.Elapsed.TotalMilliseconds
@@ -42,7 +45,7 @@ module Stages =
             let rest = all - List.sumBy snd named
 
             named @ [ "between the stages", rest; "an iteration", all ]
-            |> List.map (fun (name, ms) -> name, ms / float Window)
+            |> List.map (fun (name, ms) -> name, ms / float iterations)
 
         try
             window () |> ignore
@@ -61,7 +64,7 @@ module Stages =
         finally
             Round.dispose step
 
-    /// Milliseconds per iteration of HalfCheetah-v4 at the published settings, medians over windows of eight iterations, by stage.
+    /// Milliseconds per iteration of HalfCheetah-v4 at the published settings, medians over windows of whole rounds, by stage.
     let measure (seconds: float) (algorithm: IAlgorithm) : (string * float) list =
         algorithm.Open
             { new IOpen<(string * float) list> with

@@ -25,6 +25,20 @@ internal sealed class AlgorithmBenchmarks(TextWriter table, TextWriter? json, do
         }
     }
 
+    /// <summary>Whole iterations of PPO, physics included, in turn with TorchSharp's.</summary>
+    public void PpoIterations()
+    {
+        table.WriteLine();
+        table.WriteLine($"{"an iteration of PPO, HalfCheetah-v4, 2,048 steps, 10 epochs, 64x64",-72} {"ms",9}");
+        foreach (var (name, ms) in PpoIteration.measure(seconds))
+        {
+            table.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {name,-70} {ms,9:F1}"));
+            json?.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{{\"bench\":\"ppo-iteration\",\"config\":\"{name}\",\"median_ms\":{ms:G5}}}"));
+        }
+    }
+
     public void Soak(long rounds)
     {
         table.WriteLine();

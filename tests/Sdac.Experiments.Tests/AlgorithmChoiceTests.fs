@@ -64,6 +64,7 @@ let tests =
                   let unknown = file "unknown.json" """{"algorithm":"cql"}"""
                   let impossible = file "impossible.json" """{"config":{"critics":{"tau":3}}}"""
                   let newer = file "newer.json" """{"schema":9,"rewards":3}"""
+                  let replay = file "replay.json" """{"algorithm":"ppo","config":{"data":{"batchSize":8}}}"""
                   let draws = file "draws.json" """{"algorithm":"dpmd","config":{"draws":{"monteCarloDraws":8}}}"""
 
                   for arguments, code, words in
@@ -84,6 +85,18 @@ let tests =
                         [ "--config"; impossible ], settings, [ impossible; "Tau is 3" ]
                         [ "--config"; newer ], settings, [ newer; "schema 9"; "reads 1 and 2" ]
                         [ "--config"; draws ], settings, [ draws; "unknown setting"; "draws" ]
+                        [ "--algorithm=ppo"; "--set"; "bufferCapacity=1000" ],
+                        settings,
+                        [ "'bufferCapacity' in --set"; "PPO has none"; "leave it out" ]
+                        [ "--algorithm=ppo"; "--set"; "data.warmUp=10" ],
+                        settings,
+                        [ "'warmUp' in --set"; "replay memory" ]
+                        [ "--config"; replay ], settings, [ $"'batchSize' in {replay}"; "PPO has none" ]
+                        [ "--algorithm=ppo"; "--set"; "minibatches=30" ],
+                        settings,
+                        [ "Minibatches is 30"; "2048 transitions" ]
+                        [ "--algorithm=ppo"; "--set"; "clipRange=NaN" ], settings, [ "ClipRange is NaN" ]
+                        [ "--algorithm=ppo"; "--set"; "clipRang=0.1" ], settings, [ "'clipRang'"; "'clipRange'" ]
                         [ "--algorithm"; "sdac"; "-a"; "dpmd" ], usage, [ "--algorithm" ]
                         [ "--settings"; "sdacc" ], settings, [ "unknown algorithm 'sdacc'"; "--settings"; "'sdac'" ] ] do
                       train (arguments @ [ "--out"; out ]) |> refused code ("train.fsx: " :: words)

@@ -184,6 +184,34 @@ let tests =
                   Expect.equal state.EnergyShift { Shift = 71.0; Idle = 5L } "read back"
                   disposeState state))
 
+          testCase "moments of another size, or none, are refused by their name" (fun () ->
+              inFolder (fun path ->
+                  let spec =
+                      { Spec.iterations 16L (Spec.preset "" "tiny" (Algorithm.hide Ppo.algorithm)) with
+                          EvaluationEpisodes = 1 }
+
+                  let folder = prepared (Path.Combine(path, "run")) spec
+                  resumed folder |> ignore
+                  let agent = Runner.agent (Spec.experiment Ppo.algorithm spec)
+                  let checkpoint = Checkpoint.path folder 16L
+                  let load () = Checkpoint.load agent "ppo" spec.Task checkpoint
+                  let state = load ()
+                  Expect.equal state.Observations.Mean.Length 4 "one number for each observation"
+                  Expect.isGreaterThan state.Observations.Count 256.0 "observations"
+                  Parts.dispose agent.Parts state
+
+                  rewrite
+                      checkpoint
+                      id
+                      (replaced
+                          "observations.mean"
+                          (Safetensors.ofFloat64 "observations.mean" [ 3L ] [| 1.0; 2.0; 3.0 |]))
+
+                  failureOf (load >> ignore) |> says [ "'observations.mean'"; checkpoint; "[3]"; "need 4 numbers" ]
+
+                  rewrite checkpoint id (List.filter (fun source -> source.Name <> "observations.mean"))
+                  failureOf (load >> ignore) |> says [ checkpoint; "holds no 'observations.mean'" ]))
+
           testCase "a run whose energies raise the scale resumes exactly" (fun () ->
               let change (c: DpmdConfig) =
                   { c with

@@ -33,7 +33,9 @@ let tests =
                   Expect.equal
                       (let c = Key.splitMany 2 root in struct (c[0], c[1]))
                       (struct (a, b))
-                      "children by number")
+                      "children by number"
+
+                  Expect.equal (Array.init 50 (fun i -> Key.at i a)) (Key.splitMany 50 a) "one child alone")
 
           testCase "streams of sibling keys share no part, at any shift, and are uncorrelated" (fun () ->
               let struct (a, b) = Key.split (Key.ofSeed 3L)

@@ -160,6 +160,31 @@ let tests =
                   // appending to the copy has left the original alone, and the other way round
                   Expect.equal (content copy) (content memory) "content")
 
+          testForAll
+              "what ended an episode is told in the order of the transitions"
+              40
+              (Gen.listOfLength 60 (Gen.elements [ 0; 0; 1; 2; 3 ]))
+              (fun ends ->
+                  // steps of two environments, in chunks of two steps
+                  let step memory (kinds: int[]) =
+                      Replay.append
+                          { Obs = [| 0.0f; 0.0f |]
+                            Action = [| 0.0f; 0.0f |]
+                            Reward = [| 0.0f; 0.0f |]
+                            Terminated = kinds |> Array.map (fun kind -> kind % 2 = 1)
+                            Truncated = kinds |> Array.map (fun kind -> kind >= 2)
+                            NextObs = [| 0.0f; 0.0f |]
+                            Current = [| 0.0f; 0.0f |]
+                            Extras = [] }
+                          memory
+
+                  let memory =
+                      ends |> List.chunkBySize 2 |> List.map List.toArray |> List.fold step (Replay.create 2 1 1 64)
+
+                  let struct (terminated, truncated) = Replay.ends memory
+                  Expect.equal (List.ofArray terminated) (ends |> List.map (fun kind -> kind % 2 = 1)) "terminated"
+                  Expect.equal (List.ofArray truncated) (ends |> List.map ((=) 2)) "at the time limit alone")
+
           testCase "closed segments stay the same in later memories" (fun () ->
               let before, after = stream 2 300 5 |> List.splitAt 150
               let grow m ts = ts |> List.fold (fun m t -> Replay.append t m) m
