@@ -57,7 +57,7 @@ module Classical =
             count <- count + 1L
 
         { Name = algorithm.Name
-          Config = $"{size.Task}: {sizes}"
+          Config = $"{algorithm.Title}, {size.Task}: {sizes}"
           Gflop = gflop * float updates
           Updates = updates
           Run =
@@ -65,8 +65,11 @@ module Classical =
                 for _ in 1..updates do
                     update ()) }
 
-    let private hidden = [ 256; 256; 256 ]
+    let hidden = [ 256; 256; 256 ]
     let private batch = 256
+
+    /// Updates in a row: one alone would begin with cold caches
+    let runs = 20
     let private sizes = "256, 256x256x256"
 
     /// Multiply-adds of a row of a network, in 10⁹ operations (2 each).
@@ -78,10 +81,10 @@ module Classical =
     let sac (compute: Compute) (size: TaskSize) : Work =
         let critic, policy = row (size.ObsDim + size.ActionDim) 1, row size.ObsDim (2 * size.ActionDim)
         let config = { SacConfig.sb3 with Hidden = hidden; Data.BatchSize = batch }
-        whole Sac.algorithm config compute size 2 (float batch * (4.0 * policy + 12.0 * critic)) sizes
+        whole Sac.algorithm config compute size runs (float batch * (4.0 * policy + 12.0 * critic)) sizes
 
     /// TD3 at the same sizes: the policies' rows 1 + 3/2, the critics' 2 + 6 + 2/2.
     let td3 (compute: Compute) (size: TaskSize) : Work =
         let critic, policy = row (size.ObsDim + size.ActionDim) 1, row size.ObsDim size.ActionDim
         let config = { Td3Config.authors with Hidden = hidden; Data.BatchSize = batch }
-        whole Td3.algorithm config compute size 2 (float batch * (2.5 * policy + 9.0 * critic)) sizes
+        whole Td3.algorithm config compute size runs (float batch * (2.5 * policy + 9.0 * critic)) sizes

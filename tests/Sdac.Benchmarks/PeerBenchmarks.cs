@@ -22,15 +22,16 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
     private const string Interpreter = "/usr/bin/python3";
     private const int FewestRounds = 3;
 
+    // Runs after which the just-in-time compiler is done with a short update.
+    private const int JustInTime = 10;
+
     // OpenBLAS's idle threads spin on the cores for a while after the peer's run.
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(0.2);
 
     public void Run()
     {
         Layer();
-        table.WriteLine();
-        table.WriteLine(
-            $"{"update, in turn with its peers",-50} {"peer",-22} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
+        Header();
         foreach (var size in new[] { Updates.halfCheetah, Updates.humanoid })
         {
             foreach (var config in new[] { SdacConfigModule.published, Updates.light })
@@ -42,6 +43,26 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
                 Measure(work, "TorchSharp", TorchSharp(size, config), BestOfTorchSharp);
             }
         }
+    }
+
+    /// <summary>SAC and TD3 in turn with TorchSharp's modules, automatic gradients and Adam, in a process of their own.</summary>
+    public void Classical()
+    {
+        Header();
+        var size = Updates.halfCheetah;
+        var works = new[] { Benchmarks.Classical.sac(ComputeModule.cpu, size), Benchmarks.Classical.td3(ComputeModule.cpu, size) };
+        foreach (var work in works)
+        {
+            Harness.Time(work.Run.Invoke, JustInTime);
+            Measure(work, "TorchSharp", TorchSharp(size, work.Name), BestOfTorchSharp);
+        }
+    }
+
+    private void Header()
+    {
+        table.WriteLine();
+        table.WriteLine(
+            $"{"update, in turn with its peers",-50} {"peer",-22} {"ours, ms",9} {"its, ms",9} {"ratio",7}");
     }
 
     private void Layer()
@@ -90,7 +111,9 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
         Work work, string way, ProcessStartInfo start, Dictionary<string, string> environment)
     {
         using var peer = Start(start, environment);
-        Time(peer); // its first run allocates
+        Time(peer); // its first runs allocate and compile
+        Time(peer);
+        Time(peer);
         Thread.Sleep(Rest);
         var (ours, its) = (new List<double>(), new List<double>());
         for (var clock = Stopwatch.StartNew(); ours.Count < FewestRounds || clock.Elapsed.TotalSeconds < seconds;)
@@ -129,22 +152,33 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
     }
 
     private static ProcessStartInfo TorchSharp(TaskSize size, SdacConfig config) =>
+        TorchSharp(size, config.Particles.Particles == 1 ? "light" : "published");
+
+    private static ProcessStartInfo TorchSharp(TaskSize size, string what) =>
         new("dotnet",
         [
-            typeof(PeerBenchmarks).Assembly.Location, Peer, size.Task, config.Particles.Particles == 1 ? "light" : "published",
+            typeof(PeerBenchmarks).Assembly.Location, Peer, size.Task, what,
             Workers.Threads.ToString(CultureInfo.InvariantCulture),
         ]);
 
     /// <summary>The child process that measures TorchSharp: a line in, the seconds of an update out.</summary>
     public const string Peer = "torchsharp-peer";
 
-    /// <summary>Runs that child, for a task's sizes, published or light settings and a number of threads.</summary>
-    public static void ServeTorchSharp(string task, string settings, int threads)
+    /// <summary>
+    /// Runs that child, for a task's sizes, SDAC in published or light settings or SAC or TD3, and a number of threads.
+    /// </summary>
+    public static void ServeTorchSharp(string task, string what, int threads)
     {
         var size = new[] { Updates.halfCheetah, Updates.humanoid }.Single(s => s.Task == task);
         var compute = ComputeModule.create("cpu", false);
         MachineModule.useThreads(compute, threads);
-        var work = Updates.wholeOn(compute, "update", size, settings == "light" ? Updates.light : SdacConfigModule.published);
+        var work = what switch
+        {
+            "sac" => TorchSharpUpdates.sac(size),
+            "td3" => TorchSharpUpdates.td3(size),
+            "light" => Updates.wholeOn(compute, "update", size, Updates.light),
+            _ => Updates.wholeOn(compute, "update", size, SdacConfigModule.published),
+        };
         while (Console.ReadLine() is not null)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Harness.Time(work.Run.Invoke, 1) / work.Updates:R}"));
     }

@@ -19,9 +19,10 @@ const string Usage = """
     Without arguments: multiply-adds in registers, every kernel and whole updates at the published sizes, in turn with
     OpenBLAS's sgemm; what the parts of an update take; two threads against one; cost against size; checkpoints and a
     run's overhead; every environment, in turn with bare loops of mj_step in C.
-      --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update, shares,
-                     scaling, linear, loop, checkpoint, overhead, ppo-iteration, environments, peer, soak; an
-                     algorithm's name: its stages at the published sizes
+      --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update,
+                     classical (SAC and TD3, then in turn with TorchSharp), ppo-iteration, shares, scaling, linear,
+                     loop, checkpoint, overhead, environments, peer, soak; an algorithm's name: its stages at the
+                     published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -104,11 +105,16 @@ foreach (var one in KernelCases.All())
 
 var checkpoints = new CheckpointBenchmarks(Console.Out, file);
 var algorithms = new AlgorithmBenchmarks(Console.Out, file, seconds);
+var peers = new PeerBenchmarks(Console.Out, file, seconds);
 var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
 (string Name, Action Run)[] groups =
 [
     ("update", updates.Run),
-    ("classical", updates.Classical),
+    ("classical", () =>
+    {
+        updates.Classical();
+        peers.Classical();
+    }),
     ("shares", updates.Shares),
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),
@@ -129,6 +135,6 @@ if (only == "soak")
     algorithms.Soak(rounds);
 
 if (peer || only == "peer")
-    new PeerBenchmarks(Console.Out, file, seconds).Run();
+    peers.Run();
 
 return 0;
