@@ -94,7 +94,7 @@ let tests =
                         [ "--config"; replay ], settings, [ $"'batchSize' in {replay}"; "PPO has none" ]
                         [ "--algorithm=ppo"; "--set"; "minibatches=30" ],
                         settings,
-                        [ "Minibatches is 30"; "2048 transitions" ]
+                        [ "Minibatches is 30"; "1024 transitions" ]
                         [ "--algorithm=ppo"; "--set"; "clipRange=NaN" ], settings, [ "ClipRange is NaN" ]
                         [ "--algorithm=ppo"; "--set"; "clipRang=0.1" ], settings, [ "'clipRang'"; "'clipRange'" ]
                         [ "--algorithm"; "sdac"; "-a"; "dpmd" ], usage, [ "--algorithm" ]

@@ -278,6 +278,14 @@ let tests =
               Expect.isTrue (obj.ReferenceEquals(stopped.Next.Networks, stopped.State.Networks)) "no step"
               Expect.isFalse (obj.ReferenceEquals(goes.Next.Networks, goes.State.Networks)) "a step")
 
+          testCase "an update that no stage has made is refused" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let u = started small (Key.ofSeed 3L)
+              let finish (u: PpoUpdate) = (Ppo.agent u.Model).Finish u |> ignore
+              let error = Expect.raises<InvalidOperationException>(fun () -> finish u)
+              Expect.stringContains error.Message "put `improve` behind `collect`" "sentence"
+              finish (Ppo.improve u))
+
           testCase "a round that was ended goes on with the next one's collecting" (fun () ->
               let config = { PpoConfig.tiny with Objective.TargetKl = Some 1e-9; Objective.ClipRange = 0.1 }
 

@@ -700,6 +700,9 @@ module Ppo =
     let stages: (string * (PpoUpdate -> PpoUpdate)) list = [ "improve", improve ]
 
     let private finish (u: PpoUpdate) : Finished<PpoState> =
+        if u.Figures.IsEmpty then
+            invalidOp "no stage of this pipeline trains the networks: put `improve` behind `collect`"
+
         { State = { u.Next with Minibatch = u.State.Minibatch + 1L }
           Figures = u.Figures
           Tallies = []
