@@ -78,13 +78,15 @@ module Classical =
         * float (List.sum [ for a, b in List.pairwise (inputs :: hidden @ [ outputs ]) -> int64 a * int64 b ])
 
     /// SAC at three layers of 256 and batches of 256: the policy's rows 1 + 3, the critics' 2 + 6 + 4.
-    let sac (compute: Compute) (size: TaskSize) : Work =
+    let private sac (compute: Compute) (size: TaskSize) : Work =
         let critic, policy = row (size.ObsDim + size.ActionDim) 1, row size.ObsDim (2 * size.ActionDim)
         let config = { SacConfig.sb3 with Hidden = hidden; Data.BatchSize = batch }
         whole Sac.algorithm config compute size runs (float batch * (4.0 * policy + 12.0 * critic)) sizes
 
     /// TD3 at the same sizes: the policies' rows 1 + 3/2, the critics' 2 + 6 + 2/2.
-    let td3 (compute: Compute) (size: TaskSize) : Work =
+    let private td3 (compute: Compute) (size: TaskSize) : Work =
         let critic, policy = row (size.ObsDim + size.ActionDim) 1, row size.ObsDim size.ActionDim
         let config = { Td3Config.authors with Hidden = hidden; Data.BatchSize = batch }
         whole Td3.algorithm config compute size runs (float batch * (2.5 * policy + 9.0 * critic)) sizes
+
+    let both (compute: Compute) (size: TaskSize) : Work list = [ sac compute size; td3 compute size ]

@@ -25,16 +25,8 @@ module PpoIteration =
 
         struct (round, (fun () -> Pipeline.dispose step))
 
-    let private network (inputs: int) (outputs: int) : torch.nn.Module<Tensor, Tensor> =
-        let widths = inputs :: config.Networks.Hidden
-
-        let hidden =
-            [ for a, b in List.pairwise widths do
-                  torch.nn.Linear(int64 a, int64 b) :> torch.nn.Module<Tensor, Tensor>
-                  torch.nn.Tanh() :> torch.nn.Module<Tensor, Tensor> ]
-
-        let last = torch.nn.Linear(int64 (List.last widths), int64 outputs) :> torch.nn.Module<Tensor, Tensor>
-        torch.nn.Sequential(List.toArray (hidden @ [ last ]))
+    let private network: int -> int -> torch.nn.Module<Tensor, Tensor> =
+        TorchSharpUpdates.layers (fun () -> torch.nn.Tanh()) config.Networks.Hidden
 
     let private number (value: float) : Scalar = Scalars.ofFloat value
 

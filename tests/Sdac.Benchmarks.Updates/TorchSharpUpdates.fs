@@ -11,14 +11,18 @@ module TorchSharpUpdates =
     let private memoryRows = 20_000L
     let private number (value: float) : Scalar = Scalars.ofFloat value
 
-    let private network (inputs: int) (outputs: int) : torch.nn.Module<Tensor, Tensor> =
+    /// Hidden layers of these widths, each with an activation, and a linear last layer.
+    let layers (activation: unit -> torch.nn.Module<Tensor, Tensor>) (widths: int list) (inputs: int) (outputs: int) =
         let hidden =
-            [ for a, b in List.pairwise (inputs :: Classical.hidden) do
+            [ for a, b in List.pairwise (inputs :: widths) do
                   torch.nn.Linear(int64 a, int64 b) :> torch.nn.Module<Tensor, Tensor>
-                  torch.nn.ReLU() :> torch.nn.Module<Tensor, Tensor> ]
+                  activation () ]
 
-        let last = torch.nn.Linear(int64 (List.last Classical.hidden), int64 outputs)
-        torch.nn.Sequential(List.toArray (hidden @ [ last ]))
+        let last = torch.nn.Linear(int64 (List.last (inputs :: widths)), int64 outputs)
+        torch.nn.Sequential(List.toArray (hidden @ [ last ])) :> torch.nn.Module<Tensor, Tensor>
+
+    let private network: int -> int -> torch.nn.Module<Tensor, Tensor> =
+        layers (fun () -> torch.nn.ReLU()) Classical.hidden
 
     /// A target network that begins as its network does.
     let private targetOf (inputs: int) (outputs: int) (source: torch.nn.Module<Tensor, Tensor>) =
@@ -31,7 +35,7 @@ module TorchSharpUpdates =
 
         for target, source in pairs do
             for t, s in Seq.zip (target.parameters ()) (source.parameters ()) do
-                t.mul_(number (1.0 - tau)).add_ (s, number tau) |> ignore
+                t.mul_(number (1.0 - tau)).add_(s, number tau) |> ignore
 
     let private trainable (value: bool) (networks: torch.nn.Module<Tensor, Tensor> list) =
         for network in networks do
@@ -103,7 +107,7 @@ module TorchSharpUpdates =
 
             // log(1 - tanh²u) = 2·(log 2 - u - softplus(-2u))
             let soft = torch.nn.functional.softplus (raw.mul (number -2.0))
-            let bend = raw.add(soft).sub(number (log 2.0)).mul (number -2.0)
+            let bend = raw.add(soft).sub(number (log 2.0)).mul(number -2.0)
 
             struct (raw.tanh (), normal.sub (bend.sum (1L, true)))
 

@@ -50,8 +50,7 @@ internal sealed class PeerBenchmarks(TextWriter table, TextWriter? json, double 
     {
         Header();
         var size = Updates.halfCheetah;
-        var works = new[] { Benchmarks.Classical.sac(ComputeModule.cpu, size), Benchmarks.Classical.td3(ComputeModule.cpu, size) };
-        foreach (var work in works)
+        foreach (var work in Benchmarks.Classical.both(ComputeModule.cpu, size))
         {
             Harness.Time(work.Run.Invoke, JustInTime);
             Measure(work, "TorchSharp", TorchSharp(size, work.Name), BestOfTorchSharp);

@@ -38,7 +38,7 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
     /// <summary>SAC and TD3, in turn with multiply-adds in registers: the share of their rate is an update's.</summary>
     public void Classical()
     {
-        foreach (var work in new[] { Benchmarks.Classical.sac(ComputeModule.cpu, Updates.halfCheetah), Benchmarks.Classical.td3(ComputeModule.cpu, Updates.halfCheetah) })
+        foreach (var work in Benchmarks.Classical.both(ComputeModule.cpu, Updates.halfCheetah))
         {
             var peak = RegisterPeak.Case();
             harness.Measure(new Case(

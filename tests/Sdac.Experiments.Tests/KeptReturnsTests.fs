@@ -33,7 +33,11 @@ let tests =
                   for run, folder in List.zip runs [ first; second ] do
                       Expect.isGreaterThan run.Evaluations.Length 0 "evaluations"
                       Expect.equal run.Evaluations (evaluations folder) "as the run noted them"
-                      Expect.stringContains (File.ReadAllText(Path.Combine(folder, "machine.json"))) run.Program "program"
+
+                      Expect.stringContains
+                          (File.ReadAllText(Path.Combine(folder, "machine.json")))
+                          run.Program
+                          "program"
 
                   match (KeptReturns.table runs).Rows with
                   | [ [ experiment; seeds; _; mean; _; each; _ ] ] ->

@@ -19,6 +19,9 @@ let tests =
 
                   Expect.containsAll names [ "tiny"; "quick" ] $"presets of {algorithm}"
 
+                  if List.contains algorithm [ "sdac"; "dpmd" ] then
+                      Expect.hasLength names 6 $"presets of {algorithm}"
+
               for _, name, spec in presets do
                   Expect.equal (Spec.validate standard "" spec) spec "valid specification"
                   // parsed over another preset: nothing may be taken from it

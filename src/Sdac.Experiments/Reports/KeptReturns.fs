@@ -27,8 +27,7 @@ module KeptReturns =
 
     let private columns = [ "iteration"; "envSteps"; "mean"; "deviation"; "returns" ]
 
-    let private fileOf (folder: string) (seed: int64) (ending: string) =
-        Path.Combine(folder, $"seed-%d{seed}{ending}")
+    let private fileOf (folder: string) (seed: int64) (ending: string) = Path.Combine(folder, $"seed-%d{seed}{ending}")
 
     let private number (file: string) (text: string) : float =
         match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
@@ -49,8 +48,7 @@ module KeptReturns =
             [ for line in Metrics.read source.Metrics do
                   match Map.tryFind "kind" line, Map.tryFind "returns" line with
                   | Some(Label "evaluation"), Some(Values returns) ->
-                      let cell name =
-                          line[name] |> Metrics.number |> Option.defaultValue nan |> Cell.number
+                      let cell name = line[name] |> Metrics.number |> Option.defaultValue nan |> Cell.number
 
                       [ cell "iteration"
                         cell "envSteps"
@@ -144,10 +142,10 @@ module KeptReturns =
         { Title = "Returns of whole runs"
           Subtitle = "Evaluations without exploration noise: mean over seeds, band from the lowest to the highest"
           Panels =
-            [ [ for task, runs in runs |> List.groupBy _.Task do
-                    Plot.panel
+            [ for task, runs in runs |> List.groupBy _.Task do
+                  [ Plot.panel
                         task
-                        (420.0, 320.0)
+                        (760.0, 260.0)
                         (Plot.axis "Environment steps")
                         (Plot.axis "Return per episode (undiscounted)")
                         (layers runs) ] ]
