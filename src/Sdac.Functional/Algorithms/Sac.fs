@@ -60,14 +60,15 @@ type SacConfig =
 
 [<RequireQualifiedAccess>]
 module SacConfig =
-    /// Stable-Baselines3's settings.
+    /// Stable-Baselines3's settings, with the 10,000 random transitions first of its published runs: its default of 100 leaves
+    /// some seeds of HalfCheetah on their back.
     let sb3: SacConfig =
         { Hidden = [ 256; 256 ]
           Networks =
             { NetworkSettings.mish with
                 Activation = HiddenActivation.Relu
                 InitialWeights = InitialWeights.TorchUniform }
-          Data = { Environments = 1; UpdatesPerStep = 1; WarmUp = 100; BatchSize = 256; BufferCapacity = 1_000_000 }
+          Data = { Environments = 1; UpdatesPerStep = 1; WarmUp = 10_000; BatchSize = 256; BufferCapacity = 1_000_000 }
           BestOf = BestOfSettings.off
           Gaussian = GaussianSettings.usual
           Critics = CriticSettings.usual
