@@ -19,7 +19,7 @@ module CudaCheck =
 
     /// Seconds of the learning run at the most, and the return that it must reach by then.
     [<Literal>]
-    let private LearningSeconds = 150.0
+    let private LearningSeconds = 240.0
 
     [<Literal>]
     let private LearningReturn = 500.0
