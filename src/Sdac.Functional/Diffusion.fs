@@ -35,6 +35,17 @@ module SamplerNoise =
         let shape = [ batch; particles; actionDim ]
         [ shape, initial; timesteps :: shape, steps; [ batch; actionDim ], exploreKey explore ]
 
+/// How a reverse step makes x_{t-1} of x_t and the predicted noise ε: the three forms that published diffusion policies use.
+/// None of them adds noise at t = 0.
+[<RequireQualifiedAccess>]
+type ReverseStep =
+    /// The posterior mean for x̂_0 clipped to ±1, and noise of the posterior's deviation σ_t (SDAC, DIPO, QVPO, DACER).
+    | Posterior
+    /// (x_t - β_t/√(1-ᾱ_t)·ε)/√α_t and noise of deviation √β_t times this, then x_{t-1} itself clipped to ±1 (QSM, IDQL).
+    | ClippedState of Temperature: float
+    /// As `Posterior`, with noise of deviation √β_t (MaxEntDP, flow-rl).
+    | WideNoise
+
 /// Actions chosen by best of N, and what they were chosen from.
 [<NoComparison; NoEquality>]
 type Chosen =
@@ -62,7 +73,8 @@ module Diffusion =
         let spread = Schedule.column compute schedule.SqrtRecipM1AlphaBars t
         scale.mul(noisy).sub(spread.mul noise)
 
-    let private clip (t: Tensor) = t.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+    /// Kept in [-1, 1].
+    let clip (t: Tensor) : Tensor = t.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
 
     /// One reverse step t -> t-1 without its noise: the posterior mean of x_{t-1} given x_t and the clipped clean
     /// estimate x̂_0 = clip(x_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε, -1, 1). Any shape.
@@ -76,27 +88,61 @@ module Diffusion =
             .clamp_(Scalars.ofFloat -ofEstimate, Scalars.ofFloat ofEstimate)
             .add_(noisy, Scalars.ofFloat ofNoisy)
 
-    /// Reverse sampling with any noise predictor: x_T = `initial`; for t = T-1 .. 0 the posterior mean plus
-    /// σ_t·`step`(i), i = T-1-t; clipped to [-1, 1]. The straightforward form that the fast path is tested against.
-    let reverse
+    /// One reverse step t -> t-1 with noise z, standard normal; none: its mean. Any shape.
+    let step
+        (schedule: Schedule)
+        (kind: ReverseStep)
+        (t: int)
+        (noisy: Tensor)
+        (noise: Tensor)
+        (z: Tensor option)
+        : Tensor =
+        let spread (deviation: float) (mean: Tensor) =
+            match z with
+            | Some z when t > 0 -> mean.add (z, Scalars.ofFloat deviation)
+            | _ -> mean
+
+        match kind with
+        | ReverseStep.Posterior -> posteriorMean schedule t noisy noise |> spread (Schedule.sigma schedule t)
+        | ReverseStep.WideNoise -> posteriorMean schedule t noisy noise |> spread (sqrt schedule.Betas[t])
+        | ReverseStep.ClippedState temperature ->
+            let beta = schedule.Betas[t]
+
+            noisy
+                .add(noise, Scalars.ofFloat (-beta / schedule.SqrtOneMinusAlphaBars[t]))
+                .mul(Scalars.ofFloat (1.0 / sqrt schedule.Alphas[t]))
+            |> spread (temperature * sqrt beta)
+            |> clip
+
+    /// Reverse sampling with any noise predictor: x_T = `initial`; for t = T-1 .. 0 a step with noise `z`(i), i = T-1-t;
+    /// clipped to [-1, 1].
+    let reverseBy
+        (kind: ReverseStep)
         (schedule: Schedule)
         (predict: int -> Tensor -> Tensor)
-        (step: int -> Tensor)
+        (z: int -> Tensor option)
         (initial: Tensor)
         : Tensor =
         let mutable x = initial
 
         for t in schedule.Timesteps - 1 .. -1 .. 0 do
-            let mean = posteriorMean schedule t x (predict t x)
-            let sigma = Schedule.sigma schedule t
-
-            x <-
-                if t = 0 then
-                    mean
-                else
-                    mean.add (step (schedule.Timesteps - 1 - t), Scalars.ofFloat sigma)
+            x <- step schedule kind t x (predict t x) (z (schedule.Timesteps - 1 - t))
 
         clip x
+
+    /// The same by the posterior. The straightforward form that the fast path is tested against.
+    let reverse (schedule: Schedule) (predict: int -> Tensor -> Tensor) (z: int -> Tensor) (initial: Tensor) : Tensor =
+        reverseBy ReverseStep.Posterior schedule predict (z >> Some) initial
+
+    /// One step of Langevin dynamics of width δ along a score Ψ = ∇ log p: x + δ/2·Ψ + √δ·ξ.
+    let langevinStep (width: float) (score: Tensor) (noise: Tensor) (x: Tensor) : Tensor =
+        x.add(score, Scalars.ofFloat (0.5 * width)).add(noise, Scalars.ofFloat (sqrt width))
+
+    /// N steps of Langevin dynamics of widths δ_k = 1 - k/N, k = 0 .. N-1, each clipped to [-1, 1] (the SDAC authors' QSM).
+    let langevin (steps: int) (score: Tensor -> Tensor) (noise: int -> Tensor) (initial: Tensor) : Tensor =
+        let next x k = langevinStep (1.0 - float k / float steps) (score x) (noise k) x |> clip
+
+        Seq.fold next initial (seq { 0 .. steps - 1 })
 
     let private coefficients (schedule: Schedule) =
         let single = Array.map float32

@@ -76,6 +76,12 @@ type InitialWeights =
     | TorchUniform
     /// Normal with deviation 1/√fan-in, cut at two of them, as Haiku's linear layers begin.
     | CutNormal
+    /// Normal with deviation ½/√fan-in, as DIPO's and QVPO's authors begin.
+    | HalfNormal
+    /// Uniform with variance 2/(fan-in + fan-out) (Glorot & Bengio 2010), as Flax's codes begin.
+    | XavierUniform
+    /// Orthogonal of gain √2 in every layer.
+    | Orthogonal
 
 /// A fully connected network: hidden layers with one activation, an identity output. y = x W + b, W is [in, out]; with layer
 /// norm, hidden layers are activation(LN(x W + b)).
@@ -122,32 +128,6 @@ module Mlp =
         for j in 0 .. values.Length - 1 do
             values[j] <- deviation * numbers[j]
 
-    /// Initial values: weights and biases as `initial` says, layer norms with gain one and offset zero; as a flat vector on
-    /// the CPU.
-    let initWith (initial: InitialWeights) (shape: MlpShape) (key: Key) : float32[] =
-        let values = Array.zeroCreate<float32> shape.ParameterCount
-
-        for i in 0 .. shape.LayerCount - 1 do
-            let fanIn, fanOut, key = shape.Widths[i], shape.Widths[i + 1], Key.foldIn i key
-            let weights = Span<float32>(values, shape.WeightOffset i, fanIn * fanOut)
-
-            match initial with
-            | InitialWeights.LecunUniform -> fillUniform (sqrt (3.0f / float32 fanIn)) key weights
-            | InitialWeights.TorchUniform ->
-                let bound = 1.0f / sqrt (float32 fanIn)
-                let struct (weightKey, biasKey) = Key.split key
-                fillUniform bound weightKey weights
-                fillUniform bound biasKey (Span<float32>(values, shape.BiasOffset i, fanOut))
-            | InitialWeights.CutNormal -> fillCutNormal (1.0f / sqrt (float32 fanIn)) key weights
-
-            if shape.HasNorm i then
-                Span<float32>(values, shape.NormWeightOffset i, fanOut).Fill 1.0f
-
-        values
-
-    /// `initWith` LeCun's uniform weights.
-    let init: MlpShape -> Key -> float32[] = initWith InitialWeights.LecunUniform
-
     /// So many orthonormal vectors of this length, at least as long as many, uniformly distributed: Gram and Schmidt's of normal
     /// numbers, each made orthogonal twice against rounding.
     let private orthonormal (count: int) (length: int) (key: Key) : float[][] =
@@ -168,6 +148,48 @@ module Mlp =
 
         vectors
 
+    /// Orthogonal weights of a layer: its columns, or its rows where they are fewer, are orthogonal and of the gain in length.
+    let private fillOrthogonal (gain: float) (inputs: int) (outputs: int) (key: Key) (values: Span<float32>) =
+        let vectors = orthonormal (min inputs outputs) (max inputs outputs) key
+
+        for x in 0 .. inputs - 1 do
+            for y in 0 .. outputs - 1 do
+                let entry = if inputs >= outputs then vectors[y][x] else vectors[x][y]
+                values[x * outputs + y] <- float32 (gain * entry)
+
+    /// Initial values: weights and biases as `initial` says, layer norms with gain one and offset zero; as a flat vector on
+    /// the CPU.
+    let initWith (initial: InitialWeights) (shape: MlpShape) (key: Key) : float32[] =
+        let values = Array.zeroCreate<float32> shape.ParameterCount
+
+        for i in 0 .. shape.LayerCount - 1 do
+            let fanIn, fanOut, key = shape.Widths[i], shape.Widths[i + 1], Key.foldIn i key
+            let weights = Span<float32>(values, shape.WeightOffset i, fanIn * fanOut)
+
+            match initial with
+            | InitialWeights.LecunUniform -> fillUniform (sqrt (3.0f / float32 fanIn)) key weights
+            | InitialWeights.TorchUniform ->
+                let bound = 1.0f / sqrt (float32 fanIn)
+                let struct (weightKey, biasKey) = Key.split key
+                fillUniform bound weightKey weights
+                fillUniform bound biasKey (Span<float32>(values, shape.BiasOffset i, fanOut))
+            | InitialWeights.CutNormal -> fillCutNormal (1.0f / sqrt (float32 fanIn)) key weights
+            | InitialWeights.XavierUniform -> fillUniform (sqrt (6.0f / float32 (fanIn + fanOut))) key weights
+            | InitialWeights.Orthogonal -> fillOrthogonal (sqrt 2.0) fanIn fanOut key weights
+            | InitialWeights.HalfNormal ->
+                Philox.Normal(key.Philox, 0L, weights)
+
+                for j in 0 .. weights.Length - 1 do
+                    weights[j] <- 0.5f / sqrt (float32 fanIn) * weights[j]
+
+            if shape.HasNorm i then
+                Span<float32>(values, shape.NormWeightOffset i, fanOut).Fill 1.0f
+
+        values
+
+    /// `initWith` LeCun's uniform weights.
+    let init: MlpShape -> Key -> float32[] = initWith InitialWeights.LecunUniform
+
     /// Initial values with orthogonal weights: the columns of a layer's weight, or its rows where they are fewer, are orthogonal
     /// and of the layer's gain in length (Saxe et al. 2014, arXiv 1312.6120). Biases are zero, layer norms begin with gain one.
     let orthogonal (gains: float list) (shape: MlpShape) (key: Key) : float32[] =
@@ -178,12 +200,8 @@ module Mlp =
 
         for i, gain in List.indexed gains do
             let inputs, outputs = shape.Widths[i], shape.Widths[i + 1]
-            let vectors = orthonormal (min inputs outputs) (max inputs outputs) (Key.foldIn i key)
-
-            for x in 0 .. inputs - 1 do
-                for y in 0 .. outputs - 1 do
-                    let entry = if inputs >= outputs then vectors[y][x] else vectors[x][y]
-                    values[shape.WeightOffset i + x * outputs + y] <- float32 (gain * entry)
+            let weights = Span<float32>(values, shape.WeightOffset i, inputs * outputs)
+            fillOrthogonal gain inputs outputs (Key.foldIn i key) weights
 
             if shape.HasNorm i then
                 Span<float32>(values, shape.NormWeightOffset i, outputs).Fill 1.0f

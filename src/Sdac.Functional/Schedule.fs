@@ -13,6 +13,9 @@ type BetaSchedule =
     /// The noise-to-signal ratio √(1/ᾱ_t - 1) grows geometrically from `First` to `Last` (Karras et al. 2022 show why
     /// equal ratios suit targets with detail on many scales).
     | Geometric of First: float * Last: float
+    /// α(u) = cos(π/2·(u+s)/(1+s)) / cos(π/2·s/(1+s)), s = 0.008, ᾱ = α², on T+1 points u from 0.001 to 0.9946: step t goes
+    /// from the point t+1 to the point t, so that ᾱ begins a little below 1 (MaxEntDP, flow-rl).
+    | ContinuousCosine
 
 /// Everything that the forward and reverse processes need, one entry per timestep. Computed in double: in float32
 /// 1 - ᾱ_0 = 8e-5 would lose its fourth digit.
@@ -23,7 +26,7 @@ type Schedule =
         Alphas: float[]
         /// ᾱ_t = Π_{i≤t} α_i
         AlphaBars: float[]
-        /// ᾱ_{t-1}, with ᾱ_{-1} = 1
+        /// ᾱ_{t-1}; ᾱ_{-1} = 1, but for the continuous cosine, whose chain ends at its first point
         AlphaBarsPrevious: float[]
         SqrtAlphaBars: float[]
         SqrtOneMinusAlphaBars: float[]
@@ -44,6 +47,16 @@ type Schedule =
 
 [<RequireQualifiedAccess>]
 module Schedule =
+    let private continuousCosine u =
+        let angle u = Math.PI / 2.0 * (u + 0.008) / 1.008
+        Math.Pow(cos (angle u) / cos (angle 0.0), 2.0)
+
+    /// ᾱ_{-1}, where the reverse chain ends.
+    let private start schedule =
+        match schedule with
+        | ContinuousCosine -> continuousCosine 0.001
+        | _ -> 1.0
+
     let private betas schedule timesteps =
         let T = float timesteps
 
@@ -67,8 +80,12 @@ module Schedule =
                     1.0 / (1.0 + ratio * ratio)
 
             Array.init timesteps (fun t -> 1.0 - alphaBar t / alphaBar (t - 1))
+        | ContinuousCosine ->
+            let alphaBar point = continuousCosine (0.001 + 0.9936 * float point / T)
+            Array.init timesteps (fun t -> 1.0 - alphaBar (t + 1) / alphaBar t)
 
-    let private alphaBars (betas: float[]) = Array.scan (fun product b -> product * (1.0 - b)) 1.0 betas
+    let private alphaBars schedule (betas: float[]) =
+        Array.scan (fun product b -> product * (1.0 - b)) (start schedule) betas
 
     /// What is impossible in a schedule of T timesteps: T < 1, a β outside (0, 1), or no signal left.
     let problem (schedule: BetaSchedule) (timesteps: int) : string option =
@@ -76,7 +93,7 @@ module Schedule =
             Some $"a diffusion needs at least 1 timestep, not %d{timesteps}"
         else
             let betas = betas schedule timesteps
-            let last = Array.last (alphaBars betas)
+            let last = Array.last (alphaBars schedule betas)
 
             match betas |> Array.tryFindIndex (fun b -> not (b > 0.0 && b < 1.0)) with
             | Some t -> Some $"{schedule} gives β = {string betas[t]} at timestep {t}; it must lie in (0, 1)"
@@ -91,7 +108,7 @@ module Schedule =
         problem schedule timesteps |> Option.iter (invalidArg (nameof schedule))
         let betas = betas schedule timesteps
         let alphas = betas |> Array.map (fun b -> 1.0 - b)
-        let bars = alphaBars betas
+        let bars = alphaBars schedule betas
         let alphaBars, previous = bars[1..], bars[.. timesteps - 1]
         let variance = Array.init timesteps (fun t -> betas[t] * (1.0 - previous[t]) / (1.0 - alphaBars[t]))
 
