@@ -229,6 +229,15 @@ module Agent =
     let observeNothing (transitions: Transitions) (state: 'state) : struct ('state * Transitions) =
         struct (state, transitions)
 
+    /// `Observe` of an agent that keeps no moments, and that may take time limits for terminations as some papers' codes do: no
+    /// bootstrap behind them.
+    let observeLimits (terminate: bool) (transitions: Transitions) (state: 'state) : struct ('state * Transitions) =
+        if terminate then
+            struct (state,
+                    { transitions with Terminated = Array.map2 (||) transitions.Terminated transitions.Truncated })
+        else
+            struct (state, transitions)
+
     /// The collecting of an off-policy agent: one vector step, then so many updates.
     let offPolicy (d: DataSettings) : Rhythm =
         { Environments = d.Environments

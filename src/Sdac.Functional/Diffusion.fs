@@ -46,6 +46,26 @@ type ReverseStep =
     /// As `Posterior`, with noise of deviation √β_t (MaxEntDP, flow-rl).
     | WideNoise
 
+/// All random numbers of a chain, standard normal.
+[<NoComparison; NoEquality>]
+type ChainNoise =
+    {
+        /// x_T before its scaling, [rows, A]
+        Initial: Tensor
+        /// z of the chain's steps in their order, [rows, A] each
+        Steps: Tensor[]
+    }
+
+[<RequireQualifiedAccess>]
+module ChainNoise =
+    /// The numbers of a chain of so many steps; x_T and the steps have a key each.
+    let draw (compute: Compute) (steps: int) (rows: int) (actionDim: int) (key: Key) : ChainNoise =
+        let struct (initialKey, stepKey) = Key.split key
+
+        match Key.normals compute [ [ rows; actionDim ], initialKey; [ steps; rows; actionDim ], stepKey ] with
+        | [ initial; steps ] -> { Initial = initial; Steps = steps.unbind 0 }
+        | _ -> invalidOp "two streams give two tensors"
+
 /// Actions chosen by best of N, and what they were chosen from.
 [<NoComparison; NoEquality>]
 type Chosen =

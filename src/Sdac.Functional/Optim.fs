@@ -8,6 +8,8 @@ type LearningRate =
     | Constant of float
     /// `Start` until `Begin` updates are done, then linearly to `End` over `Length` updates, then `End`.
     | LinearDecay of Start: float * End: float * Begin: int64 * Length: int64
+    /// From `Start` along half a cosine to `End` over `Length` updates, then `End`.
+    | CosineDecay of Start: float * End: float * Length: int64
 
 [<RequireQualifiedAccess>]
 module LearningRate =
@@ -18,6 +20,29 @@ module LearningRate =
         | LinearDecay(start, finish, first, length) ->
             let progress = min 1.0 (max 0.0 (float (count - first) / float length))
             start + (finish - start) * progress
+        | CosineDecay(start, finish, length) ->
+            let progress = min 1.0 (float count / float length)
+            finish + 0.5 * (start - finish) * (1.0 + cos (System.Math.PI * progress))
+
+    /// Sentences about impossible values; empty when they can be used.
+    let problems (name: string) (rate: LearningRate) : string list =
+        let rateOf part value =
+            [ if not (value >= 0.0 && System.Double.IsFinite value) then
+                  $"{name} {part} at {string value}; a learning rate must be a number from 0" ]
+
+        let length value =
+            [ if value < 1L then
+                  $"{name} takes %d{value} updates; it must be at least 1" ]
+
+        match rate with
+        | Constant value -> rateOf "stays" value
+        | LinearDecay(start, finish, first, steps) ->
+            rateOf "starts" start
+            @ rateOf "ends" finish
+            @ length steps
+            @ [ if first < 0L then
+                    $"{name} begins to fall after %d{first} updates; it must be at least 0" ]
+        | CosineDecay(start, finish, steps) -> rateOf "starts" start @ rateOf "ends" finish @ length steps
 
 /// Decay rates of Adam's moments and the guard of its denominator (Kingma & Ba 2015).
 type AdamConfig = { Beta1: float; Beta2: float; Epsilon: float }

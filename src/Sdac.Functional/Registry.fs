@@ -49,3 +49,4 @@ module Registry =
         |> add Sac.algorithm
         |> add Td3.algorithm
         |> add Ppo.algorithm
+        |> add Qsm.algorithm

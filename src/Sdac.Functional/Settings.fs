@@ -148,6 +148,28 @@ module DiffusionSettings =
           Check.within (nameof d.InitialNoiseScale) 0.0 1e6 d.InitialNoiseScale ]
         |> List.concat
 
+/// The chain of a policy whose network brings its own time embedding.
+type ChainSettings =
+    {
+        /// T, steps of the chain
+        Timesteps: int
+        /// How much noise each step adds
+        BetaSchedule: BetaSchedule
+        /// Deviation of x_T, where reverse sampling starts
+        InitialNoiseScale: float
+    }
+
+[<RequireQualifiedAccess>]
+module ChainSettings =
+    let problems (c: ChainSettings) : string list =
+        [ Check.atLeast (nameof c.Timesteps) 1 c.Timesteps
+          [ if c.Timesteps >= 1 then
+                match Schedule.problem c.BetaSchedule c.Timesteps with
+                | Some problem -> $"BetaSchedule: {problem}"
+                | None -> () ]
+          Check.within (nameof c.InitialNoiseScale) 0.0 1e6 c.InitialNoiseScale ]
+        |> List.concat
+
 /// How many actions are drawn per state, of which the one with the largest Q is kept; and exploration.
 type ParticleSettings =
     {

@@ -32,7 +32,7 @@ let private start model key =
     let struct (a, b) = Key.split key
     TwinCritics.init model a b
 
-let private reductions = Gen.elements [ QReduction.Minimum; QReduction.Mean ]
+let internal reductions = Gen.elements [ QReduction.Minimum; QReduction.Mean ]
 
 let private activations =
     Gen.elements
