@@ -1,5 +1,16 @@
 namespace Sdac
 
+/// What a policy's step asks of the critics: values of many actions per state, and their slopes. In benches and tests a known
+/// function takes their place.
+[<NoComparison; NoEquality>]
+type ActionValue =
+    {
+        /// obs: [B, O], actions: [B, N, A] -> [B, N]
+        Values: Tensor -> Tensor -> Tensor
+        /// The same with the gradients with respect to the actions -> [B, N] and [B, N, A]
+        WithSlopes: Tensor -> Tensor -> struct (Tensor * Tensor)
+    }
+
 /// Twin critics without an entropy term in the target.
 [<RequireQualifiedAccess>]
 module Critic =

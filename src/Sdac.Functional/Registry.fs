@@ -50,3 +50,4 @@ module Registry =
         |> add Td3.algorithm
         |> add Ppo.algorithm
         |> add Qsm.algorithm
+        |> add Dqs.algorithm

@@ -18,14 +18,13 @@ module Rssm =
     let draws (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (noise: Tensor) : Tensor =
         (unclipped compute schedule t noisy noise).clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
 
-    /// Noise ε whose clean actions a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε are distributed as q̃_{0|t} restricted to [-1, 1]^A, and the
-    /// logarithm of the share of q̃_{0|t} inside that box. Added to the energies, this share makes raw weights those of the
-    /// theorem for the density restricted to the box; self-normalised weights do not see it.
-    /// Both are NaN where a_t is not finite. noisy: [B, A], uniform on [0, 1): [B, K, A], t: [B] -> [B, K, A] and [B, 1].
-    let truncatedNoise (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (uniform: Tensor) =
+    /// Noise ε that keeps `scale`·x - `spread`·ε inside [-1, 1]^A, standard normal but for that, and the logarithm of the share
+    /// of the normal distribution that is kept. Both are NaN where x is not finite. x: [B, A], uniform on [0, 1): [B, K, A];
+    /// scale, spread: one number a row -> [B, K, A] and [B, 1].
+    let truncatedAround (compute: Compute) (scale: float[]) (spread: float[]) (x: Tensor) (uniform: Tensor) =
         let batch, draws, dim = Tensors.size 0 uniform, Tensors.size 1 uniform, Tensors.size 2 uniform
-        Tensors.check "noisy" [ batch; dim ] noisy
-        let at, u = Tensors.toArray noisy, Tensors.toArray uniform
+        Tensors.check "noisy" [ batch; dim ] x
+        let at, u = Tensors.toArray x, Tensors.toArray uniform
         let noise, logShare = Array.zeroCreate<float32> u.Length, Array.zeroCreate<float32> batch
 
         // A state that is not finite makes its noise NaN, which the loss then shows, as with any other reverse noise.
@@ -37,13 +36,12 @@ module Rssm =
 
         let row b =
             for j in 0 .. dim - 1 do
-                let centre = float at[b * dim + j] * schedule.SqrtRecipAlphaBars[t[b]]
+                let centre = float at[b * dim + j] * scale[b]
 
                 if not (Double.IsFinite centre) then
                     lost b j
                 else
-                    let spread = schedule.SqrtRecipM1AlphaBars[t[b]]
-                    let interval = NormalInterval.create ((centre - 1.0) / spread) ((centre + 1.0) / spread)
+                    let interval = NormalInterval.create ((centre - 1.0) / spread[b]) ((centre + 1.0) / spread[b])
                     logShare[b] <- logShare[b] + float32 (NormalInterval.logShare interval)
 
                     for k in 0 .. draws - 1 do
@@ -53,6 +51,14 @@ module Rssm =
         Sdac.Kernels.Workers.For(batch, row)
 
         struct (Tensors.ofArray compute [ batch; draws; dim ] noise, Tensors.ofArray compute [ batch; 1 ] logShare)
+
+    /// Noise ε whose clean actions a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε are distributed as q̃_{0|t} restricted to [-1, 1]^A, and the
+    /// logarithm of the share of q̃_{0|t} inside that box. Added to the energies, this share makes raw weights those of the
+    /// theorem for the density restricted to the box; self-normalised weights do not see it.
+    /// noisy: [B, A], uniform on [0, 1): [B, K, A], t: [B] -> [B, K, A] and [B, 1].
+    let truncatedNoise (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (uniform: Tensor) =
+        let per (c: float[]) = t |> Array.map (fun t -> c[t])
+        truncatedAround compute (per schedule.SqrtRecipAlphaBars) (per schedule.SqrtRecipM1AlphaBars) noisy uniform
 
     /// The clean actions that K noises of each state explain, moved into the box or not as `kind` says.
     /// noisy: [B, A], noise: [B, K, A], t: [B] -> [B, K, A].

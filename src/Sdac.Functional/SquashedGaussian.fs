@@ -58,7 +58,7 @@ module SquashedGaussian =
             struct (tanh.add(Scalars.ofFloat 1.0).mul(half).add(Scalars.ofFloat low), slope)
 
     /// ln(1 - tanh²u) = 2·(ln 2 - |u| - ln(1 + e^-2|u|)): right for every u.
-    let private logOneLessTanhSquared (u: Tensor) =
+    let logOneLessTanhSquared (u: Tensor) =
         let size = u.abs ()
         let tail = size.mul(Scalars.ofFloat -2.0).exp().log1p()
         size.add(tail).neg().add(Scalars.ofFloat (log 2.0)).mul(Scalars.ofFloat 2.0)

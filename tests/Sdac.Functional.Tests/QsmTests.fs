@@ -132,7 +132,7 @@ let tests =
                   let flat = Doubles.leaf u.State.Policy
                   let wanted = doubleLoss u critics flat
                   let gradient = torch.autograd.grad([| wanted |], [| flat |])[0]
-                  let struct (loss, got) = Qsm.policyGradient u critics
+                  let struct (loss, got) = Qsm.policyGradient u (Qsm.climbed u.Model critics)
                   let doubles (t: Tensor) = values (t.``to`` torch.float32)
                   closeTo 1e-4 "loss" (doubles wanted) (values loss)
                   let scale = 1.0 + (doubles gradient |> Array.map abs |> Array.max)
@@ -148,8 +148,8 @@ let tests =
                   let u = started config key
                   let after = u |> Qsm.evaluateQ |> Qsm.matchScore
                   let stepped = (Qsm.evaluateQ u).Next.Critics
-                  let struct (loss, gradient) = Qsm.policyGradient u stepped
-                  let struct (before, _) = Qsm.policyGradient u u.State.Critics
+                  let struct (loss, gradient) = Qsm.policyGradient u (Qsm.climbed u.Model stepped)
+                  let struct (before, _) = Qsm.policyGradient u (Qsm.climbed u.Model u.State.Critics)
                   Expect.differs (values loss) (values before) "the step changes the target"
                   closeTo 1e-6 "loss" (values loss) [| after.Figures["policyLoss"] |]
                   let adam = AdamSettings.ofSettings config.Adam

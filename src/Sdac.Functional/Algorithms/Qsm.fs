@@ -96,7 +96,7 @@ module QsmConfig =
             GradientCritic = QReduction.Minimum
             ExplorationNoise = 0.0 }
 
-    /// InvertedPendulum-v4 in a minute: the consistent form, since rewards of 1 a step make M·g large.
+    /// InvertedPendulum-v4 in a minute: the consistent form, and gradients of one size, since Q's slope grows with Q.
     let quick: QsmConfig =
         { published with
             Hidden = [ 64; 64 ]
@@ -109,8 +109,8 @@ module QsmConfig =
             Adam.LearningRate = 1e-3
             PolicyRate = LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
             Form = QsmForm.Consistent
-            Temperature = 0.5
-            NormaliseGradient = false }
+            Temperature = 0.3
+            NormaliseGradient = true }
 
     /// Learns the contract's task in seconds.
     let tiny: QsmConfig =
@@ -122,8 +122,7 @@ module QsmConfig =
             Data.BufferCapacity = 20_000
             Chain.Timesteps = 5
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3
-            Temperature = 0.1 }
+            PolicyRate = Constant 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: QsmConfig =
@@ -136,7 +135,8 @@ module QsmConfig =
             Adam.LearningRate = 1e-3
             PolicyRate = Constant 1e-3
             Form = QsmForm.Consistent
-            Temperature = 1.0 }
+            Temperature = 0.3
+            NormaliseGradient = true }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: QsmConfig) : string list =
@@ -365,17 +365,21 @@ module Qsm =
                 .mul(slope)
                 .mul(Scalars.ofFloat (-1.0 / c.Temperature))
 
-    /// The loss, the mean over batch and dimensions of (network - target)², and its gradient; g by these critics, held constant.
-    let policyGradient (u: QsmUpdate) (critics: TwinCritics) : struct (Tensor * Tensor) =
+    /// The value whose gradient the network is trained to give.
+    let climbed (model: QsmModel) (critics: TwinCritics) : ActionValue =
+        let asked = { model.Critics with Settings.QReduction = model.Config.GradientCritic }
+
+        TwinCritics.actionValue asked critics
+
+    /// The loss, the mean over batch and dimensions of (network - target)², and its gradient; g by this value, held constant.
+    let policyGradient (u: QsmUpdate) (value: ActionValue) : struct (Tensor * Tensor) =
         let model, obs, t = u.Model, u.Batch.Obs, u.Noise.Timesteps
         let places = places model u.Noise u.Batch.Action
-
-        let climbed = { model.Critics with Settings.QReduction = model.Config.GradientCritic }
-
-        let struct (_, slope) = TwinCritics.actionGradient climbed critics obs places
+        let struct (_, slopes) = value.WithSlopes obs (places.unsqueeze 1L)
+        let target = target model t (slopes.squeeze (Nullable 1L))
         let times = if isLangevin model.Config then [] else [ Array.map float t ]
         use vjp = ActionNetwork.vjp model.Compute model.Policy u.State.Policy obs places times
-        let error = vjp.Output.sub (target model t slope)
+        let error = vjp.Output.sub target
         let share = Scalars.ofFloat (2.0 / float (error.numel ()))
         struct (error.square().mean(), vjp.PullbackParameters(error.mul share))
 
@@ -388,7 +392,7 @@ module Qsm =
             u
         else
             let c = u.Model.Config
-            let struct (loss, gradient) = policyGradient u u.Next.Critics
+            let struct (loss, gradient) = policyGradient u (climbed u.Model u.Next.Critics)
             let rate = LearningRate.at u.State.PolicyAdam.Count c.PolicyRate
 
             let struct (policy, optimiser) =

@@ -98,6 +98,41 @@ module TwinCritics =
             let value = q1.Output.add(q2.Output).mul(Scalars.ofFloat 0.5)
             struct (value, (q1.PullbackInput half).add(q2.PullbackInput half))
 
+    // Rows of one pass of `actionGradients`: their activations must not fill the memory (1,000 actions a state are 256,000 rows).
+    [<Literal>]
+    let private RowsAtOnce = 16_384
+
+    /// The same for many actions per state. obs: [B, O], actions: [B, K, A] -> values [B, K] and gradients [B, K, A].
+    let actionGradients
+        (model: TwinCriticsModel)
+        (c: TwinCritics)
+        (obs: Tensor)
+        (actions: Tensor)
+        : struct (Tensor * Tensor) =
+        let batch, k, dim = Tensors.size 0 actions, Tensors.size 1 actions, Tensors.size 2 actions
+        Tensors.check "actions" [ Tensors.size 0 obs; -1; model.Net.ActionDim ] actions
+        let atOnce = max 1 (RowsAtOnce / k)
+
+        let piece start =
+            let states = min atOnce (batch - start)
+            let rows (t: Tensor) = t.narrow (0L, int64 start, int64 states)
+
+            Tensors.scoped (fun struct (value, slope) -> [ value; slope ]) (fun () ->
+                actionGradient
+                    model
+                    c
+                    ((rows obs).repeat_interleave(int64 k, Nullable 0L))
+                    (Tensors.reshape [ states * k; dim ] (rows actions)))
+
+        let pieces = [ for start in 0..atOnce .. batch - 1 -> piece start ]
+        let values = pieces |> List.map (fun struct (value, _) -> value) |> Tensors.cat 0
+        let slopes = pieces |> List.map (fun struct (_, slope) -> slope) |> Tensors.cat 0
+        struct (Tensors.view [ batch; k ] values, Tensors.view [ batch; k; dim ] slopes)
+
+    /// The online critics as a policy's step asks them.
+    let actionValue (model: TwinCriticsModel) (c: TwinCritics) : ActionValue =
+        { Values = values model c; WithSlopes = actionGradients model c }
+
     // ---- targets
 
     /// The key's noise for `smoothed`, of the given shape; none where the settings smooth nothing.
