@@ -13,6 +13,8 @@ type IVisit =
     abstract Int: name: string * value: int64 -> int64
     /// Numbers in double precision whose count the agent's sizes fix: running moments.
     abstract Numbers: name: string * value: float[] -> float[]
+    /// Rows aligned to the transitions of the replay memory.
+    abstract Rows: name: string * value: Column -> Column
 
 /// The one traversal of a state: rebuilds it from its named leaves. Disposal, sharing, checkpoints and the tests' bits are
 /// written once over it.
@@ -43,6 +45,10 @@ module Parts =
                 value
 
             member _.Numbers(at, value) =
+                name at
+                value
+
+            member _.Rows(at, value) =
                 name at
                 value }
 
@@ -80,7 +86,8 @@ module Parts =
             member _.Adam(name, value) = visit.Adam($"{prefix}.{name}", value)
             member _.Float(name, value) = visit.Float($"{prefix}.{name}", value)
             member _.Int(name, value) = visit.Int($"{prefix}.{name}", value)
-            member _.Numbers(name, value) = visit.Numbers($"{prefix}.{name}", value) }
+            member _.Numbers(name, value) = visit.Numbers($"{prefix}.{name}", value)
+            member _.Rows(name, value) = visit.Rows($"{prefix}.{name}", value) }
 
     /// Two states as one. Their names must differ.
     let pair (first: Parts<'a>) (second: Parts<'b>) : Parts<struct ('a * 'b)> =

@@ -51,3 +51,4 @@ module Registry =
         |> add Ppo.algorithm
         |> add Qsm.algorithm
         |> add Dqs.algorithm
+        |> add Dipo.algorithm

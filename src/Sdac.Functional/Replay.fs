@@ -431,9 +431,23 @@ module Replay =
           NextObs = place next
           Terminated = place terminated }
 
-    /// `size` transitions drawn uniformly with replacement.
-    let sample (compute: Compute) (key: Key) (size: int) (r: Replay) : Batch =
+    /// Indices of `size` transitions drawn uniformly with replacement.
+    let sampleIndices (key: Key) (size: int) (r: Replay) : int[] =
         if r.Count = 0 then
             invalidArg (nameof r) "the replay memory is empty: collect transitions before drawing a batch"
 
-        gather compute (Key.integers r.Count size key) r
+        Key.integers r.Count size key
+
+    /// `size` transitions drawn uniformly with replacement.
+    let sample (compute: Compute) (key: Key) (size: int) (r: Replay) : Batch =
+        gather compute (sampleIndices key size r) r
+
+    /// The actions of the last n transitions, oldest first, [n, A].
+    let newestActions (n: int) (r: Replay) : float32[] =
+        let actions = Array.zeroCreate<float32>(n * r.ActionDim)
+
+        for i in 0 .. n - 1 do
+            let struct (chunk, at) = locate r (r.Count - n + i)
+            copyRow r.ActionDim at chunk.Action i (actions.AsSpan())
+
+        actions

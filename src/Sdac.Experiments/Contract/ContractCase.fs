@@ -88,6 +88,10 @@ module internal ContractCase =
 
                 member _.Numbers(name, value) =
                     found.Add(name, value)
+                    value
+
+                member _.Rows(name, value) =
+                    found.Add(name, [| float value.First; yield! Array.map float (value.ToArray()) |])
                     value }
 
         parts look state |> ignore

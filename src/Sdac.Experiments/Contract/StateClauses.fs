@@ -21,7 +21,9 @@ module internal StateClauses =
 
             member _.Float(_, value) = value + 1.0
             member _.Int(_, value) = value + 1L
-            member _.Numbers(_, value) = Array.map ((+) 1.0) value }
+            member _.Numbers(_, value) = Array.map ((+) 1.0) value
+
+            member _.Rows(_, value) = value.Append(ReadOnlySpan(Array.create value.Width 1f)) }
 
     /// The paths of the fields, at any depth, that two values have in common.
     let rec private unchanged (path: string) (ty: Type) (a: obj | null) (b: obj | null) : string list =
@@ -79,7 +81,8 @@ module internal StateClauses =
                     member _.Adam(_, value) = value
                     member _.Float(_, value) = value
                     member _.Int(_, value) = value
-                    member _.Numbers(_, value) = value }
+                    member _.Numbers(_, value) = value
+                    member _.Rows(_, value) = value }
 
             step.Agent.Parts look step.State |> ignore
             let isTarget (name: string) = name.StartsWith("target_", StringComparison.Ordinal)

@@ -103,6 +103,14 @@ module Checkpoint =
 
                 member _.Numbers(name, value) =
                     found.Add(Safetensors.ofFloat64 name [ value.LongLength ] value)
+                    value
+
+                member _.Rows(name, value) =
+                    found.Add(
+                        Safetensors.ofFloat32 $"{name}.rows" [ int64 value.Count; int64 value.Width ] (value.ToArray())
+                    )
+
+                    found.Add(Safetensors.ofInt64 $"{name}.first" [ 1L ] [| value.First |])
                     value }
 
         Round.parts step.Agent write struct (step.State, step.Own) |> ignore
@@ -330,7 +338,17 @@ module Checkpoint =
 
             member _.Float(name, _) = float name
             member _.Int(name, _) = int name
-            member _.Numbers(name, value) = numbers name value.Length }
+            member _.Numbers(name, value) = numbers name value.Length
+
+            // As many rows as the memory had then; their width is the settings'.
+            member _.Rows(name, value) =
+                let rows =
+                    match file.Tensors |> Map.tryFind $"{name}.rows" with
+                    | Some t when t.Shape.Length = 2 -> Operators.int t.Shape[0]
+                    | _ -> 0
+
+                let empty = Column.Empty(value.Width, int $"{name}.first")
+                empty.Append(ReadOnlySpan(values $"{name}.rows" (rows * value.Width))) }
 
     let private stateOf (agent: Agent<'s, 'w>) (path: string) (file: TensorFile) : 's =
         // the fresh state only lends its layouts

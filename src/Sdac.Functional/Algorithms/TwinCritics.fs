@@ -186,23 +186,33 @@ module TwinCritics =
                 Adam.step model.Compute adam model.Adam.LearningRate gradient q optimiser)
             struct (q, optimiser)
 
-    /// The critics after their Adam step towards the targets [B], and `figures`.
-    let learn
+    /// The critics after their Adam step towards the targets [B], their gradients as `bounded` makes them of the two, and
+    /// `figures`, with the norms before that.
+    let learnBounded
+        (bounded: Tensor -> Tensor -> struct (Tensor * Tensor))
         (model: TwinCriticsModel)
         (batch: Batch)
         (target: Tensor)
         (c: TwinCritics)
         : struct (TwinCritics * Figures) =
-        let learn q optimiser =
-            let struct (loss, mean, gradient) = gradient model q batch target
-            let struct (q, optimiser) = stepped model gradient q optimiser
-            struct (q, optimiser, Tensors.scalar loss, Tensors.scalar mean, Tensors.norm gradient)
+        let struct (loss1, mean1, gradient1) = gradient model c.Q1 batch target
+        let struct (loss2, _, gradient2) = gradient model c.Q2 batch target
+        let struct (bounded1, bounded2) = bounded gradient1 gradient2
+        let struct (q1, q1Adam) = stepped model bounded1 c.Q1 c.Q1Adam
+        let struct (q2, q2Adam) = stepped model bounded2 c.Q2 c.Q2Adam
 
-        let struct (q1, q1Adam, loss1, mean1, norm1) = learn c.Q1 c.Q1Adam
-        let struct (q2, q2Adam, loss2, _, norm2) = learn c.Q2 c.Q2Adam
+        let found =
+            [ Tensors.scalar loss1
+              Tensors.scalar loss2
+              Tensors.scalar mean1
+              Tensors.norm gradient1
+              Tensors.norm gradient2 ]
 
-        struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam },
-                Map(List.zip figures [ loss1; loss2; mean1; norm1; norm2 ]))
+        struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }, Map(List.zip figures found))
+
+    /// The same with the gradients as they are.
+    let learn: TwinCriticsModel -> Batch -> Tensor -> TwinCritics -> struct (TwinCritics * Figures) =
+        learnBounded (fun first second -> struct (first, second))
 
     /// The moving averages follow the critics.
     let follow (model: TwinCriticsModel) (c: TwinCritics) : TwinCritics =
