@@ -212,6 +212,36 @@ let tests =
                   rewrite checkpoint id (List.filter (fun source -> source.Name <> "observations.mean"))
                   failureOf (load >> ignore) |> says [ checkpoint; "holds no 'observations.mean'" ]))
 
+          testCase "rows beside a memory that has dropped its oldest come back under their ids" (fun () ->
+              inFolder (fun path ->
+                  let spec =
+                      { Spec.iterations 60L (Spec.preset "" "tiny" (Algorithm.hide Dipo.algorithm)) with
+                          EvaluationEpisodes = 1
+                          CheckpointEvery = 30L }
+                      |> configuredAs Dipo.algorithm (fun c -> { c with Data.BufferCapacity = 256 })
+
+                  let expected = prepared (Path.Combine(path, "whole")) spec
+                  resumed expected |> ignore
+                  let agent = Runner.agent (Spec.experiment Dipo.algorithm spec)
+                  let checkpoint = Checkpoint.path expected 60L
+                  let load () = Checkpoint.load agent "dipo" spec.Task checkpoint
+                  let state = load ()
+                  // 200 random transitions, then four a round
+                  Expect.equal state.Improved.Next 440L "the last row"
+                  Expect.isGreaterThan state.Improved.First 0L "rows were dropped"
+                  Parts.dispose agent.Parts state
+
+                  let folder = prepared (Path.Combine(path, "stopped")) spec
+
+                  Expect.throws
+                      (fun () -> Runner.resumeComposed (stoppingAt 47L) Dipo.algorithm folder.Path 1 true |> ignore)
+                      "killed"
+
+                  Expect.isTrue ((resumed folder).IsSome) "resumed"
+                  same expected folder
+                  rewrite checkpoint id (List.filter (fun source -> source.Name <> "improved_action.rows"))
+                  failureOf (load >> ignore) |> says [ checkpoint; "holds no 'improved_action.rows'" ]))
+
           testCase "a run whose energies raise the scale resumes exactly" (fun () ->
               let change (c: DpmdConfig) =
                   { c with

@@ -35,6 +35,7 @@ let private configs =
         let! anchor = Gen.elements [ DqsAnchor.Replay; DqsAnchor.Policy ]
         let! tau = between 0.1 3.0
         let! best = sizes 1 3
+        let! normalise = Gen.elements [ true; false ]
 
         return
             { small with
@@ -47,6 +48,7 @@ let private configs =
                 Estimator = estimator
                 Box = (if diffusion = preserving && box = DqsBox.TanhDensity then DqsBox.Tanh else box)
                 Anchor = anchor
+                NormaliseGradient = normalise
                 Temperature = tau
                 TemperatureEnd = tau
                 BestOf = { BehaviourParticles = best; TargetParticles = best; EvaluationParticles = best } }
@@ -169,7 +171,22 @@ let private doubleLoss (u: DqsUpdate) (critics: TwinCritics) (action: Tensor) (p
         (Doubles.q net (Doubles.double p.Flat) rows (done_.reshape (int64 (batchSize * k), 2L)))
             .view(int64 batchSize, int64 k)
 
-    let energy = (q critics.Q1).minimum(q critics.Q2).div(Scalars.ofFloat tau)
+    let q = (q critics.Q1).minimum(q critics.Q2)
+
+    // the mean slope at the actions themselves
+    let q =
+        if c.NormaliseGradient then
+            let at = (Doubles.double (done_.detach().``to`` torch.float32)).requires_grad_()
+
+            let value p = Doubles.q net (Doubles.double p.Flat) rows (at.reshape (int64 (batchSize * k), 2L))
+
+            let sum = (value critics.Q1).minimum(value critics.Q2).sum()
+            let slope = torch.autograd.grad([| sum |], [| at |])[0]
+            q.div (slope.abs().mean().add(Scalars.ofFloat 1e-6).detach())
+        else
+            q
+
+    let energy = q.div (Scalars.ofFloat tau)
 
     let energy =
         if c.Box = DqsBox.TanhDensity then

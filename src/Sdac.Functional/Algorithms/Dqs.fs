@@ -80,6 +80,8 @@ type DqsConfig =
         TemperatureEnd: float
         /// Updates that the schedule takes
         TemperatureUpdates: int64
+        /// Q is divided by the draws' mean |∂Q/∂a| + 1e-6, so that τ needs no scale of its own (flow-rl)
+        NormaliseGradient: bool
         /// The draws are weighted by the critics after their step; otherwise before it
         SteppedCritics: bool
         BestOf: BestOfSettings
@@ -130,6 +132,7 @@ module DqsConfig =
           Temperature = 0.05
           TemperatureEnd = 0.05
           TemperatureUpdates = 1L
+          NormaliseGradient = false
           SteppedCritics = true
           BestOf = BestOfSettings.off
           AverageActs = false
@@ -617,29 +620,39 @@ module Dqs =
         // ln (1 - tanh²x), summed over the action's components
         let logSlope () = (SquashedGaussian.logOneLessTanhSquared x).sum 2L
 
-        match c.Estimator with
-        | DqsEstimator.Noise ->
-            let q = value.Values obs action
-            let energy = q.mul (Scalars.ofFloat (1.0 / tau))
-            let energy = if c.Box = DqsBox.TanhDensity then energy.add (logSlope ()) else energy
-            let mean = noise.mul((energy.softmax 1L).unsqueeze 2L).sum 1L
-            mean.mul (column compute [ batch; 1 ] (rows.Deviation |> Array.map (fun d -> -1.0 / d)))
-        | DqsEstimator.Gradient ->
-            let struct (q, slope) = value.WithSlopes obs action
-            let energy = q.mul (Scalars.ofFloat (1.0 / tau))
-            let slope = slope.mul (Scalars.ofFloat (1.0 / tau))
+        // Q/τ, and its slopes where they are asked for
+        let struct (energy, slope) =
+            if c.Estimator = DqsEstimator.Noise && not c.NormaliseGradient then
+                struct ((value.Values obs action).mul(Scalars.ofFloat (1.0 / tau)), None)
+            else
+                let struct (q, slope) = value.WithSlopes obs action
 
-            let struct (energy, slope) =
+                let size =
+                    if c.NormaliseGradient then
+                        slope.abs().mean().add(Scalars.ofFloat 1e-6)
+                    else
+                        torch.ones_like (slope.mean ())
+
+                let share = size.reciprocal().mul(Scalars.ofFloat (1.0 / tau))
+                struct (q.mul share, Some(slope.mul share))
+
+        let energy = if c.Box = DqsBox.TanhDensity then energy.add (logSlope ()) else energy
+        let weights = (energy.softmax 1L).unsqueeze 2L
+
+        match c.Estimator, slope with
+        | DqsEstimator.Gradient, Some slope ->
+            let slope =
                 match c.Box, c.Draws with
                 | DqsBox.TanhDensity, _ ->
                     let inner = action.square().neg().add(Scalars.ofFloat 1.0)
-                    struct (energy.add (logSlope ()), slope.mul(inner).sub(action.mul (Scalars.ofFloat 2.0)))
-                | _, DqsDraws.Clipped ->
-                    struct (energy, slope.mul (free.abs().le(Scalars.ofFloat 1.0).``to`` torch.float32))
-                | _ -> struct (energy, slope)
+                    slope.mul(inner).sub(action.mul (Scalars.ofFloat 2.0))
+                | _, DqsDraws.Clipped -> slope.mul (free.abs().le(Scalars.ofFloat 1.0).``to`` torch.float32)
+                | _ -> slope
 
-            let mean = slope.mul((energy.softmax 1L).unsqueeze 2L).sum 1L
-            mean.mul (column compute [ batch; 1 ] scale)
+            slope.mul(weights).sum(1L).mul(column compute [ batch; 1 ] scale)
+        | _ ->
+            let share = rows.Deviation |> Array.map (fun deviation -> -1.0 / deviation)
+            noise.mul(weights).sum(1L).mul(column compute [ batch; 1 ] share)
 
     /// The loss, the mean over batch and dimensions of weight·(network - target)², and its gradient. The target is the score,
     /// or -√(1-ᾱ_t) times it where the network gives the noise; held constant.
