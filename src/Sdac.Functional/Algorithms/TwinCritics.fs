@@ -11,12 +11,16 @@ type TwinCritics =
 /// What settings and sizes fix of twin critics.
 [<NoComparison; NoEquality>]
 type TwinCriticsModel =
-    { Compute: Compute
-      Net: QNetwork
-      InitialWeights: InitialWeights
-      Settings: CriticSettings
-      TargetNoise: TargetNoiseSettings
-      Adam: AdamSettings }
+    {
+        Compute: Compute
+        Net: QNetwork
+        InitialWeights: InitialWeights
+        Settings: CriticSettings
+        TargetNoise: TargetNoiseSettings
+        Adam: AdamSettings
+        /// Answers in the networks' place, which then stay as they are: for benches of the policy's step alone
+        Known: ActionValue option
+    }
 
 /// The critics that all off-policy algorithms share, so that a gain of one over another is the policy's.
 [<RequireQualifiedAccess>]
@@ -45,7 +49,8 @@ module TwinCritics =
           InitialWeights = networks.InitialWeights
           Settings = settings
           TargetNoise = targetNoise
-          Adam = adam }
+          Adam = adam
+          Known = None }
 
     /// Fresh critics, each from a key of its own; the targets start as copies. The caller owns the tensors.
     let init (model: TwinCriticsModel) (key1: Key) (key2: Key) : TwinCritics =
@@ -62,9 +67,10 @@ module TwinCritics =
     // ---- values
 
     let private reduced (model: TwinCriticsModel) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) =
-        match model.Settings.QReduction with
-        | QReduction.Minimum -> Critic.minQ model.Compute model.Net q1 q2 obs actions
-        | QReduction.Mean ->
+        match model.Known, model.Settings.QReduction with
+        | Some known, _ -> known.Values obs actions
+        | None, QReduction.Minimum -> Critic.minQ model.Compute model.Net q1 q2 obs actions
+        | None, QReduction.Mean ->
             let value q = QNetwork.forwardMany model.Compute model.Net q obs actions
             (value q1).add(value q2).mul(Scalars.ofFloat 0.5)
 
@@ -85,18 +91,23 @@ module TwinCritics =
         (obs: Tensor)
         (action: Tensor)
         : struct (Tensor * Tensor) =
-        use q1 = QNetwork.vjp model.Compute model.Net c.Q1 obs action
-        use q2 = QNetwork.vjp model.Compute model.Net c.Q2 obs action
+        match model.Known with
+        | Some known ->
+            let struct (value, slope) = known.WithSlopes obs (action.unsqueeze 1L)
+            struct (value.squeeze (Nullable 1L), slope.squeeze (Nullable 1L))
+        | None ->
+            use q1 = QNetwork.vjp model.Compute model.Net c.Q1 obs action
+            use q2 = QNetwork.vjp model.Compute model.Net c.Q2 obs action
 
-        match model.Settings.QReduction with
-        | QReduction.Minimum ->
-            let first = q1.Output.le(q2.Output).``to`` torch.float32
-            let second = first.neg().add(Scalars.ofFloat 1.0)
-            struct (q1.Output.minimum q2.Output, (q1.PullbackInput first).add(q2.PullbackInput second))
-        | QReduction.Mean ->
-            let half = torch.full_like (q1.Output, Scalars.ofFloat 0.5)
-            let value = q1.Output.add(q2.Output).mul(Scalars.ofFloat 0.5)
-            struct (value, (q1.PullbackInput half).add(q2.PullbackInput half))
+            match model.Settings.QReduction with
+            | QReduction.Minimum ->
+                let first = q1.Output.le(q2.Output).``to`` torch.float32
+                let second = first.neg().add(Scalars.ofFloat 1.0)
+                struct (q1.Output.minimum q2.Output, (q1.PullbackInput first).add(q2.PullbackInput second))
+            | QReduction.Mean ->
+                let half = torch.full_like (q1.Output, Scalars.ofFloat 0.5)
+                let value = q1.Output.add(q2.Output).mul(Scalars.ofFloat 0.5)
+                struct (value, (q1.PullbackInput half).add(q2.PullbackInput half))
 
     // Rows of one pass of `actionGradients`: their activations must not fill the memory (1,000 actions a state are 256,000 rows).
     [<Literal>]
@@ -109,25 +120,28 @@ module TwinCritics =
         (obs: Tensor)
         (actions: Tensor)
         : struct (Tensor * Tensor) =
-        let batch, k, dim = Tensors.size 0 actions, Tensors.size 1 actions, Tensors.size 2 actions
         Tensors.check "actions" [ Tensors.size 0 obs; -1; model.Net.ActionDim ] actions
+        let batch, k, dim = Tensors.size 0 actions, Tensors.size 1 actions, Tensors.size 2 actions
         let atOnce = max 1 (RowsAtOnce / k)
 
-        let piece start =
-            let states = min atOnce (batch - start)
-            let rows (t: Tensor) = t.narrow (0L, int64 start, int64 states)
+        match model.Known with
+        | Some known -> known.WithSlopes obs actions
+        | None ->
+            let piece start =
+                let states = min atOnce (batch - start)
+                let rows (t: Tensor) = t.narrow (0L, int64 start, int64 states)
 
-            Tensors.scoped (fun struct (value, slope) -> [ value; slope ]) (fun () ->
-                actionGradient
-                    model
-                    c
-                    ((rows obs).repeat_interleave(int64 k, Nullable 0L))
-                    (Tensors.reshape [ states * k; dim ] (rows actions)))
+                Tensors.scoped (fun struct (value, slope) -> [ value; slope ]) (fun () ->
+                    actionGradient
+                        model
+                        c
+                        ((rows obs).repeat_interleave(int64 k, Nullable 0L))
+                        (Tensors.reshape [ states * k; dim ] (rows actions)))
 
-        let pieces = [ for start in 0..atOnce .. batch - 1 -> piece start ]
-        let values = pieces |> List.map (fun struct (value, _) -> value) |> Tensors.cat 0
-        let slopes = pieces |> List.map (fun struct (_, slope) -> slope) |> Tensors.cat 0
-        struct (Tensors.view [ batch; k ] values, Tensors.view [ batch; k; dim ] slopes)
+            let pieces = [ for start in 0..atOnce .. batch - 1 -> piece start ]
+            let values = pieces |> List.map (fun struct (value, _) -> value) |> Tensors.cat 0
+            let slopes = pieces |> List.map (fun struct (_, slope) -> slope) |> Tensors.cat 0
+            struct (Tensors.view [ batch; k ] values, Tensors.view [ batch; k; dim ] slopes)
 
     /// The online critics as a policy's step asks them.
     let actionValue (model: TwinCriticsModel) (c: TwinCritics) : ActionValue =
@@ -195,20 +209,24 @@ module TwinCritics =
         (target: Tensor)
         (c: TwinCritics)
         : struct (TwinCritics * Figures) =
-        let struct (loss1, mean1, gradient1) = gradient model c.Q1 batch target
-        let struct (loss2, _, gradient2) = gradient model c.Q2 batch target
-        let struct (bounded1, bounded2) = bounded gradient1 gradient2
-        let struct (q1, q1Adam) = stepped model bounded1 c.Q1 c.Q1Adam
-        let struct (q2, q2Adam) = stepped model bounded2 c.Q2 c.Q2Adam
+        match model.Known with
+        | Some _ ->
+            struct ({ c with Q1 = Params.copy c.Q1; Q2 = Params.copy c.Q2 }, Map [ for name in figures -> name, 0.0 ])
+        | None ->
+            let struct (loss1, mean1, gradient1) = gradient model c.Q1 batch target
+            let struct (loss2, _, gradient2) = gradient model c.Q2 batch target
+            let struct (bounded1, bounded2) = bounded gradient1 gradient2
+            let struct (q1, q1Adam) = stepped model bounded1 c.Q1 c.Q1Adam
+            let struct (q2, q2Adam) = stepped model bounded2 c.Q2 c.Q2Adam
 
-        let found =
-            [ Tensors.scalar loss1
-              Tensors.scalar loss2
-              Tensors.scalar mean1
-              Tensors.norm gradient1
-              Tensors.norm gradient2 ]
+            let found =
+                [ Tensors.scalar loss1
+                  Tensors.scalar loss2
+                  Tensors.scalar mean1
+                  Tensors.norm gradient1
+                  Tensors.norm gradient2 ]
 
-        struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }, Map(List.zip figures found))
+            struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }, Map(List.zip figures found))
 
     /// The same with the gradients as they are.
     let learn: TwinCriticsModel -> Batch -> Tensor -> TwinCritics -> struct (TwinCritics * Figures) =
