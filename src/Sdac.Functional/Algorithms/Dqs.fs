@@ -201,7 +201,7 @@ module DqsConfig =
             Critics.Tau = 0.02
             PolicyRate = LinearDecay(1e-3, 1e-4, 5_000L, 5_000L) }
 
-    /// Learns the contract's task in seconds.
+    /// Learns the contract's task in seconds: the density of the action itself, half of the process's noise.
     let tiny: DqsConfig =
         { quick with
             Hidden = [ 32; 32 ]
@@ -210,11 +210,13 @@ module DqsConfig =
             Data.WarmUp = 200
             Data.BatchSize = 64
             Data.BufferCapacity = 20_000
+            Box = DqsBox.TanhDensity
+            DiffusionScale = 0.5
             MonteCarloDraws = 8
             Temperature = 0.1
             TemperatureEnd = 0.1
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3 }
+            PolicyRate = LinearDecay(3e-3, 3e-4, 300L, 300L) }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: DqsConfig =
