@@ -319,6 +319,23 @@ let tests =
                   closeTo (1e-3 * scale) "gradient" (doubles gradient) (values got))
 
           testForAll
+              "a time of exactly 0 gives a finite loss and gradient in every form"
+              30
+              (Gen.zip configs keys)
+              (fun (config, key) ->
+                  use _ = torch.NewDisposeScope()
+                  let u = started config key
+
+                  let u =
+                      Dqs.reverseSample
+                          { u with Noise = { u.Noise with Times = Array.map (fun _ -> 0.0) u.Noise.Times } }
+
+                  let value = TwinCritics.actionValue u.Model.Critics u.State.Critics
+                  let struct (loss, gradient) = Dqs.policyGradient u value u.Action.Value
+                  Expect.all (values loss) Double.IsFinite "loss"
+                  Expect.all (values gradient) Double.IsFinite "gradient")
+
+          testForAll
               "many actions' slopes are those of one at a time, in pieces too"
               15
               (Gen.zip (sizes 1 9) keys)

@@ -568,12 +568,17 @@ module Dqs =
             let particles = model.Config.BestOf.BehaviourParticles
             { u with Action = Some(sampled model s s.Policy particles noise u.Batch.Obs) }
 
+    // Uniform numbers on [0, 1) are 0 now and then, and there the noise has no deviation to divide by.
+    [<Literal>]
+    let private FirstTime = 1e-4
+
     /// The noising of rows at these times, uniform on [0, 1).
     let rows (model: DqsModel) (tau: float) (times: float[]) : DqsRows =
         let c = model.Config
 
         match c.Process with
         | DqsProcess.Exploding(low, high) ->
+            let times = times |> Array.map (max FirstTime)
             let h = times |> Array.map (VarianceExploding.variance { SigmaMin = low; SigmaMax = high })
 
             { Times = [ times; Array.create times.Length tau ]
