@@ -19,7 +19,7 @@ type Arguments =
             | Method _ ->
                 let names = String.Join(", ", OneState.methods |> List.map _.Name)
                 $"a method, may be repeated: {names}; default all"
-            | Updates _ -> "updates of each, default 5,000"
+            | Updates _ -> "updates of each, default 4,000"
             | Seed _ -> "the seed, default 0"
             | Out _ ->
                 "folder for one-state.html, its picture (SVG and PNG), its table (MD and CSV); default runs/one-state"
@@ -35,7 +35,7 @@ let main () =
         | names -> names |> List.map OneStatePage.named
 
     Machine.useThreads Compute.cpu 1
-    OneStatePage.run folder (results.GetResult(Updates, 5_000)) (results.GetResult(Seed, 0L)) methods
+    OneStatePage.run folder (results.GetResult(Updates, 4_000)) (results.GetResult(Seed, 0L)) methods
     printfn "%s" (Path.Combine(folder, "one-state.html"))
     0
 

@@ -235,7 +235,10 @@ module OneState =
           Run = fun value updates n key -> trained (agent value updates) updates n key }
 
     let private knowing (value: ActionValue) (critics: TwinCriticsModel) = { critics with Known = Some value }
-    let private timesteps = 20
+    // Twenty steps of the cosine would end 41 % too narrow in variance on the quadratic with the exact score (KL 0.06), fifty of
+    // equal ratios 14 % (KL 0.006): the posterior's steps are those of a point.
+    let private timesteps = 50
+    let private schedule = Geometric(0.02, 30.0)
     let private rate (updates: int) = LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
 
     let private sdac (updates: int) : SdacConfig =
@@ -243,7 +246,7 @@ module OneState =
             Hidden = hidden
             Data = data
             Diffusion.Timesteps = timesteps
-            Diffusion.BetaSchedule = Cosine
+            Diffusion.BetaSchedule = schedule
             Diffusion.InitialNoiseScale = 1.0
             Particles.Particles = 1
             Particles.NoiseScale = 0.0
@@ -264,7 +267,7 @@ module OneState =
             ActorCriticAgent.create { model with Critics = knowing value model.Critics } stages
 
     let private chain: ChainSettings =
-        { Timesteps = timesteps; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+        { Timesteps = timesteps; BetaSchedule = schedule; InitialNoiseScale = 1.0 }
 
     let private qsm form (chain: ChainSettings) =
         fun value updates ->
@@ -347,7 +350,7 @@ module OneState =
         updates |> ignore
         Td3.agent { model with Critics = knowing value model.Critics }
 
-    let private preserving = DqsProcess.Preserving Cosine
+    let private preserving = DqsProcess.Preserving schedule
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
 
