@@ -37,8 +37,7 @@ module ActionGradient =
                   k
                   (Gflop.actionGradients (Updates.spaceOf size) DipoConfig.published.Hidden batch k)
                   $"{batch} x {k}, twin critics 3x256"
-                  (fun model critics obs actions ->
-                      TwinCritics.actionGradients model critics obs actions |> ignore) ]
+                  (fun model critics obs actions -> TwinCritics.actionGradients model critics obs actions |> ignore) ]
 
     /// DIPO's climb of a batch at the published settings for HalfCheetah. Its states stay as they are, so that the mathematics
     /// needs their products once.
@@ -49,9 +48,15 @@ module ActionGradient =
         // `actions` such rows of a state, but one after the other
         let gflop = Gflop.actionGradients (Updates.spaceOf size) c.Hidden batch steps
 
-        work "action-gradient" size 1 gflop $"DIPO's climb, {steps} steps of {batch} actions" (fun model critics obs actions ->
-            ActionClimb.climb Compute.cpu c.Climb (TwinCritics.actionValue model critics) obs (actions.squeeze 1L)
-            |> ignore)
+        work
+            "action-gradient"
+            size
+            1
+            gflop
+            $"DIPO's climb, {steps} steps of {batch} actions"
+            (fun model critics obs actions ->
+                ActionClimb.climb Compute.cpu c.Climb (TwinCritics.actionValue model critics) obs (actions.squeeze 1L)
+                |> ignore)
 
     let all: Work list =
         [ for size in [ Updates.halfCheetah; Updates.humanoid ] do

@@ -30,7 +30,7 @@ let private configs =
     gen {
         let! diffusion = Gen.elements [ small.Process; preserving ]
         let! draws = Gen.elements [ DqsDraws.Free; DqsDraws.Clipped; DqsDraws.Truncated ]
-        let! estimator = Gen.elements [ DqsEstimator.Gradient; DqsEstimator.Noise ]
+        let! estimator = Gen.elements [ DqsEstimator.Gradient; DqsEstimator.Noise; DqsEstimator.Blended 0.1 ]
         let! box = Gen.elements [ DqsBox.Tanh; DqsBox.Clip; DqsBox.TanhDensity ]
         let! anchor = Gen.elements [ DqsAnchor.Replay; DqsAnchor.Policy ]
         let! tau = between 0.1 3.0
@@ -194,10 +194,19 @@ let private doubleLoss (u: DqsUpdate) (critics: TwinCritics) (action: Tensor) (p
         else
             energy
 
+    let byGradient () = torch.autograd.grad([| energy.logsumexp(1L).sum() |], [| leaf |])[0]
+
+    let byNoise () = (energy.softmax(1L).unsqueeze(2L).mul(noise).sum 1L).div((column deviation).neg()).detach()
+
     let score =
         match c.Estimator with
-        | DqsEstimator.Gradient -> torch.autograd.grad([| energy.logsumexp(1L).sum() |], [| leaf |])[0]
-        | DqsEstimator.Noise -> (energy.softmax(1L).unsqueeze(2L).mul(noise).sum 1L).div((column deviation).neg())
+        | DqsEstimator.Gradient -> byGradient ()
+        | DqsEstimator.Noise -> byNoise ()
+        | DqsEstimator.Blended v ->
+            let h = (column deviation).square().div((column keep).square())
+            let share = h.div (h.add (Scalars.ofFloat v))
+            let gradient, noise = byGradient (), byNoise ()
+            (noise.mul share).add(gradient.mul (share.neg().add one))
 
     let target =
         match c.Process with
@@ -257,7 +266,24 @@ let tests =
                           near 0.03 wanted got $"τ {tau}, {estimator}")
 
           testForAll
-              "both estimators of the tanh density find the score of exp(Q(tanh x)/τ)·(1 - tanh²x), noised"
+              "blended at the variance of exp(Q/τ), three draws give the score itself, free and in both processes"
+              40
+              (Gen.zip (Gen.zip (between 0.05 2.0) (between -1.0 1.0)) (Gen.zip (between 0.02 0.98) keys))
+              (fun ((tau, noised), (bar, key)) ->
+                  let k, c = 4.0, 0.5
+                  let draws = Key.normal cpu [ 1; 3; 1 ] key
+                  let blended = { small with Estimator = DqsEstimator.Blended(tau / k) }
+                  let h = 1.0 - bar
+                  let wanted = -(k / tau) * (noised - c) / (1.0 + (k / tau) * h)
+                  let got = scoreOf blended (quadratic k c) tau 1.0 (sqrt h) noised draws
+                  near (1e-4 * (1.0 + abs wanted)) wanted got "exploding"
+
+                  let config = { blended with Process = preserving }
+                  let wanted = sqrt h * (noised - sqrt bar * c) / (bar * tau / k + h)
+                  near 1e-3 wanted (noiseOf config (quadratic k c) tau bar noised draws) "preserving")
+
+          testForAll
+              "all estimators of the tanh density find the score of exp(Q(tanh x)/τ)·(1 - tanh²x), noised"
               6
               (Gen.zip (between -1.0 1.0) (between 0.5 2.0))
               (fun (noised, tau) ->
@@ -268,7 +294,7 @@ let tests =
                   let total = grid |> Array.sumBy weight
                   let wanted = (grid |> Array.sumBy (fun x -> weight x * (x - noised) / h)) / total
 
-                  for estimator in [ DqsEstimator.Gradient; DqsEstimator.Noise ] do
+                  for estimator in [ DqsEstimator.Gradient; DqsEstimator.Noise; DqsEstimator.Blended 0.1 ] do
                       let config = { small with Estimator = estimator; Box = DqsBox.TanhDensity }
                       let got = scoreOf config (quadratic k c) tau 1.0 (sqrt h) noised (many 4L)
                       near 0.03 wanted got $"{estimator} at {noised}")
@@ -291,6 +317,23 @@ let tests =
                   closeTo 1e-3 "loss" (doubles wanted) (values loss)
                   let scale = 1.0 + (doubles gradient |> Array.map abs |> Array.max)
                   closeTo (1e-3 * scale) "gradient" (doubles gradient) (values got))
+
+          testForAll
+              "a time of exactly 0 gives a finite loss and gradient in every form"
+              30
+              (Gen.zip configs keys)
+              (fun (config, key) ->
+                  use _ = torch.NewDisposeScope()
+                  let u = started config key
+
+                  let u =
+                      Dqs.reverseSample
+                          { u with Noise = { u.Noise with Times = Array.map (fun _ -> 0.0) u.Noise.Times } }
+
+                  let value = TwinCritics.actionValue u.Model.Critics u.State.Critics
+                  let struct (loss, gradient) = Dqs.policyGradient u value u.Action.Value
+                  Expect.all (values loss) Double.IsFinite "loss"
+                  Expect.all (values gradient) Double.IsFinite "gradient")
 
           testForAll
               "many actions' slopes are those of one at a time, in pieces too"
@@ -527,6 +570,11 @@ let tests =
 
               contains (fun c -> { c with Process = DqsProcess.Exploding(1.0, 0.1) }) "SigmaMin is 1 and SigmaMax 0.1"
               contains (fun c -> { c with Hidden = [] }) "Hidden is empty"
+
+              contains
+                  (fun c -> { c with Estimator = DqsEstimator.Blended 0.0 })
+                  "Estimator's variance is 0; it must be a positive number"
+
               contains (fun c -> { c with Box = DqsBox.TanhDensity; Draws = DqsDraws.Clipped }) "take free draws"
               contains (fun c -> { c with Box = DqsBox.TanhDensity; Process = preserving }) "take tanh or clip"
               contains (fun c -> { c with DiffusionScale = nan }) "DiffusionScale is NaN"

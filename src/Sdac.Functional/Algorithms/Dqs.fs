@@ -28,6 +28,10 @@ type DqsEstimator =
     | Gradient
     /// The noise that explains the draws, Σ w_k·ε_k: no gradient, right at walls with truncated draws.
     | Noise
+    /// Both: the gradient's share is v/(h + v), the noise's h/(h + v), h the variance of the draws. A few draws estimate the one
+    /// badly where noise is large, the other where it is small. Where exp(Q/τ) is Gaussian with variance v any draws give the
+    /// score itself (target score matching, De Bortoli et al. 2024, arXiv 2402.08667).
+    | Blended of Variance: float
 
 /// How an action of the exploding process comes into the box.
 [<RequireQualifiedAccess>]
@@ -255,6 +259,10 @@ module DqsConfig =
                 $"MonteCarloDraws is %d{c.MonteCarloDraws}; it must be at least 2: the weights of one draw are 1 whatever Q says" ]
           [ if c.Box = DqsBox.TanhDensity && c.Draws <> DqsDraws.Free then
                 "Draws keep to the box but Box is tanhDensity, whose x has none: take free draws" ]
+          match c.Estimator with
+          | DqsEstimator.Blended v -> Check.positive "Estimator's variance" v
+          | DqsEstimator.Gradient
+          | DqsEstimator.Noise -> []
           Check.positive (nameof c.Temperature) c.Temperature
           Check.positive (nameof c.TemperatureEnd) c.TemperatureEnd
           Check.atLeast (nameof c.TemperatureUpdates) 1L c.TemperatureUpdates
@@ -560,12 +568,17 @@ module Dqs =
             let particles = model.Config.BestOf.BehaviourParticles
             { u with Action = Some(sampled model s s.Policy particles noise u.Batch.Obs) }
 
+    // Uniform numbers on [0, 1) are 0 now and then, and there the noise has no deviation to divide by.
+    [<Literal>]
+    let private FirstTime = 1e-4
+
     /// The noising of rows at these times, uniform on [0, 1).
     let rows (model: DqsModel) (tau: float) (times: float[]) : DqsRows =
         let c = model.Config
 
         match c.Process with
         | DqsProcess.Exploding(low, high) ->
+            let times = times |> Array.map (max FirstTime)
             let h = times |> Array.map (VarianceExploding.variance { SigmaMin = low; SigmaMax = high })
 
             { Times = [ times; Array.create times.Length tau ]
@@ -641,8 +654,8 @@ module Dqs =
         let energy = if c.Box = DqsBox.TanhDensity then energy.add (logSlope ()) else energy
         let weights = (energy.softmax 1L).unsqueeze 2L
 
-        match c.Estimator, slope with
-        | DqsEstimator.Gradient, Some slope ->
+        // ∇ log mean exp
+        let byGradient (slope: Tensor) =
             let slope =
                 match c.Box, c.Draws with
                 | DqsBox.TanhDensity, _ ->
@@ -652,9 +665,19 @@ module Dqs =
                 | _ -> slope
 
             slope.mul(weights).sum(1L).mul(column compute [ batch; 1 ] scale)
-        | _ ->
+
+        let byNoise () =
             let share = rows.Deviation |> Array.map (fun deviation -> -1.0 / deviation)
             noise.mul(weights).sum(1L).mul(column compute [ batch; 1 ] share)
+
+        match c.Estimator, slope with
+        | DqsEstimator.Gradient, Some slope -> byGradient slope
+        | DqsEstimator.Blended v, Some slope ->
+            let share = spread |> Array.map (fun s -> v / (s * s + v))
+            let column = column compute [ batch; 1 ]
+            let noises = share |> Array.map (fun share -> 1.0 - share)
+            (byGradient slope).mul(column share).add((byNoise ()).mul(column noises))
+        | _ -> byNoise ()
 
     /// The loss, the mean over batch and dimensions of weight·(network - target)², and its gradient. The target is the score,
     /// or -√(1-ᾱ_t) times it where the network gives the noise; held constant.

@@ -11,12 +11,16 @@ type TwinCritics =
 /// What settings and sizes fix of twin critics.
 [<NoComparison; NoEquality>]
 type TwinCriticsModel =
-    { Compute: Compute
-      Net: QNetwork
-      InitialWeights: InitialWeights
-      Settings: CriticSettings
-      TargetNoise: TargetNoiseSettings
-      Adam: AdamSettings }
+    {
+        Compute: Compute
+        Net: QNetwork
+        InitialWeights: InitialWeights
+        Settings: CriticSettings
+        TargetNoise: TargetNoiseSettings
+        Adam: AdamSettings
+        /// Answers in the networks' place, which then stay as they are: for benches of the policy's step alone
+        Known: ActionValue option
+    }
 
 /// The critics that all off-policy algorithms share, so that a gain of one over another is the policy's.
 [<RequireQualifiedAccess>]
@@ -45,7 +49,8 @@ module TwinCritics =
           InitialWeights = networks.InitialWeights
           Settings = settings
           TargetNoise = targetNoise
-          Adam = adam }
+          Adam = adam
+          Known = None }
 
     /// Fresh critics, each from a key of its own; the targets start as copies. The caller owns the tensors.
     let init (model: TwinCriticsModel) (key1: Key) (key2: Key) : TwinCritics =
@@ -62,9 +67,10 @@ module TwinCritics =
     // ---- values
 
     let private reduced (model: TwinCriticsModel) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) =
-        match model.Settings.QReduction with
-        | QReduction.Minimum -> Critic.minQ model.Compute model.Net q1 q2 obs actions
-        | QReduction.Mean ->
+        match model.Known, model.Settings.QReduction with
+        | Some known, _ -> known.Values obs actions
+        | None, QReduction.Minimum -> Critic.minQ model.Compute model.Net q1 q2 obs actions
+        | None, QReduction.Mean ->
             let value q = QNetwork.forwardMany model.Compute model.Net q obs actions
             (value q1).add(value q2).mul(Scalars.ofFloat 0.5)
 
@@ -82,6 +88,19 @@ module TwinCritics =
     [<Literal>]
     let private RowsAtOnce = 16_384
 
+    let private networkGradients (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (actions: Tensor) =
+        let critic q = QNetwork.withSlopes model.Compute model.Net q obs actions
+        let struct (value1, slope1) = critic c.Q1
+        let struct (value2, slope2) = critic c.Q2
+
+        match model.Settings.QReduction with
+        | QReduction.Minimum ->
+            let first = value1.le(value2).unsqueeze -1L
+            struct (value1.minimum value2, torch.where (first, slope1, slope2))
+        | QReduction.Mean ->
+            let half = Scalars.ofFloat 0.5
+            struct (value1.add(value2).mul half, slope1.add(slope2).mul half)
+
     /// The online critics' value of several actions per state, and its gradient with respect to each action. obs: [B, O],
     /// actions: [B, K, A] -> values [B, K] and gradients [B, K, A].
     let actionGradients
@@ -90,28 +109,21 @@ module TwinCritics =
         (obs: Tensor)
         (actions: Tensor)
         : struct (Tensor * Tensor) =
-        let batch, k = Tensors.size 0 actions, Tensors.size 1 actions
-        let atOnce = max 1 (RowsAtOnce / k)
+        Tensors.check "actions" [ Tensors.size 0 obs; -1; model.Net.ActionDim ] actions
+        let batch = Tensors.size 0 actions
+        let atOnce = max 1 (RowsAtOnce / Tensors.size 1 actions)
 
         let piece start =
             let rows (t: Tensor) = t.narrow (0L, int64 start, int64 (min atOnce (batch - start)))
 
             Tensors.scoped (fun struct (value, slope) -> [ value; slope ]) (fun () ->
-                let critic q = QNetwork.withSlopes model.Compute model.Net q (rows obs) (rows actions)
-                let struct (value1, slope1) = critic c.Q1
-                let struct (value2, slope2) = critic c.Q2
+                networkGradients model c (rows obs) (rows actions))
 
-                match model.Settings.QReduction with
-                | QReduction.Minimum ->
-                    let first = value1.le(value2).unsqueeze -1L
-                    struct (value1.minimum value2, torch.where (first, slope1, slope2))
-                | QReduction.Mean ->
-                    let half = Scalars.ofFloat 0.5
-                    struct (value1.add(value2).mul half, slope1.add(slope2).mul half))
-
-        match [ for start in 0..atOnce .. batch - 1 -> piece start ] with
-        | [ all ] -> all
-        | pieces ->
+        match model.Known, [ 0..atOnce .. batch - 1 ] with
+        | Some known, _ -> known.WithSlopes obs actions
+        | None, [ all ] -> piece all
+        | None, starts ->
+            let pieces = List.map piece starts
             let values = pieces |> List.map (fun struct (value, _) -> value) |> Tensors.cat 0
             let slopes = pieces |> List.map (fun struct (_, slope) -> slope) |> Tensors.cat 0
             struct (values, slopes)
@@ -192,20 +204,24 @@ module TwinCritics =
         (target: Tensor)
         (c: TwinCritics)
         : struct (TwinCritics * Figures) =
-        let struct (loss1, mean1, gradient1) = gradient model c.Q1 batch target
-        let struct (loss2, _, gradient2) = gradient model c.Q2 batch target
-        let struct (bounded1, bounded2) = bounded gradient1 gradient2
-        let struct (q1, q1Adam) = stepped model bounded1 c.Q1 c.Q1Adam
-        let struct (q2, q2Adam) = stepped model bounded2 c.Q2 c.Q2Adam
+        match model.Known with
+        | Some _ ->
+            struct ({ c with Q1 = Params.copy c.Q1; Q2 = Params.copy c.Q2 }, Map [ for name in figures -> name, 0.0 ])
+        | None ->
+            let struct (loss1, mean1, gradient1) = gradient model c.Q1 batch target
+            let struct (loss2, _, gradient2) = gradient model c.Q2 batch target
+            let struct (bounded1, bounded2) = bounded gradient1 gradient2
+            let struct (q1, q1Adam) = stepped model bounded1 c.Q1 c.Q1Adam
+            let struct (q2, q2Adam) = stepped model bounded2 c.Q2 c.Q2Adam
 
-        let found =
-            [ Tensors.scalar loss1
-              Tensors.scalar loss2
-              Tensors.scalar mean1
-              Tensors.norm gradient1
-              Tensors.norm gradient2 ]
+            let found =
+                [ Tensors.scalar loss1
+                  Tensors.scalar loss2
+                  Tensors.scalar mean1
+                  Tensors.norm gradient1
+                  Tensors.norm gradient2 ]
 
-        struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }, Map(List.zip figures found))
+            struct ({ c with Q1 = q1; Q1Adam = q1Adam; Q2 = q2; Q2Adam = q2Adam }, Map(List.zip figures found))
 
     /// The same with the gradients as they are.
     let learn: TwinCriticsModel -> Batch -> Tensor -> TwinCritics -> struct (TwinCritics * Figures) =

@@ -1,0 +1,398 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// A known value of one action a in [-1, 1] for one state; the density exp(Q) (λ = 1) is what a policy may learn.
+[<NoComparison; NoEquality>]
+type OneStateTarget =
+    {
+        Name: string
+        /// Q(a) of each entry
+        Value: Tensor -> Tensor
+        /// dQ/da of each entry
+        Slope: Tensor -> Tensor
+        /// Between its two modes; None where it has one
+        Split: float option
+    }
+
+/// Q and the density of a target, on a grid of equal cells over [-1, 1].
+type OneStateMeasures =
+    {
+        /// KL(samples ‖ target) by cells
+        Kl: float
+        /// |share of the samples beyond the split - that of the target|; NaN where there is one mode
+        ModeWeightError: float
+    }
+
+/// A method as the bench knows it.
+[<NoComparison; NoEquality>]
+type OneStateMethod =
+    {
+        Name: string
+        /// What its policy converges to with the exact Q, in a phrase
+        Aim: string
+        /// Whether that is exp(Q) itself
+        SamplesTarget: bool
+        /// Rows through the policy's network of an update: forward alone, and with its parameters' gradient
+        PolicyRows: int * int
+        /// Actions [n] after so many updates with this value
+        Run: ActionValue -> int -> int -> Key -> float32[]
+    }
+
+/// Policies trained for one state, whose Q is known: the methods of the registry in their own updates, with that Q in the place of
+/// the critics and no environment. What is left of a method is how it makes a policy of a value.
+[<RequireQualifiedAccess>]
+module OneState =
+    let private scalar = Scalars.ofFloat
+
+    /// Q = -½·k·(a - c)², inside the box: exp(Q) is Gaussian.
+    let quadratic: OneStateTarget =
+        let k, c = 25.0, 0.2
+
+        { Name = "quadratic"
+          Value = fun a -> a.sub(scalar c).square().mul(scalar (-0.5 * k))
+          Slope = fun a -> a.sub(scalar c).mul(scalar -k)
+          Split = None }
+
+    /// exp(Q) is a mixture of two Gaussians, 0.7 at -0.45 and 0.3 at 0.45.
+    let pair: OneStateTarget =
+        let spread, centre = 0.15, 0.45
+
+        let log_ (weight: float) (middle: float) (a: Tensor) =
+            a.sub(scalar middle).square().mul(scalar (-0.5 / (spread * spread))).add(scalar (log weight))
+
+        let first, second = log_ 0.7 -centre, log_ 0.3 centre
+
+        { Name = "pair"
+          Value = fun a -> (first a).logaddexp(second a)
+          Slope =
+            fun a ->
+                // the second one's share of the density here
+                let share = (second a).sub(first a).sigmoid()
+                let middle = share.mul(scalar (2.0 * centre)).sub(scalar centre)
+                a.sub(middle).mul(scalar (-1.0 / (spread * spread)))
+          Split = Some 0.0 }
+
+    let targets = [ quadratic; pair ]
+
+    /// The target as critics' answers; actions of one component.
+    let exact (target: OneStateTarget) : ActionValue =
+        let values (actions: Tensor) = (target.Value actions).squeeze(Nullable 2L)
+
+        { Values = fun _ actions -> values actions
+          WithSlopes = fun _ actions -> struct (values actions, target.Slope actions) }
+
+    let private net = QNetwork.create 1 1 [ 64; 64 ]
+
+    /// A Q network fitted to noisy values at so many uniform actions. The caller owns the parameters.
+    let fit (target: OneStateTarget) (points: int) (noise: float) (key: Key) : Params =
+        let compute, batch, steps = Compute.cpu, 256, 3_000
+        let keys = Key.splitMany 4 key
+
+        Tensors.owning (fun (p: Params) -> [ p.Flat ]) (fun () ->
+            let actions = (Key.uniform compute [ points; 1 ] keys[0]).mul(scalar 2.0).sub(scalar 1.0)
+
+            let values =
+                (target.Value actions).view(-1L).add((Key.normal compute [ points ] keys[1]).mul(scalar noise))
+
+            let adam = AdamSettings.ofSettings (AdamSettings.usual 1e-3)
+
+            let step struct (p: Params, optimiser: AdamState) i =
+                let struct (next, moved) =
+                    Tensors.owning (fun struct (p: Params, s: AdamState) -> [ p.Flat; s.M; s.V ]) (fun () ->
+                        let rows = Key.integers points batch (Key.foldIn (int64 i) keys[2])
+                        let index = torch.tensor (rows |> Array.map int64)
+                        let a, y = actions.index_select (0L, index), values.index_select (0L, index)
+                        use vjp = QNetwork.vjp compute net p (Tensors.zeros compute [ batch; 1 ]) a
+                        let gradient = vjp.PullbackParameters(Critic.gradient vjp.Output y)
+                        let rate = Training.learningRate 2e-3 steps (int64 i)
+                        Adam.step compute adam rate gradient p optimiser)
+
+                for t in [ p.Flat; optimiser.M; optimiser.V ] do
+                    t.Dispose()
+
+                struct (next, moved)
+
+            let first = QNetwork.init compute net keys[3]
+            let start = struct (first, Adam.init first)
+            let struct (p, last) = Seq.fold step start (seq { 0 .. steps - 1 })
+            last.M.Dispose()
+            last.V.Dispose()
+            p)
+
+    /// A fitted network as critics' answers.
+    let fitted (p: Params) : ActionValue =
+        { Values = fun obs actions -> QNetwork.forwardMany Compute.cpu net p obs actions
+          WithSlopes =
+            fun obs actions ->
+                let batch, k = Tensors.size 0 actions, Tensors.size 1 actions
+                let rows = obs.repeat_interleave (int64 k, Nullable 0L)
+                use vjp = QNetwork.vjp Compute.cpu net p rows (Tensors.reshape [ batch * k; 1 ] actions)
+                let slope = vjp.PullbackInput(torch.ones_like vjp.Output)
+                struct (Tensors.view [ batch; k ] vjp.Output, Tensors.reshape [ batch; k; 1 ] slope) }
+
+    // ---- measures
+
+    /// Cells of the grid.
+    [<Literal>]
+    let Cells = 80
+
+    /// The target's share of each cell.
+    let density (target: OneStateTarget) : float[] =
+        use _ = torch.NewDisposeScope()
+        let fine = 25
+
+        let at =
+            Array.init (Cells * fine) (fun i -> float32 (2.0 * (float i + 0.5) / float (Cells * fine) - 1.0))
+
+        let height = target.Value(Tensors.ofArray Compute.cpu [ at.Length ] at).exp() |> Tensors.toArray
+        let shares = Array.init Cells (fun i -> Array.sumBy float height[i * fine .. (i + 1) * fine - 1])
+        let total = Array.sum shares
+        shares |> Array.map (fun share -> share / total)
+
+    /// The samples' share of each cell; those outside the box count for the cell at its wall.
+    let histogram (samples: float32[]) : float[] =
+        let counts = Array.zeroCreate<float> Cells
+
+        for a in samples do
+            let cell = int (floor ((float a + 1.0) / 2.0 * float Cells))
+            let cell = max 0 (min (Cells - 1) cell)
+            counts[cell] <- counts[cell] + 1.0
+
+        counts |> Array.map (fun n -> n / float samples.Length)
+
+    /// How far samples are from the target.
+    let measure (target: OneStateTarget) (samples: float32[]) : OneStateMeasures =
+        let p, found = density target, histogram samples
+        // a cell that float32 gives no density at all still has some
+        let part found p = if found = 0.0 then 0.0 else found * log (found / max p 1e-30)
+        let beyond split = samples |> Array.averageBy (fun a -> if float a > split then 1.0 else 0.0)
+        let cellsBeyond split = Array.sum p[int ((split + 1.0) / 2.0 * float Cells) ..]
+
+        { Kl = Array.fold2 (fun sum found p -> sum + part found p) 0.0 found p
+          ModeWeightError =
+            match target.Split with
+            | Some split -> abs (beyond split - cellsBeyond split)
+            | None -> nan }
+
+    // ---- methods
+
+    let private space = { ObsDim = 1; ActionDim = 1 }
+    let private remembered = 4_096
+    let private batch = 256
+    let private hidden = [ 64; 64 ]
+
+    let private data: DataSettings =
+        { Environments = 1; UpdatesPerStep = 1; WarmUp = 1; BatchSize = batch; BufferCapacity = remembered }
+
+    /// A memory of uniform actions.
+    let private memory (key: Key) : Replay =
+        let actions = Key.uniform Compute.cpu [ remembered ] key |> Tensors.toArray
+
+        let append memory (u: float32) =
+            Replay.append
+                { Obs = [| 0f |]
+                  Action = [| 2f * u - 1f |]
+                  Reward = [| 0f |]
+                  Terminated = [| true |]
+                  Truncated = [| false |]
+                  NextObs = [| 0f |]
+                  Current = [| 0f |]
+                  Extras = [] }
+                memory
+
+        Array.fold append (Replay.create 1 1 1 remembered) actions
+
+    /// So many updates of an agent on uniform actions, then n actions.
+    let private trained (agent: Agent<'s, 'w>) (updates: int) (n: int) (key: Key) : float32[] =
+        let keys = Key.splitMany 4 key
+        let memory = memory keys[0]
+        let mutable state = agent.Init keys[1]
+
+        for i in 0 .. updates - 1 do
+            let next =
+                Tensors.owning (Parts.tensorsNotIn agent.Parts state) (fun () ->
+                    let own = Key.splitMany 3 (Key.foldIn (int64 i) keys[2])
+                    let struct (prepared, table) = agent.Prepare own[0] memory state
+                    let work = agent.Begin table { Batch = own[1]; Noise = own[2] } prepared
+                    (agent.Stages |> List.fold (fun work (_, stage) -> stage work) work |> agent.Finish).State)
+
+            Parts.disposeReplaced agent.Parts next state
+            state <- next
+
+        use _ = torch.NewDisposeScope()
+        let acted = agent.Act Purpose.Explore state keys[3] (Tensors.zeros Compute.cpu [ n; 1 ])
+        let actions = Tensors.toArray acted.Action
+        Parts.dispose agent.Parts state
+        actions
+
+    let private method name aim samples rows (agent: ActionValue -> int -> Agent<'s, 'w>) : OneStateMethod =
+        { Name = name
+          Aim = aim
+          SamplesTarget = samples
+          PolicyRows = rows
+          Run = fun value updates n key -> trained (agent value updates) updates n key }
+
+    let private knowing (value: ActionValue) (critics: TwinCriticsModel) = { critics with Known = Some value }
+    let private timesteps = 20
+    let private rate (updates: int) = LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
+
+    let private sdac (updates: int) : SdacConfig =
+        { SdacConfig.published with
+            Hidden = hidden
+            Data = data
+            Diffusion.Timesteps = timesteps
+            Diffusion.BetaSchedule = Cosine
+            Diffusion.InitialNoiseScale = 1.0
+            Particles.Particles = 1
+            Particles.NoiseScale = 0.0
+            Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = TruncatedNormal }
+            Energy.QScale = 1.0
+            Adam.LearningRate = 1e-3
+            Policy =
+                { PolicyDelay = 1
+                  PolicyLearningRateEnd = 1e-5
+                  PolicyDecayBegin = int64 (updates / 2)
+                  PolicyDecayLength = int64 (max 1 (updates / 2)) }
+            Temperature.InitialTemperature = 1.0
+            Temperature.TemperatureLearningRate = 0.0 }
+
+    let private actorCritic create stages =
+        fun value updates ->
+            let model: ActorCriticModel = create updates
+            ActorCriticAgent.create { model with Critics = knowing value model.Critics } stages
+
+    let private chain: ChainSettings =
+        { Timesteps = timesteps; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+
+    let private qsm form (chain: ChainSettings) =
+        fun value updates ->
+            let model =
+                Qsm.model
+                    Compute.cpu
+                    space
+                    { QsmConfig.published with
+                        Hidden = hidden
+                        Data = data
+                        Chain = chain
+                        TargetNoise = TargetNoiseSettings.off
+                        PolicyRate = rate updates
+                        Form = form
+                        GradientScale = 1.0
+                        ExplorationNoise = 0.0 }
+
+            Qsm.agent { model with Critics = knowing value model.Critics }
+
+    let private dqs (change: DqsConfig -> DqsConfig) =
+        fun value updates ->
+            let model =
+                Dqs.model
+                    Compute.cpu
+                    space
+                    (change
+                        { DqsConfig.published with
+                            Hidden = hidden
+                            CriticHidden = hidden
+                            Data = data
+                            Timesteps = timesteps
+                            MonteCarloDraws = 64
+                            Temperature = 1.0
+                            TemperatureEnd = 1.0
+                            PolicyRate = rate updates })
+
+            Dqs.agent { model with Critics = knowing value model.Critics }
+
+    let private dipo value updates =
+        let model =
+            Dipo.model
+                Compute.cpu
+                space
+                { DipoConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Chain = chain
+                    Adam.LearningRate = 1e-3
+                    Persist = true }
+
+        updates |> ignore
+        Dipo.agent { model with Critics = knowing value model.Critics }
+
+    let private sac value updates =
+        let model =
+            Sac.model
+                Compute.cpu
+                space
+                { SacConfig.sb3 with
+                    Hidden = hidden
+                    Data = data
+                    Adam.LearningRate = 1e-3
+                    TemperatureLearningRate = 0.0 }
+
+        updates |> ignore
+        Sac.agent { model with Critics = knowing value model.Critics }
+
+    let private td3 value updates =
+        let model =
+            Td3.model
+                Compute.cpu
+                space
+                { Td3Config.authors with
+                    Hidden = hidden
+                    Data = data
+                    Adam.LearningRate = 1e-3
+                    ExplorationNoise = 0.0
+                    PolicyCritic = PolicyCritic.Both }
+
+        updates |> ignore
+        Td3.agent { model with Critics = knowing value model.Critics }
+
+    let private preserving = DqsProcess.Preserving Cosine
+    // a chain for a', one row with its gradient
+    let private chained = batch * timesteps
+
+    /// Every policy-learning method of the registry, in its forms. PPO is not among them: it learns from returns, not from a Q.
+    let methods: OneStateMethod list =
+        [ method
+              "sdac"
+              "exp(Q)"
+              true
+              (2 * chained, batch)
+              (actorCritic (sdac >> Sdac.model Compute.cpu space) Sdac.stages)
+          method
+              "dpmd"
+              "the policy before times exp(Q), again and again: the best action"
+              false
+              (chained, batch)
+              (actorCritic (sdac >> DpmdConfig.ofSdac >> Dpmd.model Compute.cpu space) Dpmd.stages)
+          method "qsm consistent" "near exp(Q) where Q is smooth" false (chained, batch) (qsm QsmForm.Consistent chain)
+          method
+              "qsm scaled"
+              "no density: the target does not depend on t"
+              false
+              (batch * 5, batch)
+              (qsm QsmForm.Scaled { chain with Timesteps = 5; BetaSchedule = VariancePreserving(0.1, 10.0) })
+          method "qsm langevin" "exp(Q) with steps too wide for it" false (chained, batch) (qsm QsmForm.Langevin chain)
+          method
+              "dqs truncated noise"
+              "exp(Q)"
+              true
+              (chained, batch)
+              (dqs (fun c ->
+                  { c with Process = preserving; Draws = DqsDraws.Truncated; Estimator = DqsEstimator.Noise }))
+          method
+              "dqs clipped gradient"
+              "exp(Q) but for what the walls and clipped draws lose"
+              false
+              (chained, batch)
+              (dqs (fun c -> { c with Process = preserving; Draws = DqsDraws.Clipped }))
+          method
+              "dqs tanh density"
+              "exp(Q)"
+              true
+              (chained, batch)
+              (dqs (fun c -> { c with Box = DqsBox.TanhDensity; Process = DqsProcess.Exploding(0.01, 2.0) }))
+          method "dqs published" "exp(Q) of actions that tanh then moves" false (chained, batch) (dqs id)
+          method "dipo" "the nearest best action" false (chained, batch) dipo
+          method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
+          method "td3" "the best action" false (batch, batch) td3 ]
