@@ -450,6 +450,41 @@ module Mlp =
         let only (input: Tensor) dy = (gradients [| input |] dy)[0]
         new Vjp<Tensor>(y.detach (), pullback, only p, only x, ignore)
 
+    /// The outputs of rows that share leading inputs in groups (see `forwardShared`), and each row's gradient of their sum with
+    /// respect to its own inputs, [rows, O]: neither the parameters' gradient nor the shared inputs' is computed.
+    let withSlopes
+        (compute: Compute)
+        (shape: MlpShape)
+        (flat: Tensor)
+        (shared: Tensor)
+        (own: Tensor)
+        : struct (Tensor * Tensor) =
+        let repeat = groupSize shared own
+
+        if compute.Kernels then
+            let shared, own = shared.contiguous (), own.contiguous ()
+            let rows = Tensors.size 0 own
+            let output, slope = Tensors.empty [ rows; shape.OutputWidth ], torch.empty_like own
+
+            Mlp.ForwardSlope(
+                shape,
+                Tensors.span flat,
+                Tensors.span shared,
+                repeat,
+                Tensors.span own,
+                rows,
+                Tensors.span output,
+                Tensors.span slope
+            )
+
+            Tensors.keepAlive [ flat; shared; own; slope ]
+            struct (output, slope)
+        else
+            let own = own.detach().requires_grad_()
+            let y = libtorchShared shape (flat.detach ()) (shared.detach ()) own
+            let slopes = Gradient.Of("the network's output", y, [| own |], torch.ones_like y, true)
+            struct (y.detach (), slopes[0])
+
     /// Output and pullback. x: [rows, in]; the pullback gives the gradient of the flat parameters and of x.
     let vjp (compute: Compute) (shape: MlpShape) (flat: Tensor) (x: Tensor) : Vjp<Tensor> =
         Tensors.check "network input" [ -1; shape.InputWidth ] x
@@ -489,6 +524,21 @@ module QNetwork =
     /// The smaller of two critics' values, both in one pass. obs: [B, O], actions: [B, N, A] -> [B, N].
     let least (compute: Compute) (net: QNetwork) (q1: Params) (q2: Params) (obs: Tensor) (actions: Tensor) : Tensor =
         many net (Mlp.forwardLeast compute net.Shape q1.Flat q2.Flat obs) obs actions
+
+    /// Values of several actions per state and each one's gradient with respect to its action. obs: [B, O], actions: [B, N, A]
+    /// -> [B, N] and [B, N, A].
+    let withSlopes
+        (compute: Compute)
+        (net: QNetwork)
+        (p: Params)
+        (obs: Tensor)
+        (actions: Tensor)
+        : struct (Tensor * Tensor) =
+        Tensors.check "actions" [ Tensors.size 0 obs; -1; net.ActionDim ] actions
+        let batch, n = Tensors.size 0 actions, Tensors.size 1 actions
+        let rows = Tensors.reshape [ batch * n; net.ActionDim ] actions
+        let struct (values, slopes) = Mlp.withSlopes compute net.Shape p.Flat obs rows
+        struct (Tensors.view [ batch; n ] values, Tensors.view [ batch; n; net.ActionDim ] slopes)
 
     /// Values [B] and the pullback: dQ [B] -> gradient of the parameters, and of the action [B, A].
     let vjp (compute: Compute) (net: QNetwork) (p: Params) (obs: Tensor) (action: Tensor) : Vjp<Tensor> =

@@ -28,6 +28,15 @@ module Gflop =
            + product rows space.ActionDim c.Hidden.Head
            + tail c.Hidden rows 1)
 
+    /// Both critics' values of `actions` actions of each of `states` states and the gradients with respect to the actions: forward
+    /// the observations once per state, backward every product but the observations'.
+    let actionGradients (space: Space) (hidden: int list) states actions =
+        let rows = states * actions
+
+        2.0
+        * (product states space.ObsDim hidden.Head
+           + 2.0 * (product rows space.ActionDim hidden.Head + tail hidden rows 1))
+
     /// Forward and backward pass of one network on the batch: every product thrice, but for the first layer's gradient with
     /// respect to inputs that nobody wants (`wanted` of them are).
     let private train (space: Space) (c: SdacConfig) inputs wanted outputs =

@@ -47,6 +47,17 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
         }
     }
 
+    /// <summary>The critics' action gradients, in turn with multiply-adds in registers: the share of their rate.</summary>
+    public void ActionGradients()
+    {
+        foreach (var work in ActionGradient.all)
+        {
+            var peak = RegisterPeak.Case();
+            harness.Measure(new Case(
+                work.Name, work.Config, work.Gflop, work.Run.Invoke, new Peer(peak.Gflop, peak.Run), work.Updates));
+        }
+    }
+
     /// <summary>What each part of an update takes of it.</summary>
     public void Shares()
     {

@@ -228,7 +228,8 @@ let tests =
                   let state = load ()
                   // 200 random transitions, then four a round
                   Expect.equal state.Improved.Next 440L "the last row"
-                  Expect.isGreaterThan state.Improved.First 0L "rows were dropped"
+                  let firstRow = state.Improved.First
+                  Expect.isGreaterThan firstRow 0L "rows were dropped"
                   Parts.dispose agent.Parts state
 
                   let folder = prepared (Path.Combine(path, "stopped")) spec
@@ -239,6 +240,34 @@ let tests =
 
                   Expect.isTrue ((resumed folder).IsSome) "resumed"
                   same expected folder
+
+                  // rows of other transitions than the memory's: an older checkpoint is used
+                  let misplaced (first: int64) =
+                      let place = Path.Combine(path, $"from {first}")
+                      copy expected.Path place
+                      let folder = RunFolder.openExisting place
+                      File.Delete folder.Summary
+                      let source = Safetensors.ofInt64 "improved_action.first" [ 1L ] [| first |]
+                      rewrite (Checkpoint.path folder 60L) id (replaced "improved_action.first" source)
+                      let _, warnings = captureError (fun () -> resumed folder)
+                      Expect.stringContains warnings "an older checkpoint is used" "warnings"
+                      same expected folder
+                      warnings
+
+                  let count = 440L - firstRow
+
+                  for first in [ firstRow + 1L; 0L ] do
+                      Expect.stringContains
+                          (misplaced first)
+                          $"holds 'improved_action' of the transitions {first} to {first + count - 1L} where its replay memory has {firstRow} to 439"
+                          "rows"
+
+                  let flat = Safetensors.ofFloat32 "improved_action.rows" [ 5L ] (Array.zeroCreate 5)
+                  rewrite checkpoint id (replaced "improved_action.rows" flat)
+
+                  failureOf (load >> ignore)
+                  |> says [ checkpoint; "holds 'improved_action.rows' of shape [5] where rows of 1 belong" ]
+
                   rewrite checkpoint id (List.filter (fun source -> source.Name <> "improved_action.rows"))
                   failureOf (load >> ignore) |> says [ checkpoint; "holds no 'improved_action.rows'" ]))
 

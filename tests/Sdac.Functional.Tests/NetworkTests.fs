@@ -136,6 +136,28 @@ let tests =
                   closeTo 1e-5 "libtorch" expected (values (Mlp.forwardShared Compute.libtorch shape flat left right)))
 
           testForAll
+              "kernels and libtorch agree on the slopes of many actions a state, which are the pullback's of each"
+              30
+              (Gen.zip3 shapes (sizes 1 5) (sizes 1 4))
+              (fun ((shape, rows, key), k, own) ->
+                  use _ = torch.NewDisposeScope()
+                  let own = min own shape.InputWidth
+                  let flat, x, _ = instance (shape, rows, key)
+                  let shared = x.narrow (1L, 0L, int64 (shape.InputWidth - own))
+                  let actions = Key.normal Compute.cpu [ rows * k; own ] (Key.foldIn 9L key)
+                  let whole = Tensors.cat 1 [ shared.repeat_interleave (int64 k, Nullable 0L); actions ]
+                  use vjp = Mlp.vjp Compute.cpu shape flat whole
+                  let dx = vjp.PullbackInput(torch.ones_like vjp.Output)
+                  let wanted = dx.narrow(1L, int64 (shape.InputWidth - own), int64 own).contiguous()
+                  let struct (y, slopes) = Mlp.withSlopes Compute.cpu shape flat shared actions
+                  Expect.equal (values y) (values vjp.Output) "outputs"
+                  Expect.equal (values slopes) (values wanted) "slopes"
+                  let struct (y', slopes') = Mlp.withSlopes Compute.libtorch shape flat shared actions
+                  Expect.isFalse (slopes'.requires_grad || y'.requires_grad) "plain tensors"
+                  closeTo 1e-5 "libtorch's outputs" (values y') (values y)
+                  closeTo 1e-4 "libtorch's slopes" (values slopes') (values slopes))
+
+          testForAll
               "the noise network's gradients equal central differences in double"
               8
               (Gen.zip (sizes 1 5) (sizes 0 19))

@@ -42,6 +42,9 @@ let tests =
 
               let none =
                   [ "Forward", (fun () -> Mlp.Forward(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output))
+                    "ForwardSlope",
+                    (fun () ->
+                        Mlp.ForwardSlope(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output, inputGradient))
                     "Normal", (fun () -> Philox.Normal(key, 5L, input.AsSpan()))
                     "Adam",
                     (fun () -> Adam.Step(optimised, m, v, gradient, optimised, m, v, 1e-3, 0.9, 0.999, 1e-8, 3L))

@@ -48,7 +48,13 @@ let tests =
               refused "shared" "18" "width 5" (forward parameters (zeros 18) 1 (zeros 0) 3 (zeros 6))
               refused "own" "8" "9" (forward parameters (zeros 6) 1 (zeros 8) 3 (zeros 6))
               refused "repeat" "0" "at least 1" (forward parameters [||] 0 (zeros 15) 3 (zeros 6))
-              refused "rows" "-1" "negative" (forward parameters [||] 1 (zeros 15) -1 (zeros 6)))
+              refused "rows" "-1" "negative" (forward parameters [||] 1 (zeros 15) -1 (zeros 6))
+
+              let sloped (own: float32[]) (slope: float32[]) () =
+                  Mlp.ForwardSlope(shape, parameters, zeros 6, 1, own, 3, zeros 6, slope)
+
+              refused "own" "8" "9" (sloped (zeros 8) (zeros 9))
+              refused "slope" "15" "9" (sloped (zeros 9) (zeros 15)))
 
           testCase "backward passes refuse wrong lengths, foreign tapes and disposed ones" (fun () ->
               let record () = Mlp.ForwardTape(shape, parameters, ReadOnlySpan.Empty, 1, zeros 15, 3, zeros 6)

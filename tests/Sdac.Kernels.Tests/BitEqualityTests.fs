@@ -83,7 +83,9 @@ let tests =
                           Mlp.Backward(shape, parameters, tape, dy, dp, dx)
                           let plain = zeros dy.Length
                           Mlp.Forward(shape, parameters, shared, repeat, own, rows, plain)
-                          Array.concat [ y; plain; dp; dx ]))
+                          let sloped, slope = zeros dy.Length, zeros own.Length
+                          Mlp.ForwardSlope(shape, parameters, shared, repeat, own, rows, sloped, slope)
+                          Array.concat [ y; plain; dp; dx; sloped; slope ]))
 
               testCase $"Gaussian policies: {path}" (fun () -> asScalar path "policies" PolicyTests.all)
 

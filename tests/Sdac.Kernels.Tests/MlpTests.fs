@@ -109,6 +109,26 @@ let tests =
               let y, _, _ = taped shape parameters shared case.Repeat own case.Rows dy
               equalBits "taped" plain y)
 
+          testForAll
+              "outputs with their slopes have the bits of the plain pass and of the backward pass of their sum"
+              200
+              (genCase 200)
+              (fun case ->
+                  let shape, parameters, shared, own, _ = data case
+                  let plain = forwardKernel shape parameters shared case.Repeat own case.Rows
+                  let ones = Array.create plain.Length 1.0f
+                  let _, _, dx = taped shape parameters shared case.Repeat own case.Rows ones
+                  let ownWidth = case.Widths.Head - case.SharedWidth
+
+                  let want =
+                      [| for row in 0 .. case.Rows - 1 do
+                             yield! Array.sub dx (row * shape.InputWidth + case.SharedWidth) ownWidth |]
+
+                  let y, slope = Array.create plain.Length nanf, Array.create own.Length nanf
+                  Mlp.ForwardSlope(shape, parameters, shared, case.Repeat, own, case.Rows, y, slope)
+                  equalBits "outputs" plain y
+                  equalBits "slopes" want slope)
+
           let genSmooth =
               genCase 40
               |> Gen.map (fun case ->
@@ -287,6 +307,7 @@ let tests =
               let shape = shapeOf [ 3; 4; 2 ] Activation.Mish Activation.Identity
               let parameters = parametersFor (random 1) shape
               let y, dp, dx = taped shape parameters [||] 1 [||] 0 [||]
+              Mlp.ForwardSlope(shape, parameters, ReadOnlySpan.Empty, 1, ReadOnlySpan.Empty, 0, Span.Empty, Span.Empty)
               Expect.isEmpty y "output"
               Expect.isEmpty dx "gradient of the input"
 

@@ -252,8 +252,9 @@ module Td3 =
         match model.Config.PolicyCritic with
         | PolicyCritic.Both -> TwinCritics.actionGradient model.Critics critics obs action
         | PolicyCritic.First ->
-            use q = QNetwork.vjp model.Compute model.Critics.Net critics.Q1 obs action
-            struct (q.Output, q.PullbackInput(torch.ones_like q.Output))
+            let net, actions = model.Critics.Net, action.unsqueeze 1L
+            let struct (values, slopes) = QNetwork.withSlopes model.Compute net critics.Q1 obs actions
+            struct (values.squeeze 1L, slopes.squeeze 1L)
 
     /// The loss -mean v(s, π(s)) of the policy and its gradient; the critics those given.
     let policyGradient (u: Td3Update) (critics: TwinCritics) : struct (Tensor * Tensor) =

@@ -83,37 +83,26 @@ module TwinCritics =
         reduced model c.TargetQ1 c.TargetQ2 obs (action.unsqueeze 1L)
         |> Tensors.view [ Tensors.size 0 action ]
 
-    /// Value [B] of one action per state by the online critics and the gradient of its sum with respect to the action,
-    /// [B, A].
-    let actionGradient
-        (model: TwinCriticsModel)
-        (c: TwinCritics)
-        (obs: Tensor)
-        (action: Tensor)
-        : struct (Tensor * Tensor) =
-        match model.Known with
-        | Some known ->
-            let struct (value, slope) = known.WithSlopes obs (action.unsqueeze 1L)
-            struct (value.squeeze (Nullable 1L), slope.squeeze (Nullable 1L))
-        | None ->
-            use q1 = QNetwork.vjp model.Compute model.Net c.Q1 obs action
-            use q2 = QNetwork.vjp model.Compute model.Net c.Q2 obs action
-
-            match model.Settings.QReduction with
-            | QReduction.Minimum ->
-                let first = q1.Output.le(q2.Output).``to`` torch.float32
-                let second = first.neg().add(Scalars.ofFloat 1.0)
-                struct (q1.Output.minimum q2.Output, (q1.PullbackInput first).add(q2.PullbackInput second))
-            | QReduction.Mean ->
-                let half = torch.full_like (q1.Output, Scalars.ofFloat 0.5)
-                let value = q1.Output.add(q2.Output).mul(Scalars.ofFloat 0.5)
-                struct (value, (q1.PullbackInput half).add(q2.PullbackInput half))
-
-    // Rows of one pass of `actionGradients`: their activations must not fill the memory (1,000 actions a state are 256,000 rows).
+    // Rows of one pass of `actionGradients`: where libtorch makes it, their activations must not fill the memory (1,000 actions a
+    // state are 256,000 rows).
     [<Literal>]
     let private RowsAtOnce = 16_384
 
-    /// The same for many actions per state. obs: [B, O], actions: [B, K, A] -> values [B, K] and gradients [B, K, A].
+    let private networkGradients (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (actions: Tensor) =
+        let critic q = QNetwork.withSlopes model.Compute model.Net q obs actions
+        let struct (value1, slope1) = critic c.Q1
+        let struct (value2, slope2) = critic c.Q2
+
+        match model.Settings.QReduction with
+        | QReduction.Minimum ->
+            let first = value1.le(value2).unsqueeze -1L
+            struct (value1.minimum value2, torch.where (first, slope1, slope2))
+        | QReduction.Mean ->
+            let half = Scalars.ofFloat 0.5
+            struct (value1.add(value2).mul half, slope1.add(slope2).mul half)
+
+    /// The online critics' value of several actions per state, and its gradient with respect to each action. obs: [B, O],
+    /// actions: [B, K, A] -> values [B, K] and gradients [B, K, A].
     let actionGradients
         (model: TwinCriticsModel)
         (c: TwinCritics)
@@ -121,27 +110,33 @@ module TwinCritics =
         (actions: Tensor)
         : struct (Tensor * Tensor) =
         Tensors.check "actions" [ Tensors.size 0 obs; -1; model.Net.ActionDim ] actions
-        let batch, k, dim = Tensors.size 0 actions, Tensors.size 1 actions, Tensors.size 2 actions
-        let atOnce = max 1 (RowsAtOnce / k)
+        let batch = Tensors.size 0 actions
+        let atOnce = max 1 (RowsAtOnce / Tensors.size 1 actions)
 
-        match model.Known with
-        | Some known -> known.WithSlopes obs actions
-        | None ->
-            let piece start =
-                let states = min atOnce (batch - start)
-                let rows (t: Tensor) = t.narrow (0L, int64 start, int64 states)
+        let piece start =
+            let rows (t: Tensor) = t.narrow (0L, int64 start, int64 (min atOnce (batch - start)))
 
-                Tensors.scoped (fun struct (value, slope) -> [ value; slope ]) (fun () ->
-                    actionGradient
-                        model
-                        c
-                        ((rows obs).repeat_interleave(int64 k, Nullable 0L))
-                        (Tensors.reshape [ states * k; dim ] (rows actions)))
+            Tensors.scoped (fun struct (value, slope) -> [ value; slope ]) (fun () ->
+                networkGradients model c (rows obs) (rows actions))
 
-            let pieces = [ for start in 0..atOnce .. batch - 1 -> piece start ]
+        match model.Known, [ 0..atOnce .. batch - 1 ] with
+        | Some known, _ -> known.WithSlopes obs actions
+        | None, [ all ] -> piece all
+        | None, starts ->
+            let pieces = List.map piece starts
             let values = pieces |> List.map (fun struct (value, _) -> value) |> Tensors.cat 0
             let slopes = pieces |> List.map (fun struct (_, slope) -> slope) |> Tensors.cat 0
-            struct (Tensors.view [ batch; k ] values, Tensors.view [ batch; k; dim ] slopes)
+            struct (values, slopes)
+
+    /// The same for one action per state. action: [B, A] -> values [B] and gradients [B, A].
+    let actionGradient
+        (model: TwinCriticsModel)
+        (c: TwinCritics)
+        (obs: Tensor)
+        (action: Tensor)
+        : struct (Tensor * Tensor) =
+        let struct (values, slopes) = actionGradients model c obs (action.unsqueeze 1L)
+        struct (values.squeeze 1L, slopes.squeeze 1L)
 
     /// The online critics as a policy's step asks them.
     let actionValue (model: TwinCriticsModel) (c: TwinCritics) : ActionValue =

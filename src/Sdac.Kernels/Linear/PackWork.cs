@@ -4,8 +4,8 @@ namespace Sdac.Kernels.Linear;
 
 /// <summary>
 /// Packs the weights of all layers, each where it lies among the parameters; one block per band of inputs, or per tile of
-/// the backward product. With a split, the first layer's rows [0, split) and [split, split + own) are packed apart and
-/// rows after these are left out.
+/// the backward product. With a split, the first layer's rows [0, split) and [split, split + own) are packed apart (for the
+/// backward product the former not at all) and rows after these are left out.
 /// </summary>
 internal readonly unsafe struct PackWork<TSimd, V>(
     MlpShape shape, float* parameters, int split, int own, float* packed, bool backward) : IBlockWork
@@ -15,7 +15,7 @@ internal readonly unsafe struct PackWork<TSimd, V>(
     public static int Blocks(MlpShape shape, int split, int own, bool backward)
     {
         var blocks = split > 0
-            ? BlocksOf(split, backward) + BlocksOf(own, backward)
+            ? BlocksBefore(split, backward) + BlocksOf(own, backward)
             : BlocksOf(shape.InputWidth, backward);
         for (var layer = 1; layer < shape.LayerCount; layer++)
             blocks += BlocksOf(shape.Widths[layer], backward);
@@ -24,6 +24,8 @@ internal readonly unsafe struct PackWork<TSimd, V>(
 
     private static int BlocksOf(int inputs, bool backward) =>
         backward ? Weights.Tiles(inputs, TSimd.TileRows) : Weights.Bands(inputs);
+
+    private static int BlocksBefore(int split, bool backward) => backward ? 0 : BlocksOf(split, backward);
 
     public void Run(int block, int worker)
     {
@@ -36,7 +38,7 @@ internal readonly unsafe struct PackWork<TSimd, V>(
             var to = packed + shape.WeightOffset(layer);
             if (layer == 0 && split > 0)
             {
-                var before = BlocksOf(split, backward);
+                var before = BlocksBefore(split, backward);
                 if (block < before)
                 {
                     Weights.PackForward(w, split, outputs, height, block, to);
