@@ -74,7 +74,9 @@ type DqsConfig =
         Box: DqsBox
         /// K, clean actions per state at which Q is asked
         MonteCarloDraws: int
+        /// Whether these keep to the box [-1, 1]^A
         Draws: DqsDraws
+        /// How the score of the noised density is estimated from them
         Estimator: DqsEstimator
         /// Where the noised actions come from
         Anchor: DqsAnchor
