@@ -338,8 +338,8 @@ let tests =
                   "port"
 
               Expect.equal
-                  (s.Chain.BetaSchedule, s.Chain.InitialNoiseScale, s.ClipCriticsTogether)
-                  (Linear 0.3, 0.5, false)
+                  (s.Chain.BetaSchedule, s.Chain.InitialNoiseScale, s.ClipCriticsTogether, s.GradientClip)
+                  (Linear 0.3, 0.5, false, 4.0)
                   "port"
 
               Expect.equal

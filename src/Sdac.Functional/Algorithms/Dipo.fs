@@ -70,6 +70,8 @@ module DipoConfig =
             Data.WarmUp = 30_000
             Chain = { Timesteps = 100; BetaSchedule = Linear 0.3; InitialNoiseScale = 0.5 }
             Adam = AdamSettings.usual 3e-4
+            // their 2 for gradients of half our losses: Adam's steps are the same
+            GradientClip = 4.0
             ClipCriticsTogether = false
             Climb = { ClimbSteps = 30; ClimbRate = 0.03; ClimbEpsilon = 1e-8; ClimbBound = ClimbBound.Fixed 0.16 }
             Persist = true
