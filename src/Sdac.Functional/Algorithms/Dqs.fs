@@ -185,8 +185,8 @@ module DqsConfig =
                   TemperatureDelay = 250
                   TargetEntropyPerDim = -0.9 } }
 
-    /// InvertedPendulum-v4 in a minute or two: clipped actions, draws that keep to the box and their noise, since a few draws
-    /// estimate ∇ log mean exp badly; τ falls; the policy's average acts.
+    /// InvertedPendulum-v4 in a minute or two: clipped actions, draws that keep to the box, and hardly any gradient, which a few
+    /// draws estimate badly; τ falls; the policy's average acts, and comes to rest before a burst of the critics can carry it away.
     let quick: DqsConfig =
         { published with
             Hidden = [ 64; 64 ]
@@ -200,13 +200,14 @@ module DqsConfig =
             Box = DqsBox.Clip
             MonteCarloDraws = 16
             Draws = DqsDraws.Truncated
-            Estimator = DqsEstimator.Noise
+            Estimator = DqsEstimator.Blended 0.001
             Temperature = 0.3
             TemperatureEnd = 0.1
             TemperatureUpdates = 10_000L
             AverageActs = true
             Critics.Tau = 0.02
-            PolicyRate = LinearDecay(1e-3, 1e-4, 5_000L, 5_000L) }
+            Adam.LearningRate = 5e-4
+            PolicyRate = LinearDecay(1e-3, 1e-5, 7_000L, 6_000L) }
 
     /// Learns the contract's task in seconds: the density of the action itself, half of the process's noise.
     let tiny: DqsConfig =

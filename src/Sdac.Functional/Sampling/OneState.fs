@@ -391,8 +391,8 @@ module OneState =
               (dqs (fun c -> { c with Process = preserving; Draws = DqsDraws.Clipped }))
           method
               "dqs tanh density"
-              "exp(Q)"
-              true
+              "exp(Q) with very many draws"
+              false
               (chained, batch)
               (dqs (fun c -> { c with Box = DqsBox.TanhDensity; Process = DqsProcess.Exploding(0.01, 2.0) }))
           method "dqs published" "exp(Q) of actions that tanh then moves" false (chained, batch) (dqs id)

@@ -1,0 +1,64 @@
+module Sdac.Tests.OneStateTests
+
+open System
+open Expecto
+open Sdac
+open TorchSharp
+open Sdac.Tests.Figures
+open Sdac.Testing
+
+let private at (values: float[]) = Tensors.ofArray Compute.cpu [ values.Length ] (Array.map float32 values)
+
+/// Independent draws from a target by its cells, as good as the grid.
+let private drawn (target: OneStateTarget) : float32[] =
+    let edges = OneState.density target |> Array.scan (+) 0.0
+    let u = Key.uniform Compute.cpu [ 20_000 ] (Key.ofSeed 3L) |> Tensors.toArray
+
+    u
+    |> Array.map (fun u ->
+        let cell = Array.FindLastIndex(edges, (fun edge -> edge <= float u)) |> min (OneState.Cells - 1)
+        float32 (-1.0 + 2.0 * (float cell + 0.5) / float OneState.Cells))
+
+[<Tests>]
+let tests =
+    testList
+        "policies for one state"
+        [ testCase "the targets' slopes are their values' derivatives" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              for target in OneState.targets do
+                  let places = [| for i in -9 .. 9 -> 0.1 * float i |]
+                  let value step = target.Value(at (places |> Array.map (fun a -> a + step))) |> values
+                  let slope = Array.map2 (fun high low -> (high - low) / 2e-3) (value 1e-3) (value -1e-3)
+                  closeTo 2e-3 target.Name slope (target.Slope(at places) |> values))
+
+          testCase "draws from a target are at no distance from it, others are" (fun () ->
+              for target in OneState.targets do
+                  let measures = OneState.measure target (drawn target)
+                  Expect.isLessThan measures.Kl 0.004 target.Name
+                  Expect.isGreaterThan (OneState.measure target (Array.create 100 0.2f)).Kl 1.0 "a single action"
+
+              let share = OneState.measure OneState.pair (drawn OneState.pair)
+              Expect.isLessThan share.ModeWeightError 0.01 "mode weights"
+              let even = Array.init 1000 (fun i -> if i % 2 = 0 then -0.45f else 0.45f)
+              closeTo 0.01 "half and half" [| 0.2 |] [| (OneState.measure OneState.pair even).ModeWeightError |])
+
+          testCase "a fitted Q comes near the target's and gives its own slopes" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let p = OneState.fit OneState.quadratic 2_000 0.3 (Key.ofSeed 5L)
+              let fitted, exact = OneState.fitted p, OneState.exact OneState.quadratic
+              let obs = Tensors.zeros Compute.cpu [ 1; 1 ]
+              let places step = (at [| for i in -8 .. 8 -> 0.1 * float i + step |]).view(1L, -1L, 1L)
+              let difference = (fitted.Values obs (places 0.0)).sub(exact.Values obs (places 0.0)).abs().max()
+              Expect.isLessThan (Tensors.scalar difference) 0.4 "values"
+              let value step = fitted.Values obs (places step) |> values
+              let slope = Array.map2 (fun high low -> (high - low) / 2e-2) (value 1e-2) (value -1e-2)
+              let struct (_, slopes) = fitted.WithSlopes obs (places 0.0)
+              closeTo 0.05 "slopes" slope (values (slopes.view -1L))
+              p.Flat.Dispose())
+
+          testCase "the methods that aim at exp(Q) sample it: KL at most 0.02" (fun () ->
+              for m in OneState.methods |> List.filter _.SamplesTarget do
+                  let samples = m.Run (OneState.exact OneState.quadratic) 1_500 20_000 (Key.ofSeed 7L)
+                  let measures = OneState.measure OneState.quadratic samples
+                  Expect.isLessThan measures.Kl 0.02 m.Name) ]
