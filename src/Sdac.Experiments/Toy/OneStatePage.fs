@@ -173,10 +173,6 @@ module OneStatePage =
                 cells |> List.groupBy _.Method |> List.map (snd >> panel targets) |> List.chunkBySize 4)
           Legend = true }
 
-    let private style =
-        "body{font:15px Helvetica,Arial,sans-serif;margin:2em;color:#222}img{display:block;max-width:100%;height:auto}table{border-collapse:collapse;font-size:13px;margin-top:1.5em}"
-        + "caption{font-weight:bold;text-align:left;padding:4px 10px}td,th{border-bottom:1px solid #ddd;padding:4px 10px;text-align:right;font-weight:normal}th:first-child{text-align:left}"
-
     let private notes (updates: int) =
         $"<p>Each method of the registry in its own updates ({updates}), with a known Q in the place of its critics, one state, no environment, uniform actions in its memory. KL(samples‖target) on {OneState.Cells} cells from {Samples} samples (20,000 exact samples have about 0.002). Fitted Q: two hidden layers of 64, fitted to {Points} values with noise of deviation {Noise}. Rows are those of an update of 256 states. Seconds: processor time with the exact Q.</p>"
 
@@ -207,7 +203,7 @@ module OneStatePage =
 
         String.concat
             "\n"
-            [ $"<!doctype html><html lang='en'><meta charset='utf-8'><title>Policies for one state</title>\n<style>{style}</style>"
+            [ $"<!doctype html><html lang='en'><meta charset='utf-8'><title>Policies for one state</title>\n<style>{ToyPage.style}</style>"
               "<h1>Policies for one state</h1>"
               drawn
               Table.html table

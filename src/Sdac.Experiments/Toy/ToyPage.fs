@@ -11,7 +11,8 @@ module ToyPage =
     [<Literal>]
     let private Points = 1000
 
-    let private style =
+    /// The style of pages with pictures and tables.
+    let internal style =
         "body{font:15px Helvetica,Arial,sans-serif;margin:2em;color:#222}img{display:block;max-width:100%;height:auto}table{border-collapse:collapse;font-size:13px;margin-top:1.5em}"
         + "caption{font-weight:bold;text-align:left;padding:4px 10px}td,th{border-bottom:1px solid #ddd;padding:4px 10px;text-align:right;font-weight:normal}th:first-child{text-align:left}"
 

@@ -292,8 +292,8 @@ module DqsConfig =
           TemperatureSettings.problems c.Exploration ]
         |> List.concat
 
-/// The noising at one row's time: x = Scale·a_t - Spread·ε are the clean actions that a noised one may come from, and the
-/// network's output is Output times the score.
+/// The noising of rows at their times: a noised action is Keep·a + Deviation·ε, so the clean ones that it may come from are
+/// (noised - Deviation·ε)/Keep.
 [<NoComparison; NoEquality>]
 type DqsRows =
     {

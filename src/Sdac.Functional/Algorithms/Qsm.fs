@@ -249,12 +249,6 @@ module Qsm =
 
     // ---- acting
 
-    let private repeated (particles: int) (obs: Tensor) =
-        if particles = 1 then
-            obs
-        else
-            obs.repeat_interleave (int64 particles, Nullable 0L)
-
     /// The best of `particles` actions per state by the online critics, each from a chain of its own.
     /// obs: [B, O]; the noise has B·particles rows -> [B, A], in [-1, 1].
     let sampled (model: QsmModel) (state: QsmState) (particles: int) (noise: ChainNoise) (obs: Tensor) : Tensor =

@@ -16,7 +16,7 @@ type OneStateTarget =
         Split: float option
     }
 
-/// Q and the density of a target, on a grid of equal cells over [-1, 1].
+/// How far samples are from a target, on a grid of equal cells over [-1, 1].
 type OneStateMeasures =
     {
         /// KL(samples ‖ target) by cells
@@ -306,7 +306,7 @@ module OneState =
 
             Dqs.agent { model with Critics = knowing value model.Critics }
 
-    let private dipo value updates =
+    let private dipo value (_: int) =
         let model =
             Dipo.model
                 Compute.cpu
@@ -318,10 +318,9 @@ module OneState =
                     Adam.LearningRate = 1e-3
                     Persist = true }
 
-        updates |> ignore
         Dipo.agent { model with Critics = knowing value model.Critics }
 
-    let private sac value updates =
+    let private sac value (_: int) =
         let model =
             Sac.model
                 Compute.cpu
@@ -332,10 +331,9 @@ module OneState =
                     Adam.LearningRate = 1e-3
                     TemperatureLearningRate = 0.0 }
 
-        updates |> ignore
         Sac.agent { model with Critics = knowing value model.Critics }
 
-    let private td3 value updates =
+    let private td3 value (_: int) =
         let model =
             Td3.model
                 Compute.cpu
@@ -347,7 +345,6 @@ module OneState =
                     ExplorationNoise = 0.0
                     PolicyCritic = PolicyCritic.Both }
 
-        updates |> ignore
         Td3.agent { model with Critics = knowing value model.Critics }
 
     let private preserving = DqsProcess.Preserving schedule
