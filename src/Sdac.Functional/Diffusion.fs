@@ -278,3 +278,25 @@ module Diffusion =
             | Given(_, _, explore) -> explore
 
         action.add (z.mul (Scalars.ofFloat scale))
+
+/// Reverse chains of a noise network that brings its own time embeddings.
+[<RequireQualifiedAccess>]
+module ActionChain =
+    /// Actions by the posterior's steps from x_T = scale·noise (sampler A of DIPO and QVPO). obs: [B, O]; the noise has P rows
+    /// for each state -> [B, P, A], in [-1, 1].
+    let sample
+        (compute: Compute)
+        (chain: ChainSettings)
+        (schedule: Schedule)
+        (net: ActionNetwork)
+        (policy: Params)
+        (noise: ChainNoise)
+        (obs: Tensor)
+        : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let times = [ Array.init schedule.Timesteps float ]
+            let predict = ActionNetwork.along compute net policy obs times
+
+            noise.Initial.mul (Scalars.ofFloat chain.InitialNoiseScale)
+            |> Diffusion.reverse schedule predict (Array.get noise.Steps)
+            |> Tensors.view [ Tensors.size 0 obs; -1; net.ActionDim ])

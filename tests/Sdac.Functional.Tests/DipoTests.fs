@@ -220,8 +220,7 @@ let tests =
               let one scale i = (Key.normal cpu [ 50 ] (Key.foldIn i key)).mul(Scalars.ofFloat scale)
               let a, b = one 3.0 1L, one 0.001 2L
 
-              let struct (joint1, joint2) =
-                  Dipo.boundedGradients { small with ClipCriticsTogether = true; GradientClip = 2.0 } a b
+              let struct (joint1, joint2) = TwinCritics.boundedGradients true 2.0 a b
 
               let share = 2.0 / sqrt (norm a ** 2.0 + norm b ** 2.0)
 
@@ -231,8 +230,7 @@ let tests =
                   (values (Tensors.cat 0 [ a; b ]) |> Array.map ((*) share))
                   (values (Tensors.cat 0 [ joint1; joint2 ]))
 
-              let struct (each1, each2) =
-                  Dipo.boundedGradients { small with ClipCriticsTogether = false; GradientClip = 2.0 } a b
+              let struct (each1, each2) = TwinCritics.boundedGradients false 2.0 a b
 
               closeTo 1e-5 "each" [| 2.0; norm b |] [| norm each1; norm each2 |])
 

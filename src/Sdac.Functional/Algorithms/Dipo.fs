@@ -313,18 +313,10 @@ module Dipo =
         TwinCritics.targetValue model.Critics s.Critics obs action
         |> TwinCritics.target model.Critics u.Batch
 
-    /// Both critics' gradients as the settings bound their norms.
-    let boundedGradients (c: DipoConfig) (first: Tensor) (second: Tensor) : struct (Tensor * Tensor) =
-        if c.ClipCriticsTogether then
-            let both = ActionClimb.bounded c.GradientClip (Tensors.cat 0 [ first; second ])
-            let parts = both.split [| first.numel (); second.numel () |]
-            struct (parts[0], parts[1])
-        else
-            struct (ActionClimb.bounded c.GradientClip first, ActionClimb.bounded c.GradientClip second)
-
     /// One Adam step of both critics towards the targets.
     let evaluateQ (u: DipoUpdate) : DipoUpdate =
-        let bounded = boundedGradients u.Model.Config
+        let c = u.Model.Config
+        let bounded = TwinCritics.boundedGradients c.ClipCriticsTogether c.GradientClip
 
         let struct (learned, figures) =
             TwinCritics.learnBounded bounded u.Model.Critics u.Batch (criticTarget u) u.State.Critics

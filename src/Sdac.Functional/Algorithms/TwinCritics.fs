@@ -78,10 +78,13 @@ module TwinCritics =
     let values (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (actions: Tensor) : Tensor =
         reduced model c.Q1 c.Q2 obs actions
 
-    /// The moving averages' value of one action per state. obs: [B, O], action: [B, A] -> [B].
+    /// The moving averages' value. obs: [B, O], actions: [B, N, A] -> [B, N].
+    let targetValues (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (actions: Tensor) : Tensor =
+        reduced model c.TargetQ1 c.TargetQ2 obs actions
+
+    /// The same of one action per state. action: [B, A] -> [B].
     let targetValue (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (action: Tensor) : Tensor =
-        reduced model c.TargetQ1 c.TargetQ2 obs (action.unsqueeze 1L)
-        |> Tensors.view [ Tensors.size 0 action ]
+        targetValues model c obs (action.unsqueeze 1L) |> Tensors.view [ Tensors.size 0 action ]
 
     // Rows of one pass of `actionGradients`: where libtorch makes it, their activations must not fill the memory (1,000 actions a
     // state are 256,000 rows).
@@ -194,6 +197,15 @@ module TwinCritics =
             (fun struct (q, optimiser) gradient ->
                 Adam.step model.Compute adam model.Adam.LearningRate gradient q optimiser)
             struct (q, optimiser)
+
+    /// Both critics' gradients, their norm at most `bound`: together, as those of one module, or each.
+    let boundedGradients (together: bool) (bound: float) (first: Tensor) (second: Tensor) : struct (Tensor * Tensor) =
+        if together then
+            let both = ActionClimb.bounded bound (Tensors.cat 0 [ first; second ])
+            let parts = both.split [| first.numel (); second.numel () |]
+            struct (parts[0], parts[1])
+        else
+            struct (ActionClimb.bounded bound first, ActionClimb.bounded bound second)
 
     /// The critics after their Adam step towards the targets [B], their gradients as `bounded` makes them of the two, and
     /// `figures`, with the norms before that.

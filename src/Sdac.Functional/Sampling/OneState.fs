@@ -320,6 +320,22 @@ module OneState =
 
         Dipo.agent { model with Critics = knowing value model.Critics }
 
+    let private qvpo particles value updates =
+        let model =
+            Qvpo.model
+                Compute.cpu
+                space
+                { Iterations = int64 updates }
+                { QvpoConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Chain = chain
+                    TrainingParticles = particles
+                    BestOf = BestOfSettings.off
+                    PolicyRate = rate updates }
+
+        Qvpo.agent { model with Critics = knowing value model.Critics }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -350,6 +366,7 @@ module OneState =
     let private preserving = DqsProcess.Preserving schedule
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
+    let private qvpoParticles = 8
 
     /// Every policy-learning method of the registry, in its forms. PPO is not among them: it learns from returns, not from a Q.
     let methods: OneStateMethod list =
@@ -394,5 +411,11 @@ module OneState =
               (dqs (fun c -> { c with Box = DqsBox.TanhDensity; Process = DqsProcess.Exploding(0.01, 2.0) }))
           method "dqs published" "exp(Q) of actions that tanh then moves" false (chained, batch) (dqs id)
           method "dipo" "the nearest best action" false (chained, batch) dipo
+          method
+              "qvpo"
+              "the best action of its own, and a few uniform ones"
+              false
+              ((1 + qvpoParticles) * chained, 11 * batch)
+              (qvpo qvpoParticles)
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3 ]

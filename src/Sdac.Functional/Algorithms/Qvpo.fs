@@ -1,0 +1,568 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// What the chosen action of a state counts for in the policy's loss. Its value q* is the largest of its K actions'.
+[<RequireQualifiedAccess>]
+type QvpoWeights =
+    /// max(q* - v, 0), v the mean value of the K actions: the advantage (the authors').
+    | Qadv
+    /// max(q*, 0): actions worth less than nothing are not learned.
+    | Qrelu
+    /// max(q*, 1): all are, the least ones alike.
+    | Qcut
+    /// q* where it is above 1, else 0 (the SDAC authors).
+    | Qgate
+
+/// Every setting of QVPO.
+type QvpoConfig =
+    {
+        /// Widths of the hidden layers of all networks; none: linear networks
+        Hidden: int list
+        Networks: NetworkSettings
+        /// How the policy is told t
+        TimeEmbedding: TimeEmbedding
+        Data: DataSettings
+        Chain: ChainSettings
+        /// K, actions drawn per state of which the policy learns the one with the largest Q
+        TrainingParticles: int
+        /// What it counts for in the policy's loss
+        Weights: QvpoWeights
+        /// Uniform actions per state that the policy learns beside it, with ω times its weight; 0: none
+        EntropyActions: int
+        /// ω at the start
+        EntropyWeight: float
+        /// The least ω: it falls in proportion to what is left of the run, down to this
+        EntropyWeightEnd: float
+        /// The warm-up's steps count as steps of the run, for ω (the authors)
+        EntropyCountsWarmUp: bool
+        BestOf: BestOfSettings
+        /// The policy's moving average acts and is evaluated; otherwise the policy itself
+        AverageActs: bool
+        /// Targets' actions come from the policy's moving average and are chosen by the critics'; otherwise from the policy, chosen
+        /// by the critics themselves
+        AverageTargets: bool
+        Critics: CriticSettings
+        Adam: AdamSettings
+        /// The policy's learning rate over its updates
+        PolicyRate: LearningRate
+        /// The policy and the moving averages move on every such-th update
+        PolicyDelay: int
+        /// Largest norm of the policy's gradient, and of the critics'; none: as they are
+        GradientClip: float option
+        /// The critics' gradients are bounded together, as those of one module; otherwise each on its own
+        ClipCriticsTogether: bool
+        /// Time limits count as terminations: no bootstrap behind them (the authors')
+        TimeLimitsTerminate: bool
+    }
+
+[<RequireQualifiedAccess>]
+module QvpoConfig =
+    /// The authors' settings as their code has them by default; time limits bootstrap here.
+    let published: QvpoConfig =
+        { Hidden = [ 256; 256; 256 ]
+          Networks = { NetworkSettings.mish with InitialWeights = InitialWeights.HalfNormal }
+          TimeEmbedding = TimeEmbedding.Dipo
+          Data =
+            { Environments = 1
+              UpdatesPerStep = 1
+              WarmUp = 10_000
+              BatchSize = 256
+              BufferCapacity = 1_000_000 }
+          Chain = { Timesteps = 20; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+          TrainingParticles = 64
+          Weights = QvpoWeights.Qadv
+          EntropyActions = 10
+          EntropyWeight = 0.02
+          EntropyWeightEnd = 0.002
+          EntropyCountsWarmUp = true
+          BestOf = { BehaviourParticles = 4; TargetParticles = 4; EvaluationParticles = 32 }
+          AverageActs = false
+          AverageTargets = true
+          Critics = CriticSettings.usual
+          Adam = { AdamSettings.usual 3e-4 with AdamEpsilon = 1e-5 }
+          PolicyRate = Constant 1e-4
+          PolicyDelay = 1
+          GradientClip = Some 2.0
+          ClipCriticsTogether = true
+          TimeLimitsTerminate = false }
+
+    /// As the SDAC paper's comparison ran it, without its slips: weights are constants, uniform actions belong to states that
+    /// there are, and ω begins at 0.02.
+    let sdacPaper: QvpoConfig =
+        { published with
+            Networks.InitialWeights = InitialWeights.CutNormal
+            TimeEmbedding = TimeEmbedding.Dacer
+            Data.Environments = 5
+            Data.WarmUp = 30_000
+            Chain = { Timesteps = 20; BetaSchedule = Linear 0.3; InitialNoiseScale = 0.5 }
+            TrainingParticles = 32
+            Weights = QvpoWeights.Qgate
+            EntropyCountsWarmUp = false
+            BestOf = { BehaviourParticles = 32; TargetParticles = 32; EvaluationParticles = 32 }
+            AverageActs = true
+            AverageTargets = false
+            Critics.RewardScale = 0.2
+            Critics.CriticSteps = 2
+            Adam = AdamSettings.usual 3e-4
+            PolicyRate = LinearDecay(3e-4, 5e-5, 25_000L, 50_000L)
+            PolicyDelay = 2
+            GradientClip = None
+            ClipCriticsTogether = false }
+
+    /// InvertedPendulum-v4 in a minute or two.
+    let quick: QvpoConfig =
+        { published with
+            Hidden = [ 64; 64 ]
+            TimeEmbedding = TimeEmbedding.Dacer
+            Data.Environments = 2
+            Data.WarmUp = 1_000
+            Data.BatchSize = 128
+            Data.BufferCapacity = 100_000
+            Chain.Timesteps = 10
+            TrainingParticles = 16
+            Critics.Tau = 0.02
+            Adam.LearningRate = 1e-3
+            PolicyRate = Constant 1e-3 }
+
+    /// Learns the contract's task in seconds.
+    let tiny: QvpoConfig =
+        { quick with
+            Hidden = [ 32; 32 ]
+            Data.Environments = 4
+            Data.WarmUp = 200
+            Data.BatchSize = 64
+            Data.BufferCapacity = 20_000
+            Chain.Timesteps = 5
+            TrainingParticles = 8
+            EntropyActions = 4
+            Adam.LearningRate = 3e-3
+            PolicyRate = Constant 3e-3 }
+
+    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
+    let laptop: QvpoConfig =
+        { published with
+            Hidden = [ 128; 128 ]
+            Data.Environments = 4
+            Data.UpdatesPerStep = 2
+            Chain.Timesteps = 10
+            TrainingParticles = 16
+            Critics.Tau = 0.01
+            Adam.LearningRate = 1e-3
+            PolicyRate = Constant 1e-3 }
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: QvpoConfig) : string list =
+        [ Check.widths (nameof c.Hidden) c.Hidden
+          NetworkSettings.problems c.Networks
+          DataSettings.problems c.Data
+          ChainSettings.problems c.Chain
+          Check.atLeast (nameof c.TrainingParticles) 1 c.TrainingParticles
+          [ if c.TrainingParticles = 1 && c.Weights = QvpoWeights.Qadv then
+                "TrainingParticles is 1 with Weights = qadv: the one action's advantage over itself is 0 and nothing would be learned; take at least 2 actions, or other weights" ]
+          Check.atLeast (nameof c.EntropyActions) 0 c.EntropyActions
+          Check.within (nameof c.EntropyWeight) 0.0 1e6 c.EntropyWeight
+          Check.within (nameof c.EntropyWeightEnd) 0.0 1e6 c.EntropyWeightEnd
+          [ if c.EntropyWeightEnd > c.EntropyWeight then
+                $"EntropyWeightEnd is {string c.EntropyWeightEnd}, above EntropyWeight, {string c.EntropyWeight}: ω falls over the run; take the same number for a constant ω" ]
+          BestOfSettings.problems c.BestOf
+          CriticSettings.problems c.Critics
+          AdamSettings.problems c.Adam
+          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
+          Check.atLeast (nameof c.PolicyDelay) 1 c.PolicyDelay
+          Check.positive (nameof c.GradientClip) (defaultArg c.GradientClip 1.0) ]
+        |> List.concat
+
+/// What settings, sizes and the run's length fix.
+[<NoComparison; NoEquality>]
+type QvpoModel =
+    {
+        Compute: Compute
+        Space: Space
+        Horizon: Horizon
+        Schedule: Schedule
+        /// Predicts ε
+        Policy: ActionNetwork
+        Critics: TwinCriticsModel
+        Config: QvpoConfig
+    }
+
+/// Everything that training changes.
+[<NoComparison; NoEquality>]
+type QvpoState =
+    {
+        Policy: Params
+        /// Moving average of the policy
+        TargetPolicy: Params
+        PolicyAdam: AdamState
+        Critics: TwinCritics
+        /// Updates done
+        Updates: int64
+    }
+
+/// All random numbers of one update.
+[<NoComparison; NoEquality>]
+type QvpoNoise =
+    {
+        /// For a' on next_obs, `TargetParticles` rows a state
+        Next: ChainNoise
+        /// For the new actions on the second batch's obs, K rows a state
+        New: ChainNoise
+        /// Uniform on [0, 1), for the `EntropyActions` of each state, [B·E, A]
+        Uniform: Tensor
+        /// Of the loss's rows: B chosen actions, then the uniform ones, [B·(1+E)]
+        Timesteps: int[]
+        /// ε of these rows, [B·(1+E), A]
+        Forward: Tensor
+    }
+
+/// The actions that the policy learns.
+[<NoComparison; NoEquality>]
+type QvpoChosen =
+    {
+        /// [B, A]
+        Action: Tensor
+        /// [B]
+        Weight: Tensor
+    }
+
+/// An update under way.
+[<NoComparison; NoEquality>]
+type QvpoUpdate =
+    {
+        Model: QvpoModel
+        Batch: Batch
+        /// The policy's, drawn on its own; of this only the states are asked
+        PolicyBatch: Batch
+        Noise: QvpoNoise
+        State: QvpoState
+        Next: QvpoState
+        /// None until `chooseActions`, and on updates that do not move the policy
+        Chosen: QvpoChosen option
+        Figures: Figures
+    }
+
+/// QVPO: a diffusion policy learns the best of its own actions, weighted by its advantage over the others, and uniform actions
+/// for entropy (Ding et al. 2024, arXiv 2405.16173).
+[<RequireQualifiedAccess>]
+module Qvpo =
+    /// The networks of settings for a task of these sizes and a run of this length. Raises ArgumentException naming all
+    /// impossible settings.
+    let model (compute: Compute) (space: Space) (horizon: Horizon) (config: QvpoConfig) : QvpoModel =
+        let c = Settings.validate QvpoConfig.problems config
+
+        { Compute = compute
+          Space = space
+          Horizon = horizon
+          Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
+          Policy =
+            ActionNetwork.create
+                space.ObsDim
+                space.ActionDim
+                [ c.TimeEmbedding ]
+                (ActionLayers.Plain(NetworkSettings.policy c.Networks c.Hidden))
+          Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
+          Config = c }
+
+    /// The traversal of the state.
+    let parts: Parts<QvpoState> =
+        fun visit s ->
+            { Policy = visit.Params("policy", s.Policy)
+              TargetPolicy = visit.Params("target_policy", s.TargetPolicy)
+              PolicyAdam = visit.Adam("policy", s.PolicyAdam)
+              Critics = TwinCritics.parts visit s.Critics
+              Updates = visit.Int("updates", s.Updates) }
+
+    /// Fresh networks; the targets start as copies. The caller owns the tensors.
+    let init (model: QvpoModel) (key: Key) : QvpoState =
+        let keys = Key.splitMany 3 key
+
+        Tensors.owning (Parts.tensors parts) (fun () ->
+            let policy =
+                ActionNetwork.initWith model.Config.Networks.InitialWeights model.Compute model.Policy keys[0]
+
+            { Policy = policy
+              TargetPolicy = Params.copy policy
+              PolicyAdam = Adam.init policy
+              Critics = TwinCritics.init model.Critics keys[1] keys[2]
+              Updates = 0L })
+
+    /// ω after so many updates: ω₀ for the first one, then ω₀·(1 - steps/steps of the run), but not less than its end.
+    let entropyWeight (model: QvpoModel) (updates: int64) : float =
+        let c = model.Config
+        let warmUp = if c.EntropyCountsWarmUp then float c.Data.WarmUp else 0.0
+        let steps updates = warmUp + float updates * float c.Data.Environments / float c.Data.UpdatesPerStep
+
+        if updates = 0L then
+            c.EntropyWeight
+        else
+            max c.EntropyWeightEnd (c.EntropyWeight * (1.0 - steps updates / steps model.Horizon.Iterations))
+
+    /// What the chosen action of each state counts for. values of its K actions: [B, K] -> [B].
+    let weights (kind: QvpoWeights) (values: Tensor) : Tensor =
+        let best = values.amax [| 1L |]
+        let zero, one = Scalars.ofFloat 0.0, Scalars.ofFloat 1.0
+
+        match kind with
+        | QvpoWeights.Qadv -> best.sub(values.mean [| 1L |]).clamp_min zero
+        | QvpoWeights.Qrelu -> best.clamp_min zero
+        | QvpoWeights.Qcut -> best.clamp_min one
+        | QvpoWeights.Qgate -> best.mul (best.gt(one).``float``())
+
+    // ---- acting
+
+    /// Actions of the policy by the reverse chain. obs: [B, O]; the noise has P rows a state -> [B, P, A], in [-1, 1].
+    let candidates (model: QvpoModel) (policy: Params) (noise: ChainNoise) (obs: Tensor) : Tensor =
+        ActionChain.sample model.Compute model.Config.Chain model.Schedule model.Policy policy noise obs
+
+    /// Of these the one that `values` gives the largest value. obs: [B, O] -> [B, A].
+    let sampled
+        (model: QvpoModel)
+        (policy: Params)
+        (values: Tensor -> Tensor -> Tensor)
+        (noise: ChainNoise)
+        (obs: Tensor)
+        : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let actions = candidates model policy noise obs
+
+            if Tensors.size 1 actions = 1 then
+                actions.squeeze (Nullable 1L)
+            else
+                (Diffusion.bestOf actions (values obs actions)).Action)
+
+    let private chainNoise (model: QvpoModel) (rows: int) (key: Key) =
+        ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
+
+    let private act (model: QvpoModel) (purpose: Purpose) (state: QvpoState) (key: Key) (obs: Tensor) : Acted =
+        let c = model.Config
+
+        let particles =
+            match purpose with
+            | Purpose.Explore -> c.BestOf.BehaviourParticles
+            | Purpose.Evaluate -> c.BestOf.EvaluationParticles
+
+        let policy = if c.AverageActs then state.TargetPolicy else state.Policy
+        let noise = chainNoise model (particles * Tensors.size 0 obs) key
+
+        { Action = sampled model policy (TwinCritics.values model.Critics state.Critics) noise obs
+          Extras = [] }
+
+    // ---- an update
+
+    /// The random numbers of an update; each kind has a key of its own.
+    let drawNoise (model: QvpoModel) (batchSize: int) (key: Key) : QvpoNoise =
+        let c, compute, dim = model.Config, model.Compute, model.Space.ActionDim
+        let keys = Key.splitMany 5 key
+        let uniform = batchSize * c.EntropyActions
+        let rows = batchSize + uniform
+
+        { Next = chainNoise model (batchSize * c.BestOf.TargetParticles) keys[0]
+          New = chainNoise model (batchSize * c.TrainingParticles) keys[1]
+          Uniform =
+            if uniform = 0 then
+                Tensors.zeros compute [ 0; dim ]
+            else
+                Key.uniform compute [ uniform; dim ] keys[2]
+          Timesteps = Key.integers c.Chain.Timesteps rows keys[3]
+          Forward = Key.normal compute [ rows; dim ] keys[4] }
+
+    /// An update that has done nothing yet.
+    let start
+        (model: QvpoModel)
+        (noise: QvpoNoise)
+        (policyBatch: Batch)
+        (batch: Batch)
+        (state: QvpoState)
+        : QvpoUpdate =
+        { Model = model
+          Batch = batch
+          PolicyBatch = policyBatch
+          Noise = noise
+          State = state
+          Next = state
+          Chosen = None
+          Figures = Map [ "entropyWeight", entropyWeight model state.Updates ] }
+
+    /// Does this update move the policy and the moving averages?
+    let movesPolicy (u: QvpoUpdate) = u.State.Updates % int64 u.Model.Config.PolicyDelay = 0L
+
+    /// The critics' targets y = r·scale + γ(1 - terminated)·v(s', a'), v of the critics' moving averages, a' the best of
+    /// `TargetParticles`. [B].
+    let criticTarget (u: QvpoUpdate) : Tensor =
+        let model, s, obs = u.Model, u.State, u.Batch.NextObs
+        let critics = model.Critics
+
+        let action =
+            if model.Config.AverageTargets then
+                sampled model s.TargetPolicy (TwinCritics.targetValues critics s.Critics) u.Noise.Next obs
+            else
+                sampled model s.Policy (TwinCritics.values critics s.Critics) u.Noise.Next obs
+
+        TwinCritics.targetValue critics s.Critics obs action |> TwinCritics.target critics u.Batch
+
+    /// One Adam step of both critics towards the targets.
+    let evaluateQ (u: QvpoUpdate) : QvpoUpdate =
+        let c = u.Model.Config
+
+        let bounded =
+            match c.GradientClip with
+            | Some bound -> TwinCritics.boundedGradients c.ClipCriticsTogether bound
+            | None -> fun first second -> struct (first, second)
+
+        let struct (learned, figures) =
+            TwinCritics.learnBounded bounded u.Model.Critics u.Batch (criticTarget u) u.State.Critics
+
+        { u with
+            Next = { u.Next with Critics = learned }
+            Figures = Map.fold (fun all name value -> Map.add name value all) u.Figures figures }
+
+    /// The best of K actions of the policy for each state of the second batch by the critics after their step, and its weight;
+    /// on the updates that move the policy.
+    let chooseActions (u: QvpoUpdate) : QvpoUpdate =
+        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
+            Stages.lacks "chooseActions" "the critics' step" "evaluateQ"
+
+        if not (movesPolicy u) then
+            u
+        else
+            let model, obs = u.Model, u.PolicyBatch.Obs
+
+            let chosen =
+                Tensors.scoped (fun chosen -> [ chosen.Action; chosen.Weight ]) (fun () ->
+                    let actions = candidates model u.State.Policy u.Noise.New obs
+                    let values = TwinCritics.values model.Critics u.Next.Critics obs actions
+
+                    { Action = (Diffusion.bestOf actions values).Action; Weight = weights model.Config.Weights values })
+
+            { u with
+                Chosen = Some chosen
+                Figures = u.Figures |> Map.add "weight" (Tensors.scalar (chosen.Weight.mean ())) }
+
+    /// The loss, the mean over rows and dimensions of weight·(ε_θ(s, a_t, t) - ε)², and its gradient. The rows: the chosen action
+    /// of each state, and its uniform ones with ω times the weight. Actions and weights are held constant.
+    let policyGradient (u: QvpoUpdate) (chosen: QvpoChosen) : struct (Tensor * Tensor) =
+        let model, noise = u.Model, u.Noise
+        let each = int64 model.Config.EntropyActions
+        let repeated (t: Tensor) = t.repeat_interleave (each, Nullable 0L)
+        let both (first: Tensor) (second: Tensor) = Tensors.cat 0 [ first; second ]
+        let omega = Scalars.ofFloat (entropyWeight model u.State.Updates)
+        let uniform = noise.Uniform.mul(Scalars.ofFloat 2.0).sub(Scalars.ofFloat 1.0)
+        let action = both chosen.Action uniform
+        let weight = (both chosen.Weight ((repeated chosen.Weight).mul omega)).unsqueeze 1L
+        let obs = both u.PolicyBatch.Obs (repeated u.PolicyBatch.Obs)
+        let noised = Diffusion.noised model.Compute model.Schedule noise.Timesteps action noise.Forward
+        let times = [ Array.map float noise.Timesteps ]
+        use vjp = ActionNetwork.vjp model.Compute model.Policy u.State.Policy obs noised times
+        let error = vjp.Output.sub noise.Forward
+        let weighted = error.mul weight
+        let share = Scalars.ofFloat (2.0 / float (error.numel ()))
+        struct (weighted.mul(error).mean(), vjp.PullbackParameters(weighted.mul share))
+
+    /// One Adam step of the policy towards the chosen and the uniform actions, on the updates that move it.
+    let improvePolicy (u: QvpoUpdate) : QvpoUpdate =
+        match u.Chosen with
+        | _ when not (movesPolicy u) -> u
+        | None -> Stages.lacks "improvePolicy" "the chosen actions of this update" "chooseActions"
+        | Some chosen ->
+            let c = u.Model.Config
+            let struct (loss, gradient) = policyGradient u chosen
+
+            let struct (policy, optimiser) =
+                Adam.step
+                    u.Model.Compute
+                    (AdamSettings.ofSettings c.Adam)
+                    (LearningRate.at u.State.PolicyAdam.Count c.PolicyRate)
+                    (c.GradientClip |> Option.fold (fun gradient bound -> ActionClimb.bounded bound gradient) gradient)
+                    u.State.Policy
+                    u.State.PolicyAdam
+
+            { u with
+                Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
+                Figures =
+                    u.Figures
+                    |> Map.add "policyLoss" (Tensors.scalar loss)
+                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+
+    /// All moving averages, on the updates that move the policy.
+    let followTargets (u: QvpoUpdate) : QvpoUpdate =
+        if not (movesPolicy u) then
+            u
+        else
+            if obj.ReferenceEquals(u.Next.Policy, u.State.Policy) then
+                Stages.lacks "followTargets" "the policy's step" "improvePolicy"
+
+            let model, tau = u.Model, u.Model.Config.Critics.Tau
+
+            { u with
+                Next =
+                    { u.Next with
+                        Critics = TwinCritics.follow model.Critics u.Next.Critics
+                        TargetPolicy = Polyak.step model.Compute tau u.State.TargetPolicy u.Next.Policy } }
+
+    /// The parts of an update in their order.
+    let stages: (string * (QvpoUpdate -> QvpoUpdate)) list =
+        [ "evaluateQ", evaluateQ
+          "chooseActions", chooseActions
+          "improvePolicy", improvePolicy
+          "followTargets", followTargets ]
+
+    let private finish (u: QvpoUpdate) : Finished<QvpoState> =
+        { State = { u.Next with Updates = u.State.Updates + 1L }
+          Figures = u.Figures
+          Tallies = []
+          Verdict = Verdict.Continue }
+
+    /// The agent of a model.
+    let agent (model: QvpoModel) : Agent<QvpoState, QvpoUpdate> =
+        { Compute = model.Compute
+          Space = model.Space
+          Rhythm = Agent.offPolicy model.Config.Data
+          Extras = []
+          Distributions = []
+          Init = init model
+          Parts = parts
+          Act = act model
+          Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
+          Prepare = Agent.drawFromMemory
+          Begin =
+            fun table keys state ->
+                let size = model.Config.Data.BatchSize
+                let struct (policyKey, noiseKey) = Key.split keys.Noise
+                let draw key = Replay.sample model.Compute key size table.Memory
+                start model (drawNoise model size noiseKey) (draw policyKey) (draw keys.Batch) state
+          OnBatch = fun change u -> { u with Batch = change u.Batch; PolicyBatch = change u.PolicyBatch }
+          Stages = stages
+          Finish = finish }
+
+    let private figures: FigureInfo list =
+        TwinCritics.figureInfos
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+            { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
+            { FigureInfo.plain "weight" "the mean weight of the chosen actions" with Carried = true }
+            FigureInfo.plain "entropyWeight" "ω, the share of a weight that each uniform action gets" ]
+
+    /// The algorithm.
+    let algorithm: Algorithm<QvpoConfig, QvpoState, QvpoUpdate> =
+        { Name = "qvpo"
+          Title = "QVPO"
+          Published = QvpoConfig.published
+          Added = []
+          Presets =
+            [ Preset.tiny 600L QvpoConfig.tiny
+              Preset.quick QvpoConfig.quick
+              Preset.laptop QvpoConfig.laptop
+              { Preset.published QvpoConfig.published with
+                  Meaning = "as the authors' code has it, HalfCheetah-v4, 1,000,000 environment steps, an update each"
+                  Iterations = 1_000_000L
+                  EvaluationEpisodes = 10 }
+              Preset.sdacPaper
+                  "as the SDAC paper compares it, its slips left out: 200,000 updates, 1,000,000 environment steps"
+                  QvpoConfig.sdacPaper ]
+          Problems = QvpoConfig.problems
+          Figures = figures
+          Describe =
+            fun c ->
+                $"best of {c.TrainingParticles} by {c.Weights}, {c.EntropyActions} uniform, {c.Chain.Timesteps} timesteps"
+          Agent = fun compute space horizon config -> agent (model compute space horizon config) }
