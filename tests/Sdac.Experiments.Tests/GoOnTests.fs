@@ -69,7 +69,7 @@ let tests =
                           (preset "ppo" "tiny" |> Spec.experiment Ppo.algorithm |> Experiment.rhythm).Updates |> int64
 
                       // as many digits: the specification in TensorBoard's file is as long
-                  let short, long = 6L * rounds + rounds / 2L, 9L * rounds
+                      let short, long = 6L * rounds + rounds / 2L, 9L * rounds
                       Expect.isGreaterThan rounds 2L "updates in a round"
 
                       let spec = small "ppo" short
