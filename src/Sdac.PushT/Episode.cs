@@ -4,9 +4,9 @@ using static System.FormattableString;
 namespace Sdac.PushT;
 
 /// <summary>
-/// One episode under way. Its state is its past: how many steps, the highest coverage, the start, every action. Chipmunk
-/// carries contacts and the order of its tree from step to step and offers no way to put them back, so that a state is
-/// put back by doing again what led to it; where the world at hand has come the same way, it just goes on.
+/// One episode under way. Its state is its past: how many steps, the start, every action. Chipmunk carries contacts and
+/// the order of its tree from step to step and offers no way to put them back, so that a state is put back by doing again
+/// what led to it; where the world at hand has come the same way, it just goes on.
 /// </summary>
 internal sealed class Episode : IDisposable
 {
@@ -14,8 +14,7 @@ internal sealed class Episode : IDisposable
     public const int StateSize = Actions + 2 * PushTTask.MaxEpisodeSteps;
 
     private const int Count = 0;
-    private const int Best = 1;
-    private const int Start = 2;
+    private const int Start = 1;
     private const int Actions = Start + Pose.Size;
 
     private readonly double[] state = new double[StateSize];
@@ -24,20 +23,12 @@ internal sealed class Episode : IDisposable
     /// <summary>Where everything is now.</summary>
     public World World => world ?? throw new InvalidOperationException("The episode has not begun.");
 
-    /// <summary>Of the goal by the block, at present.</summary>
-    public double Covered { get; private set; }
-
-    /// <summary>The highest coverage of the steps before the last one.</summary>
-    public double BestBefore { get; private set; }
-
     /// <summary>Begins at a pose; returns null or what is wrong with it.</summary>
     public string? Begin(Pose start)
     {
         Array.Clear(state);
         start.CopyTo(state.AsSpan(Start, Pose.Size));
-        var complaint = Begin();
-        Covered = complaint is null ? Measured() : 0;
-        return complaint;
+        return Begin();
     }
 
     /// <summary>Goes to a state, unless it is there; returns null or what is wrong with the state.</summary>
@@ -62,12 +53,7 @@ internal sealed class Episode : IDisposable
             return Invariant($"the episode has had its {PushTTask.MaxEpisodeSteps} steps");
         action.CopyTo(state.AsSpan(Actions + 2 * k, 2));
         state[Count] = k + 1;
-        if (Move(action) is { } complaint)
-            return complaint;
-        BestBefore = state[Best];
-        Covered = Measured();
-        state[Best] = Math.Max(BestBefore, Covered);
-        return null;
+        return Move(action);
     }
 
     /// <summary>Writes the state.</summary>
@@ -92,7 +78,6 @@ internal sealed class Episode : IDisposable
                 return Invariant($"entry {i - Start} of the start is {state[i]}");
         }
 
-        BestBefore = 0;
         world = new World(start);
         return null;
     }
@@ -104,12 +89,5 @@ internal sealed class Episode : IDisposable
         if (complaint is not null)
             Dispose();
         return complaint;
-    }
-
-    private double Measured()
-    {
-        Span<Vector> vertices = stackalloc Vector[Shape.Vertices];
-        World.CopyVertices(vertices);
-        return Coverage.Of(vertices, Shape.Goal);
     }
 }

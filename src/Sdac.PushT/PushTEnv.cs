@@ -14,7 +14,6 @@ public sealed class PushTEnv : IDisposable
     private readonly double[] obs;
     private readonly double[] info = new double[Rules.InfoNames.Length];
     private World world;
-    private double best;
 
     /// <summary>One environment; call <see cref="SetState"/> before stepping.</summary>
     public PushTEnv(PushTTask task)
@@ -70,15 +69,7 @@ public sealed class PushTEnv : IDisposable
     }
 
     /// <summary>How much of the goal is covered.</summary>
-    public double Covered
-    {
-        get
-        {
-            Span<Vector> vertices = stackalloc Vector[Shape.Vertices];
-            world.CopyVertices(vertices);
-            return Coverage.Of(vertices, Shape.Goal);
-        }
-    }
+    public double Covered => world.Covered;
 
     /// <summary>
     /// A new table: the agent's and the block's position, then the block's angle (about its centre of gravity), then one
@@ -98,7 +89,7 @@ public sealed class PushTEnv : IDisposable
 
         world?.Dispose();
         world = new World(start);
-        (Elapsed, best, Reward, Terminated) = (0, 0, 0, false);
+        (Elapsed, Reward, Terminated) = (0, 0, false);
         Rules.Observe(world, options.ObsType, obs);
     }
 
@@ -119,10 +110,8 @@ public sealed class PushTEnv : IDisposable
         Elapsed++;
         if (world.Step(action[0], action[1]) is { } complaint)
             throw new SimulationException(PushTTask.TaskName, 0, Elapsed, complaint);
-        var covered = Covered;
-        Reward = Rules.Reward(options, covered, best, info);
-        Terminated = Rules.Terminated(options, covered);
-        best = Math.Max(best, covered);
+        Reward = Rules.Reward(options, world.Covered, world.BestBefore, info);
+        Terminated = Rules.Terminated(options, world.Covered);
         Rules.Observe(world, options.ObsType, obs);
     }
 

@@ -43,10 +43,10 @@ internal sealed class PushTScratch(PushTEngine engine, PushTOptions options) : I
 
     /// <inheritdoc/>
     public double Reward(Measurement step, Span<double> info) =>
-        Rules.Reward(options, Present.Covered, Present.BestBefore, info);
+        Rules.Reward(options, Present.World.Covered, Present.World.BestBefore, info);
 
     /// <inheritdoc/>
-    public bool Terminated() => Rules.Terminated(options, Present.Covered);
+    public bool Terminated() => Rules.Terminated(options, Present.World.Covered);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -38,6 +38,7 @@ internal sealed unsafe class World : IDisposable
     private nint agent;
     private nint block;
     private Vector velocity; // of the agent: only Step changes it
+    private double best; // the highest coverage after a step
 
     /// <summary>A table with agent and block at a pose: agent, block's position, then its angle, then one step.</summary>
     /// <remarks>
@@ -58,6 +59,7 @@ internal sealed unsafe class World : IDisposable
         Chipmunk.cpBodySetPosition(block, new Vector(start.BlockX, start.BlockY));
         Chipmunk.cpBodySetAngle(block, start.BlockAngle);
         Chipmunk.cpSpaceStep(space, Dt);
+        Covered = Measured();
     }
 
     /// <summary>Frees the space where nobody disposed of it.</summary>
@@ -82,6 +84,12 @@ internal sealed unsafe class World : IDisposable
     /// <summary>The block's angular velocity.</summary>
     public double BlockSpin => Chipmunk.cpBodyGetAngularVelocity(block);
 
+    /// <summary>How much of the goal is covered.</summary>
+    public double Covered { get; private set; }
+
+    /// <summary>The highest coverage after the steps before the last one; 0 where there are none.</summary>
+    public double BestBefore { get; private set; }
+
     /// <summary>Ten steps of the engine with the agent pulled to a target; returns null or what went wrong.</summary>
     /// <remarks>acceleration = 100·(target - position) + 20·(0 - velocity), not clipped to the table.</remarks>
     public string? Step(double targetX, double targetY)
@@ -100,7 +108,9 @@ internal sealed unsafe class World : IDisposable
             Chipmunk.cpSpaceStep(space, Dt);
         }
 
-        GC.KeepAlive(this);
+        BestBefore = best;
+        Covered = Measured();
+        best = Math.Max(best, Covered);
         return null;
     }
 
@@ -117,6 +127,13 @@ internal sealed unsafe class World : IDisposable
     {
         Free();
         GC.SuppressFinalize(this);
+    }
+
+    private double Measured()
+    {
+        Span<Vector> vertices = stackalloc Vector[Shape.Vertices];
+        CopyVertices(vertices);
+        return Coverage.Of(vertices, Shape.Goal);
     }
 
     private void AddAgent()

@@ -2,7 +2,7 @@
 // observation, no coverage.
 #include <chipmunk/chipmunk.h>
 
-enum { START = 2, SHAPES = 7 }; // where a state holds its episode's start
+enum { START = 1, SHAPES = 7 }; // where a state holds its episode's start
 
 static cpSpace *space;
 static cpBody *agent, *block;
