@@ -143,14 +143,15 @@ module Trace =
         List.zip (List.ofSeq spec.InfoNames) (List.ofArray (values.ToArray()))
 
     let private ofMujoco (env: Env) =
-        let rest () = Array.zeroCreate env.Model.Nv
+        let rest () = Array.zeroCreate<float> env.Model.Nv
 
         { Spec = env.Spec
           StateSizes = env.Model.Nq, env.Model.Nv
           Set =
             fun qpos qvel ->
-                let qpos = qpos |> Option.defaultWith (fun () -> env.Model.Qpos0.ToArray())
-                env.SetState(qpos, qvel |> Option.defaultWith rest)
+                let qpos: float[] = qpos |> Option.defaultWith (fun () -> env.Model.Qpos0.ToArray())
+                let qvel: float[] = qvel |> Option.defaultWith rest
+                env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
           Obs = fun () -> env.Obs.ToArray()
           Advance = fun action -> env.Step(ReadOnlySpan action)
           Status =
