@@ -1,11 +1,10 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using Sdac.Kernels;
 using static System.FormattableString;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>
 /// N environments of one task, stepped on the machine's cores. A step is a function of its arguments alone: the
@@ -14,8 +13,10 @@ namespace Sdac.Mujoco;
 /// <remarks>One call at a time; a second one at the same time is refused with InvalidOperationException.</remarks>
 public sealed partial class VecEnv : IDisposable
 {
-    private readonly CheckedTask task;
-    private readonly Model model;
+    private readonly IEngine engine;
+    private readonly EnvSpec spec;
+    private readonly int stateSize;
+    private readonly int measureDim;
     private readonly Divergence divergence;
     private readonly double[] controls;
     private readonly bool[] badStarts; // which no further reset can mend
@@ -23,7 +24,7 @@ public sealed partial class VecEnv : IDisposable
     private readonly long[] costs; // time that each one's last step took
 
     // One per thread, not per environment: the engine's data then stay in that thread's cache.
-    private Simulation[] simulations = [];
+    private Room[] rooms = [];
     private int busy;
     private volatile bool disposed;
 
@@ -31,26 +32,26 @@ public sealed partial class VecEnv : IDisposable
     /// <exception cref="ArgumentException">
     /// A setting of the task that cannot be, or less than one environment.
     /// </exception>
-    /// <exception cref="MujocoException">MuJoCo is missing or the model does not compile.</exception>
-    public VecEnv(TaskDefinition task, int count, Divergence divergence = Divergence.Stop)
+    /// <exception cref="EngineException">The engine is missing, or cannot simulate the task.</exception>
+    public VecEnv(ITask task, int count, Divergence divergence = Divergence.Stop)
     {
-        this.task = new CheckedTask(task);
+        ArgumentNullException.ThrowIfNull(task);
         if (count < 1)
             throw new ArgumentException(Invariant($"{task.Name}: at least one environment is needed, not {count}."));
         if (!Enum.IsDefined(divergence))
             throw new ArgumentException($"{task.Name}: divergence is {divergence}, but must be Stop or Reset.");
         this.divergence = divergence;
         Count = count;
-        model = this.task.LoadModel();
+        engine = task.Open();
         try
         {
-            this.task.CheckCount(count, model);
-            Spec = new EnvSpec(this.task, model);
-            controls = new double[count * model.Nu];
+            (spec, stateSize, measureDim) = (engine.Spec, engine.StateSize, engine.MeasureDim);
+            spec.CheckCount(count, stateSize, measureDim);
+            controls = new double[count * spec.ActionDim];
             badStarts = new bool[count];
             order = [.. Enumerable.Range(0, count)];
             costs = new long[count];
-            AddSimulations();
+            AddRooms();
         }
         catch
         {
@@ -59,43 +60,26 @@ public sealed partial class VecEnv : IDisposable
         }
     }
 
-    /// <summary>N environments of a task of the library, options by Gymnasium's names.</summary>
-    /// <exception cref="ArgumentException">An unknown task or option; the nearest is named.</exception>
-    public VecEnv(
-        string task,
-        IEnumerable<KeyValuePair<string, string>> options,
-        int count,
-        Divergence divergence = Divergence.Stop)
-        : this(Tasks.Create(task, Once(task, options)), count, divergence)
-    {
-    }
-
-    /// <summary>N environments of a task of the library with its default options.</summary>
-    public VecEnv(string task, int count)
-        : this(Tasks.Create(task), count)
-    {
-    }
-
     /// <summary>How many environments.</summary>
     public int Count { get; }
 
     /// <summary>Sizes and bounds.</summary>
-    public EnvSpec Spec { get; }
+    public EnvSpec Spec => spec;
 
-    /// <summary>The compiled model.</summary>
-    public Model Model => model;
+    /// <summary>What simulates them.</summary>
+    public IEngine Engine => engine;
 
     /// <summary>Length of an observation.</summary>
-    public int ObsDim => task.ObsDim;
+    public int ObsDim => spec.ObsDim;
 
     /// <summary>Length of an action.</summary>
-    public int ActionDim => model.Nu;
+    public int ActionDim => spec.ActionDim;
 
     /// <summary>Begins episode 0 of every environment.</summary>
     /// <param name="key">
     /// The source of all noise: environment i's episode e draws from Derive(Derive(key, i), e).
     /// </param>
-    /// <exception cref="SimulationException">MuJoCo warned about an initial state.</exception>
+    /// <exception cref="SimulationException">The engine refused an initial state.</exception>
     public EnvStates Reset(PhiloxKey key)
     {
         Enter();
@@ -105,8 +89,8 @@ public sealed partial class VecEnv : IDisposable
             for (var i = 0; i < Count; i++)
             {
                 states.EnvKeys[i] = Philox.Derive(key, (ulong)i);
-                if (Begin(simulations[0], i, states) is { } complaint)
-                    throw new SimulationException(task.Name, i, 0, complaint);
+                if (Begin(rooms[0].Scratch, i, states) is { } complaint)
+                    throw new SimulationException(spec.Task, i, 0, complaint);
             }
 
             return states;
@@ -121,91 +105,75 @@ public sealed partial class VecEnv : IDisposable
     public EnvStates NewStates()
     {
         ThrowIfDisposed();
-        return new EnvStates(task.Name, Count, model.StateSize, task.ObsDim, task.MeasureDim);
+        return new EnvStates(spec.Task, Count, stateSize, spec.ObsDim, measureDim);
     }
 
     /// <summary>A result for the buffer overloads.</summary>
     public StepResult NewResult()
     {
         ThrowIfDisposed();
-        return new StepResult(Count, task.ObsDim, task.InfoNames.Length);
+        return new StepResult(Count, spec.ObsDim, spec.InfoNames.Count);
     }
 
     /// <summary>Frees the native memory: stepping throws ObjectDisposedException from then on.</summary>
     public void Dispose()
     {
         disposed = true;
-        foreach (var simulation in simulations)
-            simulation.Dispose();
-        model.Dispose();
+        foreach (var room in rooms)
+            room.Scratch.Dispose();
+        engine.Dispose();
     }
 
     // As many as the threads of the next step, which may have become more since the last one.
-    private void AddSimulations()
+    private void AddRooms()
     {
-        var (before, wanted) = (simulations.Length, Math.Min(Count, Workers.Threads));
+        var (before, wanted) = (rooms.Length, Math.Min(Count, Workers.Threads));
         if (before >= wanted)
             return;
-        var more = simulations;
+        var more = rooms;
         Array.Resize(ref more, wanted);
         for (var i = before; i < wanted; i++)
-            more[i] = new Simulation(model, task.MeasureDim);
-        simulations = more; // now that none has failed
+            more[i] = new Room(engine.NewScratch(), new double[measureDim]);
+        rooms = more; // now that none has failed
     }
 
     // Begins the episode whose number stands in `into`; returns null or what went wrong.
-    private string? Begin(Simulation simulation, int environment, EnvStates into)
+    private string? Begin(IScratch scratch, int environment, EnvStates into)
     {
         var key = Philox.Derive(into.EnvKeys[environment], (ulong)into.EpisodeNumbers[environment]);
-        var (qpos, qvel) = (simulation.StartQpos, simulation.StartQvel);
         into.ElapsedSteps[environment] = 0;
         into.ReturnSums[environment] = 0;
-        var complaint = task.Start(key, model.Qpos0, qpos, qvel)
-            ?? simulation.Reset(qpos, qvel, PhysicsOf(into, environment));
+        var complaint = scratch.Reset(environment, key, PhysicsOf(into, environment));
         if (complaint is not null)
             return complaint;
-        complaint = task.Observe(simulation.Physics, ObsOf(into, environment));
-        task.Measure(simulation.Physics, MeasuredOf(into, environment));
+        complaint = scratch.Observe(ObsOf(into, environment));
+        scratch.Measure(MeasuredOf(into, environment));
         return complaint;
     }
 
-    private Span<double> PhysicsOf(EnvStates states, int i) =>
-        states.PhysicsNumbers.AsSpan(i * model.StateSize, model.StateSize);
+    private Span<double> PhysicsOf(EnvStates states, int i) => states.PhysicsNumbers.AsSpan(i * stateSize, stateSize);
 
-    private Span<double> ObsOf(EnvStates states, int i) => states.Obs.AsSpan(i * task.ObsDim, task.ObsDim);
+    private Span<double> ObsOf(EnvStates states, int i) => states.Obs.AsSpan(i * spec.ObsDim, spec.ObsDim);
 
-    private Span<double> MeasuredOf(EnvStates states, int i) =>
-        states.Measured.AsSpan(i * task.MeasureDim, task.MeasureDim);
+    private Span<double> MeasuredOf(EnvStates states, int i) => states.Measured.AsSpan(i * measureDim, measureDim);
 
     private void CheckStates(EnvStates states, string what)
     {
-        if (states.Task != task.Name || states.Count != Count
-            || states.PhysicsNumbers.Length != Count * model.StateSize
-            || states.Obs.Length != Count * task.ObsDim
-            || states.Measured.Length != Count * task.MeasureDim
+        if (states.Task != spec.Task || states.Count != Count
+            || states.PhysicsNumbers.Length != Count * stateSize
+            || states.Obs.Length != Count * spec.ObsDim
+            || states.Measured.Length != Count * measureDim
             || states.ReturnSums.Length != Count || states.ElapsedSteps.Length != Count
             || states.EpisodeNumbers.Length != Count)
             throw new ArgumentException(
-                $"{what} holds {states.Count} environments of {states.Task}, not {Count} of {task.Name} "
+                $"{what} holds {states.Count} environments of {states.Task}, not {Count} of {spec.Task} "
                 + "with its present options.");
-    }
-
-    private static Dictionary<string, object?> Once(string task, IEnumerable<KeyValuePair<string, string>> options)
-    {
-        var values = new Dictionary<string, object?>();
-        foreach (var (name, value) in options)
-        {
-            if (!values.TryAdd(name, value))
-                throw new ArgumentException($"{task}: the option {name} is given more than once: keep one.");
-        }
-
-        return values;
     }
 
     private void ThrowIfDisposed()
     {
         if (disposed)
-            throw Disposed.Error($"VecEnv {task.Name}");
+            throw Disposed.Error($"VecEnv {spec.Task}");
     }
 
     private void Enter()
@@ -213,8 +181,11 @@ public sealed partial class VecEnv : IDisposable
         ThrowIfDisposed();
         if (Interlocked.Exchange(ref busy, 1) != 0)
             throw new InvalidOperationException(
-                $"{task.Name}: these environments are being stepped already; give each thread its own VecEnv.");
+                $"{spec.Task}: these environments are being stepped already; give each thread its own VecEnv.");
     }
 
     private void Leave() => Volatile.Write(ref busy, 0);
+
+    // What one thread steps in.
+    private readonly record struct Room(IScratch Scratch, double[] Measured);
 }

@@ -3,7 +3,7 @@ using System.Diagnostics;
 using Sdac.Kernels;
 using static System.FormattableString;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <content>One step of all environments.</content>
 public sealed unsafe partial class VecEnv
@@ -21,7 +21,7 @@ public sealed unsafe partial class VecEnv
     /// <summary>Steps every environment once; where an episode ends, the next one begins in the new states.</summary>
     /// <param name="states">Where the environments are; unchanged.</param>
     /// <param name="actions">
-    /// [Count, ActionDim] in the task's units (widened to 64 bits as they are; MuJoCo clamps).
+    /// [Count, ActionDim] in the task's units (widened to 64 bits as they are; the engine clamps, or not).
     /// </param>
     /// <exception cref="ArgumentException">
     /// Actions of the wrong length or not finite, states of another task.
@@ -111,10 +111,10 @@ public sealed unsafe partial class VecEnv
             {
                 nextObs32 = final;
                 obs32 = first;
-                AddSimulations();
+                AddRooms();
                 SortByCost();
                 var work = new StepWork(this);
-                Workers.For(Count, ref work, Math.Min(simulations.Length, Workers.Threads));
+                Workers.For(Count, ref work, Math.Min(rooms.Length, Workers.Threads));
             }
         }
         finally
@@ -143,20 +143,20 @@ public sealed unsafe partial class VecEnv
         }
     }
 
-    private void StepOne(Simulation simulation, int i)
+    private void StepOne(Room room, int i)
     {
         var (source, target, outcome) = (from!, into!, result!);
-        var finalObs = outcome.FinalObs.AsSpan(i * task.ObsDim, task.ObsDim);
+        var finalObs = outcome.FinalObs.AsSpan(i * spec.ObsDim, spec.ObsDim);
         badStarts[i] = false;
         target.EpisodeNumbers[i] = source.EpisodeNumbers[i];
         target.ElapsedSteps[i] = source.ElapsedSteps[i] + 1;
-        var complaint = Advance(simulation, i, finalObs);
+        var complaint = Advance(room, i, finalObs);
         outcome.Complaints[i] = complaint;
         if (complaint is not null)
             Diverged(i, finalObs);
         target.ReturnSums[i] = source.ReturnSums[i] + outcome.RewardValues[i];
         if (nextObs32 != null)
-            Narrow(finalObs, nextObs32 + i * task.ObsDim);
+            Narrow(finalObs, nextObs32 + i * spec.ObsDim);
         if (outcome.TerminatedFlags[i] || outcome.TruncatedFlags[i])
         {
             outcome.EndedReturns[i] = target.ReturnSums[i];
@@ -164,7 +164,7 @@ public sealed unsafe partial class VecEnv
             if (complaint is null || divergence == Divergence.Reset)
             {
                 target.EpisodeNumbers[i]++;
-                if (Begin(simulation, i, target) is { } badStart)
+                if (Begin(room.Scratch, i, target) is { } badStart)
                 {
                     outcome.Complaints[i] = badStart;
                     badStarts[i] = true;
@@ -179,27 +179,25 @@ public sealed unsafe partial class VecEnv
         }
 
         if (obs32 != null)
-            Narrow(ObsOf(target, i), obs32 + i * task.ObsDim);
+            Narrow(ObsOf(target, i), obs32 + i * spec.ObsDim);
     }
 
     // Physics, observation, reward, flags of one environment; returns null or what went wrong.
-    private string? Advance(Simulation simulation, int i, Span<double> obs)
+    private string? Advance(Room room, int i, Span<double> obs)
     {
         var (source, target, outcome) = (from!, into!, result!);
-        var action = controls.AsSpan(i * model.Nu, model.Nu);
-        var complaint = simulation.Step(
-            PhysicsOf(source, i), action, task.FrameSkip, task.ContactForces, PhysicsOf(target, i));
+        var (scratch, after) = (room.Scratch, room.Measured);
+        var action = controls.AsSpan(i * spec.ActionDim, spec.ActionDim);
+        var complaint = scratch.Step(i, PhysicsOf(source, i), action, PhysicsOf(target, i));
         if (complaint is not null)
             return complaint;
-        var physics = simulation.Physics;
-        var after = simulation.Measured;
-        task.Measure(physics, after);
-        complaint = task.Observe(physics, obs);
-        var view = new StepView(physics, action, MeasuredOf(source, i), after, Spec.Dt);
-        var reward = task.Reward(view, outcome.InfoValues.AsSpan(i * outcome.InfoDim, outcome.InfoDim));
+        scratch.Measure(after);
+        complaint = scratch.Observe(obs);
+        var step = new Measurement(action, MeasuredOf(source, i), after);
+        var reward = scratch.Reward(step, outcome.InfoValues.AsSpan(i * outcome.InfoDim, outcome.InfoDim));
         outcome.RewardValues[i] = reward;
-        outcome.TerminatedFlags[i] = task.Terminated(physics);
-        outcome.TruncatedFlags[i] = target.ElapsedSteps[i] >= task.MaxEpisodeSteps;
+        outcome.TerminatedFlags[i] = scratch.Terminated();
+        outcome.TruncatedFlags[i] = target.ElapsedSteps[i] >= spec.MaxEpisodeSteps;
         after.CopyTo(MeasuredOf(target, i));
         return complaint ?? (double.IsFinite(reward) ? null : Invariant($"the reward is {reward}"));
     }
@@ -219,7 +217,7 @@ public sealed unsafe partial class VecEnv
         for (var i = 0; i < Count; i++)
         {
             if (outcome.Complaints[i] is { } complaint && (divergence == Divergence.Stop || badStarts[i]))
-                throw new SimulationException(task.Name, i, next.ElapsedSteps[i], complaint);
+                throw new SimulationException(spec.Task, i, next.ElapsedSteps[i], complaint);
         }
     }
 
@@ -227,7 +225,7 @@ public sealed unsafe partial class VecEnv
     {
         if (length != controls.Length)
             throw new ArgumentException(
-                $"{task.Name}: {Count} environments need {Count} x {model.Nu} action components, not {length}.");
+                $"{spec.Task}: {Count} environments need {Count} x {spec.ActionDim} action components, not {length}.");
     }
 
     private void CheckActions()
@@ -236,20 +234,20 @@ public sealed unsafe partial class VecEnv
         {
             if (!double.IsFinite(controls[i]))
                 throw new ActionException(
-                    Invariant($"{task.Name}: component {i % model.Nu} of environment {i / model.Nu}'s action is {controls[i]}; ")
+                    Invariant($"{spec.Task}: component {i % spec.ActionDim} of environment {i / spec.ActionDim}'s action is {controls[i]}; ")
                     + "actions must be finite numbers.");
         }
     }
 
     private void CheckBuffers(StepResult outcome, Span<float> nextObs, Span<float> obs)
     {
-        if (outcome.FinalObs.Length != Count * task.ObsDim || outcome.Count != Count
-            || outcome.InfoDim != task.InfoNames.Length)
-            throw new ArgumentException($"{task.Name}: the result was not made by these environments' NewResult.");
-        if ((nextObs.Length != 0 && nextObs.Length != Count * task.ObsDim)
-            || (obs.Length != 0 && obs.Length != Count * task.ObsDim))
+        if (outcome.FinalObs.Length != Count * spec.ObsDim || outcome.Count != Count
+            || outcome.InfoDim != spec.InfoNames.Count)
+            throw new ArgumentException($"{spec.Task}: the result was not made by these environments' NewResult.");
+        if ((nextObs.Length != 0 && nextObs.Length != Count * spec.ObsDim)
+            || (obs.Length != 0 && obs.Length != Count * spec.ObsDim))
             throw new ArgumentException(
-                $"{task.Name}: observation buffers must hold {Count} x {task.ObsDim} numbers or none, "
+                $"{spec.Task}: observation buffers must hold {Count} x {spec.ObsDim} numbers or none, "
                 + $"not {nextObs.Length} and {obs.Length}.");
     }
 
@@ -266,7 +264,7 @@ public sealed unsafe partial class VecEnv
         {
             var environment = envs.order[block];
             var began = Stopwatch.GetTimestamp();
-            envs.StepOne(envs.simulations[worker], environment);
+            envs.StepOne(envs.rooms[worker], environment);
             envs.costs[environment] = Stopwatch.GetTimestamp() - began;
         }
     }

@@ -1,6 +1,6 @@
 using System;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>The sentence about what is used after Dispose.</summary>
 internal static class Disposed

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>An interval of a task's option, written [low, high]; ends may be infinite.</summary>
 public readonly record struct Interval(double Low, double High)

@@ -6,17 +6,20 @@ using System.Reflection;
 using System.Text;
 using System.Text.Json;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
-/// <summary>Typed options by Gymnasium's names: property HealthyZRange is "healthy_z_range".</summary>
+/// <summary>
+/// Typed options by Gymnasium's names: property HealthyZRange is "healthy_z_range", a choice NewBest "new_best".
+/// </summary>
 public static class TaskOptions
 {
     /// <summary>The names of an options type, in order.</summary>
     public static IReadOnlyList<string> Names(Type options) => Properties(options).Select(p => Snake(p.Name)).ToArray();
 
-    /// <summary>The values by name: bool, double or Interval.</summary>
+    /// <summary>The values by name: bool, double, Interval, or a choice's name.</summary>
     public static IReadOnlyDictionary<string, object> Values(object options) =>
-        Properties(options.GetType()).ToDictionary(p => Snake(p.Name), p => p.GetValue(options)!);
+        Properties(options.GetType()).ToDictionary(
+            p => Snake(p.Name), p => p.GetValue(options) is Enum choice ? Snake(choice.ToString()) : p.GetValue(options)!);
 
     /// <summary>
     /// The values by name, refused where one cannot be: a number that is not finite, an empty interval.
@@ -24,6 +27,13 @@ public static class TaskOptions
     internal static IReadOnlyDictionary<string, object> Checked(string task, object options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        foreach (var property in Properties(options.GetType()))
+        {
+            if (property.GetValue(options) is Enum choice && !Enum.IsDefined(choice.GetType(), choice))
+                throw new ArgumentException(
+                    $"{task}: the option {Snake(property.Name)} must be {Choices(choice.GetType())}, not {choice}.");
+        }
+
         var values = Values(options);
         foreach (var (name, value) in values)
         {
@@ -43,7 +53,7 @@ public static class TaskOptions
     /// <summary>The default options with some set by name.</summary>
     /// <param name="task">The task's name, for error messages.</param>
     /// <param name="values">
-    /// bool, any number, Interval, a pair of numbers (sequence), or one of these as JSON, be it a JsonElement or text
+    /// bool, any number, Interval, a pair of numbers (sequence), a choice's name, or one of these as JSON, be it a JsonElement or text
     /// (infinities as "Infinity", "-Infinity").
     /// </param>
     /// <exception cref="ArgumentException">
@@ -84,7 +94,10 @@ public static class TaskOptions
             return number;
         if (type == typeof(Interval) && Pair(plain) is { } interval)
             return interval;
+        if (type.IsEnum && Choice(type, plain) is { } choice)
+            return choice;
         var wanted = type == typeof(bool) ? "true or false"
+            : type.IsEnum ? Choices(type)
             : type == typeof(double) ? "a number"
             : "a pair [low, high], low <= high";
         throw new ArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
@@ -113,6 +126,13 @@ public static class TaskOptions
             "-Infinity" => double.NegativeInfinity,
             _ => null,
         };
+
+    private static string Choices(Type type) => $"one of {string.Join(", ", Enum.GetNames(type).Select(Snake))}";
+
+    private static object? Choice(Type type, object? value) =>
+        value is string name && Enum.GetNames(type).FirstOrDefault(n => Snake(n) == name) is { } found
+            ? Enum.Parse(type, found)
+            : null;
 
     private static Interval? Pair(object? value)
     {

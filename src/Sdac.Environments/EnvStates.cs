@@ -2,7 +2,7 @@ using System;
 using Sdac.Kernels;
 using static System.FormattableString;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>The states of N environments of one task, a value: nothing changes it once it is made.</summary>
 /// <remarks>
@@ -63,7 +63,7 @@ public sealed class EnvStates
     /// <summary>The environments' keys, [Count]: episode e's noise draws from Derive(key, e).</summary>
     public ReadOnlySpan<PhiloxKey> Keys => EnvKeys;
 
-    /// <summary>Physics states, [Count, Model.StateSize]: time, qpos, qvel, act, qacc_warmstart each.</summary>
+    /// <summary>The engine's states, [Count, StateSize]; of MuJoCo time, qpos, qvel, act, qacc_warmstart each.</summary>
     public ReadOnlySpan<double> Physics => PhysicsNumbers;
 
     /// <summary>The observations to act on, [Count, ObsDim].</summary>

@@ -1,9 +1,9 @@
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>
-/// A simulation left the numbers' range, or MuJoCo warned about it: which task, environment and step.
+/// A simulation left the numbers' range, or the engine warned about it: which task, environment and step.
 /// </summary>
-public sealed class SimulationException : MujocoException
+public sealed class SimulationException : EngineException
 {
     /// <summary>
     /// Names the task, the environment (from 0), the step of its episode (from 1; 0 is the reset) and the cause.
@@ -26,6 +26,6 @@ public sealed class SimulationException : MujocoException
     /// <summary>The step of the episode, from 1; 0 is the reset.</summary>
     public int Step { get; }
 
-    /// <summary>MuJoCo's own words, or the name of the quantity that is not a finite number.</summary>
+    /// <summary>The engine's own words, or the name of the quantity that is not a finite number.</summary>
     public string Cause { get; }
 }

@@ -1,7 +1,7 @@
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>
-/// What to do when MuJoCo warns (bad acceleration, full buffers) or an observation or reward is not finite.
+/// What to do when the engine warns (MuJoCo: bad acceleration, full buffers) or an observation or reward is not finite.
 /// </summary>
 public enum Divergence
 {

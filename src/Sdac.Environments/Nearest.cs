@@ -2,7 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>The nearest valid name to a mistyped one, for error messages.</summary>
 internal static class Nearest

@@ -1,6 +1,6 @@
 using System;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>An action is not a finite number: what chose it has diverged.</summary>
 public sealed class ActionException : ArgumentException

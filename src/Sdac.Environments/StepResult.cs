@@ -1,6 +1,6 @@
 using System;
 
-namespace Sdac.Mujoco;
+namespace Sdac.Environments;
 
 /// <summary>What one step of N environments gave, beside their new states.</summary>
 public sealed class StepResult
