@@ -52,3 +52,4 @@ module Registry =
         |> add Qsm.algorithm
         |> add Dqs.algorithm
         |> add Dipo.algorithm
+        |> add MaxEntDp.algorithm

@@ -320,6 +320,22 @@ module OneState =
 
         Dipo.agent { model with Critics = knowing value model.Critics }
 
+    let private maxEntDp value updates =
+        let model =
+            MaxEntDp.model
+                Compute.cpu
+                space
+                { MaxEntDpConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Chain = chain
+                    PolicyRate = rate updates
+                    MonteCarloDraws = 64
+                    Temperature = 1.0
+                    Likelihood = LikelihoodSettings.off }
+
+        MaxEntDp.agent { model with Critics = knowing value model.Critics }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -394,5 +410,6 @@ module OneState =
               (dqs (fun c -> { c with Box = DqsBox.TanhDensity; Process = DqsProcess.Exploding(0.01, 2.0) }))
           method "dqs published" "exp(Q) of actions that tanh then moves" false (chained, batch) (dqs id)
           method "dipo" "the nearest best action" false (chained, batch) dipo
+          method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3 ]
