@@ -53,3 +53,4 @@ module Registry =
         |> add Dqs.algorithm
         |> add Dipo.algorithm
         |> add MaxEntDp.algorithm
+        |> add Idql.algorithm

@@ -59,6 +59,8 @@ type ActorCriticModel =
         Energy: EnergySettings
         /// The reverse draws of RSSM; None for an algorithm that draws none
         Draws: DrawSettings option
+        /// The log-probability in the critics' targets
+        Likelihood: LikelihoodSettings
     }
 
 [<RequireQualifiedAccess>]
@@ -91,7 +93,8 @@ module ActorCriticModel =
           Policy = c.Policy
           Temperature = c.Temperature
           Energy = c.Energy
-          Draws = draws }
+          Draws = draws
+          Likelihood = LikelihoodSettings.off }
 
 /// Everything that training changes. Immutable: an update makes a new one. The tensors belong to whoever holds the
 /// state; `ActorCritic.parts` is its traversal.

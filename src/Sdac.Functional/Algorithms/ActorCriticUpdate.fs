@@ -17,6 +17,8 @@ type UpdateNoise =
         /// Standard normal reverse noise ε_k, or the uniform numbers on [0, 1) that truncated-normal noise is made of,
         /// [B, K, A]; DPMD has none, K = 0
         Reverse: Tensor
+        /// Of log π(a'|s'), where the settings ask for it
+        LogProbability: Key
     }
 
 /// An update under way: what it started from and what it has made so far. All losses and gradients use `State`, the
@@ -90,4 +92,5 @@ module UpdateNoise =
           Reverse =
             match reverseNormal with
             | [] -> reverse ||> Key.uniform compute
-            | _ -> Array.last drawn }
+            | _ -> Array.last drawn
+          LogProbability = Key.foldIn 1L key }

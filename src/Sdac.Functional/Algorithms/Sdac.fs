@@ -14,6 +14,8 @@ type SdacConfig =
         Draws: DrawSettings
         Energy: EnergySettings
         Critics: CriticSettings
+        /// Soft evaluation is exact with TargetParticles 1 and NoiseScale 0: then a' is the policy's own
+        Likelihood: LikelihoodSettings
         TargetNoise: TargetNoiseSettings
         Adam: AdamSettings
         Policy: PolicySettings
@@ -47,6 +49,7 @@ module SdacConfig =
           Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = Clipped }
           Energy = { QScale = 5.0; QNormalisation = QNormalisation.Off; QNormalisationRate = 0.001; QClip = 3.0 }
           Critics = { CriticSettings.usual with RewardScale = 0.2 }
+          Likelihood = LikelihoodSettings.off
           TargetNoise = TargetNoiseSettings.off
           Adam = AdamSettings.usual 3e-4
           Policy =
@@ -131,7 +134,10 @@ module SdacConfig =
           Temperature = c.Temperature }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: SdacConfig) : string list = ActorCriticSettings.problems (shared c) @ DrawSettings.problems c.Draws
+    let problems (c: SdacConfig) : string list =
+        ActorCriticSettings.problems (shared c)
+        @ DrawSettings.problems c.Draws
+        @ LikelihoodSettings.problems c.Likelihood
 
 /// SDAC (Soft Diffusion Actor-Critic): the actor-critic's update with RSSM for the policy's gradient.
 [<RequireQualifiedAccess>]
@@ -140,7 +146,9 @@ module Sdac =
     /// settings.
     let model (compute: Compute) (space: Space) (config: SdacConfig) : ActorCriticModel =
         let c = Settings.validate SdacConfig.problems config
-        ActorCriticModel.create compute space (SdacConfig.shared c) (Some c.Draws)
+
+        { ActorCriticModel.create compute space (SdacConfig.shared c) (Some c.Draws) with
+            Likelihood = c.Likelihood }
 
     let private settings (model: ActorCriticModel) : DrawSettings =
         match model.Draws with
@@ -234,7 +242,7 @@ module Sdac =
         { Name = "sdac"
           Title = "SDAC"
           Published = SdacConfig.published
-          Added = ActorCriticSettings.added
+          Added = ActorCriticSettings.added @ [ "likelihood" ]
           Presets =
             [ Preset.tiny 600L SdacConfig.tiny
               Preset.quick SdacConfig.quick

@@ -336,6 +336,22 @@ module OneState =
 
         MaxEntDp.agent { model with Critics = knowing value model.Critics }
 
+    let private idql value updates =
+        let model =
+            Idql.model
+                Compute.cpu
+                space
+                { IdqlConfig.published with
+                    Hidden = hidden
+                    CriticHidden = hidden
+                    Data = data
+                    Exploration = IdqlChoice.Best
+                    Adam.LearningRate = 1e-3
+                    PolicyRate = rate updates
+                    PolicyTau = 0.01 }
+
+        Idql.agent { model with Critics = knowing value model.Critics }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -411,5 +427,6 @@ module OneState =
           method "dqs published" "exp(Q) of actions that tanh then moves" false (chained, batch) (dqs id)
           method "dipo" "the nearest best action" false (chained, batch) dipo
           method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
+          method "idql" "the best of 64 of the memory's actions" false (0, batch) idql
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3 ]
