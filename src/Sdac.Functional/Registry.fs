@@ -53,3 +53,5 @@ module Registry =
         |> add Dqs.algorithm
         |> add Dipo.algorithm
         |> add Qvpo.algorithm
+        |> add MaxEntDp.algorithm
+        |> add Idql.algorithm
