@@ -257,7 +257,7 @@ let private sheet =
               [| 0.001; 0.001187; 0.001447; 0.001810; 0.002317; 0.003025; 0.004013; 0.005391; 0.007315; 0.01 |]
               (Array.init 10 (Dppo.clipRange o 10))
 
-          closeTo 0.0 "one step" [| 0.01 |] [| Dppo.clipRange o 1 0 |]
+          closeTo 1e-12 "one step" [| 0.01 |] [| Dppo.clipRange o 1 0 |]
           closeTo 1e-12 "flat" (Array.create 10 0.1) (Array.init 10 (Dppo.clipRange small.Objective 10)))
 
       testCase "the deviations have the reference sheet's numbers; an evaluation's last step has none" (fun () ->
@@ -434,7 +434,7 @@ let private rounds =
               let struct (state, table) = table r (Key.foldIn 9L key)
               let part i = r.Agent.Begin table noKeys { state with Minibatch = int64 i }
               let epochs = [ for k in 0..2 -> [| for i in 0..5 -> part (6 * k + i) |] ]
-              let column name row = [| float table.Columns[name][row] |]
+              let column name row = [| float (table.Columns[name][row]) |]
 
               let pairsOf (u: DppoUpdate) =
                   [| for b in 0..15 do
@@ -444,7 +444,7 @@ let private rounds =
                          let line width (t: Tensor) = Array.sub (Tensors.toArray t) (b * width) width
                          let of' name width = Array.sub table.Columns[name] (row * width) width
                          Expect.equal (Array.sub u.Steps.Reached (2 * b) 2) (chain row (place + 1)) "reached"
-                         Expect.equal u.Steps.LogProbability[b] (float logs[4 * row + place]) "log-probability"
+                         Expect.equal (u.Steps.LogProbability[b]) (float (logs[4 * row + place])) "log-probability"
                          Expect.equal (line 4 u.Batch.Obs) (of' "obs" 4) "obs"
                          Expect.equal (line 4 u.Batch.NextObs) (of' "nextObs" 4) "next obs"
                          Expect.equal (line 2 u.Batch.Action) (chain row 4) "action"
@@ -506,7 +506,10 @@ let private updates =
           (fun (key, most) ->
               use _ = torch.NewDisposeScope()
               let config = { small with Objective.MaximumGradientNorm = most; Objective.TargetKl = None }
-              let u = started { config with Adam.AdamEpsilon = 1e-3; PolicyLearningRate = 0.02 } key
+
+              let u =
+                  started { config with Adam.AdamEpsilon = 1e-3; PolicyRate = LinearDecay(0.02, 0.0, 10L, 10L) } key
+
               let struct (policy, clipped) = Dppo.policyGradient u
               let struct (value, error) = Dppo.valueGradient u
               let next = Dppo.improve u
@@ -534,6 +537,19 @@ let private updates =
                   (next.Figures["policyLoss"], next.Figures["valueLoss"], next.Figures["kl"])
                   (clipped.Loss, error, clipped.Kl)
                   "figures")
+
+      testCase "the policy's rate follows its own steps" (fun () ->
+          use _ = torch.NewDisposeScope()
+          let config = { small with PolicyRate = LinearDecay(1e-2, 0.0, 0L, 10L); Objective.TargetKl = None }
+          let u = started config (Key.ofSeed 3L)
+
+          let moved count =
+              let state = { u.State with PolicyAdam = { u.State.PolicyAdam with Count = count } }
+              let next = (Dppo.improve { u with State = state; Next = state }).Next
+              (next.Policy.Flat.sub u.State.Policy.Flat).abs().max() |> Tensors.scalar
+
+          Expect.isGreaterThan (moved 0L) 5e-3 "at the start"
+          Expect.equal (moved 10L) 0.0 "at the end")
 
       testCase "a divergence beyond its target ends the round before the step" (fun () ->
           use _ = torch.NewDisposeScope()
@@ -612,8 +628,11 @@ let private settings =
               refused [ "TargetKl is" ] (fun c -> { c with Objective.TargetKl = Some bad })
               refused [ "DeviationFloor is" ] (fun c -> { c with Denoising.DeviationFloor = bad })
               refused [ "NoiseClip is" ] (fun c -> { c with Denoising.NoiseClip = bad })
-              refused [ "PolicyLearningRate is" ] (fun c -> { c with PolicyLearningRate = bad })
 
+              refused [ "DenoisingDiscount is" ] (fun c ->
+                  { c with Objective.DenoisingDiscount = (if bad = 0.0 then nan else bad) })
+
+          refused [ "PolicyRate stays at -1" ] (fun c -> { c with PolicyRate = Constant -1.0 })
           refused [ "ClipGrowth is 0" ] (fun c -> { c with Objective.ClipGrowth = 0.0 })
           refused [ "DenoisingDiscount is 1.1" ] (fun c -> { c with Objective.DenoisingDiscount = 1.1 }))
 
@@ -654,8 +673,8 @@ let private settings =
               "chain and rollout"
 
           Expect.equal
-              (c.PolicyLearningRate, c.Adam.LearningRate, c.Adam.AdamEpsilon, c.Discount, c.Lambda)
-              (1e-4, 1e-3, 1e-8, 0.99, 0.95)
+              (c.PolicyRate, c.Adam.LearningRate, c.Adam.AdamEpsilon, c.Discount, c.Lambda)
+              (Constant 1e-4, 1e-3, 1e-8, 0.99, 0.95)
               "rates and discounts"
 
           let o = c.Objective

@@ -49,7 +49,7 @@ module DenoisingSteps =
           [ if d.LogDensityLow >= d.LogDensityHigh then
                 $"LogDensityLow is {string d.LogDensityLow}; it must be less than LogDensityHigh ({string d.LogDensityHigh})"
             elif d.DeviationFloor > 0.0 && highest > d.LogDensityHigh then
-                $"LogDensityHigh is {string d.LogDensityHigh}, less than the log-density {Math.Round(highest, 3)} of a step at its mean with deviation {string d.DeviationFloor}: the likeliest steps would teach nothing; take more, or a larger DeviationFloor" ] ]
+                $"LogDensityHigh is {string d.LogDensityHigh}, less than the log-density {string (Math.Round(highest, 3))} of a step at its mean with deviation {string d.DeviationFloor}: the likeliest steps would teach nothing; take more, or a larger DeviationFloor" ] ]
         |> List.concat
 
     /// max(σ_t, floor) for t = 0 .. T-1.
