@@ -222,6 +222,9 @@ module Mlp =
         | Activation.Elu -> x.elu_ 1.0
         | _ -> x
 
+    /// The activation of every entry, in libtorch.
+    let activated (activation: Activation) (x: Tensor) : Tensor = activate activation (x.clone ())
+
     /// A layer in libtorch: y = activation(norm(x·Weight + Bias)).
     [<NoComparison; ReferenceEquality>]
     type private Layer = { Weight: Tensor; Bias: Tensor; Behind: Tensor -> Tensor }

@@ -49,6 +49,7 @@ module Registry =
         |> add Sac.algorithm
         |> add Td3.algorithm
         |> add Ppo.algorithm
+        |> add Dppo.algorithm
         |> add Qsm.algorithm
         |> add Dqs.algorithm
         |> add Dipo.algorithm

@@ -394,12 +394,43 @@ module OneState =
 
         Td3.agent { model with Critics = knowing value model.Critics }
 
+    let private rollout: RolloutSettings =
+        { Environments = 64; VectorSteps = 16; Epochs = 5; Minibatches = 4 }
+
+    let private ppo () : Agent<PpoState, PpoUpdate> =
+        { PpoConfig.normalised with
+            Networks.Hidden = hidden
+            Rollout = rollout
+            Normalisation = NormalisationSettings.off
+            AnnealLearningRate = false
+            Adam.LearningRate = 1e-3 }
+        |> Ppo.model Compute.cpu space { Iterations = 1L }
+        |> Ppo.agent
+
+    let private dppo () : Agent<DppoState, DppoUpdate> =
+        { DppoConfig.quick with
+            Rollout = { rollout with Minibatches = 20 }
+            Normalisation = NormalisationSettings.off }
+        |> Dppo.model Compute.cpu space
+        |> Dppo.agent
+
+    /// A method that learns from rewards; so many policy rows a transition, dealt out to so many minibatches.
+    let private onPolicy name (agent: unit -> Agent<'s, 'w>) (steps: int) (minibatches: int) : OneStateMethod =
+        let rows = RolloutSettings.rows rollout * steps
+
+        { Name = name
+          Aim = "the best action, in the spread that it explores with"
+          SamplesTarget = false
+          PolicyRows = rows / (rollout.Epochs * minibatches), rows / minibatches
+          Run = fun value updates n key -> OneStateRounds.run (agent ()) value updates n key }
+
     let private preserving = DqsProcess.Preserving schedule
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
     let private qvpoParticles = 8
 
-    /// Every policy-learning method of the registry, in its forms. PPO is not among them: it learns from returns, not from a Q.
+    /// Every policy-learning method of the registry, in its forms. PPO and DPPO learn from returns: Q is the reward of their episodes
+    /// of one step.
     let methods: OneStateMethod list =
         [ method
               "sdac"
@@ -451,4 +482,6 @@ module OneState =
           method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
           method "idql" "the best of 64 of the memory's actions" false (0, batch) idql
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
-          method "td3" "the best action" false (batch, batch) td3 ]
+          method "td3" "the best action" false (batch, batch) td3
+          onPolicy "ppo" ppo 1 rollout.Minibatches
+          onPolicy "dppo" dppo DppoConfig.quick.Chain.Timesteps 20 ]
