@@ -336,6 +336,22 @@ module OneState =
 
         Qvpo.agent { model with Critics = knowing value model.Critics }
 
+    let private dacer value updates =
+        let model =
+            Dacer.model
+                Compute.cpu
+                space
+                { DacerConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Adam.LearningRate = 1e-3
+                    PolicyRate = rate updates
+                    PolicyDelay = 1
+                    NoiseScale = 0.0
+                    Temperature.TemperatureLearningRate = 0.0 }
+
+        Dacer.agent { model with Critics = { model.Critics with Known = Some value } }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -417,5 +433,6 @@ module OneState =
               false
               ((1 + qvpoParticles) * chained, 11 * batch)
               (qvpo qvpoParticles)
+          method "dacer" "the best action, climbed through the chain" false (batch * 20, batch * 20) dacer
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3 ]
