@@ -56,3 +56,4 @@ module Registry =
         |> add Qvpo.algorithm
         |> add MaxEntDp.algorithm
         |> add Idql.algorithm
+        |> add Dacer.algorithm

@@ -21,8 +21,9 @@ const string Usage = """
     run's overhead; every environment, in turn with bare loops of the engine's calls in C.
       --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update,
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
-                     multiply-adds in registers), ppo-iteration, shares, scaling, linear, loop, checkpoint, overhead,
-                     environments, environments-pusht, peer, soak; an algorithm's name: its stages at the published sizes
+                     multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
+                     scaling, linear, loop, checkpoint, overhead, environments, environments-pusht, peer, soak; an
+                     algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -116,6 +117,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
         peers.Classical();
     }),
     ("action-gradient", updates.ActionGradients),
+    ("chain-gradient", updates.ChainGradients),
     ("shares", updates.Shares),
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),

@@ -367,6 +367,22 @@ module OneState =
 
         Idql.agent { model with Critics = knowing value model.Critics }
 
+    let private dacer value updates =
+        let model =
+            Dacer.model
+                Compute.cpu
+                space
+                { DacerConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Adam.LearningRate = 1e-3
+                    PolicyRate = rate updates
+                    PolicyDelay = 1
+                    NoiseScale = 0.0
+                    Temperature.TemperatureLearningRate = 0.0 }
+
+        Dacer.agent { model with Critics = { model.Critics with Known = Some value } }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -481,6 +497,7 @@ module OneState =
               (qvpo qvpoParticles)
           method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
           method "idql" "the best of 64 of the memory's actions" false (0, batch) idql
+          method "dacer" "the best action, climbed through the chain" false (batch * 20, batch * 20) dacer
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3
           onPolicy "ppo" ppo 1 rollout.Minibatches
