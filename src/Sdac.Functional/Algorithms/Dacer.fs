@@ -43,6 +43,7 @@ module DacerConfig =
             { Timesteps = 20
               BetaSchedule = VariancePreserving(0.1, 10.0)
               InitialNoiseScale = 1.0
+              WideNoise = false
               TimeDim = 16
               TimeHidden = 32 }
           ChainActivations = ChainActivations.Recorded
@@ -193,7 +194,7 @@ module Dacer =
 
         { Compute = compute
           Space = space
-          Schedule = Schedule.create d.BetaSchedule d.Timesteps
+          Schedule = DiffusionSettings.schedule d
           Policy =
             NoiseNetwork.createWith
                 space.ObsDim
