@@ -335,6 +335,22 @@ module OneState =
 
         Qvpo.agent { model with Critics = knowing value model.Critics }
 
+    let private maxEntDp value updates =
+        let model =
+            MaxEntDp.model
+                Compute.cpu
+                space
+                { MaxEntDpConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Chain = chain
+                    PolicyRate = rate updates
+                    MonteCarloDraws = 64
+                    Temperature = 1.0
+                    Likelihood = LikelihoodSettings.off }
+
+        MaxEntDp.agent { model with Critics = knowing value model.Critics }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -416,5 +432,6 @@ module OneState =
               false
               ((1 + qvpoParticles) * chained, 11 * batch)
               (qvpo qvpoParticles)
+          method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3 ]
