@@ -54,3 +54,4 @@ module Registry =
         |> add Dipo.algorithm
         |> add Qvpo.algorithm
         |> add MaxEntDp.algorithm
+        |> add Idql.algorithm

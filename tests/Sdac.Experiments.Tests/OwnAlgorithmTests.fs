@@ -199,4 +199,4 @@ let tests =
                   (Registry.names standard @ [ "mine" ])
                   "in the order of their coming"
 
-              Expect.equal (Registry.names standard) [ "sdac"; "dpmd"; "sac"; "td3"; "ppo"; "qsm"; "dqs"; "dipo"; "qvpo"; "maxentdp" ] "nothing else has changed") ]
+              Expect.equal (Registry.names standard) [ "sdac"; "dpmd"; "sac"; "td3"; "ppo"; "qsm"; "dqs"; "dipo"; "qvpo"; "maxentdp"; "idql" ] "nothing else has changed") ]
