@@ -140,7 +140,7 @@ let tests =
 
           testForAll
               "the flow's log-probability is a Gaussian policy's, its mean the exact entropy, by all of the divergence or by probes"
-              25
+              12
               gaussians
               (fun (g, key) ->
                   use _ = torch.NewDisposeScope()
@@ -159,7 +159,7 @@ let tests =
 
           testForAll
               "the errors' sum has a Gaussian policy's entropy but for its steps, which it comes near with many"
-              25
+              12
               gaussians
               (fun (g, key) ->
                   use _ = torch.NewDisposeScope()
@@ -186,7 +186,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
                   let found = mass clips LogProbabilityForm.Flow (Key.ofSeed (int64 seed))
                   // with the clip a layer at the walls, as thin as the first timestep's noise, is crossed in one step
-                  Expect.isLessThan (abs (found - 1.0)) (if clips then 0.12 else 0.02) $"mass {found}")
+                  Expect.isLessThan (abs (found - 1.0)) (if clips then 0.16 else 0.02) $"mass {found}")
 
           testForAll
               "both networks are asked what they predict row by row, on kernels and in libtorch"
