@@ -53,3 +53,4 @@ module Registry =
         |> add Dqs.algorithm
         |> add Dipo.algorithm
         |> add Qvpo.algorithm
+        |> add Qipo.algorithm

@@ -336,6 +336,33 @@ module OneState =
 
         Qvpo.agent { model with Critics = knowing value model.Critics }
 
+    let private qipo (change: QipoConfig -> QipoConfig) value updates =
+        let model =
+            Qipo.model
+                Compute.cpu
+                space
+                (change
+                    { QipoConfig.published with
+                        Hidden = hidden
+                        Networks.CriticLayerNorm = None
+                        Data = data
+                        Chain = chain
+                        SupportActions = qipoActions
+                        PolicyRate = rate updates })
+
+        Qipo.agent { model with Critics = knowing value model.Critics }
+
+    // The first half of the updates makes the policy uniform, as the memory is; then that policy is the support for good.
+    let private qipoOnce value updates =
+        let once (c: QipoConfig) =
+            { c with
+                CloneUpdates = updates / 2
+                RenewEvery = max 1 updates
+                PolicyRate = Constant 1e-3
+                AverageActs = true }
+
+        qipo once value updates
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -367,6 +394,7 @@ module OneState =
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
     let private qvpoParticles = 8
+    let private qipoActions = 16
 
     /// Every policy-learning method of the registry, in its forms. PPO is not among them: it learns from returns, not from a Q.
     let methods: OneStateMethod list =
@@ -417,5 +445,17 @@ module OneState =
               false
               ((1 + qvpoParticles) * chained, 11 * batch)
               (qvpo qvpoParticles)
+          method
+              "qipo"
+              "μ·exp(lQ) after l updates: the best action"
+              false
+              (2 * qipoActions * chained, (1 + qipoActions) * batch)
+              (qipo id)
+          method
+              "qipo renewed once"
+              "exp(Q) with very many actions in the support"
+              false
+              (2 * qipoActions * chained, (1 + qipoActions) * batch)
+              qipoOnce
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
           method "td3" "the best action" false (batch, batch) td3 ]
