@@ -26,6 +26,8 @@ type Failure =
     | Locked of string
     /// Runs of a sweep failed for good or were left unfinished.
     | Unfinished of string
+    /// A signal, by its number, has stopped a run before its end.
+    | Interrupted of text: string * signal: int
 
     /// The one sentence a user sees, on one line whatever the names in it hold.
     member failure.Sentence =
@@ -38,7 +40,8 @@ type Failure =
         | Diverged text
         | Missing text
         | Locked text
-        | Unfinished text ->
+        | Unfinished text
+        | Interrupted(text, _) ->
             text |> String.map (fun c -> if Char.IsControl c || c = '\u2028' || c = '\u2029' then ' ' else c)
 
     /// The exit code of a script that ends with this failure; 1 is kept for faults of the program itself.
@@ -53,6 +56,8 @@ type Failure =
         | Missing _ -> 8
         | Locked _ -> 9
         | Unfinished _ -> 10
+        // as shells have it
+        | Interrupted(_, signal) -> 128 + signal
 
 /// Raised by everything in this library that a user can mend.
 type UserError(failure: Failure) =

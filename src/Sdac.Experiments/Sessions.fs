@@ -9,6 +9,33 @@ open System.Threading
 /// The script that brought stages or an algorithm of its own into a run.
 type ScriptMark = { File: string; Sha256: string }
 
+/// A signal that has asked this process to stop what it does.
+[<Sealed>]
+type StopRequest() =
+    let source = new CancellationTokenSource()
+    // 0: none
+    let mutable number = 0
+
+    /// The signal that came first, by its number.
+    member _.Signal: int option =
+        match Volatile.Read &number with
+        | 0 -> None
+        | first -> Some first
+
+    member _.Token = source.Token
+
+    /// True for the first signal.
+    member internal _.Ask(signal: int) : bool =
+        let isFirst = Interlocked.CompareExchange(&number, signal, 0) = 0
+
+        if isFirst then
+            source.Cancel()
+
+        isFirst
+
+    interface IDisposable with
+        member _.Dispose() = source.Dispose()
+
 /// Programs beside this one, each a session of its own: Ctrl-C at the terminal reaches this process alone, which then ends them
 /// with all their children. Should this process be killed, the system kills them too.
 [<RequireQualifiedAccess>]
@@ -122,15 +149,50 @@ module Sessions =
         programs |> List.iter (fun program -> kill (-program.Id, Kill) |> ignore)
         programs |> List.iter (fun program -> program.WaitForExit())
 
-    /// The first Ctrl-C (or SIGTERM, SIGHUP) asks the body to stop; another one ends the process.
-    let untilInterrupted (body: CancellationToken -> 'a) : 'a =
-        use source = new CancellationTokenSource()
+    /// What asks a program to stop: Ctrl-C, an end by the system or a scheduler, a terminal that has gone. With the numbers and names
+    /// that the system gives them.
+    let private stopping =
+        [ PosixSignal.SIGINT, 2, "SIGINT"
+          PosixSignal.SIGTERM, Terminate, "SIGTERM"
+          PosixSignal.SIGHUP, 1, "SIGHUP" ]
 
-        let handle (context: PosixSignalContext) =
-            context.Cancel <- not source.IsCancellationRequested
-            source.Cancel()
+    /// The name of a signal that stops.
+    let signalName (number: int) : string =
+        stopping
+        |> List.tryPick (fun (_, known, name) -> if known = number then Some name else None)
+        |> Option.defaultValue $"signal {number}"
 
-        use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, handle)
-        use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, handle)
-        use _ = PosixSignalRegistration.Create(PosixSignal.SIGHUP, handle)
-        body source.Token
+    /// The signals that whoever started this process has it ignore, one bit each: `nohup` SIGHUP, a shell SIGINT for what runs in the
+    /// background. They stay ignored.
+    let private ignored () : uint64 =
+        try
+            File.ReadLines "/proc/self/status"
+            |> Seq.tryFind _.StartsWith("SigIgn:", StringComparison.Ordinal)
+            |> Option.map (fun line -> UInt64.Parse(line.Substring(7).Trim(), Globalization.NumberStyles.HexNumber))
+            |> Option.defaultValue 0UL
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException -> 0UL
+
+    /// Before anything handles signals.
+    let private ignoredFromTheStart = lazy (ignored ())
+
+    /// The first signal asks the body to stop; another one ends the process.
+    let untilStopped (body: StopRequest -> 'a) : 'a =
+        use request = new StopRequest()
+
+        let handle (number: int) (context: PosixSignalContext) = context.Cancel <- request.Ask number
+
+        let registrations =
+            [ for signal, number, _ in stopping do
+                  if ignoredFromTheStart.Value &&& (1UL <<< (number - 1)) = 0UL then
+                      PosixSignalRegistration.Create(signal, handle number) ]
+
+        try
+            body request
+        finally
+            for registration in registrations do
+                registration.Dispose()
+
+    /// `untilStopped`, for a body that only wants to know that it is to stop.
+    let untilInterrupted (body: CancellationToken -> 'a) : 'a = untilStopped (fun request -> body request.Token)

@@ -81,6 +81,7 @@ let tests =
 
                   for name in
                       [ "best.safetensors"
+                        "good.safetensors"
                         "keep-1.safetensors"
                         "000000100-good.safetensors"
                         "good-000000100.safetensors"
@@ -95,7 +96,7 @@ let tests =
                         "99999999999999999999.safetensors"
                         " 000000100.safetensors"
                         "٠٠٠٠٠٠١٠٠.safetensors" ] do
-                      File.Copy(Checkpoint.path folder 20L, inCheckpoints folder name)
+                      File.Copy(Checkpoint.path folder 20L, inCheckpoints folder name, true)
 
                   Directory.CreateDirectory(inCheckpoints folder "000000200.safetensors") |> ignore
                   Expect.equal (Checkpoint.list folder) own "list"
@@ -123,7 +124,7 @@ let tests =
 
                   let newest = List.head (Checkpoint.list folder)
 
-                  for name in [ "best"; "keep-1"; "keep-2"; "keep-3"; "000000010-good"; "100"; "zzz" ] do
+                  for name in [ "good"; "keep-1"; "keep-2"; "keep-3"; "000000010-good"; "100"; "zzz" ] do
                       add (inCheckpoints folder $"{name}.safetensors") newest
 
                   let part = Directory.GetFiles folder.Memory |> Array.head
@@ -186,7 +187,7 @@ let tests =
 
           testCase "a user's copy is evaluated where it is named" (fun () ->
               inKilled (fun folder ->
-                  let best = inCheckpoints folder "best.safetensors"
+                  let best = inCheckpoints folder "good.safetensors"
                   File.Copy(Checkpoint.path folder 40L, best)
 
                   let _, text =
@@ -197,7 +198,7 @@ let tests =
           testCase "a run is replaced without what it has not written" (fun () ->
               inKilled (fun folder ->
                   let foreign =
-                      [ inCheckpoints folder "best.safetensors"
+                      [ inCheckpoints folder "good.safetensors"
                         Path.Combine(folder.Memory, "notes.txt")
                         Path.Combine(folder.Path, "machine-notes.json") ]
 

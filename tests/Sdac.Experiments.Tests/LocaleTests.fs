@@ -27,7 +27,7 @@ let private runTexts (folder: string) : Map<string, string> =
     let path = Path.Combine(folder, "run")
 
     let _, trained =
-        captureOutput (fun () -> Runner.run standard spec { Out = path; Overwrite = true; Threads = 1; Quiet = false })
+        captureOutput (fun () -> Runner.run standard spec { RunOptions.into path with Overwrite = true; Threads = 1 })
 
     let _, evaluated = captureOutput (fun () -> Evaluate.run standard path None (Some 3) (Some -7L) 1)
     let page = Path.Combine(folder, "report.html")

@@ -4,6 +4,7 @@ module Sdac.Experiments.Tests.Program
 
 open System.IO
 open System.Reflection
+open System.Runtime.InteropServices
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.SweepSupport
@@ -14,8 +15,43 @@ let private resume folder threads = Runner.resume Registry.standard folder threa
 let private train file out threads =
     let spec = Spec.parse Registry.standard file None "quick" (Files.readText file)
 
-    Runner.run Registry.standard spec { Out = out; Overwrite = false; Threads = threads; Quiet = true }
+    Runner.run Registry.standard spec { RunOptions.into out with Threads = threads; Quiet = true }
     |> ignore
+
+/// Takes a run of SDAC up with a stage that says "ready" at iteration `at` and then waits: for the signals that come ("once": for one,
+/// saying "asked" of it, "ever": for any number), or for a line of input.
+let private waiting (kind: string) (at: int64) (folder: string) =
+    use asked = new System.Threading.ManualResetEventSlim()
+
+    let register signal =
+        PosixSignalRegistration.Create(
+            signal,
+            fun _ ->
+                System.Console.Out.WriteLine "asked"
+                asked.Set()
+        )
+
+    let signals = [ PosixSignal.SIGINT; PosixSignal.SIGTERM; PosixSignal.SIGHUP ]
+
+    let wait () =
+        let registrations = if kind = "input" then [] else List.map register signals
+        System.Console.Out.WriteLine "ready"
+
+        match kind with
+        | "input" -> System.Console.In.ReadLine() |> ignore
+        | "once" -> asked.Wait()
+        | _ -> System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+
+        registrations |> List.iter _.Dispose()
+
+    let stage (step: Step<ActorCriticState, Update>) =
+        if step.Iteration = at then
+            wait ()
+
+        Pipeline.standard step
+
+    let options = { RunOptions.into folder with Threads = 1; Quiet = true; Command = [ "train" ] }
+    Runner.goOnComposed stage Sdac.algorithm options None |> ignore
 
 let private sample folder target method first count =
     Toy.work
@@ -62,9 +98,12 @@ let main arguments =
 
     match List.ofArray arguments with
     | [ "--resume"; folder ] -> work (fun () -> resume folder 1)
+    | [ "--resume"; folder; "--loud" ] ->
+        work (fun () -> Runner.goOn Registry.standard (RunOptions.into folder) None |> ignore)
     | [ "--resume"; folder; "--threads"; threads; "--quiet" ] -> work (fun () -> resume folder (int threads))
     | [ "--config"; file; "--out"; out; "--threads"; threads; "--quiet" ] ->
         work (fun () -> train file out (int threads))
+    | [ "--waiting"; kind; at; folder ] -> work (fun () -> waiting kind (int64 at) folder)
     | [ "--create-folder"; path ] -> work (fun () -> Files.createFolder path)
     | [ "--write"; path ] -> work (fun () -> Files.writeText path "text")
     | [ "--report"; runs; out ] -> work (fun () -> Report.write Registry.standard [ runs ] out |> ignore)

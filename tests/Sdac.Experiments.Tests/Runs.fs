@@ -49,7 +49,7 @@ let prepared (path: string) (spec: Spec) =
 let resumed (folder: RunFolder) = captureOutput (fun () -> Runner.resume standard folder.Path 1 true) |> fst
 
 /// The options of a run into a folder, without progress.
-let into (out: string) (threads: int) : RunOptions = { Out = out; Overwrite = false; Threads = threads; Quiet = true }
+let into (out: string) (threads: int) : RunOptions = { RunOptions.into out with Threads = threads; Quiet = true }
 
 /// A run of a specification into a folder, without progress.
 let runInto (out: string) (spec: Spec) : Summary = Runner.run standard spec (into out 1)

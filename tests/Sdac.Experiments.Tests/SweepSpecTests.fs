@@ -54,7 +54,7 @@ let tests =
                   // the schedules keep their share of the iterations
                   Expect.equal
                       (spec.EvaluateEvery, spec.CheckpointEvery)
-                      (5L, 10L)
+                      (5L, 1L)
                       "evaluate every and checkpoint every")
 
           testCase "what is set beside the iterations stands, whatever the order" (fun () ->

@@ -119,7 +119,7 @@ let tests =
           testCase "a user's files beside those of a finished run are no harm" (fun () ->
               inCopy (fun folder ->
                   File.WriteAllText(Path.Combine(folder.Path, "notes.txt"), "good")
-                  File.WriteAllText(Path.Combine(folder.Checkpoints, "best.safetensors"), "good")
+                  File.WriteAllText(Path.Combine(folder.Checkpoints, "good.safetensors"), "good")
                   Expect.equal (refusal folder) "" "sentence"))
 
           testCase "metrics of a run of an older program have to reach to its last evaluation" (fun () ->

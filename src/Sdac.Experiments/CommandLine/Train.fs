@@ -26,6 +26,10 @@ module Train =
         | [<Unique; EqualsAssignmentOrSpaced>] Kernels of ON_OR_OFF: string
         | [<Unique; EqualsAssignmentOrSpaced>] Threads of COUNT: int
         | [<Unique; EqualsAssignmentOrSpaced>] Resume of FOLDER: string
+        | [<Unique; EqualsAssignmentOrSpaced>] From of CHECKPOINT: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Keep of COUNT: int64
+        | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine("--checkpoint-minutes")>] CheckpointMinutes of
+            NUMBER: float
         | [<Unique; EqualsAssignmentOrSpaced>] Settings of ALGORITHM: string option
         | [<Unique>] Overwrite
         | [<Unique>] Quiet
@@ -40,7 +44,8 @@ module Train =
                 | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
                 | TrainArguments.Out _ ->
                     "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
-                | TrainArguments.Iterations _ -> "updates; default the preset's"
+                | TrainArguments.Iterations _ ->
+                    "updates; default the preset's. With --resume: train so far, also beyond what the run was to have; its schedules stay as planned"
                 | TrainArguments.Steps _ -> "environment steps, instead of --iterations; default the preset's"
                 | TrainArguments.Envs _ -> "environments stepped together; default the preset's"
                 | TrainArguments.Config _ ->
@@ -54,7 +59,13 @@ module Train =
                 | TrainArguments.Threads _ ->
                     "threads of the arithmetic, default all processors; results do not depend on it"
                 | TrainArguments.Resume _ ->
-                    "take up the run in this folder where its last checkpoint left it; only --threads and --quiet go with it"
+                    "take up the run in this folder where its last checkpoint left it; only --iterations, --threads, --checkpoint-minutes and --quiet go with it"
+                | TrainArguments.From _ ->
+                    "begin with the networks of this checkpoint of another run of the algorithm on the task; all else begins anew"
+                | TrainArguments.Keep _ ->
+                    "keep every so many-th checkpoint for good, beside the newest three; default 10, 0 keeps none"
+                | TrainArguments.CheckpointMinutes _ ->
+                    "minutes between checkpoints by the clock, beside the planned ones; default 10, 0 writes none"
                 | TrainArguments.Settings _ ->
                     "list the settings of an algorithm (default the one chosen) with their types, their values in the preset and their meaning, and end"
                 | TrainArguments.Overwrite -> "replace the run that the folder holds"
@@ -102,6 +113,9 @@ module Train =
             |> change (results.TryGetResult TrainArguments.Task) (fun spec task -> { spec with Task = task })
             |> change (results.TryGetResult TrainArguments.Seed) (fun spec seed -> { spec with Seed = seed })
             |> change (results.TryGetResult TrainArguments.Iterations) (fun spec count -> Spec.iterations count spec)
+            |> change (results.TryGetResult TrainArguments.Keep) (fun spec every -> { spec with KeepEvery = every })
+            |> change (results.TryGetResult TrainArguments.From) (fun spec path ->
+                { spec with From = Some(StartNetworks.mark path) })
             |> change (results.TryGetResult TrainArguments.Envs) (fun spec count ->
                 Spec.set registry "--envs" spec "environments" (string count))
             |> change (results.TryGetResult TrainArguments.Device) (fun spec device -> { spec with Device = device })
@@ -140,7 +154,7 @@ module Train =
             if Directory.Exists out && Seq.isEmpty (Directory.EnumerateFileSystemEntries out) then
                 Directory.Delete out
 
-    let private anew (registry: Registry) (results: ParseResults<TrainArguments>) threads quiet =
+    let private anew (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let preset = results.GetResult(TrainArguments.Preset, "quick")
         let spec = specification registry results preset
 
@@ -151,23 +165,19 @@ module Train =
         | _ -> ()
 
         let train out =
-            Runner.run
-                registry
-                spec
-                { Out = out
-                  Overwrite = results.Contains TrainArguments.Overwrite
-                  Threads = threads
-                  Quiet = quiet }
+            Runner.run registry spec { options with Out = out; Overwrite = results.Contains TrainArguments.Overwrite }
             |> ignore
 
         match results.TryGetResult TrainArguments.Out with
         | Some out -> train out
         | None -> numbered results preset spec train
 
-    let private resume (registry: Registry) (results: ParseResults<TrainArguments>) folder threads quiet =
+    let private resume (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let goesAlong argument =
             match argument with
             | TrainArguments.Resume _
+            | TrainArguments.Iterations _
+            | TrainArguments.CheckpointMinutes _
             | TrainArguments.Threads _
             | TrainArguments.Quiet -> true
             | _ -> false
@@ -178,11 +188,11 @@ module Train =
 
             Errors.fail (
                 Usage
-                    $"--resume goes on with the settings in {folder}/spec.json: leave out {name}, or train anew without --resume"
+                    $"--resume goes on with the settings in {options.Out}/spec.json: leave out {name}, or train anew without --resume"
             )
         | None ->
-            if (Runner.resume registry folder threads quiet).IsNone then
-                printfn $"{folder} is finished: see {folder}/summary.json"
+            if (Runner.goOn registry options (results.TryGetResult TrainArguments.Iterations)).IsNone then
+                printfn $"{options.Out} is finished: see {options.Out}/summary.json; more --iterations train it further"
 
     /// What --help says of the algorithms.
     let private about (registry: Registry) =
@@ -204,14 +214,20 @@ module Train =
             ArgumentParser.Create<TrainArguments>(programName = program.Name, helpTextMessage = about registry)
 
         let results = parser.ParseCommandLine arguments
-        let threads = results.GetResult(TrainArguments.Threads, Environment.ProcessorCount)
-        let quiet = results.Contains TrainArguments.Quiet
+
+        let options out =
+            { RunOptions.into out with
+                Threads = results.GetResult(TrainArguments.Threads, Environment.ProcessorCount)
+                Quiet = results.Contains TrainArguments.Quiet
+                CheckpointMinutes =
+                    results.GetResult(TrainArguments.CheckpointMinutes, (RunOptions.into out).CheckpointMinutes)
+                Command = program.Start "train" }
 
         match results.TryGetResult TrainArguments.Settings, results.TryGetResult TrainArguments.Resume with
         | Some named, _ ->
             let name = named |> Option.defaultWith (fun () -> algorithmName registry results)
             SettingsList.print registry name (results.GetResult(TrainArguments.Preset, "quick"))
-        | None, Some folder -> resume registry results folder threads quiet
-        | None, None -> anew registry results threads quiet
+        | None, Some folder -> resume registry results (options folder)
+        | None, None -> anew registry results (options "")
 
         0

@@ -72,8 +72,7 @@ module internal RunClauses =
     let private options (out: string) =
         { RunOptions.into out with Threads = Sdac.Kernels.Workers.Threads; Quiet = true }
 
-    let private last (folder: string) =
-        Directory.GetFiles(Path.Combine(folder, "checkpoints"), "*.safetensors") |> Array.max
+    let private last (folder: string) = RunFolder.checkpoints { Path = folder } |> List.head |> snd
 
     /// A run that was killed after its first checkpoint and resumed has the bytes of one that was not.
     let resumes (case: ContractCase<'c, 's, 'w>) =
@@ -92,9 +91,9 @@ module internal RunClauses =
                 File.Copy(file, copy)
 
             File.Delete(Path.Combine(killed, "summary.json"))
-            let checkpoints = Directory.GetFiles(Path.Combine(killed, "checkpoints"), "*.safetensors") |> Array.sort
+            let checkpoints = RunFolder.checkpoints { Path = killed } |> List.rev |> List.map snd
             require (checkpoints.Length >= 2) "a run of twelve rounds wrote fewer than two checkpoints"
-            checkpoints |> Array.skip 1 |> Array.iter File.Delete
+            checkpoints |> List.skip 1 |> List.iter File.Delete
             Runner.resume registry killed Sdac.Kernels.Workers.Threads true |> ignore
 
             for name in [ "metrics.jsonl"; Path.GetRelativePath(whole, last whole) ] do

@@ -76,6 +76,7 @@ module RunRecord =
               "evaluationEpisodes"
               "checkpointEvery"
               "checkpointsKept"
+              "keepEvery"
               "logEvery" ]
 
     let private at (folder: string) : RunFolder = { Path = folder }
@@ -218,6 +219,7 @@ module RunRecord =
             | name -> name.ToString()
 
         Spec.putAdded registry algorithm fields
+        Spec.putAddedFields fields
 
         // stages of the algorithm's own say nothing more
         let own =

@@ -79,8 +79,9 @@ module Checkpoint =
 
         [ vector "m" a.M; vector "v" a.V; Safetensors.ofInt64 $"{name}.adam.count" [ 1L ] [| a.Count |] ]
 
-    /// Every leaf of a step's state, and of its stages' own, under its name.
-    let private training (step: Step<'s, 'w>) : TensorSource list =
+    /// Every leaf of a step's state, and of its stages' own, under its name. Without `rows`, what is aligned to the replay memory is
+    /// left empty.
+    let internal training (rows: bool) (step: Step<'s, 'w>) : TensorSource list =
         let found = ResizeArray<TensorSource>()
 
         let write =
@@ -108,6 +109,8 @@ module Checkpoint =
                 // Whole: the rows that change between two checkpoints lie in nearly all chunks (100 batches of 256 touch 96 %
                 // of the 7,813 chunks of a million rows), so that writing the changed ones would save nothing.
                 member _.Rows(name, value) =
+                    let value = if rows then value else Column.Empty(value.Width, 0L)
+
                     found.Add(
                         Safetensors.ofFloat32 $"{name}.rows" [ int64 value.Count; int64 value.Width ] (value.ToArray())
                     )
@@ -117,6 +120,15 @@ module Checkpoint =
 
         Round.parts step.Agent write struct (step.State, step.Own) |> ignore
         List.ofSeq found
+
+    /// What a file of networks says of itself.
+    let internal header (spec: Spec) (step: Step<'s, 'w>) : (string * string) list =
+        [ "format", $"{FormatName}{Format}"
+          "algorithm", spec.Algorithm
+          "task", step.Environment.Task
+          "iteration", string step.Iteration
+          "envSteps", string step.EnvSteps
+          "spec", Spec.print spec ]
 
     let private environments (states: EnvStates) =
         let n = int64 states.Count
@@ -148,11 +160,18 @@ module Checkpoint =
         with :? UserError ->
             []
 
-    /// Removes all but the newest `kept` checkpoints up to `iteration`, then the parts of the replay memory that none of the others
-    /// names. Files that this run has not written are neither counted nor deleted, whatever their names. Those of later iterations
-    /// could not be used, or the run would have gone on from them: they wait to be replaced.
-    let private prune (folder: RunFolder) (kept: int) (iteration: int64) =
+    /// Has a multiple of `every` come due in the round of so many updates that ended at `iteration`?
+    let isDue (every: int64) (updates: int) (iteration: int64) : bool =
+        every > 0L && iteration / every > (iteration - int64 updates) / every
+
+    /// Removes the checkpoints up to `iteration` that are not among the newest ones or those kept for good, and what a signal or the
+    /// clock has put between them; then the parts of the replay memory that none of the others names. Files that this run has not
+    /// written are neither counted nor deleted, whatever their names. Those of later iterations could not be used, or the run would
+    /// have gone on from them: they wait to be replaced.
+    let private prune (folder: RunFolder) (spec: Spec) (updates: int) (iteration: int64) =
         let delete path = Files.guarded "delete" path (fun () -> File.Delete path)
+        let isPlanned at = at = spec.Iterations || isDue spec.CheckpointEvery updates at
+        let isForGood at = isDue (spec.CheckpointEvery * spec.KeepEvery) updates at
 
         let rec follow left needed files =
             match files with
@@ -160,8 +179,10 @@ module Checkpoint =
             | (at, path) :: older ->
                 match content at path with
                 | _ when NumberedFiles.isLink path -> follow left needed older
-                | Named metadata when at > iteration -> follow left (partsOf path metadata @ needed) older
-                | Named metadata when left > 0 -> follow (left - 1) (partsOf path metadata @ needed) older
+                | Named metadata when at > iteration || (at = iteration && not (isPlanned at)) ->
+                    follow left (partsOf path metadata @ needed) older
+                | Named metadata when isPlanned at && (left > 0 || isForGood at) ->
+                    follow (max 0 (left - 1)) (partsOf path metadata @ needed) older
                 | Named _ ->
                     delete path
                     follow left needed older
@@ -171,7 +192,7 @@ module Checkpoint =
                 | Unreadable
                 | Other -> follow left needed older
 
-        Memory.prune folder (follow kept [] (RunFolder.checkpoints folder))
+        Memory.prune folder (follow spec.CheckpointsKept [] (RunFolder.checkpoints folder))
 
     /// Writes a checkpoint and removes what it makes superfluous. `written` are the parts of the replay memory that earlier
     /// ones have put on disk. The checkpoint's path, and the parts on disk now.
@@ -189,26 +210,20 @@ module Checkpoint =
         let last = List.last segments
 
         let metadata =
-            Map
-                [ "format", $"{FormatName}{Format}"
-                  "algorithm", spec.Algorithm
-                  "task", step.Environment.Task
-                  "iteration", string step.Iteration
-                  "envSteps", string step.EnvSteps
-                  "spec", Spec.print spec
-                  "figures", Json.print (Option.toList step.Figures)
-                  "own", Json.print (List.ofSeq (Map.keys step.Own))
-                  "journal", Json.print journal
-                  "memory", Json.print parts
-                  "remembered", string last.First
-                  "openSteps", string last.Steps ]
+            header spec step
+            @ [ "figures", Json.print (Option.toList step.Figures)
+                "own", Json.print (List.ofSeq (Map.keys step.Own))
+                "journal", Json.print journal
+                "memory", Json.print parts
+                "remembered", string last.First
+                "openSteps", string last.Steps ]
 
         Safetensors.write
             target
-            metadata
-            (training step @ environments step.EnvStates @ Memory.tensors "memory." sizes last)
+            (Map metadata)
+            (training true step @ environments step.EnvStates @ Memory.tensors "memory." sizes last)
 
-        prune folder spec.CheckpointsKept step.Iteration
+        prune folder spec step.Agent.Rhythm.Updates step.Iteration
         struct (target, parts)
 
     let private values (path: string) (file: TensorFile) (dtype: Dtype) (name: string) (count: int) : 'a[] =
@@ -279,7 +294,7 @@ module Checkpoint =
             Errors.fail (Damaged $"{path} names no format: it is not a checkpoint of this program; use another")
 
     /// A checkpoint of a layout that is read, of this algorithm and of this task?
-    let private checkKind (algorithm: string) (task: string) (path: string) (file: TensorFile) =
+    let internal checkKind (algorithm: string) (task: string) (path: string) (file: TensorFile) =
         checkFormat path file
         let found = file.Metadata |> Map.tryFind "task" |> Option.defaultValue "another program"
 
@@ -308,7 +323,7 @@ module Checkpoint =
         count
 
     /// Puts the file's values in the place of a state's. Its tensors are new; `checkRows` fails for a column that does not fit.
-    let private reading
+    let internal reading
         (checkRows: string -> Column -> unit)
         (compute: Compute)
         (path: string)
@@ -484,6 +499,13 @@ module Checkpoint =
         let made = entry path file "spec" |> Spec.parseRecorded registry path
         // a checkpoint of format 2 knows no stages
         let made = if made.Stages.IsEmpty then { made with Stages = spec.Stages } else made
+        // a run that has been extended since
+        let made =
+            if made.Iterations < spec.Iterations then
+                { made with Iterations = spec.Iterations }
+            else
+                made
+
         Spec.checkSame $"the checkpoint {path}" made folder.Spec spec
         checkNamed iteration path file
         let journalOf: string -> Journal = Json.parseOver path Journal.empty
@@ -522,9 +544,13 @@ module Checkpoint =
           Parts = parts
           Complaints = [] }
 
-    /// What `attempt` makes of the newest checkpoint that is not damaged, with what was wrong with each newer one; None where
-    /// there is no checkpoint at all. Fails with Damaged where none can be used.
-    let private newestBy (folder: RunFolder) (attempt: int64 * string -> 'a) : ('a * string list) option =
+    /// What `attempt` makes of the newest of these checkpoints that is not damaged, with what was wrong with each newer one; None
+    /// where there is no checkpoint at all. Fails with Damaged where none can be used.
+    let private newestBy
+        (folder: RunFolder)
+        (checkpoints: (int64 * string) list)
+        (attempt: int64 * string -> 'a)
+        : ('a * string list) option =
         let rec search complaints paths =
             match paths with
             | [] ->
@@ -543,9 +569,7 @@ module Checkpoint =
                 | Ok found -> found, List.rev complaints
                 | Error complaint -> search (complaint :: complaints) older
 
-        match RunFolder.checkpoints folder with
-        | [] -> None
-        | paths -> Some(search [] paths)
+        if checkpoints.IsEmpty then None else Some(search [] checkpoints)
 
     /// The newest checkpoint of a run that can be trusted, with what was wrong with each newer one.
     let newest
@@ -559,12 +583,16 @@ module Checkpoint =
             checkNamed iteration path file
             path, stateOf (fun _ _ -> ()) agent path file
 
-        match newestBy folder attempt with
+        match newestBy folder (RunFolder.checkpoints folder) attempt with
         | Some((path, state), complaints) -> struct (path, state, complaints)
         | None -> Errors.fail (Damaged $"{folder.Path} holds no checkpoint: train first")
 
     /// The run as its newest good checkpoint left it; None where it has no checkpoint yet. `first` is the run's beginning,
     /// whose environments are used on. Nothing on disk is changed.
     let restore (registry: Registry) (folder: RunFolder) (spec: Spec) (first: Step<'s, 'w>) : Restored<'s, 'w> option =
-        newestBy folder (restoreFrom registry folder spec first)
+        // the end of a shorter run may lie in the middle of a round, whose beginning is known no more
+        let isUsable (iteration: int64, _) =
+            iteration >= spec.Iterations || iteration % int64 first.Agent.Rhythm.Updates = 0L
+
+        newestBy folder (RunFolder.checkpoints folder |> List.filter isUsable) (restoreFrom registry folder spec first)
         |> Option.map (fun (restored, complaints) -> { restored with Complaints = complaints })

@@ -26,6 +26,8 @@ module RunFiles =
               folder.Curve
               folder.CurvePng
               yield! Checkpoint.own folder
+              if BestCheckpoint.isOwn folder then
+                  folder.Best
               yield! Memory.own folder ]
 
         Map

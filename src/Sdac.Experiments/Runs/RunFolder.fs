@@ -28,6 +28,8 @@ type RunFolder =
     member folder.CurvePng = Path.Combine(folder.Path, "curve.png")
     /// Checkpoints.
     member folder.Checkpoints = Path.Combine(folder.Path, "checkpoints")
+    /// The networks of the best evaluation.
+    member folder.Best = Path.Combine(folder.Checkpoints, "best.safetensors")
     /// The parts of the replay memory that the checkpoints name.
     member folder.Memory = Path.Combine(folder.Path, "memory")
     /// The checkpoint of an iteration.
@@ -92,6 +94,7 @@ module RunFolder =
                   folder.Summary
                   folder.Curve
                   folder.CurvePng
+                  folder.Best
                   yield! List.map snd numbered ] do
                 File.Delete file
 

@@ -4,6 +4,15 @@ open System
 open System.Text.Json.Nodes
 open Sdac
 
+/// A checkpoint whose networks a run begins with.
+type StartMark =
+    {
+        /// The file, by its full path
+        Checkpoint: string
+        /// The digest that stands in the file
+        Sha256: string
+    }
+
 /// Everything that decides the results of a run, with its seed. Printed into the run folder, parsed from --config.
 type Spec<'config> =
     {
@@ -30,6 +39,8 @@ type Spec<'config> =
         Stages: string list
         /// Where the stages or the algorithm are not this library's
         Script: ScriptMark option
+        /// Where the run begins with the networks of another
+        From: StartMark option
         /// Iterations between evaluations; 0 evaluates at the end only
         EvaluateEvery: int64
         /// Episodes of an evaluation, played without exploration noise
@@ -38,6 +49,8 @@ type Spec<'config> =
         CheckpointEvery: int64
         /// Checkpoints that stay on disk, the newest
         CheckpointsKept: int
+        /// Every so many-th checkpoint stays on disk for good; 0: none
+        KeepEvery: int64
         /// Iterations between lines of update metrics
         LogEvery: int64
     }
@@ -66,10 +79,12 @@ module Spec =
           Config = config
           Stages = spec.Stages
           Script = spec.Script
+          From = spec.From
           EvaluateEvery = spec.EvaluateEvery
           EvaluationEpisodes = spec.EvaluationEpisodes
           CheckpointEvery = spec.CheckpointEvery
           CheckpointsKept = spec.CheckpointsKept
+          KeepEvery = spec.KeepEvery
           LogEvery = spec.LogEvery }
 
     let private erase (spec: Spec<'c>) : Spec = withConfig (ConfigJson(Json.compact spec.Config)) spec
@@ -130,10 +145,12 @@ module Spec =
           Config = e.Config
           Stages = []
           Script = None
+          From = None
           EvaluateEvery = max 1L (e.Iterations / 20L)
           EvaluationEpisodes = 20
-          CheckpointEvery = max 1L (e.Iterations / 10L)
+          CheckpointEvery = max 1L (e.Iterations / 100L)
           CheckpointsKept = 3
+          KeepEvery = 10L
           LogEvery = max 1L (e.Iterations / 500L) }
 
     /// A specification around an experiment, with the usual schedules.
@@ -225,6 +242,8 @@ module Spec =
               $"checkpointEvery is %d{spec.CheckpointEvery}; it must be at least 0"
           if spec.CheckpointsKept < 1 then
               $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
+          if spec.KeepEvery < 0L then
+              $"keepEvery is %d{spec.KeepEvery}; it must be at least 0"
           if spec.LogEvery < 1L then
               $"logEvery is %d{spec.LogEvery}; it must be at least 1"
           yield! ofAlgorithm ]
@@ -342,10 +361,17 @@ module Spec =
                 putMissing (List.ofArray (path.Split '.')) (Json.parseNode algorithm.Name published) fields["config"]
         | None -> ()
 
+    /// What specifications of this schema have not always had, as a run was without it.
+    let putAddedFields (fields: JsonObject) =
+        for name, value in [ "from", None; "keepEvery", Some 10 ] do
+            if not (fields.ContainsKey name) then
+                fields[name] <- value |> Option.map (fun n -> JsonValue.Create n :> JsonNode) |> Option.toObj
+
     let private withAdded (registry: Registry) (place: string) (algorithm: string) (text: string) : string =
         match Json.parseNode place text with
         | :? JsonObject as fields ->
             putAdded registry algorithm fields
+            putAddedFields fields
             fields.ToJsonString()
         | _ -> text
 

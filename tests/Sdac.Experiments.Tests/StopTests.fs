@@ -1,0 +1,135 @@
+/// Runs that a signal or the clock has stopped or saved between two planned checkpoints.
+module Sdac.Experiments.Tests.StopTests
+
+open System
+open System.Diagnostics
+open System.IO
+open Expecto
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Processes
+open Sdac.Experiments.Tests.Runs
+open Sdac.Experiments.Tests.Support
+open Sdac.Testing
+
+let private iterations = 260L
+
+/// One uninterrupted run for all tests here.
+let private whole =
+    lazy
+        (let path = Directory.CreateTempSubdirectory("sdac-test-").FullName
+         AppDomain.CurrentDomain.ProcessExit.Add(fun _ -> Directory.Delete(path, true))
+         let folder = prepared path (varied iterations)
+         resumed folder |> ignore
+         folder)
+
+/// A process that works on the run and waits at iteration 70 as `kind` says; `signals` are its dispositions at the start.
+let private atSeventy (kind: string) (signals: string) (folder: RunFolder) : Process =
+    let words = [ "env"; signals ] @ host [ "--waiting"; kind; "70"; folder.Path ]
+    let info = ProcessStartInfo(List.head words, List.tail words)
+    info.RedirectStandardInput <- true
+    info.RedirectStandardOutput <- true
+    info.RedirectStandardError <- true
+
+    match Process.Start info with
+    | null -> failtest "no process"
+    | started ->
+        Expect.equal (started.StandardOutput.ReadLine()) "ready" "at iteration 70"
+        started
+
+let private send (signal: string) (running: Process) =
+    use kill = startWith [] [ "kill"; "-s"; signal; string running.Id ]
+    Expect.equal (fst (ended kill)) 0 "kill"
+
+let private usual = "--default-signal=INT,TERM,HUP"
+
+let private newest (folder: RunFolder) = RunFolder.checkpoints folder |> List.head |> fst
+
+[<Tests>]
+let tests =
+    testList
+        "stopped runs"
+        [ testCase
+              "a signal writes a checkpoint at the end of the round and says how to go on, and the run ends as if nothing had been"
+              (fun () ->
+                  for signal, number in [ "INT", 2; "TERM", 15; "HUP", 1 ] do
+                      inFolder (fun path ->
+                          let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                          use running = atSeventy "once" usual folder
+                          send signal running
+                          let code, error = ended running
+                          Expect.equal code (128 + number) "the exit code that shells give"
+                          Expect.equal (error.Trim().Split('\n').Length) 1 "number of lines"
+
+                          for part in [ $"stopped by SIG{signal}"; $"go on with train --resume {folder.Path}" ] do
+                              Expect.stringContains error part "sentence"
+
+                          // two updates a round; the handler may be a round late
+                          Expect.inRange (newest folder) (72L, 78L) "the checkpoint, which was not planned"
+                          Expect.stringContains error $"after iteration {newest folder} of 260" "sentence"
+                          Expect.isTrue (resumed folder).IsSome "resumed"
+                          same whole.Value folder))
+
+          testCase "another signal ends the process at once" (fun () ->
+              inFolder (fun path ->
+                  let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                  use running = atSeventy "ever" usual folder
+                  send "INT" running
+                  Expect.equal (running.StandardOutput.ReadLine()) "asked" "the first one is handled"
+                  send "INT" running
+                  let code, error = ended running
+                  Expect.equal code 130 "killed by SIGINT"
+                  Expect.stringLacks error "go on" "it had no time"
+                  Expect.equal (newest folder) 60L "the last checkpoint"))
+
+          testCase "a signal that the process was started to ignore, as nohup does, does not stop it" (fun () ->
+              inFolder (fun path ->
+                  let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                  use running = atSeventy "input" "--ignore-signal=HUP" folder
+                  send "HUP" running
+                  running.StandardInput.WriteLine "go on"
+                  let code, error = ended running
+                  Expect.equal (code, error) (0, "") "it has ended"
+                  same whole.Value folder))
+
+          testCase "a run that is stopped in its warm-up has done nothing yet, and says so" (fun () ->
+              inFolder (fun path ->
+                  // a warm-up that does not end
+                  let endless = varied iterations |> configured (fun c -> { c with Data.WarmUp = 2_000_000_000 })
+                  let folder = prepared (Path.Combine(path, "run")) endless
+                  use running = startWith [] ([ "env"; usual ] @ host [ "--resume"; folder.Path; "--loud" ])
+
+                  Expect.stringContains
+                      (string (running.StandardOutput.ReadLine()))
+                      "random transitions first"
+                      "ready"
+
+                  send "TERM" running
+                  let code, error = ended running
+                  Expect.equal code 143 "exit code"
+
+                  for part in [ "SIGTERM before its first iteration"; "go on with"; "--resume"; folder.Path ] do
+                      Expect.stringContains error part "sentence"
+
+                  Expect.isEmpty (Checkpoint.list folder) "checkpoints"))
+
+          testCase "checkpoints by the clock lie between the planned ones and leave no trace in the end" (fun () ->
+              inFolder (fun path ->
+                  let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                  let options = { into folder.Path 1 with CheckpointMinutes = 1e-9 }
+
+                  Expect.throws
+                      (fun () -> Runner.goOnComposed (stoppingAt 75L) Sdac.algorithm options None |> ignore)
+                      "killed"
+
+                  Expect.equal (RunFolder.checkpoints folder |> List.map fst) [ 74L; 60L; 40L; 20L ] "checkpoints"
+                  captureOutput (fun () -> Runner.goOn standard options None) |> ignore
+                  same whole.Value folder))
+
+          testCase "a time between checkpoints that is none is refused" (fun () ->
+              inFolder (fun path ->
+                  for minutes in [ -1.0; nan ] do
+                      let options = { into (Path.Combine(path, "run")) 1 with CheckpointMinutes = minutes }
+
+                      failureOf (fun () -> Runner.run standard (varied 20L) options)
+                      |> says [ "--checkpoint-minutes"; "at least 0" ])) ]
