@@ -319,7 +319,10 @@ module OneState =
 
         Dipo.agent { model with Critics = knowing value model.Critics }
 
-    let private qvpo particles value updates =
+    let private qvpoParticles = 8
+    let private qipoActions = 16
+
+    let private qvpo value updates =
         let model =
             Qvpo.model
                 Compute.cpu
@@ -329,7 +332,7 @@ module OneState =
                     Hidden = hidden
                     Data = data
                     Chain = chain
-                    TrainingParticles = particles
+                    TrainingParticles = qvpoParticles
                     BestOf = BestOfSettings.off
                     PolicyRate = rate updates }
 
@@ -392,8 +395,6 @@ module OneState =
     let private preserving = DqsProcess.Preserving schedule
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
-    let private qvpoParticles = 8
-    let private qipoActions = 16
 
     /// Every policy-learning method of the registry, in its forms. PPO is not among them: it learns from returns, not from a Q.
     let methods: OneStateMethod list =
@@ -443,7 +444,7 @@ module OneState =
               "the best action of its own, and a few uniform ones"
               false
               ((1 + qvpoParticles) * chained, 11 * batch)
-              (qvpo qvpoParticles)
+              qvpo
           method
               "qipo"
               "μ·exp(lQ) after l updates: the best action"
