@@ -57,3 +57,4 @@ module Registry =
         |> add MaxEntDp.algorithm
         |> add Idql.algorithm
         |> add Dacer.algorithm
+        |> add Qipo.algorithm

@@ -319,7 +319,10 @@ module OneState =
 
         Dipo.agent { model with Critics = knowing value model.Critics }
 
-    let private qvpo particles value updates =
+    let private qvpoParticles = 8
+    let private qipoActions = 16
+
+    let private qvpo value updates =
         let model =
             Qvpo.model
                 Compute.cpu
@@ -329,7 +332,7 @@ module OneState =
                     Hidden = hidden
                     Data = data
                     Chain = chain
-                    TrainingParticles = particles
+                    TrainingParticles = qvpoParticles
                     BestOf = BestOfSettings.off
                     PolicyRate = rate updates }
 
@@ -382,6 +385,33 @@ module OneState =
                     Temperature.TemperatureLearningRate = 0.0 }
 
         Dacer.agent { model with Critics = { model.Critics with Known = Some value } }
+
+    let private qipo (change: QipoConfig -> QipoConfig) value updates =
+        let model =
+            Qipo.model
+                Compute.cpu
+                space
+                (change
+                    { QipoConfig.published with
+                        Hidden = hidden
+                        Networks.CriticLayerNorm = None
+                        Data = data
+                        Chain = chain
+                        SupportActions = qipoActions
+                        PolicyRate = rate updates })
+
+        Qipo.agent { model with Critics = knowing value model.Critics }
+
+    // The first half of the updates makes the policy uniform, as the memory is; then that policy is the support for good.
+    let private qipoOnce value updates =
+        let once (c: QipoConfig) =
+            { c with
+                CloneUpdates = updates / 2
+                RenewEvery = max 1 updates
+                PolicyRate = Constant 1e-3
+                AverageActs = true }
+
+        qipo once value updates
 
     let private sac value (_: int) =
         let model =
@@ -443,7 +473,6 @@ module OneState =
     let private preserving = DqsProcess.Preserving schedule
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
-    let private qvpoParticles = 8
 
     /// Every policy-learning method of the registry, in its forms. PPO and DPPO learn from returns: Q is the reward of their episodes
     /// of one step.
@@ -494,7 +523,19 @@ module OneState =
               "the best action of its own, and a few uniform ones"
               false
               ((1 + qvpoParticles) * chained, 11 * batch)
-              (qvpo qvpoParticles)
+              qvpo
+          method
+              "qipo"
+              "μ·exp(lQ) after l updates: the best action"
+              false
+              (2 * qipoActions * chained, (1 + qipoActions) * batch)
+              (qipo id)
+          method
+              "qipo renewed once"
+              "exp(Q) with very many actions in the support"
+              false
+              (2 * qipoActions * chained, (1 + qipoActions) * batch)
+              qipoOnce
           method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
           method "idql" "the best of 64 of the memory's actions" false (0, batch) idql
           method "dacer" "the best action, climbed through the chain" false (batch * 20, batch * 20) dacer
