@@ -160,9 +160,11 @@ module Checkpoint =
         with :? UserError ->
             []
 
-    /// Has a multiple of `every` come due in the round of so many updates that ended at `iteration`?
+    /// Has a multiple of `every` come due in the round of so many updates that ended at `iteration`? Not where none ended there.
     let isDue (every: int64) (updates: int) (iteration: int64) : bool =
-        every > 0L && iteration / every > (iteration - int64 updates) / every
+        every > 0L
+        && iteration % int64 updates = 0L
+        && iteration / every > (iteration - int64 updates) / every
 
     /// Removes the checkpoints up to `iteration` that are not among the newest ones or those kept for good, and what a signal or the
     /// clock has put between them; then the parts of the replay memory that none of the others names. Files that this run has not
