@@ -220,10 +220,7 @@ module CudaCheck =
             if device = "cpu" then
                 say "a rehearsal on the CPU, where both sides are the same device"
 
-            let held =
-                [ sameUpdate say compute
-                  sameAlgorithms say device
-                  learns say device ]
+            let held = [ sameUpdate say compute; sameAlgorithms say device; learns say device ]
 
             times say compute
             times say (Compute.create "cpu" true)
