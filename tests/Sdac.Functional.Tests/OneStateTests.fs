@@ -86,16 +86,24 @@ let tests =
               "softmax weights and gradients are biased as 1/K, without and beyond what the sample's error explains"
               (fun () ->
                   for target in OneState.targets do
-                      for name, falls in
-                          [ "softmax weights", (1.6, 3.2)
-                            "softmax weights, jackknife", (2.0, 16.0)
-                            "gradient of log mean exp Q", (1.4, 4.0) ] do
+                      let biases name =
                           let estimator = EstimatorBias.estimators |> List.find (fun (n, _) -> n = name) |> snd
-                          let errors = EstimatorBias.errors target 0.5 estimator (Key.ofSeed 3L)
-                          let bias k = (errors |> List.find (fun e -> e.Draws = k)).Bias
+                          EstimatorBias.errors target 0.5 estimator (Key.ofSeed 3L)
+
+                      let at k (errors: EstimateErrors list) = (errors |> List.find (fun e -> e.Draws = k)).Bias
+                      let softmax = biases "softmax weights"
+
+                      for name, errors in [ "softmax", softmax; "gradient", biases "gradient of log mean exp Q" ] do
                           let one = List.head errors
                           Expect.isGreaterThan one.Bias (20.0 * one.StandardError) $"{target.Name}, {name}: one draw"
-                          Expect.inRange (bias 16 / bias 32) falls $"{target.Name}, {name}: from 16 draws to 32")
+                          // 1/K would be 4; few draws of uneven weights do worse than that, and so fall faster
+                          Expect.inRange
+                              (at 16 errors / at 64 errors)
+                              (3.6, 12.0)
+                              $"{target.Name}, {name}: from 16 to 64"
+
+                      let jackknife = biases "softmax weights, jackknife"
+                      Expect.isLessThan (at 128 jackknife) (0.6 * at 128 softmax) $"{target.Name}: jackknife")
 
           testCase "with one draw softmax weights say nothing of Q: the estimate is the draw itself" (fun () ->
               let softmax = EstimatorBias.estimators[1] |> snd
