@@ -71,7 +71,8 @@ let private one (values: float list) = Tensors.ofArray cpu [ 1; values.Length ] 
 
 /// softmax a second time, in float64, of each row.
 let private shares (beta: float) (q: float[]) =
-    let e = q |> Array.map (fun q -> exp (beta * (q - Array.max q)))
+    let largest = Array.max q
+    let e = q |> Array.map (fun q -> exp (beta * (q - largest)))
     e |> Array.map (fun x -> x / Array.sum e)
 
 let private bits (p: Params) = values p.Flat
