@@ -8,7 +8,7 @@ repository=$PWD
 configuration=Release
 benchmarks=tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll
 properties=() # of the build, beyond the projects' own
-packages=(libmujoco-dev fonts-dejavu-core)
+packages=(libmujoco-dev libchipmunk-dev fonts-dejavu-core)
 test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
 
 usage() {

@@ -6,7 +6,8 @@ open System
 open System.Diagnostics
 open Argu
 open Sdac.Kernels
-open Sdac.Mujoco
+open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 
 type Arguments =
@@ -22,7 +23,7 @@ type Arguments =
             | Environments _ -> "environments in the measured batch (default 8)"
 
 /// Environment steps per second of a batch under random actions, on all threads.
-let speed (task: TaskDefinition) (count: int) (seconds: float) =
+let speed (task: ITask) (count: int) (seconds: float) =
     use envs = new VecEnv(task, count)
     let actions = Array.zeroCreate<float32>(count * envs.ActionDim)
     Philox.Uniform(PhiloxKey(1u, 2u, 3u, 4u), 0L, Span actions)
@@ -42,23 +43,24 @@ let bounds (spec: EnvSpec) =
     let low, high = Seq.min spec.ActionLow, Seq.max spec.ActionHigh
     $"[{low}, {high}]"
 
-let list (seconds: float) (count: int) (tasks: TaskDefinition list) =
+let list (seconds: float) (count: int) (tasks: ITask list) =
     printfn "%-26s %4s %7s %-11s %6s %6s %10s" "task" "obs" "actions" "bounds" "limit" "dt" "steps/s"
 
     for task in tasks do
-        use env = new Env(task)
-        let spec = env.Spec
+        use envs = new VecEnv(task, 1)
+        let spec = envs.Spec
         let rate = if seconds > 0.0 then (speed task count seconds).ToString "F0" else ""
         printf "%-26s %4d %7d %-11s " spec.Task spec.ObsDim spec.ActionDim (bounds spec)
         printfn "%6d %6g %10s" spec.MaxEpisodeSteps spec.Dt rate
 
-let describe (task: TaskDefinition) =
+let describe (task: ITask) =
+    use envs = new VecEnv(task, 1)
     printfn ""
 
     for option in task.Options do
         printfn "  %-45s %O" option.Key option.Value
 
-    printfn "  info: %s" (String.Join(", ", task.InfoNames))
+    printfn "  info: %s" (String.Join(", ", envs.Spec.InfoNames))
 
 let main () =
     let parser = ArgumentParser.Create<Arguments>(programName = "envs.fsx")
@@ -67,9 +69,9 @@ let main () =
     let count = arguments.GetResult(Environments, 8)
 
     match arguments.TryGetResult Task with
-    | None -> list seconds count [ for name in Tasks.Names -> Tasks.Create name ]
+    | None -> list seconds count [ for name in Environment.suite.Names -> Environment.suite.Create name ]
     | Some name ->
-        let task = Tasks.Create name
+        let task = Environment.suite.Create name
         list seconds count [ task ]
         describe task
 

@@ -3,8 +3,8 @@ namespace Sdac.Experiments
 open System
 open System.Globalization
 open System.Text.RegularExpressions
+open Sdac.Environments
 open Sdac.LibTorch
-open Sdac.Mujoco
 
 /// What a user can do something about. The text of each case is one sentence: the thing, the place, the mend.
 type Failure =
@@ -128,7 +128,7 @@ module Script =
             let text = error.Message.Split('\n')[0]
             $"{text.Trim()} (a native library is missing: run `./build.sh setup`)", (Missing "").ExitCode
         | :? SimulationException -> oneLine error, (Diverged "").ExitCode
-        | :? MujocoException -> oneLine error, (Missing "").ExitCode
+        | :? EngineException -> oneLine error, (Missing "").ExitCode
         | :? ArgumentException -> oneLine error, (Settings "").ExitCode
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
         | _ -> oneLine error, 1

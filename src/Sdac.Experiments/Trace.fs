@@ -5,7 +5,9 @@ open System.Buffers
 open System.Collections.Generic
 open System.IO
 open System.Text.Json
+open Sdac.Environments
 open Sdac.Mujoco
+open Sdac.PushT
 
 /// Replays given actions from a given state, without resets: for debugging environments and for comparing them with other
 /// implementations.
@@ -19,11 +21,11 @@ module Trace =
             Task: string
             /// By Gymnasium's names, as TaskOptions.Parse takes them.
             Options: Dictionary<string, objnull>
-            /// [nq]; None: the model's own positions.
+            /// [nq]; None: the model's own positions. Of PushT where agent and block are put: x, y, x, y, angle.
             Qpos: float[] option
-            /// [nv]; None: at rest.
+            /// [nv]; None: at rest, as PushT always begins.
             Qvel: float[] option
-            /// [steps, nu], in the task's units; not clipped here.
+            /// [steps, actions], in the task's units; not clipped here.
             Actions: float[][]
         }
 
@@ -104,11 +106,13 @@ module Trace =
             |> Array.mapi (fun i action -> numbers place $"actions[{i}]" action) }
 
     let private taskOf (request: Request) =
-        if not (Seq.contains request.Task Tasks.Names) then
-            Errors.fail (Settings(Errors.unknown "task" request.Task request.Place Tasks.Names))
+        let suite = Sdac.Environment.suite
+
+        if not (Seq.contains request.Task suite.Names) then
+            Errors.fail (Settings(Errors.unknown "task" request.Task request.Place suite.Names))
 
         try
-            Tasks.Create(request.Task, request.Options)
+            suite.Create(request.Task, request.Options)
         with :? ArgumentException as error ->
             Errors.fail (Settings $"{request.Place}: {error.Message.TrimEnd '.'}")
 
@@ -122,8 +126,73 @@ module Trace =
             refuse place $"{kind} {i} of {what} is {value}: give a finite number"
         | None -> ()
 
+    /// One environment of either engine, as a replay needs it.
+    type private Traced =
+        {
+            Spec: EnvSpec
+            /// Numbers of qpos and of qvel that can be set
+            StateSizes: int * int
+            Set: float[] option -> float[] option -> unit
+            Obs: unit -> float[]
+            Advance: float[] -> unit
+            Status: unit -> Step
+            Close: unit -> unit
+        }
+
+    let private named (spec: EnvSpec) (values: ReadOnlySpan<float>) =
+        List.zip (List.ofSeq spec.InfoNames) (List.ofArray (values.ToArray()))
+
+    let private ofMujoco (env: Env) =
+        let rest () = Array.zeroCreate<float> env.Model.Nv
+
+        { Spec = env.Spec
+          StateSizes = env.Model.Nq, env.Model.Nv
+          Set =
+            fun qpos qvel ->
+                let qpos: float[] = qpos |> Option.defaultWith (fun () -> env.Model.Qpos0.ToArray())
+                let qvel: float[] = qvel |> Option.defaultWith rest
+                env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
+          Obs = fun () -> env.Obs.ToArray()
+          Advance = fun action -> env.Step(ReadOnlySpan action)
+          Status =
+            fun () ->
+                { Obs = env.Obs.ToArray()
+                  Reward = env.Reward
+                  Terminated = env.Terminated
+                  Truncated = env.Truncated
+                  Qpos = env.Qpos.ToArray()
+                  Qvel = env.Qvel.ToArray()
+                  Info = named env.Spec env.Info }
+          Close = env.Dispose }
+
+    let private ofPushT (env: PushTEnv) =
+        { Spec = env.Spec
+          StateSizes = Pose.Size, 0
+          Set = fun qpos _ -> qpos |> Option.iter (fun numbers -> env.SetState(Pose.Of(ReadOnlySpan numbers)))
+          Obs = fun () -> env.Obs.ToArray()
+          Advance = fun action -> env.Step(ReadOnlySpan action)
+          Status =
+            fun () ->
+                let pose = Array.zeroCreate Pose.Size
+                env.Pose.CopyTo(Span pose)
+
+                { Obs = env.Obs.ToArray()
+                  Reward = env.Reward
+                  Terminated = env.Terminated
+                  Truncated = env.Truncated
+                  Qpos = pose
+                  Qvel = env.Velocities
+                  Info = named env.Spec env.Info }
+          Close = env.Dispose }
+
+    let private opened (task: ITask) : Traced =
+        match task with
+        | :? TaskDefinition as task -> ofMujoco (new Env(task))
+        | :? PushTTask as task -> ofPushT (new PushTEnv(task))
+        | task -> Errors.fail (Settings $"{task.Name} is of an engine whose trajectories cannot be traced")
+
     /// Refuses what does not fit the task, before anything is simulated.
-    let private checkSizes (request: Request) (env: Env) =
+    let private checkSizes (request: Request) (env: Traced) =
         let state name wanted (values: float[] option) =
             match values with
             | Some values when values.Length <> wanted ->
@@ -133,8 +202,8 @@ module Trace =
             | Some values -> finite request.Place name "entry" values
             | None -> ()
 
-        state "qpos" env.Model.Nq request.Qpos
-        state "qvel" env.Model.Nv request.Qvel
+        state "qpos" (fst env.StateSizes) request.Qpos
+        state "qvel" (snd env.StateSizes) request.Qvel
         let wanted = env.Spec.ActionDim
 
         request.Actions
@@ -163,29 +232,22 @@ module Trace =
                       start from another state or give smaller actions before it"
             )
 
-    let private standing (env: Env) =
-        { Obs = env.Obs.ToArray()
-          Reward = env.Reward
-          Terminated = env.Terminated
-          Truncated = env.Truncated
-          Qpos = env.Qpos.ToArray()
-          Qvel = env.Qvel.ToArray()
-          Info = List.zip (List.ofSeq env.Spec.InfoNames) (List.ofArray (env.Info.ToArray())) }
-
-    /// Sets the state (mj_resetData, qpos and qvel, mj_forward), hands its observation to `started`, then takes every action in
+    /// Sets the state (of MuJoCo mj_resetData, qpos and qvel, mj_forward), hands its observation to `started`, then takes every action in
     /// turn and hands what it led to to `stepped`, going on past the end of an episode. Fails with Settings (unknown task or
     /// option), Input (wrong sizes, numbers that are not finite) before anything is simulated, with Diverged at the step.
     let replay (request: Request) (started: float[] -> unit) (stepped: Step -> unit) =
-        use env = new Env(taskOf request)
-        checkSizes request env
-        let qpos = request.Qpos |> Option.defaultWith (fun () -> env.Model.Qpos0.ToArray())
-        let qvel = request.Qvel |> Option.defaultWith (fun () -> Array.zeroCreate env.Model.Nv)
-        simulate request (fun () -> env.SetState(qpos, qvel))
-        started (env.Obs.ToArray())
+        let env = opened (taskOf request)
 
-        for action in request.Actions do
-            simulate request (fun () -> env.Step action)
-            stepped (standing env)
+        try
+            checkSizes request env
+            simulate request (fun () -> env.Set request.Qpos request.Qvel)
+            started (env.Obs())
+
+            for action in request.Actions do
+                simulate request (fun () -> env.Advance action)
+                stepped (env.Status())
+        finally
+            env.Close()
 
     let private writeNumbers (writer: Utf8JsonWriter) (name: string) (values: float[]) =
         writer.WriteStartArray name

@@ -10,13 +10,12 @@ type ActionLayers =
     | Plain of HiddenLayers
     /// A layer of this width, then so many blocks x + activation(x·W + b), all with one activation.
     | Residual of Width: int * Blocks: int * Activation: Activation
-
-/// A piece of the network: layers, and whether their input is added to what comes out.
-type ActionSegment = { Shape: MlpShape; Skip: bool }
+    /// A linear map to this width, then so many blocks of two layers with the activations before them (`Segments.preActivated`).
+    | PreActivated of Width: int * Blocks: int * Activation: Activation
 
 /// A network of a state, an action and embedded times that gives as many numbers as the action has: a noise, a score.
 /// [obs | action | embeddings] -> layers -> A. Its parameters, flat: the embeddings', then the segments'.
-type ActionNetwork = { ObsDim: int; ActionDim: int; Times: TimeNetwork list; Segments: ActionSegment list }
+type ActionNetwork = { ObsDim: int; ActionDim: int; Times: TimeNetwork list; Segments: Segment list }
 
 [<RequireQualifiedAccess>]
 module ActionNetwork =
@@ -24,64 +23,51 @@ module ActionNetwork =
     let create (obsDim: int) (actionDim: int) (times: TimeEmbedding list) (layers: ActionLayers) : ActionNetwork =
         let times = times |> List.map TimeNetwork.create
         let inputs = obsDim + actionDim + List.sumBy (fun (n: TimeNetwork) -> n.Width) times
+        let segment shape skip = { Shape = shape; Before = Activation.Identity; Skip = skip }
 
         let segments =
             match layers with
-            | ActionLayers.Plain hidden -> [ { Shape = HiddenLayers.shape inputs hidden actionDim; Skip = false } ]
+            | ActionLayers.Plain hidden -> [ segment (HiddenLayers.shape inputs hidden actionDim) false ]
             | ActionLayers.Residual(width, blocks, activation) ->
                 let one last inputs outputs = HiddenLayers.shapeTo last inputs (HiddenLayers.mish []) outputs
 
-                [ { Shape = one activation inputs width; Skip = false }
+                [ segment (one activation inputs width) false
                   for _ in 1..blocks do
-                      { Shape = one activation width width; Skip = true }
-                  { Shape = one Activation.Identity width actionDim; Skip = false } ]
+                      segment (one activation width width) true
+                  segment (one Activation.Identity width actionDim) false ]
+            | ActionLayers.PreActivated(width, blocks, activation) ->
+                Segments.preActivated inputs width blocks activation actionDim
 
         { ObsDim = obsDim; ActionDim = actionDim; Times = times; Segments = segments }
 
-    let private counts (n: ActionNetwork) =
-        (n.Times |> List.map _.ParameterCount) @ (n.Segments |> List.map _.Shape.ParameterCount)
+    let private timeOffsets (n: ActionNetwork) = n.Times |> List.scan (fun at time -> at + time.ParameterCount) 0
 
     /// Initial values, all layers as `initial` says.
     let initWith (initial: InitialWeights) (compute: Compute) (n: ActionNetwork) (key: Key) : Params =
-        let offsets = counts n |> List.scan (+) 0
-        let times = n.Times.Length
+        let offsets, times = timeOffsets n, n.Times.Length
 
         let layout =
             [ for i, time in List.indexed n.Times do
                   yield! TimeNetwork.layout $"time{i}" offsets[i] time
-              for i, segment in List.indexed n.Segments do
-                  // One segment's layers are called as those of any other network.
-                  let prefix = if n.Segments.Length = 1 then "layer" else $"segment{i}.layer"
-                  yield! Mlp.layout prefix offsets[times + i] segment.Shape ]
+              yield! Segments.layout offsets[times] n.Segments ]
 
         let values =
             [ for i, time in List.indexed n.Times do
                   TimeNetwork.init initial time (Key.foldIn (int64 i) key)
-              for i, segment in List.indexed n.Segments do
-                  Mlp.initWith initial segment.Shape (Key.foldIn (int64 (times + i)) key) ]
+              Segments.init initial n.Segments (fun i -> Key.foldIn (int64 (times + i)) key) ]
             |> Array.concat
 
         { Layout = layout; Flat = Tensors.ofArray compute [ values.Length ] values }
 
+    /// The embeddings' parameters and the segments'.
     let private parts (n: ActionNetwork) (p: Params) =
-        let offsets = counts n |> List.scan (+) 0
-
-        let part at (count: int) = p.Flat.narrow (0L, int64 offsets[at], int64 count)
-        let all = counts n |> List.mapi part
-        List.splitAt n.Times.Length all
+        let offsets = timeOffsets n
+        let part at (time: TimeNetwork) = p.Flat.narrow (0L, int64 offsets[at], int64 time.ParameterCount)
+        List.mapi part n.Times, Segments.split offsets[n.Times.Length] n.Segments p.Flat
 
     let private checkTimes (n: ActionNetwork) (times: float[] list) =
         if times.Length <> n.Times.Length then
             invalidArg (nameof times) $"{times.Length} times were given to a network that takes {n.Times.Length}"
-
-    let private through (compute: Compute) (segments: ActionSegment list) (flats: Tensor list) (first: Tensor) =
-        List.fold2
-            (fun (x: Tensor) segment flat ->
-                let y = Mlp.forward compute segment.Shape flat x
-                if segment.Skip then x.add y else y)
-            first
-            segments
-            flats
 
     /// obs: [B, O], action: [B, A], each of the times: B numbers -> [B, A].
     let forward
@@ -98,7 +84,7 @@ module ActionNetwork =
         let embedded =
             List.map3 (fun time flat x -> TimeNetwork.forward compute time flat x) n.Times timeFlats times
 
-        through compute n.Segments flats (Tensors.cat 1 (obs :: action :: embedded))
+        Segments.through compute n.Segments flats (Tensors.cat 1 (obs :: action :: embedded))
 
     /// The same at few points of time that all rows share, as along a reverse chain: what depends on the point alone is computed
     /// once, here. obs: [B, O]; times: one number per point for each embedding; the result maps a point's index and actions
@@ -124,7 +110,7 @@ module ActionNetwork =
             let own = Tensors.cat 1 (action :: List.map row embedded)
 
             Mlp.forwardShared compute first.Shape flats.Head obs own
-            |> through compute n.Segments.Tail flats.Tail
+            |> Segments.through compute n.Segments.Tail flats.Tail
 
     /// The output and the pullback: d [B, A] -> gradient of the parameters, and of the action [B, A].
     let vjp
@@ -144,20 +130,10 @@ module ActionNetwork =
         let outputs = embedded |> List.map (fun struct (output, _, _) -> output)
         let input = Tensors.cat 1 (obs :: action :: outputs)
 
-        let folder (x: Tensor, passed) (segment, flat) =
-            let pass = Mlp.vjp compute segment.Shape flat x
-            let y = if segment.Skip then x.add pass.Output else pass.Output
-            y, struct (segment, pass) :: passed
+        let inner = Segments.vjp compute n.Segments flats input
 
-        let output, passed = List.fold folder (input, []) (List.zip n.Segments flats)
-
-        // From the last segment to the first.
         let pullback (d: Tensor) =
-            let back (d: Tensor, gradients) (struct (segment: ActionSegment, pass: Vjp<Tensor>)) =
-                let struct (gradient, dx) = pass.Pullback d
-                (if segment.Skip then d.add dx else dx), gradient :: gradients
-
-            let dInput, gradients = List.fold back (d, []) passed
+            let struct (gradient, dInput) = inner.Pullback d
             let dAction = dInput.narrow (1L, int64 n.ObsDim, int64 n.ActionDim)
             let starts = n.Times |> List.scan (fun at time -> at + time.Width) (n.ObsDim + n.ActionDim)
 
@@ -169,24 +145,18 @@ module ActionNetwork =
                     n.Times
                     embedded
 
-            struct (Tensors.cat 0 (timeGradients @ gradients), dAction)
+            struct (Tensors.cat 0 (timeGradients @ [ gradient ]), dAction)
 
         let parameters d =
             let struct (gradient, _) = pullback d
             gradient
 
-        let toAction (d: Tensor) =
-            let back (d: Tensor) (struct (segment: ActionSegment, pass: Vjp<Tensor>)) =
-                let dx = pass.PullbackInput d
-                if segment.Skip then d.add dx else dx
-
-            (List.fold back d passed).narrow(1L, int64 n.ObsDim, int64 n.ActionDim)
+        let toAction (d: Tensor) = (inner.PullbackInput d).narrow(1L, int64 n.ObsDim, int64 n.ActionDim)
 
         let release () =
-            for struct (_, pass) in passed do
-                (pass :> IDisposable).Dispose()
+            (inner :> IDisposable).Dispose()
 
             for struct (_, _, held) in embedded do
                 held.Dispose()
 
-        new Vjp<Tensor>(output, pullback, parameters, toAction, release)
+        new Vjp<Tensor>(inner.Output, pullback, parameters, toAction, release)

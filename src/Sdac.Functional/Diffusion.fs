@@ -164,7 +164,8 @@ module Diffusion =
 
         Seq.fold next initial (seq { 0 .. steps - 1 })
 
-    let private coefficients (schedule: Schedule) =
+    /// The schedule as the kernels take it.
+    let internal coefficients (schedule: Schedule) : ReverseCoefficients =
         let single = Array.map float32
 
         ReverseCoefficients(

@@ -2,10 +2,10 @@ namespace Sdac
 
 open System
 open System.Collections.Generic
-open Sdac.Mujoco
+open Sdac.Environments
 
 /// The states of N environments of one task, an immutable value.
-type EnvStates = Sdac.Mujoco.EnvStates
+type EnvStates = Sdac.Environments.EnvStates
 
 /// An episode that ended: its return (unscaled) and its length in steps.
 [<Struct>]
@@ -31,7 +31,7 @@ type Outcome =
 /// N environments of one task as functions over immutable states (`EnvStates`). The engine's own buffers are scratch
 /// space: a step depends on its arguments alone.
 [<Sealed>]
-type Environment(task: TaskDefinition, count: int) =
+type Environment(task: ITask, count: int) =
     let engine = new VecEnv(task, count)
     member _.Task = task.Name
     member _.Count = count
@@ -45,6 +45,9 @@ type Environment(task: TaskDefinition, count: int) =
 
 [<RequireQualifiedAccess>]
 module Environment =
+    /// The tasks of the library, by name: those of every engine.
+    let suite = TaskSuite.Join [ Sdac.Mujoco.Tasks.Suite; Sdac.PushT.PushTTask.Suite ]
+
     /// `count` environments of a task of the library; options by Gymnasium's names ("reset_noise_scale", "0.2").
     /// Raises ArgumentException for an unknown task or option, naming the nearest.
     let create (task: string) (options: Map<string, string>) (count: int) : Environment =
@@ -53,7 +56,7 @@ module Environment =
         for option in options do
             values[option.Key] <- option.Value
 
-        new Environment(Tasks.Create(task, values), count)
+        new Environment(suite.Create(task, values), count)
 
     /// The first states: every environment reset, all noise from `key`.
     let reset (key: Key) (environment: Environment) : EnvStates = environment.Engine.Reset key.Philox
@@ -65,7 +68,7 @@ module Environment =
         values
 
     /// One step of every environment. action: [N, A] row-major, as the policy gives it: [-1, 1] is scaled to the task's
-    /// range; what lies outside stays outside (the engine clamps, the control cost sees it).
+    /// range; what lies outside stays outside (MuJoCo clamps, the control cost sees it).
     /// Where an episode ends the new states are those after the reset.
     let step (action: float32[]) (states: EnvStates) (environment: Environment) : Outcome =
         let engine = environment.Engine

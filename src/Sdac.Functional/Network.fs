@@ -222,6 +222,9 @@ module Mlp =
         | Activation.Elu -> x.elu_ 1.0
         | _ -> x
 
+    /// The activation of every entry, in libtorch.
+    let activated (activation: Activation) (x: Tensor) : Tensor = activate activation (x.clone ())
+
     /// A layer in libtorch: y = activation(norm(x·Weight + Bias)).
     [<NoComparison; ReferenceEquality>]
     type private Layer = { Weight: Tensor; Bias: Tensor; Behind: Tensor -> Tensor }
@@ -636,6 +639,25 @@ module NoiseNetwork =
         let encoded = encodeTime compute net.Shape.Time.InputWidth [| 0 .. timesteps - 1 |]
         let time = Mlp.forward compute net.Shape.Time timeFlat encoded
         Mlp.passes net.Shape.Main mainFlat obs net.Shape.ActionDim time
+
+    /// The same by our kernels, where `compute` has them.
+    let alongShared
+        (compute: Compute)
+        (net: NoiseNetwork)
+        (p: Params)
+        (timesteps: int)
+        (obs: Tensor)
+        : int -> Tensor -> Tensor =
+        if not compute.Kernels then
+            along compute net p timesteps obs
+        else
+            let struct (timeFlat, mainFlat) = parts net p
+            let encoded = encodeTime compute net.Shape.Time.InputWidth [| 0 .. timesteps - 1 |]
+            let time = Mlp.forward compute net.Shape.Time timeFlat encoded
+
+            fun t noisy ->
+                let row = time.narrow(0L, int64 t, 1L).expand(noisy.size 0, -1L)
+                Mlp.forwardShared compute net.Shape.Main mainFlat obs (Tensors.cat 1 [ noisy; row ])
 
     /// Predicted noise and the pullback: dε [B, A] -> gradient of the parameters, and of a_t [B, A].
     let vjp (compute: Compute) (net: NoiseNetwork) (p: Params) (obs: Tensor) (noisy: Tensor) (t: int[]) : Vjp<Tensor> =

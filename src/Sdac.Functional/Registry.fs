@@ -49,8 +49,12 @@ module Registry =
         |> add Sac.algorithm
         |> add Td3.algorithm
         |> add Ppo.algorithm
+        |> add Dppo.algorithm
         |> add Qsm.algorithm
         |> add Dqs.algorithm
         |> add Dipo.algorithm
         |> add Qvpo.algorithm
         |> add Qipo.algorithm
+        |> add MaxEntDp.algorithm
+        |> add Idql.algorithm
+        |> add Dacer.algorithm

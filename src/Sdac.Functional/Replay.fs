@@ -364,6 +364,15 @@ module Replay =
                   yield part chunk steps
               yield part r.Open r.OpenSteps ]
 
+    /// The rewards of all transitions, oldest first, [Count].
+    let rewards (r: Replay) : float32[] =
+        let part (chunk: Chunk) steps = Array.sub chunk.Reward 0 (steps * r.Environments)
+
+        Array.concat
+            [ for struct (chunk, steps) in r.Closed do
+                  yield part chunk steps
+              yield part r.Open r.OpenSteps ]
+
     /// Which transitions, oldest first, ended their episode by the task's rules, and which at the time limit alone; [Count] each.
     let ends (r: Replay) : struct (bool[] * bool[]) =
         let part (chunk: Chunk) steps =

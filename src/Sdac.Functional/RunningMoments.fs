@@ -115,3 +115,34 @@ module ReturnScale =
             { Return = Array.map2 (fun g ended -> if ended then 0.0 else g) returns ended; Moments = moments }
 
         struct (next, scaled)
+
+    /// A round of steps at once, as DPPO's authors scale: G of all steps first, their moments in one piece, then every reward by
+    /// the variance with the divisor count - 1. reward, ended: [steps · environments], step by step.
+    let observeRound
+        (discount: float)
+        (limit: float)
+        (reward: float[])
+        (ended: bool[])
+        (scale: ReturnScale)
+        : struct (ReturnScale * float[]) =
+        let environments = scale.Return.Length
+
+        if reward.Length % environments <> 0 || ended.Length <> reward.Length then
+            invalidArg
+                (nameof reward)
+                $"{reward.Length} rewards and {ended.Length} ends are no whole number of steps of {environments} environments"
+
+        let now = Array.copy scale.Return
+        let returns = Array.zeroCreate<float> reward.Length
+
+        for i in 0 .. reward.Length - 1 do
+            let e = i % environments
+            returns[i] <- discount * now[e] + reward[i]
+            now[e] <- if ended[i] then 0.0 else returns[i]
+
+        let moments = RunningMoments.observe returns scale.Moments
+        let variance = moments.Variance[0] * moments.Count / (moments.Count - 1.0)
+        let deviation = sqrt (variance + 1e-8)
+
+        struct ({ Return = now; Moments = moments },
+                reward |> Array.map (fun r -> max -limit (min limit (r / deviation))))

@@ -136,6 +136,18 @@ module Schedule =
             PosteriorVariance = schedule.Betas
             PosteriorLogVarianceClipped = schedule.Betas |> Array.map log }
 
+    /// ᾱ of rows at numbers uniform on [0, 1): of the continuous cosine anywhere between its first and its last point, of the other
+    /// schedules at one of their timesteps.
+    let alphaBarsAt (kind: BetaSchedule) (schedule: Schedule) (uniform: float[]) : float[] =
+        match kind with
+        | ContinuousCosine -> uniform |> Array.map (fun u -> continuousCosine (0.001 + 0.9936 * u))
+        | _ ->
+            let last = schedule.Timesteps - 1
+            uniform |> Array.map (fun u -> schedule.AlphaBars[min last (int (u * float schedule.Timesteps))])
+
+    /// ln of the signal-to-noise ratio ᾱ/(1-ᾱ).
+    let logSnr (alphaBar: float) : float = log alphaBar - log (1.0 - alphaBar)
+
     /// One coefficient per row, shape [rows, 1], for rows at timesteps `t`.
     let column (compute: Compute) (coefficients: float[]) (t: int[]) : Tensor =
         Tensors.ofArray compute [ t.Length; 1 ] (t |> Array.map (fun t -> float32 coefficients[t]))

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using Sdac.Environments;
 using static System.FormattableString;
 
 namespace Sdac.Mujoco;
@@ -85,16 +86,6 @@ internal sealed partial class CheckedTask
         return model;
     }
 
-    /// <summary>Refuses so many environments that an array of theirs could not be.</summary>
-    public void CheckCount(int count, Model model)
-    {
-        Fits(count, ObsDim, "ObsDim");
-        Fits(count, MeasureDim, "MeasureDim");
-        Fits(count, InfoNames.Length, "InfoNames");
-        Fits(count, model.StateSize, "the model's state");
-        Fits(count, model.Nu, "the model's actuators");
-    }
-
     private void Check(Model model)
     {
         if (!(model.Timestep > 0 && double.IsFinite(model.Timestep)))
@@ -130,13 +121,5 @@ internal sealed partial class CheckedTask
     {
         if (value < least)
             throw new ArgumentException(Invariant($"{Name}: {setting} is {value}, but must be at least {least} ({what})."));
-    }
-
-    private void Fits(int count, int each, string what)
-    {
-        if ((long)count * each > Array.MaxLength)
-            throw new ArgumentException(
-                $"{Name}: {count} environments with {each} numbers each ({what}) are more than an array holds "
-                + $"({Array.MaxLength}): take fewer environments.");
     }
 }

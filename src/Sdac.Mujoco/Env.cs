@@ -1,4 +1,5 @@
 using System;
+using Sdac.Environments;
 using static System.FormattableString;
 
 namespace Sdac.Mujoco;
@@ -9,12 +10,14 @@ namespace Sdac.Mujoco;
 /// </summary>
 public sealed class Env : IDisposable
 {
+    private readonly MujocoEngine engine;
     private readonly CheckedTask task;
     private readonly Model model;
     private readonly Simulation simulation;
     private readonly double[] state;
     private readonly double[] obs;
     private readonly double[] before;
+    private readonly double[] after;
     private readonly double[] info;
     private int elapsed;
     private bool disposed;
@@ -23,16 +26,16 @@ public sealed class Env : IDisposable
     /// <exception cref="ArgumentException">A setting of the task that cannot be.</exception>
     public Env(TaskDefinition task)
     {
-        this.task = new CheckedTask(task);
-        model = this.task.LoadModel();
+        engine = new MujocoEngine(task);
+        (this.task, model) = (engine.Task, engine.Model);
         try
         {
-            this.task.CheckCount(1, model);
-            simulation = new Simulation(model, task.MeasureDim);
-            Spec = new EnvSpec(this.task, model);
+            Spec.CheckCount(1, model.StateSize, task.MeasureDim);
+            simulation = new Simulation(model);
             state = new double[model.StateSize];
             obs = new double[task.ObsDim];
             before = new double[task.MeasureDim];
+            after = new double[task.MeasureDim];
             info = new double[Spec.InfoNames.Count];
             SetState(model.Qpos0, new double[model.Nv]);
         }
@@ -44,7 +47,7 @@ public sealed class Env : IDisposable
     }
 
     /// <summary>Sizes and bounds.</summary>
-    public EnvSpec Spec { get; }
+    public EnvSpec Spec => engine.Spec;
 
     /// <summary>The compiled model.</summary>
     public Model Model => model;
@@ -98,7 +101,6 @@ public sealed class Env : IDisposable
         elapsed++;
         Complain(simulation.Step(state, action, task.FrameSkip, task.ContactForces, state));
         var physics = simulation.Physics;
-        var after = simulation.Measured;
         task.Measure(physics, after);
         task.Observe(physics, obs);
         Reward = task.Reward(new StepView(physics, action, before, after, Spec.Dt), info);
@@ -111,7 +113,7 @@ public sealed class Env : IDisposable
     {
         disposed = true;
         simulation?.Dispose(); // null where the constructor failed
-        model.Dispose();
+        engine.Dispose();
     }
 
     private void Check(string what, ReadOnlySpan<double> numbers, int length)

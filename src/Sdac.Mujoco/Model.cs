@@ -4,6 +4,7 @@ using System.IO;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
+using Sdac.Environments;
 
 namespace Sdac.Mujoco;
 

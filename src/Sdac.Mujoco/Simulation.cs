@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using Sdac.Environments;
 
 namespace Sdac.Mujoco;
 
@@ -16,12 +17,6 @@ public sealed unsafe class Simulation : IDisposable
 
     /// <summary>Makes scratch for a model.</summary>
     public Simulation(Model model)
-        : this(model, 0)
-    {
-    }
-
-    /// <summary>Makes scratch for a model and for what a task measures.</summary>
-    internal Simulation(Model model, int measureDim)
     {
         Model = model;
         var data = Native.sdac_make_data(model.Memory);
@@ -47,9 +42,6 @@ public sealed unsafe class Simulation : IDisposable
         QfrcConstraint = this["qfrc_constraint"];
         SensorData = this["sensordata"];
         BodyMass = model["body_mass"];
-        StartQpos = new double[model.Nq];
-        StartQvel = new double[model.Nv];
-        Measured = new double[measureDim];
     }
 
     /// <summary>The model it simulates.</summary>
@@ -121,14 +113,6 @@ public sealed unsafe class Simulation : IDisposable
     internal Field SensorData { get; }
 
     internal Field BodyMass { get; }
-
-    /// <summary>Room to draw an episode's start in.</summary>
-    internal double[] StartQpos { get; }
-
-    internal double[] StartQvel { get; }
-
-    /// <summary>Room for what the task measures after a step.</summary>
-    internal double[] Measured { get; }
 
     /// <summary>Frees the native memory: ObjectDisposedException from then on.</summary>
     public void Dispose() => memory.Dispose();

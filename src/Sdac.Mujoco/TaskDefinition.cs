@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using Sdac.Environments;
 
 namespace Sdac.Mujoco;
 
@@ -7,7 +8,7 @@ namespace Sdac.Mujoco;
 /// A task as a value: a model, sizes, and pure functions over a read-only view of the engine. A task of one's own is
 /// one such value; the ones that come with the library are in <see cref="Tasks"/>.
 /// </summary>
-public sealed record TaskDefinition
+public sealed record TaskDefinition : ITask
 {
     /// <summary>The name, such as "HalfCheetah-v4".</summary>
     public required string Name { get; init; }
@@ -53,4 +54,7 @@ public sealed record TaskDefinition
 
     /// <summary>The options the task was made with, by Gymnasium's names; a record of a run writes them down.</summary>
     public IReadOnlyDictionary<string, object> Options { get; init; } = new Dictionary<string, object>();
+
+    /// <inheritdoc/>
+    IEngine ITask.Open() => new MujocoEngine(this);
 }

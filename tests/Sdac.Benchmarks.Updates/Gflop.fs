@@ -37,6 +37,12 @@ module Gflop =
         * (product states space.ObsDim hidden.Head
            + 2.0 * (product rows space.ActionDim hidden.Head + tail hidden rows 1))
 
+    /// One action for each of `rows` states by a chain of the noise network, and the parameters' gradient through all its steps:
+    /// every step's products thrice; those of the observations once forward, and once for their weights.
+    let chainGradient (space: Space) (hidden: int list) rows steps =
+        2.0 * product rows space.ObsDim hidden.Head
+        + 3.0 * float steps * (product rows space.ActionDim hidden.Head + tail hidden rows space.ActionDim)
+
     /// Forward and backward pass of one network on the batch: every product thrice, but for the first layer's gradient with
     /// respect to inputs that nobody wants (`wanted` of them are).
     let private train (space: Space) (c: SdacConfig) inputs wanted outputs =

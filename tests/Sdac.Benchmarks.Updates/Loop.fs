@@ -4,6 +4,7 @@ open System
 open System.Diagnostics
 open Sdac
 open Sdac.Experiments
+open Sdac.Environments
 open Sdac.Mujoco
 open TorchSharp
 
@@ -36,7 +37,7 @@ module Loop =
         let mutable step = Pipeline.start experiment |> Pipeline.warm
         let compute, key = step.Agent.Compute, Key.ofSeed 9L
         let model = Sdac.model compute step.Agent.Space c
-        use envs = new VecEnv(experiment.Task, c.Data.Environments)
+        use envs = new VecEnv(Environment.suite.Create experiment.Task, c.Data.Environments)
         let vectorSteps = Iterations / c.Data.UpdatesPerStep
 
         let loop () =

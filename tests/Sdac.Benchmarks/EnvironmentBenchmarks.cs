@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
+using Sdac.Environments;
 using Sdac.Kernels;
 using Sdac.Mujoco;
 
@@ -68,7 +69,7 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     {
         using var env = new VecEnv(task, 1);
         var episodes = new Episodes(env, EpisodeSteps);
-        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(env.Model.Name)));
+        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(MujocoEngine.ModelOf(env).Name)));
         var (mine, bare) = (new List<double>(), new List<double>());
         var (states, result, obs) = (env.NewStates(), env.NewResult(), new float[env.ObsDim]);
         var stretch = (int)Math.Clamp(RoundSeconds / Harness.Time(() => loop.Run(episodes, 0, 100), 1) * 100, 1, 500);
@@ -87,7 +88,7 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
             mine.Add(Harness.Time(() => Replay(count), 1) / count);
             first = (first + count) % EpisodeSteps;
             if (first == 0 && states.Elapsed[0] > 0
-                && !states.Physics.Slice(1, env.Model.Nq).SequenceEqual(loop.Qpos(env.Model.Nq)))
+                && !states.Physics.Slice(1, MujocoEngine.ModelOf(env).Nq).SequenceEqual(loop.Qpos(MujocoEngine.ModelOf(env).Nq)))
                 throw new InvalidOperationException($"{task.Name}: the bare loop went another way than the environment.");
         });
         return (mine, bare);
@@ -97,7 +98,7 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     {
         using var one = new VecEnv(task, 1);
         var episodes = new Episodes(one, EpisodeSteps);
-        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(one.Model.Name)));
+        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(MujocoEngine.ModelOf(one).Name)));
         using var envs = new VecEnv(task, Batch);
         var (actions, row) = (Actions(envs), Batch * envs.ActionDim);
         var (start, alone, two) = (envs.Reset(new PhiloxKey(1, 1, 1, 1)), envs.NewStates(), envs.NewStates());

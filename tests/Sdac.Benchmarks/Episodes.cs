@@ -1,6 +1,6 @@
 using System;
+using Sdac.Environments;
 using Sdac.Kernels;
-using Sdac.Mujoco;
 
 namespace Sdac.Benchmarks;
 
@@ -12,7 +12,7 @@ internal sealed class Episodes
         var spec = env.Spec;
         Steps = steps;
         FrameSkip = spec.FrameSkip;
-        StateSize = env.Model.StateSize;
+        StateSize = env.Engine.StateSize;
         ActionDim = spec.ActionDim;
         Actions = new double[steps * ActionDim];
         Starts = new byte[steps];

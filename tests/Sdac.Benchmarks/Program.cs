@@ -18,11 +18,12 @@ const string Usage = """
 
     Without arguments: multiply-adds in registers, every kernel and whole updates at the published sizes, in turn with
     OpenBLAS's sgemm; what the parts of an update take; two threads against one; cost against size; checkpoints and a
-    run's overhead; every environment, in turn with bare loops of mj_step in C.
+    run's overhead; every environment, in turn with bare loops of the engine's calls in C.
       --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update,
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
-                     multiply-adds in registers), ppo-iteration, shares, scaling, linear, loop, checkpoint, overhead,
-                     environments, peer, soak; an algorithm's name: its stages at the published sizes
+                     multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
+                     scaling, linear, loop, checkpoint, overhead, environments, environments-pusht, peer, soak; an
+                     algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -116,6 +117,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
         peers.Classical();
     }),
     ("action-gradient", updates.ActionGradients),
+    ("chain-gradient", updates.ChainGradients),
     ("shares", updates.Shares),
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),
@@ -124,6 +126,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("overhead", checkpoints.Overhead),
     ("ppo-iteration", algorithms.PpoIterations),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
+    ("environments-pusht", new PushTBenchmarks(Console.Out, file, seconds).Run),
     .. algorithms.Stages(),
 ];
 foreach (var (name, run) in groups)

@@ -48,9 +48,23 @@ internal sealed class UpdateBenchmarks(Harness harness, TextWriter table, TextWr
     }
 
     /// <summary>The critics' action gradients, in turn with multiply-adds in registers: the share of their rate.</summary>
-    public void ActionGradients()
+    public void ActionGradients() => InTurnWithRegisters(ActionGradient.all);
+
+    /// <summary>
+    /// DACER's chain, forward and through all steps back, in turn with multiply-adds in registers; and the memory that it
+    /// keeps in between.
+    /// </summary>
+    public void ChainGradients()
     {
-        foreach (var work in ActionGradient.all)
+        InTurnWithRegisters(ChainGradient.all);
+        foreach (var (config, bytes) in ChainGradient.memory)
+            table.WriteLine(
+                string.Create(CultureInfo.InvariantCulture, $"{config}: {bytes / 1048576.0:F1} MiB kept"));
+    }
+
+    private void InTurnWithRegisters(IEnumerable<Work> all)
+    {
+        foreach (var work in all)
         {
             var peak = RegisterPeak.Case();
             harness.Measure(new Case(

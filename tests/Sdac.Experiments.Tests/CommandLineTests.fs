@@ -234,5 +234,5 @@ let tests =
                   Expect.raises<ArgumentException>(run (ArgumentException "give a finite number of widgets"))
                   |> ignore
 
-                  (failureOf (run (Sdac.Mujoco.ActionException "component 0 is NaN"))).IsDiverged
+                  (failureOf (run (Sdac.Environments.ActionException "component 0 is NaN"))).IsDiverged
                   |> Flip.Expect.isTrue "an action that is not finite")) ]

@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck
 open Sdac.Experiments
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

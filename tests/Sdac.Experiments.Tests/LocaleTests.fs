@@ -10,6 +10,7 @@ open System.Threading.Tasks
 open Expecto
 open Sdac
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support

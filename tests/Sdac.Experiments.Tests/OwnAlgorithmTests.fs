@@ -199,4 +199,4 @@ let tests =
                   (Registry.names standard @ [ "mine" ])
                   "in the order of their coming"
 
-              Expect.equal (Registry.names standard) [ "sdac"; "dpmd"; "sac"; "td3"; "ppo"; "qsm"; "dqs"; "dipo"; "qvpo"; "qipo" ] "nothing else has changed") ]
+              Expect.equal (Registry.names standard) [ "sdac"; "dpmd"; "sac"; "td3"; "ppo"; "dppo"; "qsm"; "dqs"; "dipo"; "qvpo"; "qipo"; "maxentdp"; "idql"; "dacer" ] "nothing else has changed") ]

@@ -101,6 +101,17 @@ let tests =
                   Expect.isTrue ((resumed folder).IsSome) "resumed"
                   same expected folder))
 
+          testCase "a run on PushT, whose states are pasts, resumes exactly" (fun () ->
+              inFolder (fun path ->
+                  let options = Map [ "obs_type", "scaled"; "success", "holds" ]
+                  let spec = { varied 50L with Task = "PushT"; TaskOptions = options }
+                  let expected = prepared (Path.Combine(path, "whole")) spec
+                  resumed expected |> ignore
+                  let folder = prepared (Path.Combine(path, "stopped")) spec
+                  Expect.raisesAny<Exception>(fun () -> resumedUntil 30L 2 folder |> ignore) |> ignore
+                  Expect.isTrue ((resumed folder).IsSome) "resumed"
+                  same expected folder))
+
           testCase "a finished run is left alone" (fun () ->
               inFolder (fun path ->
                   copy whole.Value.Path path

@@ -40,7 +40,8 @@ let newer =
       "policy.policyCopies"
       "policy.actsBy"
       "tuning"
-      "mirror" ]
+      "mirror"
+      "likelihood" ]
 
 /// Where each setting of its flat config lies today.
 let places: Map<string, string> =

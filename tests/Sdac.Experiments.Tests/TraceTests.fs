@@ -7,6 +7,7 @@ open System.Text.Json
 open Expecto
 open FsCheck
 open FsCheck.FSharp
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
@@ -257,6 +258,21 @@ let tests =
                       [ for figure in (get "info" line).EnumerateObject() -> figure.Name, number figure.Value ]
                       step.Info
                       "info")
+
+          testCase "PushT is put into poses and stepped: the first recorded numbers" (fun () ->
+              let start, steps =
+                  replay """{"env":"PushT","qpos":[256,400,256,300,0.7],"actions":[[256.0,502.6708954668014]]}"""
+
+              Expect.equal start [| 256.0; 400.0; 284.9897959256961; 310.58210157219804; 0.7 |] "numbers"
+              let step = List.head steps
+              Expect.equal step.Obs [| 256.0; 430.3568870240015; 284.9897959256961; 310.58210157219804; 0.7 |] "obs"
+              Expect.equal (step.Qpos, step.Qvel) (step.Obs, [| 0.0; 384.14074861084146; 0.0; 0.0; 0.0 |]) "pose"
+              Expect.equal (List.map fst step.Info) [ "coverage"; "is_success"; "max_coverage"; "max_reward" ] "info"
+
+              refused """{"env":"PushT","qvel":[1,2],"actions":[]}"""
+              |> isInput [ "qvel has 2 numbers"; "PushT has 0" ]
+
+              refused """{"env":"PushT","actions":[[1e300,0]]}""" |> ignore)
 
           // ---- what may be left out, and options
 

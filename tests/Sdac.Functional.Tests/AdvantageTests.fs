@@ -160,4 +160,41 @@ let tests =
               closeTo 1e-3 "mean" [| 5.0 |] next.Moments.Mean
 
               failsWith [ "1 rewards"; "2 environments" ] (fun () ->
-                  ReturnScale.observe 0.9 10.0 [| 5.0 |] [| true; false |] next |> ignore)) ]
+                  ReturnScale.observe 0.9 10.0 [| 5.0 |] [| true; false |] next |> ignore))
+
+          testForAll
+              "scaling a round at once is scaling by all its returns, which end with the episodes and go on into the next round"
+              60
+              (Gen.zip pieces (between 0.5 1.0))
+              (fun (piece, discount) ->
+                  let environments, n = piece.Environments, piece.Reward.Length
+                  let ended = Array.map2 (||) piece.Terminated piece.Truncated
+
+                  // by hand, environment by environment
+                  let returns (before: float[]) =
+                      let found, now = Array.zeroCreate n, Array.copy before
+
+                      for e in 0 .. environments - 1 do
+                          for i in e..environments .. n - 1 do
+                              found[i] <- discount * now[e] + piece.Reward[i]
+                              now[e] <- if ended[i] then 0.0 else found[i]
+
+                      found, now
+
+                  let struct (one, _) =
+                      ReturnScale.observeRound discount 10.0 piece.Reward ended (ReturnScale.start environments)
+
+                  let struct (two, scaled) = ReturnScale.observeRound discount 10.0 piece.Reward ended one
+                  let first, now = returns (Array.zeroCreate environments)
+                  closeTo 1e-12 "carried" now one.Return
+                  let second, _ = returns now
+                  let all = Array.append first second
+                  // the start counts as a ten-thousandth of a return 0 with variance 1
+                  let count = float all.Length + 1e-4
+                  let mean = Array.sum all / count
+                  let squares = Array.sumBy (fun g -> (g - mean) * (g - mean)) all + 1e-4 * (1.0 + mean * mean)
+                  let deviation = sqrt (squares / (count - 1.0) + 1e-8)
+
+                  let wanted = piece.Reward |> Array.map (fun r -> max -10.0 (min 10.0 (r / deviation)))
+                  closeTo 1e-9 "scaled" wanted scaled
+                  closeTo 1e-9 "moments" [| count; mean |] [| two.Moments.Count; two.Moments.Mean[0] |]) ]

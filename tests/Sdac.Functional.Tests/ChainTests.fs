@@ -75,8 +75,8 @@ let internal doubleNetwork (n: ActionNetwork) (flat: Tensor) (obs: Tensor) (acti
             n.Times
             times
 
-    let segment (x: Tensor) (s: ActionSegment) =
-        let y = Doubles.forward s.Shape (take s.Shape.ParameterCount) x
+    let segment (x: Tensor) (s: Segment) =
+        let y = Doubles.activate s.Before x |> Doubles.forward s.Shape (take s.Shape.ParameterCount)
         if s.Skip then x.add y else y
 
     List.fold segment (torch.cat ([| obs; action; yield! embedded |], 1L)) n.Segments
@@ -91,7 +91,8 @@ let private networks =
         let! layers =
             Gen.elements
                 [ ActionLayers.Plain { Widths = [ 13; 8 ]; Activation = activation; LayerNorm = None }
-                  ActionLayers.Residual(11, 2, activation) ]
+                  ActionLayers.Residual(11, 2, activation)
+                  ActionLayers.PreActivated(10, 2, activation) ]
 
         let! seed = sizes 0 1_000_000
         let! point = between 0.0 20.0

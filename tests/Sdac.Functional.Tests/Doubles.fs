@@ -10,7 +10,7 @@ let double (t: Tensor) : Tensor = t.detach().``to`` torch.float64
 /// Parameters that autograd follows.
 let leaf (p: Params) : Tensor = (double p.Flat).requires_grad_()
 
-let private activate (activation: Activation) (x: Tensor) =
+let internal activate (activation: Activation) (x: Tensor) =
     match activation with
     | Activation.Relu -> x.relu ()
     | Activation.Tanh -> x.tanh ()

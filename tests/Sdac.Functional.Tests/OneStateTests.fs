@@ -106,4 +106,10 @@ let tests =
               for m in OneState.methods |> List.filter _.SamplesTarget do
                   let samples = m.Run (OneState.exact OneState.quadratic) 1_500 20_000 (Key.ofSeed 7L)
                   let measures = OneState.measure OneState.quadratic samples
-                  Expect.isLessThan measures.Kl 0.02 m.Name) ]
+                  Expect.isLessThan measures.Kl 0.02 m.Name)
+
+          testCase "the methods that learn from rewards find the best action" (fun () ->
+              for name in [ "ppo"; "dppo" ] do
+                  let m = OneState.methods |> List.find (fun m -> m.Name = name)
+                  let samples = m.Run (OneState.exact OneState.quadratic) 2_000 4_000 (Key.ofSeed 7L)
+                  Expect.isLessThan (abs (Array.averageBy float samples - 0.2)) 0.06 $"{name}: Q is largest at 0.2") ]

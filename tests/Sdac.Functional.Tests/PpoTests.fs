@@ -8,6 +8,7 @@ open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 open Sdac.Tests.TwinCriticsTests
+open Sdac.Tests.Rollouts
 open Sdac.Testing
 
 let private small: PpoConfig =
@@ -118,61 +119,8 @@ let private configs =
                 Objective.EntropyCoefficient = entropy }
     }
 
-// ---- rollouts of transitions that the test makes up
-
-type private Rollout =
-    {
-        Agent: Agent<PpoState, PpoUpdate>
-        Model: PpoModel
-        First: PpoState
-        State: PpoState
-        Memory: Replay
-        /// As they were stored
-        Stored: Transitions list
-    }
-
-/// A round of random rewards and observations; episodes end as `ends` says, by 1 a termination and by 2 a time limit.
-let private collected (config: PpoConfig) (ends: int -> int) (key: Key) : Rollout =
-    let model = modelOf Compute.cpu config
-    let agent = Ppo.agent model
-    let count = config.Rollout.Environments
-    let numbers width key = Tensors.toArray (Key.normal Compute.cpu [ count * width ] key)
-    let first = Ppo.init model (Key.foldIn 1L key)
-
-    let step (state, memory, obs, stored) t =
-        let keys = Key.splitMany 4 (Key.foldIn (100L + int64 t) key)
-        let acted = agent.Act Purpose.Explore state keys[0] (Tensors.ofArray Compute.cpu [ count; 4 ] obs)
-        let led = numbers 4 keys[1] |> Array.map (fun x -> 3.0f * x + 1.0f)
-        let ended = Array.init count (fun e -> ends (t * count + e))
-        let fresh = numbers 4 keys[2]
-
-        let transitions: Transitions =
-            { Obs = obs
-              Action = Tensors.toArray acted.Action
-              Reward = numbers 1 keys[3]
-              Terminated = Array.map ((=) 1) ended
-              Truncated = Array.map ((=) 2) ended
-              NextObs = led
-              Current = Array.init led.Length (fun i -> if ended[i / 4] = 0 then led[i] else fresh[i])
-              Extras = List.map Tensors.toArray acted.Extras }
-
-        let struct (state, transitions) = agent.Observe transitions state
-        state, Replay.append transitions memory, transitions.Current, transitions :: stored
-
-    let empty = Replay.createWith (List.map snd agent.Extras) count 4 2 agent.Rhythm.Capacity
-
-    let state, memory, _, stored =
-        Seq.fold step (first, empty, numbers 4 (Key.foldIn 2L key), []) (seq { 0 .. config.Rollout.VectorSteps - 1 })
-
-    { Agent = agent
-      Model = model
-      First = first
-      State = state
-      Memory = memory
-      Stored = List.rev stored }
-
-let private table (r: Rollout) (key: Key) = r.Agent.Prepare key r.Memory r.State
-let private noKeys = { Batch = Key.ofSeed 0L; Noise = Key.ofSeed 1L }
+let private collected config = Rollouts.collected (Ppo.agent (modelOf Compute.cpu config))
+let private smallModel = modelOf Compute.cpu small
 
 [<Tests>]
 let tests =
@@ -323,7 +271,7 @@ let tests =
                       Expect.equal t.Action (action |> Array.map (fun a -> Math.Clamp(a, -1.0f, 1.0f))) "clipped"
                       let flat = Doubles.double r.First.Networks.Flat
                       let wide width numbers = Tensors.ofArray Compute.cpu [ 3; width ] numbers |> Doubles.double
-                      let wanted = logProbability r.Model flat (wide 4 obs) (wide 2 action) |> Doubles.numbers
+                      let wanted = logProbability smallModel flat (wide 4 obs) (wide 2 action) |> Doubles.numbers
                       closeTo 1e-5 "log-probability" wanted (Array.map float logs)
 
                   let all = r.Stored |> List.map (fun t -> t.Extras[1]) |> Array.concat
@@ -379,7 +327,7 @@ let tests =
 
               let mean =
                   policyOf
-                      r.Model
+                      smallModel
                       (Doubles.double state.Networks.Flat)
                       (Tensors.ofArray Compute.cpu [ 3; 4 ] normal |> Doubles.double)
                   |> Doubles.numbers
@@ -399,7 +347,7 @@ let tests =
                   let value (extra: int) =
                       [| for t in r.Stored do
                              let obs = Tensors.ofArray Compute.cpu [ 3; 4 ] t.Extras[extra] |> Doubles.double
-                             yield! valueOf r.Model flat obs |> Doubles.numbers |]
+                             yield! valueOf smallModel flat obs |> Doubles.numbers |]
 
                   let all (f: Transitions -> 'a[]) = r.Stored |> List.map f |> Array.concat
                   let v, next, reward = value 0, value 3, all (fun t -> Array.map float t.Extras[4])

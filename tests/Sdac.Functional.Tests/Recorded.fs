@@ -68,6 +68,7 @@ let private samplerNoise compute x z explore =
 let private updateNoise compute (t: int[]) shift =
     { Next = samplerNoise compute (0.1 + shift) (0.2 + shift) (0.3 + shift)
       Smoothing = None
+      LogProbability = Key.ofSeed 0L
       New = samplerNoise compute (1.1 + shift) (1.2 + shift) (1.3 + shift)
       Timesteps = t
       Forward = noise compute [ batchSize; actionDim ] (2.1 + shift)

@@ -5,6 +5,7 @@ open System
 open System.IO
 open Expecto
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Testing
 
@@ -20,7 +21,7 @@ let private says<'error when 'error :> exn> (parts: string list) (action: unit -
 let private diverging (envs: VecEnv) =
     let states = envs.Reset key
     let physics = states.Physics.ToArray()
-    physics[envs.Model.StateSize + 1 + envs.Model.Nq] <- 1e12
+    physics[(MujocoEngine.ModelOf envs).StateSize + 1 + (MujocoEngine.ModelOf envs).Nq] <- 1e12
 
     EnvStates(
         states.Task,
@@ -57,7 +58,7 @@ let tests =
         [ for text in [ "NaN"; "Infinity"; "-Infinity" ] do
               testCase $"actions that are not finite never reach the engine: {text}" (fun () ->
                   let bad = float text
-                  use envs = new VecEnv("HalfCheetah-v4", 3)
+                  use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 3)
                   let states = envs.Reset key
                   let actions = Array.zeroCreate<float> 18
                   actions[6 + 4] <- bad
@@ -70,8 +71,8 @@ let tests =
                   says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single)))
 
           testCase "wrong lengths, foreign states and foreign buffers are refused" (fun () ->
-              use envs = new VecEnv("HalfCheetah-v4", 2)
-              use hopper = new VecEnv("Hopper-v4", 2)
+              use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 2)
+              use hopper = new VecEnv(Tasks.Create "Hopper-v4", 2)
               let states = envs.Reset key
               let actions = Array.zeroCreate<float> 12
               let short = Array.zeroCreate<float> 11
@@ -97,7 +98,7 @@ let tests =
                   envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), hopper.NewResult()))
 
               says<ArgumentException> [ "34 numbers" ] (fun () -> states.CopyObservations(Span small))
-              says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv("Hopper-v4", 0) |> ignore)
+              says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv(Tasks.Create "Hopper-v4", 0) |> ignore)
 
               says<ArgumentException> [ "rows of 6" ] (fun () ->
                   envs.Spec.ScaleActions(ReadOnlySpan small, Span small))
@@ -108,7 +109,7 @@ let tests =
                   env.SetState(ReadOnlySpan short, ReadOnlySpan short)))
 
           testCase "a diverging simulation is reported with task, environment, step and MuJoCo's words" (fun () ->
-              use envs = new VecEnv("HalfCheetah-v4", 2)
+              use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 2)
               let actions = Array.zeroCreate<float> 12
               let states = diverging envs
 
@@ -162,7 +163,7 @@ let tests =
                       use envs = new VecEnv(watch (crowd "nstack=\"50\""), 1)
                       envs.Reset key |> ignore)
 
-              use envs = new VecEnv("Hopper-v4", 1)
+              use envs = new VecEnv(Tasks.Create "Hopper-v4", 1)
               envs.Reset key |> ignore)
 
           testCase "observations and rewards that are not finite stop the run by name" (fun () ->

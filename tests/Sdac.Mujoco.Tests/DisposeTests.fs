@@ -5,6 +5,7 @@ open System
 open System.Runtime.CompilerServices
 open Expecto
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Properties
 open Sdac.Testing
@@ -18,7 +19,7 @@ let private disposed (thing: string) (action: unit -> unit) =
 /// Models and simulations that take the place of what was freed.
 let private reuse () =
     for name in Tasks.Names do
-        use envs = new VecEnv(name, 2)
+        use envs = new VecEnv(Tasks.Create name, 2)
         envs.Reset key |> ignore
 
 let private collect () =
@@ -58,7 +59,7 @@ let tests =
     testList
         "after Dispose"
         [ testCase "a batch of environments says so" (fun () ->
-              let envs = new VecEnv("Hopper-v4", 2)
+              let envs = new VecEnv(Tasks.Create "Hopper-v4", 2)
               let states, next, result = envs.Reset key, envs.NewStates(), envs.NewResult()
               envs.Dispose()
               envs.Dispose()
@@ -71,7 +72,7 @@ let tests =
               says (fun () -> envs.StepInto(states, ReadOnlySpan wide, next, result))
               says (fun () -> envs.NewStates() |> ignore)
               says (fun () -> envs.NewResult() |> ignore)
-              disposed "Model hopper.xml" (fun () -> envs.Model.Qpos0.Length |> ignore)
+              disposed "Model hopper.xml" (fun () -> (MujocoEngine.ModelOf envs).Qpos0.Length |> ignore)
               Expect.equal (envs.Spec.ActionDim, envs.Count) (3, 2) "what is managed stays"
               Expect.equal states.Observations.Length 22 "states are values")
 

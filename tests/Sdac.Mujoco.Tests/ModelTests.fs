@@ -2,6 +2,7 @@
 module Sdac.Mujoco.Tests.ModelTests
 
 open Expecto
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Recorded
 

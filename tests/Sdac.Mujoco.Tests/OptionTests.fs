@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.Text.Json
 open Expecto
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Properties
 open Sdac.Testing
@@ -177,7 +178,11 @@ let tests =
               for task in [ "Hopper-v4"; "Swimmer-v4"; "Walker2d-v4" ] do
                   use envs = new VecEnv(create task [ "reset_noise_scale", box 0.0 ], 1)
                   let start = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u))
-                  same task (envs.Model.Qpos0.ToArray()) (start.Physics.Slice(1, envs.Model.Nq).ToArray()))
+
+                  same
+                      task
+                      ((MujocoEngine.ModelOf envs).Qpos0.ToArray())
+                      (start.Physics.Slice(1, (MujocoEngine.ModelOf envs).Nq).ToArray()))
 
           testCase "Ant's contact forces are clipped to their range and their cost weighted" (fun () ->
               let run options =

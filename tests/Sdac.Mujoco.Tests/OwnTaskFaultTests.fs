@@ -5,6 +5,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Properties
 open Sdac.Testing
@@ -416,7 +417,7 @@ let tests =
                     Collections.Generic.KeyValuePair("ctrl_cost_weight", "2") ]
 
               failsWith [ "Hopper-v4"; "ctrl_cost_weight"; "more than once" ] (fun () ->
-                  new VecEnv("Hopper-v4", twice, 1) |> ignore))
+                  Tasks.Suite.Create("Hopper-v4", twice) |> ignore))
 
           testCase "a point that no rule accepts is not drawn for ever" (fun () ->
               let draw low high accept (point: float[]) =
@@ -442,7 +443,7 @@ let tests =
               20
               (Gen.zip task Properties.key)
               (fun (name, key) ->
-                  use envs = new VecEnv(name, 2)
+                  use envs = new VecEnv(Tasks.Create name, 2)
                   let actions = actions envs.Spec 2 30 key
                   let mutable states = envs.Reset key
 
@@ -451,9 +452,9 @@ let tests =
                       states <- next
 
                   viewsAreOfTheStep
-                      envs.Model
-                      (states.Physics.Slice(0, envs.Model.StateSize).ToArray())
-                      (states.Physics.Slice(envs.Model.StateSize).ToArray()))
+                      (MujocoEngine.ModelOf envs)
+                      (states.Physics.Slice(0, (MujocoEngine.ModelOf envs).StateSize).ToArray())
+                      (states.Physics.Slice((MujocoEngine.ModelOf envs).StateSize).ToArray()))
 
           testCase "nor do the views of tendons that wrap, and of constraints" (fun () ->
               use model = Model.FromXml("cable.xml", cable)

@@ -5,6 +5,7 @@ open System
 open System.IO
 open Expecto
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Properties
 open Sdac.Testing

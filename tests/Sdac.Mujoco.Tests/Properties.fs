@@ -4,6 +4,7 @@ module Sdac.Mujoco.Tests.Properties
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Testing
 

@@ -4,6 +4,7 @@ module Sdac.Mujoco.Tests.StatisticsTests
 open System
 open Expecto
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Recorded
 
@@ -33,7 +34,7 @@ let private sameDistribution (what: string) (mean, std, low, high) (mine: float[
 
 /// The first episodes of `count` environments under uniform random actions: returns and lengths.
 let private randomEpisodes (task: string) (count: int) =
-    use envs = new VecEnv(task, count)
+    use envs = new VecEnv(Tasks.Create task, count)
     let spec = envs.Spec
     let row = count * spec.ActionDim
     let returns = Array.create count nan
@@ -83,15 +84,15 @@ let tests =
                   let record = List.head (environments task)
                   let stats = get "reset_stats" record
                   let count = (get "n" stats).GetInt32()
-                  use envs = new VecEnv(task, count)
+                  use envs = new VecEnv(Tasks.Create task, count)
                   let physics = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u)).Physics.ToArray()
 
-                  for part, offset in [ "qpos", 1; "qvel", 1 + envs.Model.Nq ] do
+                  for part, offset in [ "qpos", 1; "qvel", 1 + (MujocoEngine.ModelOf envs).Nq ] do
                       let stat name = numbers (get name (get part stats))
                       let means, stds, lows, highs = stat "mean", stat "std", stat "min", stat "max"
 
                       for j in 0 .. means.Length - 1 do
-                          column envs.Model.StateSize offset physics j count
+                          column (MujocoEngine.ModelOf envs).StateSize offset physics j count
                           |> sameDistribution $"{task} {part}[{j}]" (means[j], stds[j], lows[j], highs[j]))
 
           testCase "the two-sample test tells samples apart" (fun () ->

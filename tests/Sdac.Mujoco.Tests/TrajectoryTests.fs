@@ -4,6 +4,7 @@ module Sdac.Mujoco.Tests.TrajectoryTests
 open System
 open System.Text.Json
 open Expecto
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Recorded
 

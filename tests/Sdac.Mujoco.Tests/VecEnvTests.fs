@@ -5,6 +5,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac.Kernels
+open Sdac.Environments
 open Sdac.Mujoco
 open Sdac.Mujoco.Tests.Recorded
 open Sdac.Mujoco.Tests.Properties
@@ -56,7 +57,7 @@ let tests =
               25
               (caseOf (sizes 1 3) (sizes 2 40))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
+                  use envs = new VecEnv(Tasks.Create name, count)
                   let actions = actions envs.Spec count steps key
                   let start = envs.Reset key
                   let _, expected = run envs start actions
@@ -71,7 +72,7 @@ let tests =
               10
               (caseOf (sizes 1 3) (sizes 1 5))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
+                  use envs = new VecEnv(Tasks.Create name, count)
                   let start = envs.Reset key
                   let actions = actions envs.Spec count steps key
                   let before = start.Physics.ToArray(), start.Observations.ToArray(), Array.map Array.copy actions
@@ -89,7 +90,7 @@ let tests =
                   let threads = Workers.Threads
 
                   try
-                      use envs = new VecEnv(name, count)
+                      use envs = new VecEnv(Tasks.Create name, count)
                       let actions = actions envs.Spec count steps key
 
                       let outcomes =
@@ -107,8 +108,8 @@ let tests =
               12
               (caseOf (sizes 2 6) (sizes 20 60))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
-                  use single = new VecEnv(name, 1)
+                  use envs = new VecEnv(Tasks.Create name, count)
+                  use single = new VecEnv(Tasks.Create name, 1)
                   let actions = actions envs.Spec count steps key
                   let start = envs.Reset key
                   let _, batch = run envs start actions
@@ -127,8 +128,8 @@ let tests =
 
           testCase "more environments than blocks of scratch give the same as one by one" (fun () ->
               let count = 150
-              use envs = new VecEnv("InvertedPendulum-v4", count)
-              use single = new VecEnv("InvertedPendulum-v4", 1)
+              use envs = new VecEnv(Tasks.Create "InvertedPendulum-v4", count)
+              use single = new VecEnv(Tasks.Create "InvertedPendulum-v4", 1)
               let start = envs.Reset(PhiloxKey(3u, 1u, 4u, 1u))
               let actions = actions envs.Spec count 10 (PhiloxKey(5u, 9u, 2u, 6u))
               let last, _ = run envs start actions
@@ -142,7 +143,7 @@ let tests =
               10
               (caseOf (sizes 1 4) (sizes 2 20))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
+                  use envs = new VecEnv(Tasks.Create name, count)
                   let actions = actions envs.Spec count steps key
                   let states, _ = run envs (envs.Reset key) actions
 
@@ -158,7 +159,7 @@ let tests =
                           states.Episodes
                       )
 
-                  use other = new VecEnv(name, count)
+                  use other = new VecEnv(Tasks.Create name, count)
                   List.iter2 sameContents (snd (run envs states actions)) (snd (run other copy actions)))
 
           testForAll
@@ -166,18 +167,20 @@ let tests =
               20
               (Gen.zip task key)
               (fun (name, key) ->
-                  use envs = new VecEnv(name, 3)
+                  use envs = new VecEnv(Tasks.Create name, 3)
                   let start = envs.Reset key
                   same "start" (start.Physics.ToArray()) (envs.Reset(key).Physics.ToArray())
 
                   let qpos (states: EnvStates) i =
-                      states.Physics.Slice(i * envs.Model.StateSize, envs.Model.StateSize).ToArray()
+                      states.Physics
+                          .Slice(i * (MujocoEngine.ModelOf envs).StateSize, (MujocoEngine.ModelOf envs).StateSize)
+                          .ToArray()
 
                   Expect.differs (qpos start 1) (qpos start 0) "qpos"
                   Expect.differs (qpos (envs.Reset(Philox.Derive(key, 1UL))) 0) (qpos start 0) "qpos")
 
           testCase "every episode starts with noise of its own, also on used scratch" (fun () ->
-              use envs = new VecEnv("Humanoid-v4", 1)
+              use envs = new VecEnv(Tasks.Create "Humanoid-v4", 1)
               let starts = ResizeArray()
               let mutable states = envs.Reset(PhiloxKey(7u, 7u, 7u, 7u))
 
@@ -210,7 +213,7 @@ let tests =
                   "number of starts")
 
           testCase "an episode that terminates keeps its last observation and begins anew" (fun () ->
-              use envs = new VecEnv("InvertedPendulum-v4", 2)
+              use envs = new VecEnv(Tasks.Create "InvertedPendulum-v4", 2)
               let push = [| 3.0; 0.0 |]
               let mutable states = envs.Reset(PhiloxKey(1u, 1u, 1u, 1u))
               let mutable ended = None
@@ -242,7 +245,7 @@ let tests =
               Expect.equal (next.Elapsed[1], next.Episodes[1]) (length, 0L) "elapsed and episodes")
 
           testCase "a time limit truncates and does not terminate" (fun () ->
-              use envs = new VecEnv("Reacher-v4", 2)
+              use envs = new VecEnv(Tasks.Create "Reacher-v4", 2)
               let actions = actions envs.Spec 2 50 (PhiloxKey(8u, 8u, 8u, 8u))
               let start = envs.Reset(PhiloxKey(2u, 2u, 2u, 2u))
               let before, _ = run envs start actions[..48]
@@ -259,16 +262,16 @@ let tests =
               10
               (caseOf (sizes 1 1) (sizes 1 30))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
+                  use envs = new VecEnv(Tasks.Create name, count)
                   use env = new Env(Tasks.Create name)
-                  let nq, nv = envs.Model.Nq, envs.Model.Nv
+                  let nq, nv = (MujocoEngine.ModelOf envs).Nq, (MujocoEngine.ModelOf envs).Nv
                   let start = envs.Reset key
                   let qpos, qvel = start.Physics.Slice(1, nq).ToArray(), start.Physics.Slice(1 + nq, nv).ToArray()
                   env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
                   let given = actions envs.Spec count steps key
                   let mutable states = start
                   // Where the state has a quaternion, setting it normalises it once more.
-                  let mutable going = envs.Model.Nq = envs.Model.Nv
+                  let mutable going = (MujocoEngine.ModelOf envs).Nq = (MujocoEngine.ModelOf envs).Nv
                   let mutable step = 0
 
                   while going && step < steps do
@@ -285,7 +288,7 @@ let tests =
               10
               (caseOf (sizes 1 3) (sizes 1 30))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
+                  use envs = new VecEnv(Tasks.Create name, count)
                   let narrow = actions envs.Spec count steps key |> Array.map (Array.map float32)
                   let size = count * envs.ObsDim
                   let nextObs, obs = Array.zeroCreate<float32> size, Array.zeroCreate<float32> size
@@ -309,7 +312,7 @@ let tests =
               10
               (caseOf (sizes 1 3) (sizes 1 30))
               (fun (name, key, count, steps) ->
-                  use envs = new VecEnv(name, count)
+                  use envs = new VecEnv(Tasks.Create name, count)
                   let actions = actions envs.Spec count steps key
                   let states, _ = run envs (envs.Reset key) actions
                   let mine, result = envs.Reset key, envs.NewResult()
@@ -326,7 +329,7 @@ let tests =
 
                   try
                       Workers.Threads <- 1
-                      use envs = new VecEnv(task, 4)
+                      use envs = new VecEnv(Tasks.Create task, 4)
                       let action = Array.create (4 * envs.ActionDim) 0.9f
                       let obs = Array.zeroCreate<float32>(4 * envs.ObsDim)
                       let mutable a, b = envs.Reset(PhiloxKey(1u, 2u, 3u, 4u)), envs.NewStates()

@@ -33,7 +33,7 @@ module internal ContractCase =
         case.Algorithm.Agent compute ContractTask.space { Iterations = case.Preset.Iterations } case.Preset.Config
 
     /// The beginning of a run on the contract's task, with a warm memory.
-    let beginOn (compute: Compute) (task: Sdac.Mujoco.TaskDefinition) (seed: int64) (case: ContractCase<'c, 's, 'w>) =
+    let beginOn (compute: Compute) (task: Sdac.Environments.ITask) (seed: int64) (case: ContractCase<'c, 's, 'w>) =
         let agent = agentOn compute case
         let environment = new Environment(task, agent.Rhythm.Environments)
         Round.init agent environment seed |> Round.warm

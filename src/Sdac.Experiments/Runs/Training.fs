@@ -99,8 +99,8 @@ module internal Training =
         try
             advance ()
         with
-        | :? Sdac.Mujoco.SimulationException as error -> stop error
-        | :? Sdac.Mujoco.ActionException as error -> stop error
+        | :? Sdac.Environments.SimulationException as error -> stop error
+        | :? Sdac.Environments.ActionException as error -> stop error
 
     // ---- an iteration and what follows it
 

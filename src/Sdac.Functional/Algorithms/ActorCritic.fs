@@ -105,6 +105,44 @@ module ActorCritic =
         TwinCritics.targetValue model.Critics state.Critics batch.NextObs nextAction
         |> TwinCritics.target model.Critics batch
 
+    /// log π(a'|s') of the online policy; None where the settings ask for none. nextAction: [B, A] -> [B].
+    let nextLogProbability (u: Update) (nextAction: Tensor) : Tensor option =
+        let model = u.Model
+
+        if model.Likelihood.LogProbability = LogProbabilityForm.Off then
+            None
+        else
+            let policy =
+                PolicyNoise.ofNoiseNetwork
+                    model.Compute
+                    model.Noise
+                    u.State.Policy
+                    model.Diffusion.Timesteps
+                    u.Batch.NextObs
+
+            LogProbability.ofActions
+                model.Likelihood
+                model.Compute
+                model.Schedule
+                policy
+                u.Noise.LogProbability
+                nextAction
+
+    /// `criticTarget` with the policy's entropy, r·scale + γ(1 - terminated)·(v(s', a') - λ/QScale·log π(a'|s')): the policy aims at
+    /// exp(QScale·Q/λ), so that λ/QScale is the temperature beside Q. [B].
+    let softTarget
+        (model: ActorCriticModel)
+        (state: ActorCriticState)
+        (batch: Batch)
+        (nextAction: Tensor)
+        (logProbability: Tensor)
+        : Tensor =
+        let temperature = state.Temperature.Lambda / model.Energy.QScale
+
+        (TwinCritics.targetValue model.Critics state.Critics batch.NextObs nextAction)
+            .add(logProbability, Scalars.ofFloat -temperature)
+        |> TwinCritics.target model.Critics batch
+
     /// An update that has done nothing yet.
     let start (model: ActorCriticModel) (noise: UpdateNoise) (batch: Batch) (state: ActorCriticState) : Update =
         { Model = model
@@ -122,7 +160,8 @@ module ActorCritic =
                   yield "lambda", state.Temperature.Lambda
                   yield "entropy", Temperature.entropy model.Space.ActionDim state.Temperature ] }
 
-    /// Samples a' on next_obs and takes one Adam step of both critics towards the targets.
+    /// Samples a' on next_obs and takes one Adam step of both critics towards the targets. Where these have a log-probability, the
+    /// figure of the policy's entropy is its mean, and not the temperature's guess.
     let evaluateQ (u: Update) : Update =
         let model, critics = u.Model, u.Model.Critics
 
@@ -130,13 +169,19 @@ module ActorCritic =
             sampleTargetAction model u.State u.Noise.Next u.Batch.NextObs
             |> TwinCritics.smoothed critics u.Noise.Smoothing
 
-        let target = criticTarget model u.State u.Batch nextAction
+        let struct (target, entropy) =
+            match nextLogProbability u nextAction with
+            | None -> struct (criticTarget model u.State u.Batch nextAction, [])
+            | Some logProbability ->
+                struct (softTarget model u.State u.Batch nextAction logProbability,
+                        [ "entropy", -(Tensors.scalar (logProbability.mean ())) ])
+
         let struct (learned, figures) = TwinCritics.learn critics u.Batch target u.State.Critics
 
         { u with
             Next = { u.Next with Critics = learned }
             NextAction = Some nextAction
-            Figures = u.Figures |> adding (Map.toList figures) }
+            Figures = u.Figures |> adding (Map.toList figures) |> adding entropy }
 
     /// Samples the new action on obs, on the updates that move the policy with it.
     let reverseSample (u: Update) : Update =

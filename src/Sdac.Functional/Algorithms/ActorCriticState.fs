@@ -104,22 +104,26 @@ type PolicyStep =
 /// actor-critics (SDAC, DPMD) share.
 [<NoComparison; NoEquality>]
 type ActorCriticModel =
-    { Compute: Compute
-      Space: Space
-      Schedule: Schedule
-      Noise: NoiseNetwork
-      InitialWeights: InitialWeights
-      Critics: TwinCriticsModel
-      Data: DataSettings
-      Diffusion: DiffusionSettings
-      Particles: ParticleSettings
-      Adam: AdamSettings
-      Policy: PolicySettings
-      Temperature: TemperatureSettings
-      Tuning: TemperatureTuning
-      Energy: EnergySettings
-      Regression: RegressionSettings
-      Step: PolicyStep }
+    {
+        Compute: Compute
+        Space: Space
+        Schedule: Schedule
+        Noise: NoiseNetwork
+        InitialWeights: InitialWeights
+        Critics: TwinCriticsModel
+        Data: DataSettings
+        Diffusion: DiffusionSettings
+        Particles: ParticleSettings
+        Adam: AdamSettings
+        Policy: PolicySettings
+        Temperature: TemperatureSettings
+        Tuning: TemperatureTuning
+        Energy: EnergySettings
+        Regression: RegressionSettings
+        Step: PolicyStep
+        /// The log-probability in the critics' targets
+        Likelihood: LikelihoodSettings
+    }
 
 [<RequireQualifiedAccess>]
 module ActorCriticModel =
@@ -156,7 +160,8 @@ module ActorCriticModel =
           Tuning = c.Tuning
           Energy = c.Energy
           Regression = c.Regression
-          Step = step }
+          Step = step
+          Likelihood = LikelihoodSettings.off }
 
     /// Weights of one state in the policy's regression.
     let draws (model: ActorCriticModel) : int =

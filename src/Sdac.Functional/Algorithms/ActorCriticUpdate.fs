@@ -19,6 +19,8 @@ type UpdateNoise =
         Reverse: Tensor
         /// Standard normal noise on the old policy's actions, [R, A]; None where the settings add none
         Actions: Tensor option
+        /// Of log π(a'|s'), where the settings ask for it
+        LogProbability: Key
     }
 
 /// An update under way: what it started from and what it has made so far. All losses and gradients use `State`, the
@@ -104,4 +106,5 @@ module UpdateNoise =
             match model.Step with
             | PolicyStep.Mirror mirror when mirror.ActionNoise > 0.0 ->
                 Some(Key.normal compute [ rows; actionDim ] keys[6])
-            | _ -> None }
+            | _ -> None
+          LogProbability = Key.foldIn 1L key }

@@ -18,74 +18,6 @@ type PpoNetworkSettings =
         InitialLogStd: float
     }
 
-/// What is collected in a round and how often it is learned from.
-type RolloutSettings =
-    {
-        /// Environments stepped together
-        Environments: int
-        /// Steps of all environments in a round
-        VectorSteps: int
-        /// How often a round's transitions are learned from, each time in another order
-        Epochs: int
-        /// Parts of a round's transitions, each of which makes an update
-        Minibatches: int
-    }
-
-[<RequireQualifiedAccess>]
-module RolloutSettings =
-    /// Transitions of a round.
-    let rows (r: RolloutSettings) = r.Environments * r.VectorSteps
-
-    /// Updates of a round.
-    let updates (r: RolloutSettings) = r.Epochs * r.Minibatches
-
-    let problems (r: RolloutSettings) : string list =
-        [ Check.atLeast (nameof r.Environments) 1 r.Environments
-          Check.atLeast (nameof r.VectorSteps) 1 r.VectorSteps
-          Check.atLeast (nameof r.Epochs) 1 r.Epochs
-          Check.atLeast (nameof r.Minibatches) 1 r.Minibatches
-          // their numbers are single precision in the table of a round
-          [ if int64 r.Environments * int64 r.VectorSteps > 16_777_216L then
-                $"VectorSteps is %d{r.VectorSteps} in {r.Environments} environments, more than 16777216 transitions a round; take fewer"
-            elif r.Environments >= 1 && r.VectorSteps >= 1 && r.Minibatches >= 1 && rows r % r.Minibatches <> 0 then
-                $"Minibatches is %d{r.Minibatches}, which does not divide the {rows r} transitions of a round (VectorSteps {r.VectorSteps} in {r.Environments} environments); take one that does" ] ]
-        |> List.concat
-
-/// Running moments that observations and rewards are normalised by.
-type NormalisationSettings =
-    {
-        /// The networks see clip((s - mean)/√(variance + 1e-8), ±ObservationClip) with the moments of all observations so far
-        NormaliseObservations: bool
-        /// Bound of a normalised observation
-        ObservationClip: float
-        /// Rewards become clip(r/√(variance + 1e-8), ±RewardClip) with the variance of the discounted return so far
-        NormaliseRewards: bool
-        /// Bound of a normalised reward
-        RewardClip: float
-    }
-
-[<RequireQualifiedAccess>]
-module NormalisationSettings =
-    let off: NormalisationSettings =
-        { NormaliseObservations = false
-          ObservationClip = 10.0
-          NormaliseRewards = false
-          RewardClip = 10.0 }
-
-    let problems (n: NormalisationSettings) : string list =
-        Check.positive (nameof n.ObservationClip) n.ObservationClip
-        @ Check.positive (nameof n.RewardClip) n.RewardClip
-
-/// How the value's error is kept near the rollout's values.
-[<RequireQualifiedAccess>]
-type ValueClip =
-    /// Not at all: (V - R)²
-    | Off
-    /// By the error of the clipped value alone, (V_old + clip(V - V_old, ±ε) - R)²
-    | Alone
-    /// By the larger of both
-    | Larger
-
 /// The objective of an update and its step.
 type PpoObjectiveSettings =
     {
@@ -196,81 +128,6 @@ module PpoConfig =
           AdamSettings.problems c.Adam ]
         |> List.concat
 
-/// The clipped objective of a minibatch: its loss, the loss's gradient with respect to the log-probabilities, and how far the
-/// policy has moved.
-type ClippedLoss =
-    {
-        Loss: float
-        /// [B]
-        Gradient: float[]
-        /// mean((ρ - 1) - ln ρ), an estimate of the divergence from the old policy (Schulman 2020)
-        Kl: float
-        /// Share of the ratios beyond 1 ± ε
-        ClippedShare: float
-    }
-
-/// PPO's equations on the numbers of a minibatch.
-[<RequireQualifiedAccess>]
-module PpoObjective =
-    /// (A - mean)/(deviation + 1e-8), the deviation with n - 1. One advantage alone stays as it is.
-    let normalised (advantage: float[]) : float[] =
-        let n = float advantage.Length
-
-        if advantage.Length < 2 then
-            advantage
-        else
-            let mean = Array.sum advantage / n
-            let squares = advantage |> Array.sumBy (fun a -> (a - mean) * (a - mean))
-            let deviation = sqrt (squares / (n - 1.0)) + 1e-8
-            advantage |> Array.map (fun a -> (a - mean) / deviation)
-
-    /// L = -mean min(ρ·A, clip(ρ, 1 - ε, 1 + ε)·A) with ρ = π/π_old, eq. 7 of arXiv 1707.06347. logRatio: ln ρ [B].
-    let clipped (clip: float) (logRatio: float[]) (advantage: float[]) : ClippedLoss =
-        let n = float logRatio.Length
-        let gradient = Array.zeroCreate<float> logRatio.Length
-        let mutable loss, kl, beyond = 0.0, 0.0, 0
-
-        for i in 0 .. logRatio.Length - 1 do
-            let ratio = exp logRatio[i]
-            let free = ratio * advantage[i]
-            let bounded = Math.Clamp(ratio, 1.0 - clip, 1.0 + clip) * advantage[i]
-            loss <- loss - min free bounded
-            kl <- kl + (ratio - 1.0 - logRatio[i])
-
-            // dρ/d ln π = ρ; where the clipped term is the smaller one, nothing moves
-            if free <= bounded then
-                gradient[i] <- -free / n
-
-            if abs (ratio - 1.0) > clip then
-                beyond <- beyond + 1
-
-        { Loss = loss / n; Gradient = gradient; Kl = kl / n; ClippedShare = float beyond / n }
-
-    /// The mean error of the values and its gradient [B]. old: those of the rollout; value, returns: [B].
-    let valueLoss
-        (form: ValueClip)
-        (range: float)
-        (old: float[])
-        (value: float[])
-        (returns: float[])
-        : struct (float * float[]) =
-        let n = float value.Length
-        let gradient = Array.zeroCreate<float> value.Length
-        let mutable loss = 0.0
-
-        for i in 0 .. value.Length - 1 do
-            let moved = value[i] - old[i]
-            let free = value[i] - returns[i]
-            let bounded = old[i] + Math.Clamp(moved, -range, range) - returns[i]
-            let isFree = form = ValueClip.Off || (form = ValueClip.Larger && free * free >= bounded * bounded)
-            let error = if isFree then free else bounded
-            loss <- loss + error * error
-
-            if isFree || abs moved < range then
-                gradient[i] <- 2.0 * error / n
-
-        struct (loss / n, gradient)
-
 /// What settings, sizes and the planned length of the run fix.
 [<NoComparison; NoEquality>]
 type PpoModel =
@@ -347,20 +204,13 @@ module Ppo =
           Rounds = max 1L ((horizon.Iterations - 1L) / int64 (RolloutSettings.updates c.Rollout) + 1L)
           Config = c }
 
-    let private moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments =
-        { Count = visit.Float($"{name}.count", m.Count)
-          Mean = visit.Numbers($"{name}.mean", m.Mean)
-          Variance = visit.Numbers($"{name}.variance", m.Variance) }
-
     /// The traversal of the state.
     let parts: Parts<PpoState> =
         fun visit s ->
             { Networks = visit.Params("networks", s.Networks)
               Adam = visit.Adam("networks", s.Adam)
-              Observations = moments "observations" visit s.Observations
-              Returns =
-                { Return = visit.Numbers("returns.now", s.Returns.Return)
-                  Moments = moments "returns" visit s.Returns.Moments }
+              Observations = OnPolicy.moments "observations" visit s.Observations
+              Returns = OnPolicy.returns visit s.Returns
               Round = visit.Int("round", s.Round)
               Minibatch = visit.Int("minibatch", s.Minibatch) }
 
@@ -391,23 +241,6 @@ module Ppo =
               Minibatch = 0L })
 
     // ---- acting
-
-    /// The observations as the networks see them. obs: [N, O], row-major.
-    let normalised (model: PpoModel) (moments: RunningMoments) (obs: float32[]) : float32[] =
-        let n = model.Config.Normalisation
-
-        if n.NormaliseObservations then
-            RunningMoments.normaliseSingle n.ObservationClip moments obs
-        else
-            obs
-
-    /// The moments once these observations were seen, if they are the first ones: all others are seen when the step that leads to
-    /// them is observed.
-    let private withFirst (model: PpoModel) (state: PpoState) (obs: float32[]) : RunningMoments =
-        if model.Config.Normalisation.NormaliseObservations && state.Observations.Count < 1.0 then
-            RunningMoments.observe (Array.map float obs) state.Observations
-        else
-            state.Observations
 
     // What is stored beside a transition, in this order: the first three by `act`, the others by `observe`.
     let private extras (space: Space) =
@@ -444,14 +277,19 @@ module Ppo =
         let rows = Tensors.toArray obs
         let count = Tensors.size 0 obs
         let tensor width values = Tensors.ofArray model.Compute [ count; width ] values
+        let normalisation = model.Config.Normalisation
         let { ObsDim = obsDim; ActionDim = actionDim } = model.Space
 
         match purpose with
         | Purpose.Evaluate ->
-            let means = normalised model state.Observations rows |> PolicyValue.means model.Networks state.Networks
+            let means =
+                OnPolicy.normalised normalisation state.Observations rows
+                |> PolicyValue.means model.Networks state.Networks
+
             { Action = tensor actionDim (boxed means); Extras = [] }
         | Purpose.Explore ->
-            let obs = normalised model (withFirst model state rows) rows
+            let moments = OnPolicy.withFirst normalisation rows state.Observations
+            let obs = OnPolicy.normalised normalisation moments rows
             let means = PolicyValue.means model.Networks state.Networks obs
             let logStd = PolicyValue.logStd model.Networks state.Networks
             let actions = explored logStd key means
@@ -464,11 +302,7 @@ module Ppo =
     let private observe (model: PpoModel) (t: Transitions) (state: PpoState) : struct (PpoState * Transitions) =
         let n = model.Config.Normalisation
 
-        let observations =
-            if n.NormaliseObservations then
-                withFirst model state t.Obs |> RunningMoments.observe (Array.map float t.Current)
-            else
-                state.Observations
+        let observations = OnPolicy.observed n t state.Observations
 
         let struct (returns, reward) =
             if n.NormaliseRewards then
@@ -483,23 +317,10 @@ module Ppo =
                 struct (state.Returns, t.Reward)
 
         struct ({ state with Observations = observations; Returns = returns },
-                { t with Extras = List.truncate 3 t.Extras @ [ normalised model observations t.NextObs; reward ] })
+                { t with
+                    Extras = List.truncate 3 t.Extras @ [ OnPolicy.normalised n observations t.NextObs; reward ] })
 
     // ---- a round
-
-    /// Indices 0 .. count - 1 in random order (Fisher, Yates).
-    let private shuffled (count: int) (key: Key) : int[] =
-        let order = Array.init count id
-        let draws = Array.zeroCreate<float32> count
-        Philox.Uniform(key.Philox, 0L, Span draws)
-
-        for i in count - 1 .. -1 .. 1 do
-            let j = min i (int (float draws[i] * float (i + 1)))
-            let kept = order[i]
-            order[i] <- order[j]
-            order[j] <- kept
-
-        order
 
     /// The values, advantages and returns of a rollout, and an order of its rows for each epoch.
     let private prepare
@@ -509,82 +330,33 @@ module Ppo =
         (state: PpoState)
         : struct (PpoState * RoundTable) =
         let c = model.Config
-        let rows = RolloutSettings.rows c.Rollout
-
-        if memory.Count <> rows then
-            invalidOp
-                $"a round holds {memory.Count} transitions where {rows} were collected: stages must not change the observations of transitions"
-
+        Rollout.check c.Rollout memory
         let column i = Replay.extra i memory
-        let obs, nextObs, reward = column 0, column 3, column 4
-        let values = PolicyValue.values model.Networks state.Networks
-        let value = values obs
-        let struct (terminated, truncated) = Replay.ends memory
 
-        let struct (advantage, returns) =
-            Advantage.estimate
+        let table =
+            Rollout.table
+                c.Rollout
                 c.Discount
                 c.Lambda
-                { Environments = c.Rollout.Environments
-                  Reward = Array.map float reward
-                  Value = Array.map float value
-                  NextValue = values nextObs |> Array.map float
-                  Terminated = terminated
-                  Truncated = truncated }
+                (PolicyValue.values model.Networks state.Networks)
+                1
+                key
+                memory
+                { Obs = column 0
+                  Action = column 1
+                  Reward = column 4
+                  NextObs = column 3
+                  Others = [ "logProbability", column 2 ] }
 
-        let epochs = Key.splitMany c.Rollout.Epochs key |> Array.map (shuffled rows)
-
-        let order =
-            Array.init (rows * epochs.Length) (fun i ->
-                let epoch = epochs[i % epochs.Length]
-                float32 epoch[i / epochs.Length])
-
-        let columns =
-            Map
-                [ "obs", obs
-                  "action", column 1
-                  "logProbability", column 2
-                  "nextObs", nextObs
-                  "reward", reward
-                  "terminated", Array.map (fun ended -> if ended then 1.0f else 0.0f) terminated
-                  "advantage", Array.map float32 advantage
-                  "return", Array.map float32 returns
-                  "value", value
-                  // row i of epoch k
-                  "order", order ]
-
-        struct ({ state with Round = state.Round + 1L; Minibatch = 0L }, { Memory = memory; Columns = columns })
+        struct ({ state with Round = state.Round + 1L; Minibatch = 0L }, table)
 
     /// The rows of this update.
     let private begins (model: PpoModel) (table: RoundTable) (state: PpoState) : PpoUpdate =
-        let r = model.Config.Rollout
-        let size = RolloutSettings.rows r / r.Minibatches
-        let epoch, part = int state.Minibatch / r.Minibatches, int state.Minibatch % r.Minibatches
-        let order = table.Columns["order"]
-        let rows = Array.init size (fun b -> int order[(part * size + b) * r.Epochs + epoch])
-
-        let numbers name =
-            let column = table.Columns[name]
-            rows |> Array.map (fun row -> float column[row])
-
-        let tensor name (width: int) =
-            let from = table.Columns[name]
-            let gathered = Array.zeroCreate<float32>(size * width)
-
-            for b in 0 .. size - 1 do
-                from.AsSpan(rows[b] * width, width).CopyTo(gathered.AsSpan(b * width))
-
-            Tensors.ofArray model.Compute [ size; width ] gathered
-
-        let scalars name = tensor name 1 |> Tensors.view [ size ]
+        let rows = Rollout.dealt model.Config.Rollout table state.Minibatch
+        let numbers name = Rollout.numbers name rows table
 
         { Model = model
-          Batch =
-            { Obs = tensor "obs" model.Space.ObsDim
-              Action = tensor "action" model.Space.ActionDim
-              Reward = scalars "reward"
-              NextObs = tensor "nextObs" model.Space.ObsDim
-              Terminated = scalars "terminated" }
+          Batch = Rollout.batch model.Compute model.Space rows table
           Rows =
             { LogProbability = numbers "logProbability"
               Advantage = numbers "advantage"
@@ -675,12 +447,7 @@ module Ppo =
         match o.TargetKl with
         | Some target when figures["kl"] > 1.5 * target -> { u with Figures = figures; Verdict = Verdict.EndOfRound }
         | _ ->
-            let norm = Tensors.norm gradient
-
-            match o.MaximumGradientNorm with
-            | Some most when norm > most -> gradient.mul_ (Scalars.ofFloat (most / (norm + 1e-6))) |> ignore
-            | _ -> ()
-
+            let norm = OnPolicy.shorten o.MaximumGradientNorm gradient
             let rate = learningRate model u.State.Round
 
             let struct (networks, adam) =
@@ -710,18 +477,9 @@ module Ppo =
 
     /// The agent of a model.
     let agent (model: PpoModel) : Agent<PpoState, PpoUpdate> =
-        let r = model.Config.Rollout
-
         { Compute = model.Compute
           Space = model.Space
-          Rhythm =
-            { Environments = r.Environments
-              VectorSteps = r.VectorSteps
-              Updates = RolloutSettings.updates r
-              KeepMemory = false
-              WarmUp = 0
-              // a memory holds at least 15/16 of its capacity
-              Capacity = 2 * RolloutSettings.rows r }
+          Rhythm = Rollout.rhythm model.Config.Rollout
           Extras = extras model.Space
           Distributions = []
           Init = init model

@@ -19,6 +19,8 @@ type SdacConfig =
         Regression: RegressionSettings
         Energy: EnergySettings
         Critics: CriticSettings
+        /// Soft evaluation is exact with TargetParticles 1 and NoiseScale 0: then a' is the policy's own
+        Likelihood: LikelihoodSettings
         TargetNoise: TargetNoiseSettings
         Adam: AdamSettings
         Policy: PolicySettings
@@ -59,6 +61,7 @@ module SdacConfig =
           Regression = RegressionSettings.from Anchor.Policy
           Energy = { QScale = 5.0; QNormalisation = QNormalisation.Off; QNormalisationRate = 0.001; QClip = 3.0 }
           Critics = { CriticSettings.usual with RewardScale = 0.2 }
+          Likelihood = LikelihoodSettings.off
           TargetNoise = TargetNoiseSettings.off
           Adam = AdamSettings.usual 3e-4
           Policy =
@@ -178,7 +181,9 @@ module SdacConfig =
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: SdacConfig) : string list =
-        ActorCriticSettings.problems c.Draws.MonteCarloDraws (shared c) @ DrawSettings.problems c.Draws
+        ActorCriticSettings.problems c.Draws.MonteCarloDraws (shared c)
+        @ DrawSettings.problems c.Draws
+        @ LikelihoodSettings.problems c.Likelihood
 
 /// SDAC (Soft Diffusion Actor-Critic): the actor-critic's update with RSSM for the policy's gradient.
 [<RequireQualifiedAccess>]
@@ -187,7 +192,9 @@ module Sdac =
     /// settings.
     let model (compute: Compute) (space: Space) (config: SdacConfig) : ActorCriticModel =
         let c = Settings.validate SdacConfig.problems config
-        ActorCriticModel.create compute space (SdacConfig.shared c) (PolicyStep.Rssm c.Draws)
+
+        { ActorCriticModel.create compute space (SdacConfig.shared c) (PolicyStep.Rssm c.Draws) with
+            Likelihood = c.Likelihood }
 
     let private settings (model: ActorCriticModel) : DrawSettings =
         match model.Step with
@@ -290,7 +297,7 @@ module Sdac =
         { Name = "sdac"
           Title = "SDAC"
           Published = SdacConfig.published
-          Added = ActorCriticSettings.added
+          Added = ActorCriticSettings.added @ [ "likelihood" ]
           Presets =
             [ Preset.tiny 600L SdacConfig.tiny
               Preset.quick SdacConfig.quick

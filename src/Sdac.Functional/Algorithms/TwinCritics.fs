@@ -86,6 +86,9 @@ module TwinCritics =
     let targetValue (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (action: Tensor) : Tensor =
         targetValues model c obs (action.unsqueeze 1L) |> Tensors.view [ Tensors.size 0 action ]
 
+    /// The moving averages in the place of the critics, for what asks them about many actions a state.
+    let averages (c: TwinCritics) : TwinCritics = { c with Q1 = c.TargetQ1; Q2 = c.TargetQ2 }
+
     // Rows of one pass of `actionGradients`: where libtorch makes it, their activations must not fill the memory (1,000 actions a
     // state are 256,000 rows).
     [<Literal>]

@@ -365,6 +365,54 @@ module OneState =
 
         qipo once value updates
 
+    let private maxEntDp value updates =
+        let model =
+            MaxEntDp.model
+                Compute.cpu
+                space
+                { MaxEntDpConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Chain = chain
+                    PolicyRate = rate updates
+                    MonteCarloDraws = 64
+                    Temperature = 1.0
+                    Likelihood = LikelihoodSettings.off }
+
+        MaxEntDp.agent { model with Critics = knowing value model.Critics }
+
+    let private idql value updates =
+        let model =
+            Idql.model
+                Compute.cpu
+                space
+                { IdqlConfig.published with
+                    Hidden = hidden
+                    CriticHidden = hidden
+                    Data = data
+                    Exploration = IdqlChoice.Best
+                    Adam.LearningRate = 1e-3
+                    PolicyRate = rate updates
+                    PolicyTau = 0.01 }
+
+        Idql.agent { model with Critics = knowing value model.Critics }
+
+    let private dacer value updates =
+        let model =
+            Dacer.model
+                Compute.cpu
+                space
+                { DacerConfig.published with
+                    Hidden = hidden
+                    Data = data
+                    Adam.LearningRate = 1e-3
+                    PolicyRate = rate updates
+                    PolicyDelay = 1
+                    NoiseScale = 0.0
+                    Temperature.TemperatureLearningRate = 0.0 }
+
+        Dacer.agent { model with Critics = { model.Critics with Known = Some value } }
+
     let private sac value (_: int) =
         let model =
             Sac.model
@@ -392,11 +440,42 @@ module OneState =
 
         Td3.agent { model with Critics = knowing value model.Critics }
 
+    let private rollout: RolloutSettings =
+        { Environments = 64; VectorSteps = 16; Epochs = 5; Minibatches = 4 }
+
+    let private ppo () : Agent<PpoState, PpoUpdate> =
+        { PpoConfig.normalised with
+            Networks.Hidden = hidden
+            Rollout = rollout
+            Normalisation = NormalisationSettings.off
+            AnnealLearningRate = false
+            Adam.LearningRate = 1e-3 }
+        |> Ppo.model Compute.cpu space { Iterations = 1L }
+        |> Ppo.agent
+
+    let private dppo () : Agent<DppoState, DppoUpdate> =
+        { DppoConfig.quick with
+            Rollout = { rollout with Minibatches = 20 }
+            Normalisation = NormalisationSettings.off }
+        |> Dppo.model Compute.cpu space
+        |> Dppo.agent
+
+    /// A method that learns from rewards; so many policy rows a transition, dealt out to so many minibatches.
+    let private onPolicy name (agent: unit -> Agent<'s, 'w>) (steps: int) (minibatches: int) : OneStateMethod =
+        let rows = RolloutSettings.rows rollout * steps
+
+        { Name = name
+          Aim = "the best action, in the spread that it explores with"
+          SamplesTarget = false
+          PolicyRows = rows / (rollout.Epochs * minibatches), rows / minibatches
+          Run = fun value updates n key -> OneStateRounds.run (agent ()) value updates n key }
+
     let private preserving = DqsProcess.Preserving schedule
     // a chain for a', one row with its gradient
     let private chained = batch * timesteps
 
-    /// Every policy-learning method of the registry, in its forms. PPO is not among them: it learns from returns, not from a Q.
+    /// Every policy-learning method of the registry, in its forms. PPO and DPPO learn from returns: Q is the reward of their episodes
+    /// of one step.
     let methods: OneStateMethod list =
         [ method
               "sdac"
@@ -457,5 +536,10 @@ module OneState =
               false
               (2 * qipoActions * chained, (1 + qipoActions) * batch)
               qipoOnce
+          method "maxentdp" "exp(Q)" true (chained, batch) maxEntDp
+          method "idql" "the best of 64 of the memory's actions" false (0, batch) idql
+          method "dacer" "the best action, climbed through the chain" false (batch * 20, batch * 20) dacer
           method "sac" "the tanh Gaussian nearest to exp(Q)" false (batch, batch) sac
-          method "td3" "the best action" false (batch, batch) td3 ]
+          method "td3" "the best action" false (batch, batch) td3
+          onPolicy "ppo" ppo 1 rollout.Minibatches
+          onPolicy "dppo" dppo DppoConfig.quick.Chain.Timesteps 20 ]

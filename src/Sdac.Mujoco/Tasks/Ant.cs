@@ -1,4 +1,5 @@
 using System;
+using Sdac.Environments;
 
 namespace Sdac.Mujoco;
 

@@ -1,3 +1,5 @@
+using Sdac.Environments;
+
 namespace Sdac.Mujoco;
 
 /// <summary>Gymnasium's options of HalfCheetah-v4.</summary>

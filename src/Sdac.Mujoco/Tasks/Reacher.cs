@@ -1,4 +1,5 @@
 using System;
+using Sdac.Environments;
 using Sdac.Kernels;
 
 namespace Sdac.Mujoco;

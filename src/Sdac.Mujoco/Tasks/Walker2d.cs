@@ -1,3 +1,5 @@
+using Sdac.Environments;
+
 namespace Sdac.Mujoco;
 
 /// <summary>Gymnasium's options of Walker2d-v4.</summary>

@@ -1,0 +1,13 @@
+using System;
+
+namespace Sdac.Environments;
+
+/// <summary>An engine is missing, cannot take a task, or reported an error.</summary>
+public class EngineException : Exception
+{
+    /// <summary>An exception with one sentence for the user.</summary>
+    public EngineException(string message)
+        : base(message)
+    {
+    }
+}

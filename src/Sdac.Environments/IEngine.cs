@@ -1,0 +1,19 @@
+using System;
+
+namespace Sdac.Environments;
+
+/// <summary>What simulates one task: sizes and bounds, and scratch to step with. Shared by all threads.</summary>
+public interface IEngine : IDisposable
+{
+    /// <summary>Sizes and bounds of the task.</summary>
+    EnvSpec Spec { get; }
+
+    /// <summary>How many numbers the state of one environment has.</summary>
+    int StateSize { get; }
+
+    /// <summary>How many numbers <see cref="IScratch.Measure"/> writes.</summary>
+    int MeasureDim { get; }
+
+    /// <summary>Scratch for one thread.</summary>
+    IScratch NewScratch();
+}

@@ -1,0 +1,607 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// How one of a state's candidates becomes its action.
+[<RequireQualifiedAccess>]
+type IdqlChoice =
+    /// The one with the largest Q, the first of equal ones.
+    | Best
+    /// Drawn with this weight where Q > V, with one less this elsewhere: the policy that expectile V belongs to.
+    | Expectile of Tau: float
+
+/// What the rows of noise prediction weigh, by the advantage Q̄(s, a) - V(s) of their replay actions.
+[<RequireQualifiedAccess>]
+type IdqlWeights =
+    /// All the same: plain behaviour cloning (the authors').
+    | Cloning
+    /// exp(β·advantage), at most so much (theirs: 3 and 100).
+    | Exponential of Beta: float * Largest: float
+    /// V's expectile where the advantage is positive, one less it elsewhere.
+    | Expectile
+    /// One where the advantage is positive, nothing elsewhere.
+    | Positive
+
+/// The reverse chain's steps.
+[<RequireQualifiedAccess>]
+type IdqlSampler =
+    /// Noise of deviation √β_t, each x clipped to the box (the authors').
+    | ClippedState
+    /// The posterior for a clipped x̂_0 (DPPO's repository).
+    | Posterior
+
+/// Every setting of IDQL.
+type IdqlConfig =
+    {
+        /// Widths of the policy's hidden layers; none: a linear network
+        Hidden: int list
+        /// Widths of the critics' and the value network's hidden layers
+        CriticHidden: int list
+        Networks: NetworkSettings
+        /// What follows the linear maps of the policy's hidden layers; `Networks` has those of critics and value
+        PolicyActivation: HiddenActivation
+        Data: DataSettings
+        /// Steps of all environments in a round; the round's updates follow them, UpdatesPerStep for each
+        RoundSteps: int
+        Chain: ChainSettings
+        /// The reverse chain's steps
+        Sampler: IdqlSampler
+        /// Least deviation of the chain's noise in the training environments, but for its last step, which has none
+        ExplorationDeviation: float
+        /// The same in evaluations
+        EvaluationDeviation: float
+        /// N, candidates per state in the training environments; 1: the clone itself
+        BehaviourParticles: int
+        /// The same in evaluations
+        EvaluationParticles: int
+        /// How a candidate is chosen in the training environments
+        Exploration: IdqlChoice
+        /// The same in evaluations
+        Evaluation: IdqlChoice
+        /// Candidates are compared by the critics' moving averages (the authors'); otherwise by the critics
+        ChooseByAverages: bool
+        Critics: CriticSettings
+        /// τ of V, the expectile of Q̄ over the memory's actions
+        ValueExpectile: float
+        /// Of the critics and of V
+        Adam: AdamSettings
+        /// The policy's learning rate over its updates
+        PolicyRate: LearningRate
+        /// Decoupled weight decay of the policy: each step shrinks it by its rate times this
+        WeightDecay: float
+        /// What the rows of noise prediction weigh
+        Weights: IdqlWeights
+        /// τ of the policy's moving average, which acts
+        PolicyTau: float
+        /// Time limits count as terminations: no bootstrap behind them
+        TimeLimitsTerminate: bool
+    }
+
+[<RequireQualifiedAccess>]
+module IdqlConfig =
+    /// The authors' settings, which are offline, in the online rhythm of DPPO's repository: 1,000 steps of ten environments, then
+    /// 5,000 updates; candidates are drawn by the expectile while it collects.
+    let published: IdqlConfig =
+        { Hidden = [ 256; 256; 256 ]
+          CriticHidden = [ 256; 256 ]
+          Networks =
+            { NetworkSettings.mish with
+                Activation = HiddenActivation.Relu
+                InitialWeights = InitialWeights.XavierUniform }
+          PolicyActivation = HiddenActivation.Mish
+          Data =
+            { Environments = 10
+              UpdatesPerStep = 5
+              WarmUp = 10_000
+              BatchSize = 256
+              BufferCapacity = 1_000_000 }
+          RoundSteps = 1_000
+          Chain = { Timesteps = 5; BetaSchedule = VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
+          Sampler = IdqlSampler.ClippedState
+          ExplorationDeviation = 0.0
+          EvaluationDeviation = 0.0
+          BehaviourParticles = 64
+          EvaluationParticles = 64
+          Exploration = IdqlChoice.Expectile 0.7
+          Evaluation = IdqlChoice.Best
+          ChooseByAverages = true
+          Critics = CriticSettings.usual
+          ValueExpectile = 0.7
+          Adam = AdamSettings.usual 3e-4
+          PolicyRate = CosineDecay(3e-4, 0.0, 2_000_000L)
+          WeightDecay = 1e-4
+          Weights = IdqlWeights.Cloning
+          PolicyTau = 0.001
+          TimeLimitsTerminate = false }
+
+    /// As DPPO's repository runs it on Hopper, its residual layers plain.
+    let dppo: IdqlConfig =
+        { published with
+            Hidden = [ 512; 512; 512 ]
+            CriticHidden = [ 256; 256; 256 ]
+            Networks.Activation = HiddenActivation.Mish
+            Networks.InitialWeights = InitialWeights.TorchUniform
+            PolicyActivation = HiddenActivation.Relu
+            Chain = { Timesteps = 10; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+            Sampler = IdqlSampler.Posterior
+            ExplorationDeviation = 0.1
+            EvaluationDeviation = 0.001
+            BehaviourParticles = 10
+            EvaluationParticles = 10
+            Critics.RewardScale = 0.01
+            Critics.Tau = 0.001
+            ValueExpectile = 0.8
+            Adam.LearningRate = 1e-3
+            PolicyRate = Constant 1e-4
+            WeightDecay = 0.0 }
+
+    /// In the frame of the SDAC paper's comparison, which does not have it: its networks, five environments, an update a step and
+    /// the best of 32.
+    let sdacPaper: IdqlConfig =
+        { published with
+            CriticHidden = [ 256; 256; 256 ]
+            Networks.InitialWeights = InitialWeights.CutNormal
+            Data.Environments = 5
+            Data.UpdatesPerStep = 1
+            Data.WarmUp = 30_000
+            RoundSteps = 1
+            BehaviourParticles = 32
+            EvaluationParticles = 32
+            Exploration = IdqlChoice.Best }
+
+    /// InvertedPendulum-v4 in a minute or two: small networks, short rounds, the best candidate acts.
+    let quick: IdqlConfig =
+        { published with
+            Hidden = [ 64; 64 ]
+            CriticHidden = [ 64; 64 ]
+            Data.Environments = 2
+            Data.UpdatesPerStep = 1
+            Data.WarmUp = 1_000
+            Data.BatchSize = 128
+            Data.BufferCapacity = 100_000
+            RoundSteps = 50
+            BehaviourParticles = 32
+            EvaluationParticles = 32
+            Exploration = IdqlChoice.Best
+            Critics.Tau = 0.02
+            Adam.LearningRate = 1e-3
+            PolicyRate = Constant 1e-3
+            PolicyTau = 0.02 }
+
+    /// Learns the contract's task in seconds.
+    let tiny: IdqlConfig =
+        { quick with
+            Hidden = [ 32; 32 ]
+            CriticHidden = [ 32; 32 ]
+            Data.Environments = 4
+            Data.WarmUp = 200
+            Data.BatchSize = 64
+            Data.BufferCapacity = 20_000
+            RoundSteps = 2
+            Adam.LearningRate = 3e-3
+            PolicyRate = Constant 3e-3 }
+
+    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
+    let laptop: IdqlConfig =
+        { published with
+            Data.Environments = 4
+            Data.UpdatesPerStep = 2
+            RoundSteps = 250
+            BehaviourParticles = 32
+            EvaluationParticles = 32
+            Exploration = IdqlChoice.Best
+            Critics.Tau = 0.01
+            Adam.LearningRate = 1e-3
+            PolicyRate = Constant 1e-3
+            PolicyTau = 0.005 }
+
+    let private expectile name value =
+        [ if not (value > 0.0 && value < 1.0) then
+              $"{name} is {string value}; an expectile lies between 0 and 1" ]
+
+    let private choice name choice =
+        match choice with
+        | IdqlChoice.Best -> []
+        | IdqlChoice.Expectile tau -> expectile name tau
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: IdqlConfig) : string list =
+        [ Check.widths (nameof c.Hidden) c.Hidden
+          Check.widths (nameof c.CriticHidden) c.CriticHidden
+          NetworkSettings.problems c.Networks
+          DataSettings.problems c.Data
+          Check.atLeast (nameof c.RoundSteps) 1 c.RoundSteps
+          ChainSettings.problems c.Chain
+          Check.within (nameof c.ExplorationDeviation) 0.0 1e6 c.ExplorationDeviation
+          Check.within (nameof c.EvaluationDeviation) 0.0 1e6 c.EvaluationDeviation
+          Check.atLeast (nameof c.BehaviourParticles) 1 c.BehaviourParticles
+          Check.atLeast (nameof c.EvaluationParticles) 1 c.EvaluationParticles
+          choice (nameof c.Exploration) c.Exploration
+          choice (nameof c.Evaluation) c.Evaluation
+          CriticSettings.problems c.Critics
+          expectile (nameof c.ValueExpectile) c.ValueExpectile
+          AdamSettings.problems c.Adam
+          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
+          Check.within (nameof c.WeightDecay) 0.0 1e6 c.WeightDecay
+          [ match c.Weights with
+            | IdqlWeights.Exponential(beta, largest) ->
+                yield! Check.positive "the β of Weights" beta
+                yield! Check.positive "the largest of Weights" largest
+            | IdqlWeights.Cloning
+            | IdqlWeights.Expectile
+            | IdqlWeights.Positive -> () ]
+          Check.within (nameof c.PolicyTau) 0.0 1.0 c.PolicyTau ]
+        |> List.concat
+
+/// What settings and sizes fix.
+[<NoComparison; NoEquality>]
+type IdqlModel =
+    {
+        Compute: Compute
+        Space: Space
+        Schedule: Schedule
+        /// Predicts ε
+        Policy: ActionNetwork
+        /// V(s)
+        Value: Sdac.Kernels.MlpShape
+        Critics: TwinCriticsModel
+        Config: IdqlConfig
+    }
+
+/// Everything that training changes.
+[<NoComparison; NoEquality>]
+type IdqlState =
+    {
+        Policy: Params
+        /// Moving average of the policy: it acts
+        TargetPolicy: Params
+        PolicyAdam: AdamState
+        Value: Params
+        ValueAdam: AdamState
+        Critics: TwinCritics
+        /// Updates done
+        Updates: int64
+    }
+
+/// All random numbers of one update.
+[<NoComparison; NoEquality>]
+type IdqlNoise =
+    {
+        /// [B]
+        Timesteps: int[]
+        /// ε of the noised replay actions, [B, A]
+        Forward: Tensor
+    }
+
+/// An update under way.
+[<NoComparison; NoEquality>]
+type IdqlUpdate =
+    { Model: IdqlModel
+      Batch: Batch
+      Noise: IdqlNoise
+      State: IdqlState
+      Next: IdqlState
+      Figures: Figures }
+
+/// IDQL: critics by implicit Q-learning, a diffusion policy that clones the memory's actions, and the best of N of its actions
+/// (Hansen-Estruch et al. 2023, arXiv 2304.10573). Best-of-N moves the clone by a KL of `divergence` N: name N beside returns, and
+/// compare with N = 1 where overestimation is in question.
+[<RequireQualifiedAccess>]
+module Idql =
+    /// The networks of settings for a task of these sizes. Raises ArgumentException naming all impossible settings.
+    let model (compute: Compute) (space: Space) (config: IdqlConfig) : IdqlModel =
+        let c = Settings.validate IdqlConfig.problems config
+        let networks = { c.Networks with Activation = c.PolicyActivation }
+
+        { Compute = compute
+          Space = space
+          Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
+          Policy =
+            ActionNetwork.create
+                space.ObsDim
+                space.ActionDim
+                [ TimeEmbedding.Qsm ]
+                (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+          Value = HiddenLayers.shape space.ObsDim (NetworkSettings.critic c.Networks c.CriticHidden) 1
+          Critics = TwinCritics.model compute space c.CriticHidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
+          Config = c }
+
+    /// The traversal of the state.
+    let parts: Parts<IdqlState> =
+        fun visit s ->
+            { Policy = visit.Params("policy", s.Policy)
+              TargetPolicy = visit.Params("target_policy", s.TargetPolicy)
+              PolicyAdam = visit.Adam("policy", s.PolicyAdam)
+              Value = visit.Params("value", s.Value)
+              ValueAdam = visit.Adam("value", s.ValueAdam)
+              Critics = TwinCritics.parts visit s.Critics
+              Updates = visit.Int("updates", s.Updates) }
+
+    /// Fresh networks; the targets start as copies. The caller owns the tensors.
+    let init (model: IdqlModel) (key: Key) : IdqlState =
+        let keys, initial = Key.splitMany 4 key, model.Config.Networks.InitialWeights
+
+        Tensors.owning (Parts.tensors parts) (fun () ->
+            let policy = ActionNetwork.initWith initial model.Compute model.Policy keys[0]
+            let value = Mlp.parameters model.Compute model.Value (Mlp.initWith initial model.Value keys[3])
+
+            { Policy = policy
+              TargetPolicy = Params.copy policy
+              PolicyAdam = Adam.init policy
+              Value = value
+              ValueAdam = Adam.init value
+              Critics = TwinCritics.init model.Critics keys[1] keys[2]
+              Updates = 0L })
+
+    /// KL of the best of N to the policy that they are drawn from: ln N - (N-1)/N, whatever Q without ties.
+    let divergence (particles: int) : float = log (float particles) - float (particles - 1) / float particles
+
+    // ---- acting
+
+    /// V(s), [B].
+    let value (model: IdqlModel) (value: Params) (obs: Tensor) : Tensor =
+        Mlp.forward model.Compute model.Value value.Flat obs |> Tensors.view [ -1 ]
+
+    /// One candidate a row by the reverse chain of the policy's moving average, its noise of at least this deviation but for the last
+    /// step. obs: [B, O]; the noise has B·N rows -> [B·N, A], in [-1, 1].
+    let candidates (model: IdqlModel) (state: IdqlState) (least: float) (noise: ChainNoise) (obs: Tensor) : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let chain, schedule = model.Config.Chain, model.Schedule
+            let times = [ Array.init chain.Timesteps float ]
+            let predict = ActionNetwork.along model.Compute model.Policy state.TargetPolicy obs times
+
+            let struct (step, deviation) =
+                match model.Config.Sampler with
+                | IdqlSampler.ClippedState -> struct (ReverseStep.ClippedState 1.0, (fun t -> sqrt schedule.Betas[t]))
+                | IdqlSampler.Posterior -> struct (ReverseStep.Posterior, Schedule.sigma schedule)
+
+            let z i =
+                match chain.Timesteps - 1 - i with
+                | 0 -> None
+                | t when deviation t >= least -> Some noise.Steps[i]
+                | t -> Some(noise.Steps[i].mul(Scalars.ofFloat (least / deviation t)))
+
+            noise.Initial.mul (Scalars.ofFloat chain.InitialNoiseScale)
+            |> Diffusion.reverseBy step schedule predict z)
+
+    /// One of each state's candidates. actions: [B, N, A]; q: [B, N]; v: [B]; uniform on [0, 1), [B] -> [B, A].
+    let chosen (choice: IdqlChoice) (actions: Tensor) (q: Tensor) (v: Tensor) (uniform: Tensor) : Tensor =
+        match choice with
+        | IdqlChoice.Best -> (Diffusion.bestOf actions q).Action
+        | IdqlChoice.Expectile tau ->
+            let better = q.gt (v.unsqueeze 1L)
+            let share = better.``to``(torch.float32).mul(Scalars.ofFloat (2.0 * tau - 1.0))
+            let reached = share.add(Scalars.ofFloat (1.0 - tau)).cumsum 1L
+            let last = reached.size 1 - 1L
+            let aim = (reached.narrow (1L, last, 1L)).mul(uniform.unsqueeze 1L)
+            // the first candidate whose weights, with those before it, pass the aim
+            let index = (reached.le aim).sum(1L).clamp_max(Scalar.op_Implicit last)
+            let at = index.view(-1L, 1L, 1L).expand(-1L, 1L, actions.size 2)
+            actions.gather(1L, at).squeeze(Nullable 1L)
+
+    /// The action of each state: one of N candidates. obs: [B, O] -> [B, A].
+    let sampled
+        (model: IdqlModel)
+        (state: IdqlState)
+        (purpose: Purpose)
+        (noise: ChainNoise)
+        (uniform: Tensor)
+        (obs: Tensor)
+        : Tensor =
+        let c = model.Config
+
+        let struct (particles, choice, least) =
+            match purpose with
+            | Purpose.Explore -> struct (c.BehaviourParticles, c.Exploration, c.ExplorationDeviation)
+            | Purpose.Evaluate -> struct (c.EvaluationParticles, c.Evaluation, c.EvaluationDeviation)
+
+        Tensors.scoped List.singleton (fun () ->
+            let all = candidates model state least noise obs
+
+            if particles = 1 then
+                all
+            else
+                let actions = all |> Tensors.view [ -1; particles; model.Space.ActionDim ]
+                let critics = if c.ChooseByAverages then TwinCritics.averages state.Critics else state.Critics
+                let q = TwinCritics.values model.Critics critics obs actions
+                chosen choice actions q (value model state.Value obs) uniform)
+
+    let private act (model: IdqlModel) (purpose: Purpose) (state: IdqlState) (key: Key) (obs: Tensor) : Acted =
+        let c, batch = model.Config, Tensors.size 0 obs
+        let struct (chainKey, choiceKey) = Key.split key
+
+        let particles =
+            match purpose with
+            | Purpose.Explore -> c.BehaviourParticles
+            | Purpose.Evaluate -> c.EvaluationParticles
+
+        let noise =
+            ChainNoise.draw model.Compute c.Chain.Timesteps (batch * particles) model.Space.ActionDim chainKey
+
+        { Action = sampled model state purpose noise (Key.uniform model.Compute [ batch ] choiceKey) obs
+          Extras = [] }
+
+    // ---- an update
+
+    /// The random numbers of an update; each kind has a key of its own.
+    let drawNoise (model: IdqlModel) (batchSize: int) (key: Key) : IdqlNoise =
+        let struct (timeKey, forwardKey) = Key.split key
+
+        { Timesteps = Key.integers model.Config.Chain.Timesteps batchSize timeKey
+          Forward = Key.normal model.Compute [ batchSize; model.Space.ActionDim ] forwardKey }
+
+    /// An update that has done nothing yet.
+    let start (model: IdqlModel) (noise: IdqlNoise) (batch: Batch) (state: IdqlState) : IdqlUpdate =
+        { Model = model; Batch = batch; Noise = noise; State = state; Next = state; Figures = Map.empty }
+
+    /// Q̄(s, a) - V(s) of the replay actions, before the update. [B].
+    let advantage (u: IdqlUpdate) : Tensor =
+        let model, s = u.Model, u.State
+
+        (TwinCritics.targetValue model.Critics s.Critics u.Batch.Obs u.Batch.Action)
+            .sub(value model s.Value u.Batch.Obs)
+
+    /// What the rows weigh by their advantages. [B] -> [B].
+    let weights (c: IdqlConfig) (advantage: Tensor) : Tensor =
+        let positive () = (advantage.gt (Scalars.ofFloat 0.0)).``to`` torch.float32
+
+        match c.Weights with
+        | IdqlWeights.Cloning -> torch.ones_like advantage
+        | IdqlWeights.Exponential(beta, largest) ->
+            advantage.mul(Scalars.ofFloat beta).exp().clamp_max(Scalars.ofFloat largest)
+        | IdqlWeights.Expectile ->
+            positive().mul(Scalars.ofFloat (2.0 * c.ValueExpectile - 1.0)).add(Scalars.ofFloat (1.0 - c.ValueExpectile))
+        | IdqlWeights.Positive -> positive ()
+
+    /// The loss, the batch's mean of w·‖ε_θ(s, a_t, t) - ε‖² (summed over the action's components), and its gradient.
+    let policyGradient (u: IdqlUpdate) : struct (Tensor * Tensor) =
+        let model, t = u.Model, u.Noise.Timesteps
+        let noised = Diffusion.noised model.Compute model.Schedule t u.Batch.Action u.Noise.Forward
+        let weights = (advantage u |> weights model.Config).unsqueeze 1L
+
+        use vjp =
+            ActionNetwork.vjp model.Compute model.Policy u.State.Policy u.Batch.Obs noised [ Array.map float t ]
+
+        let error = vjp.Output.sub u.Noise.Forward
+        let weighed = error.mul weights
+        let batch = float (Tensors.size 0 error)
+        let loss = weighed.mul(error).sum().mul(Scalars.ofFloat (1.0 / batch))
+        struct (loss, vjp.PullbackParameters(weighed.mul (Scalars.ofFloat (2.0 / batch))))
+
+    /// One step of the policy, Adam with decoupled weight decay, and its moving average.
+    let clonePolicy (u: IdqlUpdate) : IdqlUpdate =
+        let c, compute = u.Model.Config, u.Model.Compute
+        let struct (loss, gradient) = policyGradient u
+        let rate = LearningRate.at u.State.PolicyAdam.Count c.PolicyRate
+
+        let struct (stepped, optimiser) =
+            Adam.step compute (AdamSettings.ofSettings c.Adam) rate gradient u.State.Policy u.State.PolicyAdam
+
+        let policy =
+            if c.WeightDecay = 0.0 then
+                stepped
+            else
+                Params.withFlat
+                    (stepped.Flat.add (u.State.Policy.Flat, Scalars.ofFloat (-rate * c.WeightDecay)))
+                    stepped
+
+        { u with
+            Next =
+                { u.Next with
+                    Policy = policy
+                    PolicyAdam = optimiser
+                    TargetPolicy = Polyak.step compute c.PolicyTau u.State.TargetPolicy policy }
+            Figures =
+                u.Figures
+                |> Map.add "policyLoss" (Tensors.scalar loss)
+                |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+
+    /// The expectile loss, the mean of |τ - [x ≤ 0]|·x², and its gradient with respect to x; x: [B].
+    let expectileLoss (tau: float) (x: Tensor) : struct (Tensor * Tensor) =
+        let above = (x.gt (Scalars.ofFloat 0.0)).``to`` torch.float32
+        let weighed = above.mul(Scalars.ofFloat (2.0 * tau - 1.0)).add(Scalars.ofFloat (1.0 - tau)).mul x
+        struct (weighed.mul(x).mean(), weighed.mul (Scalars.ofFloat (2.0 / float (x.numel ()))))
+
+    /// One Adam step of V towards the expectile of Q̄(s, a) over the memory's actions.
+    let evaluateV (u: IdqlUpdate) : IdqlUpdate =
+        let model, c, s = u.Model, u.Model.Config, u.State
+        let q = TwinCritics.targetValue model.Critics s.Critics u.Batch.Obs u.Batch.Action
+        use vjp = Mlp.vjp model.Compute model.Value s.Value.Flat u.Batch.Obs
+        let struct (loss, slope) = expectileLoss c.ValueExpectile (q.sub (Tensors.view [ -1 ] vjp.Output))
+        let gradient = vjp.PullbackParameters(slope.neg().unsqueeze 1L)
+
+        let struct (learned, optimiser) =
+            Adam.step model.Compute (AdamSettings.ofSettings c.Adam) c.Adam.LearningRate gradient s.Value s.ValueAdam
+
+        { u with
+            Next = { u.Next with Value = learned; ValueAdam = optimiser }
+            Figures =
+                u.Figures
+                |> Map.add "valueLoss" (Tensors.scalar loss)
+                |> Map.add "valueGradientNorm" (Tensors.norm gradient) }
+
+    /// One Adam step of both critics towards y = r·scale + γ(1 - terminated)·V(s') with V after its step, and their moving averages.
+    let evaluateQ (u: IdqlUpdate) : IdqlUpdate =
+        if obj.ReferenceEquals(u.Next.Value, u.State.Value) then
+            Stages.lacks "evaluateQ" "the step of V" "evaluateV"
+
+        let model = u.Model
+        let target = value model u.Next.Value u.Batch.NextObs |> TwinCritics.target model.Critics u.Batch
+        let struct (learned, figures) = TwinCritics.learn model.Critics u.Batch target u.State.Critics
+
+        { u with
+            Next = { u.Next with Critics = TwinCritics.follow model.Critics learned }
+            Figures = Map.fold (fun all name value -> Map.add name value all) u.Figures figures }
+
+    /// The parts of an update in their order.
+    let stages: (string * (IdqlUpdate -> IdqlUpdate)) list =
+        [ "clonePolicy", clonePolicy; "evaluateV", evaluateV; "evaluateQ", evaluateQ ]
+
+    let private finish (u: IdqlUpdate) : Finished<IdqlState> =
+        { State = { u.Next with Updates = u.State.Updates + 1L }
+          Figures = u.Figures
+          Tallies = []
+          Verdict = Verdict.Continue }
+
+    /// The agent of a model.
+    let agent (model: IdqlModel) : Agent<IdqlState, IdqlUpdate> =
+        let c = model.Config
+
+        { Compute = model.Compute
+          Space = model.Space
+          Rhythm =
+            { Agent.offPolicy c.Data with
+                VectorSteps = c.RoundSteps
+                Updates = c.RoundSteps * c.Data.UpdatesPerStep }
+          Extras = []
+          Distributions = []
+          Init = init model
+          Parts = parts
+          Act = act model
+          Observe = Agent.observeLimits c.TimeLimitsTerminate
+          Prepare = Agent.drawFromMemory
+          Begin =
+            fun table keys state ->
+                let size = c.Data.BatchSize
+                let batch = Replay.sample model.Compute keys.Batch size table.Memory
+                start model (drawNoise model size keys.Noise) batch state
+          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Stages = stages
+          Finish = finish }
+
+    let private figures: FigureInfo list =
+        TwinCritics.figureInfos
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+            FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
+            { FigureInfo.finite "valueLoss" "the loss of the value network" with Headline = Some "value" }
+            FigureInfo.finite "valueGradientNorm" "the gradient of the value network" ]
+
+    /// The algorithm.
+    let algorithm: Algorithm<IdqlConfig, IdqlState, IdqlUpdate> =
+        { Name = "idql"
+          Title = "IDQL"
+          Published = IdqlConfig.published
+          Added = []
+          Presets =
+            [ Preset.tiny 600L IdqlConfig.tiny
+              Preset.quick IdqlConfig.quick
+              Preset.laptop IdqlConfig.laptop
+              { Preset.published IdqlConfig.published with
+                  Meaning =
+                      "the authors' networks online, HalfCheetah-v4, 1,000,000 environment steps, half as many updates"
+                  Iterations = 500_000L }
+              { Preset.published IdqlConfig.dppo with
+                  Name = "dppo"
+                  Meaning = "as DPPO's repository runs it on Hopper-v4, 1,000,000 environment steps"
+                  Task = "Hopper-v4"
+                  Iterations = 500_000L }
+              Preset.sdacPaper
+                  "in the frame of the SDAC paper's comparison, which does not have it: 200,000 updates, 1,000,000 environment steps"
+                  IdqlConfig.sdacPaper ]
+          Problems = IdqlConfig.problems
+          Figures = figures
+          Describe =
+            fun c ->
+                $"best of {c.EvaluationParticles}, expectile {string c.ValueExpectile}, {c.Chain.Timesteps} timesteps"
+          Agent = fun compute space _ config -> agent (model compute space config) }

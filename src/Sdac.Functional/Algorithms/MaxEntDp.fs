@@ -1,0 +1,515 @@
+namespace Sdac
+
+open System
+open TorchSharp
+
+/// What the policy's noise network is trained to give at a noised action a_t, from K clean actions ã_k of q̃_{0|t} around it with
+/// weights w = softmax(Q̄/λ).
+[<RequireQualifiedAccess>]
+type MaxEntDpForm =
+    /// Σ_k w_k·ε_k, the draws' own noise (the authors').
+    | Noise
+    /// -√(1-ᾱ_t)/√ᾱ_t·Σ_k w_k·∇Q̄(s, ã_k)/λ: the same score by the critic's gradient, but for what a wall of the box adds.
+    | Gradient
+    /// -√(1-ᾱ_t)·∇Q̄(s, a_t)/λ, no draws: QSM's.
+    | Slope
+
+/// Every setting of MaxEntDP.
+type MaxEntDpConfig =
+    {
+        /// Widths of the hidden layers of all networks; none: linear networks
+        Hidden: int list
+        Networks: NetworkSettings
+        /// What follows the linear maps of the policy's hidden layers; `Networks` has the critics'
+        PolicyActivation: HiddenActivation
+        Data: DataSettings
+        Chain: ChainSettings
+        /// The chain's noise has the deviation √β_t (the authors'); otherwise the posterior's σ_t
+        WideNoise: bool
+        /// By the critics' moving averages
+        BestOf: BestOfSettings
+        Critics: CriticSettings
+        Adam: AdamSettings
+        /// The policy's learning rate over its updates
+        PolicyRate: LearningRate
+        /// What the network is trained to give
+        Form: MaxEntDpForm
+        /// K, draws of ã per state
+        MonteCarloDraws: int
+        /// What becomes of draws that leave the box [-1, 1]^A
+        ReverseNoise: ReverseNoise
+        /// λ, of the policy exp(Q/λ) and of the entropy in the critics' targets
+        Temperature: float
+        Likelihood: LikelihoodSettings
+        /// Time limits count as terminations: no bootstrap behind them
+        TimeLimitsTerminate: bool
+    }
+
+[<RequireQualifiedAccess>]
+module MaxEntDpConfig =
+    /// The authors' settings for HalfCheetah; their other temperatures: Humanoid 0.02, Ant and Hopper 0.05, Walker2d and Swimmer 0.01.
+    let published: MaxEntDpConfig =
+        { Hidden = [ 256; 256 ]
+          Networks =
+            { NetworkSettings.mish with
+                Activation = HiddenActivation.Relu
+                InitialWeights = InitialWeights.XavierUniform }
+          PolicyActivation = HiddenActivation.Mish
+          Data =
+            { Environments = 1
+              UpdatesPerStep = 1
+              WarmUp = 10_000
+              BatchSize = 256
+              BufferCapacity = 1_000_000 }
+          Chain = { Timesteps = 20; BetaSchedule = ContinuousCosine; InitialNoiseScale = 1.0 }
+          WideNoise = true
+          BestOf = { BestOfSettings.off with EvaluationParticles = 10 }
+          Critics = CriticSettings.usual
+          Adam = AdamSettings.usual 3e-4
+          PolicyRate = CosineDecay(3e-4, 0.0, 2_000_000L)
+          Form = MaxEntDpForm.Noise
+          MonteCarloDraws = 500
+          ReverseNoise = TruncatedNormal
+          Temperature = 0.2
+          Likelihood = LikelihoodSettings.maxEntDp
+          TimeLimitsTerminate = false }
+
+    /// In the frame of the SDAC paper's comparison, which does not have it: its networks, five environments and one update a step.
+    let sdacPaper: MaxEntDpConfig =
+        { published with
+            Hidden = [ 256; 256; 256 ]
+            Networks.InitialWeights = InitialWeights.CutNormal
+            Data.Environments = 5
+            Data.WarmUp = 30_000
+            PolicyRate = LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
+
+    /// InvertedPendulum-v4 in a minute or two: small networks, few draws.
+    let quick: MaxEntDpConfig =
+        { published with
+            Hidden = [ 64; 64 ]
+            Data.Environments = 2
+            Data.WarmUp = 1_000
+            Data.BatchSize = 128
+            Data.BufferCapacity = 100_000
+            Chain.Timesteps = 10
+            Critics.Tau = 0.02
+            Adam.LearningRate = 1e-3
+            PolicyRate = LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
+            MonteCarloDraws = 32
+            Temperature = 0.2
+            Likelihood.LikelihoodDraws = 4 }
+
+    /// Learns the contract's task in seconds.
+    let tiny: MaxEntDpConfig =
+        { quick with
+            Hidden = [ 32; 32 ]
+            Data.Environments = 4
+            Data.WarmUp = 200
+            Data.BatchSize = 64
+            Data.BufferCapacity = 20_000
+            Chain.Timesteps = 5
+            Adam.LearningRate = 3e-3
+            PolicyRate = Constant 3e-3
+            MonteCarloDraws = 16
+            Temperature = 0.05
+            Likelihood.LikelihoodDraws = 2 }
+
+    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
+    let laptop: MaxEntDpConfig =
+        { published with
+            Hidden = [ 128; 128 ]
+            Data.Environments = 4
+            Data.UpdatesPerStep = 2
+            Chain.Timesteps = 10
+            Critics.Tau = 0.01
+            Adam.LearningRate = 1e-3
+            PolicyRate = Constant 1e-3
+            MonteCarloDraws = 32
+            Likelihood.LikelihoodDraws = 4 }
+
+    /// What is impossible in these settings, one sentence each; empty when they can be used.
+    let problems (c: MaxEntDpConfig) : string list =
+        [ Check.widths (nameof c.Hidden) c.Hidden
+          NetworkSettings.problems c.Networks
+          DataSettings.problems c.Data
+          ChainSettings.problems c.Chain
+          BestOfSettings.problems c.BestOf
+          CriticSettings.problems c.Critics
+          AdamSettings.problems c.Adam
+          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
+          Check.atLeast (nameof c.MonteCarloDraws) 1 c.MonteCarloDraws
+          [ if c.MonteCarloDraws = 1 && c.Form <> MaxEntDpForm.Slope then
+                "MonteCarloDraws is 1: every weight would be 1 and the draws would tell nothing of Q; take at least 2 draws, or Form = Slope" ]
+          Check.positive (nameof c.Temperature) c.Temperature
+          LikelihoodSettings.problems c.Likelihood ]
+        |> List.concat
+
+/// What settings and sizes fix.
+[<NoComparison; NoEquality>]
+type MaxEntDpModel =
+    {
+        Compute: Compute
+        Space: Space
+        Schedule: Schedule
+        /// Predicts ε; it is told ln(ᾱ/(1-ᾱ))
+        Policy: ActionNetwork
+        Critics: TwinCriticsModel
+        Config: MaxEntDpConfig
+    }
+
+/// Everything that training changes.
+[<NoComparison; NoEquality>]
+type MaxEntDpState =
+    {
+        Policy: Params
+        PolicyAdam: AdamState
+        Critics: TwinCritics
+        /// Updates done
+        Updates: int64
+    }
+
+/// All random numbers of one update.
+[<NoComparison; NoEquality>]
+type MaxEntDpNoise =
+    {
+        /// For the candidates of a' on next_obs, those of a state in a row
+        Next: ChainNoise
+        /// Of log π̂(a'|s')
+        LogProbability: Key
+        /// Uniform on [0, 1), [B]: where the replay actions are noised
+        Times: float[]
+        /// Of the noised replay actions, [B, A]
+        Forward: Tensor
+        /// Of the draws ã: standard normal, or uniform on [0, 1) for those kept in the box, [B, K, A]
+        Draws: Tensor
+    }
+
+/// An update under way.
+[<NoComparison; NoEquality>]
+type MaxEntDpUpdate =
+    { Model: MaxEntDpModel
+      Batch: Batch
+      Noise: MaxEntDpNoise
+      State: MaxEntDpState
+      Next: MaxEntDpState
+      Figures: Figures }
+
+/// MaxEntDP: a diffusion policy for maximum-entropy RL. The noise network is regressed on the noise of clean actions drawn around
+/// noised replay actions, weighted by exp(Q/λ), and the critics' targets have the entropy of the policy, its log-probability estimated
+/// from the errors of noise prediction (Dong, Cheng, Zhang, ICML 2025, arXiv 2502.11612).
+[<RequireQualifiedAccess>]
+module MaxEntDp =
+    /// The networks of settings for a task of these sizes. Raises ArgumentException naming all impossible settings.
+    let model (compute: Compute) (space: Space) (config: MaxEntDpConfig) : MaxEntDpModel =
+        let c = Settings.validate MaxEntDpConfig.problems config
+        let networks = { c.Networks with Activation = c.PolicyActivation }
+
+        { Compute = compute
+          Space = space
+          Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
+          Policy =
+            ActionNetwork.create
+                space.ObsDim
+                space.ActionDim
+                [ TimeEmbedding.Qsm ]
+                (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+          Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
+          Config = c }
+
+    /// The traversal of the state.
+    let parts: Parts<MaxEntDpState> =
+        fun visit s ->
+            { Policy = visit.Params("policy", s.Policy)
+              PolicyAdam = visit.Adam("policy", s.PolicyAdam)
+              Critics = TwinCritics.parts visit s.Critics
+              Updates = visit.Int("updates", s.Updates) }
+
+    /// Fresh networks. The caller owns the tensors.
+    let init (model: MaxEntDpModel) (key: Key) : MaxEntDpState =
+        let keys = Key.splitMany 3 key
+
+        Tensors.owning (Parts.tensors parts) (fun () ->
+            let policy =
+                ActionNetwork.initWith model.Config.Networks.InitialWeights model.Compute model.Policy keys[0]
+
+            { Policy = policy
+              PolicyAdam = Adam.init policy
+              Critics = TwinCritics.init model.Critics keys[1] keys[2]
+              Updates = 0L })
+
+    // ---- acting
+
+    let private times (model: MaxEntDpModel) = model.Schedule.AlphaBars |> Array.map Schedule.logSnr
+
+    /// The best of `particles` actions per state by the critics' moving averages, each from a chain of its own.
+    /// obs: [B, O]; the noise has B·particles rows -> [B, A], in [-1, 1].
+    let sampled
+        (model: MaxEntDpModel)
+        (state: MaxEntDpState)
+        (particles: int)
+        (noise: ChainNoise)
+        (obs: Tensor)
+        : Tensor =
+        Tensors.scoped List.singleton (fun () ->
+            let c = model.Config
+            let predict = ActionNetwork.along model.Compute model.Policy state.Policy obs [ times model ]
+            let step = if c.WideNoise then ReverseStep.WideNoise else ReverseStep.Posterior
+
+            let candidates =
+                noise.Initial.mul (Scalars.ofFloat c.Chain.InitialNoiseScale)
+                |> Diffusion.reverseBy step model.Schedule predict (fun i -> Some noise.Steps[i])
+
+            if particles = 1 then
+                candidates
+            else
+                let actions = candidates |> Tensors.view [ -1; particles; model.Space.ActionDim ]
+                let averages = TwinCritics.averages state.Critics
+                (Diffusion.bestOf actions (TwinCritics.values model.Critics averages obs actions)).Action)
+
+    let private chainNoise (model: MaxEntDpModel) (rows: int) (key: Key) =
+        ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
+
+    let private act (model: MaxEntDpModel) (purpose: Purpose) (state: MaxEntDpState) (key: Key) (obs: Tensor) : Acted =
+        let particles =
+            match purpose with
+            | Purpose.Explore -> model.Config.BestOf.BehaviourParticles
+            | Purpose.Evaluate -> model.Config.BestOf.EvaluationParticles
+
+        { Action = sampled model state particles (chainNoise model (Tensors.size 0 obs * particles) key) obs
+          Extras = [] }
+
+    // ---- an update
+
+    /// The random numbers of an update; each kind has a key of its own.
+    let drawNoise (model: MaxEntDpModel) (batchSize: int) (key: Key) : MaxEntDpNoise =
+        let c, compute, dim = model.Config, model.Compute, model.Space.ActionDim
+        let keys = Key.splitMany 5 key
+        let draws = [ batchSize; c.MonteCarloDraws; dim ]
+
+        { Next = chainNoise model (batchSize * c.BestOf.TargetParticles) keys[0]
+          LogProbability = keys[1]
+          Times = Key.uniform compute [ batchSize ] keys[2] |> Tensors.toArray |> Array.map float
+          Forward = Key.normal compute [ batchSize; dim ] keys[3]
+          Draws =
+            match c.ReverseNoise with
+            | TruncatedNormal -> Key.uniform compute draws keys[4]
+            | Clipped
+            | Unbounded -> Key.normal compute draws keys[4] }
+
+    /// An update that has done nothing yet.
+    let start (model: MaxEntDpModel) (noise: MaxEntDpNoise) (batch: Batch) (state: MaxEntDpState) : MaxEntDpUpdate =
+        { Model = model; Batch = batch; Noise = noise; State = state; Next = state; Figures = Map.empty }
+
+    /// log π̂(a'|s') by the online policy; None where the settings ask for none. action: [B, A] -> [B].
+    let nextLogProbability (u: MaxEntDpUpdate) (action: Tensor) : Tensor option =
+        let model = u.Model
+
+        let policy =
+            PolicyNoise.ofActionNetwork model.Compute model.Policy u.State.Policy (times model) u.Batch.NextObs
+
+        LogProbability.ofActions
+            model.Config.Likelihood
+            model.Compute
+            model.Schedule
+            policy
+            u.Noise.LogProbability
+            action
+
+    /// The critics' targets y = r·scale + γ(1 - terminated)·(v(s', a') - λ·log π̂(a'|s')), a' by the online policy, and the mean of
+    /// -log π̂, where there is one. [B].
+    let criticTarget (u: MaxEntDpUpdate) : struct (Tensor * Tensor option) =
+        let model, s, obs = u.Model, u.State, u.Batch.NextObs
+        let action = sampled model s model.Config.BestOf.TargetParticles u.Noise.Next obs
+        let value = TwinCritics.targetValue model.Critics s.Critics obs action
+
+        match nextLogProbability u action with
+        | None -> struct (TwinCritics.target model.Critics u.Batch value, None)
+        | Some logProbability ->
+            let soft = value.add (logProbability, Scalars.ofFloat -model.Config.Temperature)
+            struct (TwinCritics.target model.Critics u.Batch soft, Some(logProbability.mean().neg()))
+
+    /// One Adam step of both critics towards the targets, and their moving averages.
+    let evaluateQ (u: MaxEntDpUpdate) : MaxEntDpUpdate =
+        let critics = u.Model.Critics
+        let struct (target, entropy) = criticTarget u
+        let struct (learned, figures) = TwinCritics.learn critics u.Batch target u.State.Critics
+
+        { u with
+            Next = { u.Next with Critics = TwinCritics.follow critics learned }
+            Figures =
+                match entropy with
+                | Some entropy -> Map.add "entropy" (Tensors.scalar entropy) figures
+                | None -> figures }
+
+    /// Replay actions noised at the update's times, and each row's ᾱ. action: [B, A] -> [B, A] and [B].
+    let noised (model: MaxEntDpModel) (noise: MaxEntDpNoise) (action: Tensor) : struct (Tensor * float[]) =
+        let bars = Schedule.alphaBarsAt model.Config.Chain.BetaSchedule model.Schedule noise.Times
+
+        let column f = Tensors.ofArray model.Compute [ bars.Length; 1 ] (bars |> Array.map (f >> float32))
+
+        let keep, spread = column sqrt, column (fun bar -> sqrt (1.0 - bar))
+        struct (keep.mul(action).add(spread.mul noise.Forward), bars)
+
+    /// The noise ε of K draws around each noised action and the clean actions ã = a_t/√ᾱ - √(1/ᾱ-1)·ε that it explains (the authors
+    /// add the noise: theirs is -ε). noised: [B, A]; bars: [B]; numbers: `MaxEntDpNoise.Draws` -> [B, K, A] each.
+    let draws (model: MaxEntDpModel) (bars: float[]) (noised: Tensor) (numbers: Tensor) : struct (Tensor * Tensor) =
+        let scale = bars |> Array.map (fun bar -> sqrt (1.0 / bar))
+        let spread = bars |> Array.map (fun bar -> sqrt (1.0 / bar - 1.0))
+        let per values = Tensors.ofArray model.Compute [ bars.Length; 1; 1 ] (Array.map float32 values)
+
+        let noise =
+            match model.Config.ReverseNoise with
+            | TruncatedNormal ->
+                let struct (noise, _) = Rssm.truncatedAround model.Compute scale spread noised numbers
+                noise
+            | Clipped
+            | Unbounded -> numbers
+
+        let clean = (per scale).mul(noised.unsqueeze 1L).sub((per spread).mul noise)
+        struct (noise, (if model.Config.ReverseNoise = Unbounded then clean else Diffusion.clip clean))
+
+    // Rows of one pass through the critics: where libtorch makes it, their activations must not fill the memory (500 draws a state
+    // are 128,000 rows).
+    [<Literal>]
+    let private RowsAtOnce = 16_384
+
+    // min Q̄ of many actions a state, few states at a time. actions: [B, K, A] -> [B, K].
+    let private valuesOf (value: ActionValue) (obs: Tensor) (actions: Tensor) =
+        let batch, atOnce = Tensors.size 0 actions, max 1 (RowsAtOnce / Tensors.size 1 actions)
+
+        let piece start =
+            let rows (t: Tensor) = t.narrow (0L, int64 start, int64 (min atOnce (batch - start)))
+            Tensors.scoped List.singleton (fun () -> value.Values (rows obs) (rows actions))
+
+        [ 0..atOnce .. batch - 1 ] |> List.map piece |> Tensors.cat 0
+
+    /// What the network is to give at the noised actions, by this value. noised: [B, A]; bars: [B] -> [B, A].
+    let target
+        (model: MaxEntDpModel)
+        (value: ActionValue)
+        (bars: float[])
+        (obs: Tensor)
+        (noised: Tensor)
+        (numbers: Tensor)
+        : Tensor =
+        let c = model.Config
+        let lambda = Scalars.ofFloat (1.0 / c.Temperature)
+        let weights (q: Tensor) = (q.mul(lambda).softmax 1L).unsqueeze 2L
+
+        // -(deviation)·g/λ, row by row
+        let score (deviation: float -> float) (g: Tensor) =
+            (Tensors.ofArray model.Compute [ bars.Length; 1 ] (bars |> Array.map (deviation >> float32)))
+                .mul(g)
+                .mul(lambda)
+                .neg()
+
+        match c.Form with
+        | MaxEntDpForm.Noise ->
+            let struct (noise, clean) = draws model bars noised numbers
+            (weights (valuesOf value obs clean)).mul(noise).sum(1L)
+        | MaxEntDpForm.Gradient ->
+            let struct (_, clean) = draws model bars noised numbers
+            let struct (q, slopes) = value.WithSlopes obs clean
+            (weights q).mul(slopes).sum(1L) |> score (fun bar -> sqrt (1.0 / bar - 1.0))
+        | MaxEntDpForm.Slope ->
+            let struct (_, slopes) = value.WithSlopes obs (noised.unsqueeze 1L)
+            slopes.squeeze (Nullable 1L) |> score (fun bar -> sqrt (1.0 - bar))
+
+    /// The loss, the mean over batch and dimensions of (ε_θ(s, a_t, ln(ᾱ/(1-ᾱ))) - target)², and its gradient; a_t noised replay
+    /// actions, the target by this value.
+    let policyGradient (u: MaxEntDpUpdate) (value: ActionValue) : struct (Tensor * Tensor) =
+        let model, obs = u.Model, u.Batch.Obs
+        let struct (noised, bars) = noised model u.Noise u.Batch.Action
+        let target = target model value bars obs noised u.Noise.Draws
+
+        use vjp =
+            ActionNetwork.vjp model.Compute model.Policy u.State.Policy obs noised [ Array.map Schedule.logSnr bars ]
+
+        let error = vjp.Output.sub target
+        let share = Scalars.ofFloat (2.0 / float (error.numel ()))
+        struct (error.square().mean(), vjp.PullbackParameters(error.mul share))
+
+    /// The critics' moving averages as the policy's step asks them.
+    let averaged (model: MaxEntDpModel) (critics: TwinCritics) : ActionValue =
+        TwinCritics.actionValue model.Critics (TwinCritics.averages critics)
+
+    /// One Adam step of the policy by the critics' moving averages after their step.
+    let improvePolicy (u: MaxEntDpUpdate) : MaxEntDpUpdate =
+        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
+            Stages.lacks "improvePolicy" "the critics' step" "evaluateQ"
+
+        let c = u.Model.Config
+        let struct (loss, gradient) = policyGradient u (averaged u.Model u.Next.Critics)
+        let rate = LearningRate.at u.State.PolicyAdam.Count c.PolicyRate
+
+        let struct (policy, optimiser) =
+            Adam.step u.Model.Compute (AdamSettings.ofSettings c.Adam) rate gradient u.State.Policy u.State.PolicyAdam
+
+        { u with
+            Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
+            Figures =
+                u.Figures
+                |> Map.add "policyLoss" (Tensors.scalar loss)
+                |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+
+    /// The parts of an update in their order.
+    let stages: (string * (MaxEntDpUpdate -> MaxEntDpUpdate)) list =
+        [ "evaluateQ", evaluateQ; "improvePolicy", improvePolicy ]
+
+    let private finish (u: MaxEntDpUpdate) : Finished<MaxEntDpState> =
+        { State = { u.Next with Updates = u.State.Updates + 1L }
+          Figures = u.Figures
+          Tallies = []
+          Verdict = Verdict.Continue }
+
+    /// The agent of a model.
+    let agent (model: MaxEntDpModel) : Agent<MaxEntDpState, MaxEntDpUpdate> =
+        { Compute = model.Compute
+          Space = model.Space
+          Rhythm = Agent.offPolicy model.Config.Data
+          Extras = []
+          Distributions = []
+          Init = init model
+          Parts = parts
+          Act = act model
+          Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
+          Prepare = Agent.drawFromMemory
+          Begin =
+            fun table keys state ->
+                let size = model.Config.Data.BatchSize
+                let batch = Replay.sample model.Compute keys.Batch size table.Memory
+                start model (drawNoise model size keys.Noise) batch state
+          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Stages = stages
+          Finish = finish }
+
+    let private figures: FigureInfo list =
+        TwinCritics.figureInfos
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+            FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
+            { FigureInfo.finite "entropy" "the policy's entropy, as estimated" with
+                Headline = Some "entropy"
+                Plotted = Some "Entropy" } ]
+
+    /// The algorithm.
+    let algorithm: Algorithm<MaxEntDpConfig, MaxEntDpState, MaxEntDpUpdate> =
+        { Name = "maxentdp"
+          Title = "MaxEntDP"
+          Published = MaxEntDpConfig.published
+          Added = []
+          Presets =
+            [ Preset.tiny 600L MaxEntDpConfig.tiny
+              Preset.quick MaxEntDpConfig.quick
+              Preset.laptop MaxEntDpConfig.laptop
+              { Preset.published MaxEntDpConfig.published with
+                  Meaning = "as the authors have it, HalfCheetah-v4, 1,000,000 environment steps, an update each"
+                  Iterations = 1_000_000L
+                  EvaluateEvery = Some 10_000L
+                  EvaluationEpisodes = 10 }
+              Preset.sdacPaper
+                  "in the frame of the SDAC paper's comparison, which does not have it: 200,000 updates, 1,000,000 environment steps"
+                  MaxEntDpConfig.sdacPaper ]
+          Problems = MaxEntDpConfig.problems
+          Figures = figures
+          Describe = fun c -> $"λ {string c.Temperature}, {c.MonteCarloDraws} draws, {c.Chain.Timesteps} timesteps"
+          Agent = fun compute space _ config -> agent (model compute space config) }

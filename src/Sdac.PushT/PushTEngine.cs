@@ -1,0 +1,74 @@
+using System;
+using System.Threading;
+using Sdac.Environments;
+
+namespace Sdac.PushT;
+
+/// <summary>Chipmunk simulating PushT: for each environment of a batch the episode that it was in last.</summary>
+internal sealed class PushTEngine : IEngine
+{
+    private readonly PushTOptions options;
+    private readonly Lock growing = new();
+    private Episode[] episodes = [];
+
+    public PushTEngine(PushTTask task)
+    {
+        ChipmunkLibrary.Load();
+        options = task.PushTOptions;
+        Spec = new EnvSpec
+        {
+            Task = task.Name,
+            ObsDim = Rules.ObsDim(options.ObsType),
+            ActionLow = [0, 0],
+            ActionHigh = [PushTTask.Table, PushTTask.Table],
+            FrameSkip = World.Substeps,
+            Dt = World.Substeps * World.Dt,
+            MaxEpisodeSteps = PushTTask.MaxEpisodeSteps,
+            InfoNames = Rules.InfoNames,
+            Options = task.Options,
+        };
+    }
+
+    /// <inheritdoc/>
+    public EnvSpec Spec { get; }
+
+    /// <inheritdoc/>
+    public int StateSize => Episode.StateSize;
+
+    /// <inheritdoc/>
+    public int MeasureDim => 0;
+
+    /// <inheritdoc/>
+    public IScratch NewScratch() => new PushTScratch(this, options);
+
+    /// <summary>The episode of an environment. Its own thread alone asks for it.</summary>
+    public Episode EpisodeOf(int environment)
+    {
+        var present = Volatile.Read(ref episodes);
+        return environment < present.Length ? present[environment] : Grown(environment + 1)[environment];
+    }
+
+    /// <summary>Frees all worlds.</summary>
+    public void Dispose()
+    {
+        foreach (var episode in episodes)
+            episode.Dispose();
+    }
+
+    private Episode[] Grown(int count)
+    {
+        lock (growing)
+        {
+            var more = episodes;
+            if (more.Length < count)
+            {
+                Array.Resize(ref more, count);
+                for (var i = episodes.Length; i < count; i++)
+                    more[i] = new Episode();
+                Volatile.Write(ref episodes, more);
+            }
+
+            return more;
+        }
+    }
+}
