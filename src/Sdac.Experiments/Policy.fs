@@ -191,7 +191,7 @@ type Policy private (acting: Acting, file: string, spec: Spec, task: Sdac.Enviro
     /// The action with random numbers from a key of one's own.
     member _.Act(obs: float[], key: Key) : float[] = (choose (fun () -> key) [| obs |])[0]
 
-    /// Actions on many observations in one call, [N] of [A].
+    /// Actions on many observations in one call, [N] of [A]. They share its key: an action depends on how many are asked for at once.
     member _.ActMany(obs: float[][]) : float[][] = choose next obs
 
     /// The actions that the call of this number gives.

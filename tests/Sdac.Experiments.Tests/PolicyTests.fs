@@ -154,15 +154,17 @@ let tests =
                   use other = Policy.Load(sdac (), seed = 1L)
                   Expect.notEqual (other.Act(obs, 0L)) first "another seed")
 
-          testCase "many observations at once give what each of them would give in its place" (fun () ->
+          testCase "many observations at once are a call as well" (fun () ->
               use policy = Policy.load (sdac ())
+              use again = Policy.load (sdac ())
               let obs = some 3 4
               let key = Key.ofSeed 5L
               let all = policy.ActMany(obs, key)
-              Expect.equal all.Length 3 "rows"
-              Expect.equal (policy.Act(obs[0], key)) all[0] "the first one alone"
-              Expect.equal (policy.ActMany(obs[..1], key)) all[..1] "the first two alone"
-              Expect.equal (policy.actMany [||]) [||] "none")
+              Expect.equal (all.Length, all[2].Length) (3, 1) "rows"
+              Expect.equal (policy.ActMany(obs, key)) all "the same key"
+              Expect.equal (policy.actMany obs) (again.ActMany(obs, 0L)) "the first counted call"
+              Expect.equal (policy.actMany [||]) [||] "none, which is no call"
+              Expect.equal (policy.actMany obs) (again.ActMany(obs, 1L)) "the second one")
 
           testCase
               "the best of so many actions is that of the settings, and an algorithm without a choice says so"
