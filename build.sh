@@ -20,11 +20,13 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   test [WORD...] build, then run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
   setup-tests    setup, and Debian's Slurm and protobuf for Python: tests that need them are skipped without
   train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
+  fork           build, then continue a run from a checkpoint, unchanged and with changes, and compare; `./build.sh fork --help`
+  verify         build, then run parts of a stored run again and compare them byte for byte; `./build.sh verify --help`
   toy            build, then sample known densities and compare  (arguments go to scripts/toy.fsx)
   bench          build, then measure                            (arguments go to the benchmarks)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
-What is built stays in this repository; train, toy, bench and cuda-check run in the folder that you are in: relative paths are its.
+What is built stays in this repository; train, fork, verify, toy, bench and cuda-check run in the folder that you are in: relative paths are its.
 `./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
 TEXT
 }
@@ -197,6 +199,8 @@ case $command in
     test) run_tests "$@" ;;
     setup-tests) setup_tests ;;
     train) build; run_script train.fsx "$@" ;;
+    fork) build; run_script fork.fsx "$@" ;;
+    verify) build; run_script verify.fsx "$@" ;;
     toy) build; run_script toy.fsx "$@" ;;
     cuda-check) cuda_check "$@" ;;
     bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;

@@ -39,6 +39,9 @@ type Step<'state, 'work> =
         Own: Map<string, Own>
         /// The root of all randomness; iteration i uses `Key.foldIn i`
         Key: Key
+        /// Other seeds for some of an iteration's streams (`Round.streams`), by their names: a branch of a run whose randomness differs
+        /// in them alone
+        Reseeded: Map<string, int64>
         /// Iterations done; those that a round leaves out count as done
         Iteration: int64
         /// Environment steps taken by the policy (the random warm-up is not counted)
@@ -72,14 +75,23 @@ module Round =
     let private initStream, resetStream, warmUpStream, iterationStream = 0L, 1L, 2L, 3L
     let private stream id (step: Step<'s, 'w>) = Key.foldIn id step.Key
 
+    /// The streams of an iteration that can be given another seed: acting, drawing the batch, the update's other numbers, and what
+    /// the round prepares (PPO's order of the rows).
+    let streams = [ "act"; "batch"; "noise"; "prepare" ]
+
     /// The keys of an iteration, each for one use: acting in the round's first vector step, the batch, the update's other
     /// numbers, acting in the further vector steps, and what the round prepares.
-    let private key (index: int) (step: Step<'s, 'w>) : Key =
-        stream iterationStream step |> Key.foldIn step.Iteration |> Key.at index
+    let private key (name: string) (index: int) (step: Step<'s, 'w>) : Key =
+        let own = stream iterationStream step |> Key.foldIn step.Iteration |> Key.at index
 
-    let private actKey (step: Step<'s, 'w>) = key (if step.VectorStep = 0 then 0 else 2 + step.VectorStep) step
-    let private updateKeys (step: Step<'s, 'w>) = { Batch = key 1 step; Noise = key 2 step }
-    let private prepareKey (step: Step<'s, 'w>) = key (2 + step.Agent.Rhythm.VectorSteps) step
+        match Map.tryFind name step.Reseeded with
+        | Some seed -> Key.foldIn seed own
+        | None -> own
+
+    let private actKey (step: Step<'s, 'w>) = key "act" (if step.VectorStep = 0 then 0 else 2 + step.VectorStep) step
+
+    let private updateKeys (step: Step<'s, 'w>) = { Batch = key "batch" 1 step; Noise = key "noise" 2 step }
+    let private prepareKey (step: Step<'s, 'w>) = key "prepare" (2 + step.Agent.Rhythm.VectorSteps) step
 
     // ---- what a step owns
 
@@ -130,6 +142,7 @@ module Round =
           State = agent.Init(Key.foldIn initStream key)
           Own = Map.empty
           Key = key
+          Reseeded = Map.empty
           Iteration = 0L
           EnvSteps = 0L
           VectorStep = 0

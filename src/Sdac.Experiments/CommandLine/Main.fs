@@ -11,7 +11,9 @@ module Main =
         [ "train", Train.run
           "evaluate", EvaluateCommand.run
           "sweep", SweepCommand.run
-          "report", ReportCommand.run ]
+          "report", ReportCommand.run
+          "fork", ForkCommand.run
+          "verify", VerifyCommand.run ]
 
     let private start (script: string) (words: string list) = [ "dotnet"; "fsi"; "--exec"; script; "--" ] @ words
 
@@ -28,7 +30,7 @@ module Main =
                 arguments)
 
     /// A user's script with algorithms of its own: `Registry.standard |> Registry.add mine |> Main.run fsi.CommandLineArgs`. Its
-    /// first argument says what to do: train, evaluate, sweep or report.
+    /// first argument says what to do: train, evaluate, sweep, report, fork or verify.
     let run (commandLine: string[]) (registry: Registry) : int =
         let path = Path.GetFullPath commandLine[0]
         let script = string (Path.GetFileName path)

@@ -31,6 +31,21 @@ module BestCheckpoint =
     /// Is there such a file, and has this program written it?
     let isOwn (folder: RunFolder) : bool = (kept folder.Best).IsSome
 
+    /// The iteration of the evaluation that the networks are kept of.
+    let iteration (folder: RunFolder) : int64 option =
+        if isOwn folder then
+            match
+                Int64.TryParse(
+                    Safetensors.metadata(folder.Best)["iteration"],
+                    NumberStyles.None,
+                    CultureInfo.InvariantCulture
+                )
+            with
+            | true, iteration -> Some iteration
+            | _ -> None
+        else
+            None
+
     /// Keeps the networks of an evaluation that is better than the one kept. A run that was killed and goes on finds what it has kept
     /// already: its own later evaluations give the same file again. A user's file of this name stays; the sentence says so.
     let keep (folder: RunFolder) (spec: Spec) (score: Score) (step: Step<'s, 'w>) : string option =

@@ -487,6 +487,12 @@ module Checkpoint =
         else
             parsed path file (fst old) (snd old >> parse)
 
+    let private journalIn (path: string) (file: TensorFile) : Journal =
+        parsed path file "journal" (CheckpointFormat2.journal path >> Json.parseOver path Journal.empty)
+
+    let private partsIn (path: string) (file: TensorFile) : MemoryPart list =
+        parsed path file "memory" (Json.parseOver path [])
+
     /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
     let private restoreFrom
         (registry: Registry)
@@ -510,11 +516,10 @@ module Checkpoint =
 
         Spec.checkSame $"the checkpoint {path}" made folder.Spec spec
         checkNamed iteration path file
-        let journalOf: string -> Journal = Json.parseOver path Journal.empty
-        let journal = parsed "journal" (CheckpointFormat2.journal path >> journalOf)
+        let journal = journalIn path file
         checkLength folder.Metrics journal.MetricsBytes
         checkLength folder.Events journal.EventBytes
-        let parts: MemoryPart list = parsed "memory" (Json.parseOver path [])
+        let parts = partsIn path file
         let struct (iterations, envSteps) = countersOf path file
         let states = statesOf first.EnvStates path file
 
@@ -598,3 +603,35 @@ module Checkpoint =
 
         newestBy folder (RunFolder.checkpoints folder |> List.filter isUsable) (restoreFrom registry folder spec first)
         |> Option.map (fun (restored, complaints) -> { restored with Complaints = complaints })
+
+    // ---- branches
+
+    /// What a run had written when a checkpoint of it was made: the log, and the parts of the replay memory. Fails with Damaged where
+    /// the checkpoint cannot be trusted.
+    let reach (path: string) : struct (Journal * MemoryPart list) =
+        let file = Safetensors.read path
+        checkFormat path file
+        struct (journalIn path file, partsIn path file)
+
+    /// The keys of environments whose resets are to come from another seed.
+    let private reseeded (seed: int64) (keys: TensorValue) : TensorValue =
+        let words = MemoryMarshal.Cast<byte, PhiloxKey>(ReadOnlySpan<byte> keys.Data).ToArray()
+        let other = words |> Array.map (fun key -> Philox.Derive(key, uint64 seed))
+        { keys with Data = MemoryMarshal.AsBytes(ReadOnlySpan<PhiloxKey> other).ToArray() }
+
+    /// Writes a checkpoint again as one of a branch with another specification, the first checkpoint of its folder.
+    let rebase (path: string) (spec: Spec) (target: string) =
+        let file = Safetensors.read path
+
+        let tensors =
+            file.Tensors
+            |> Map.map (fun name tensor ->
+                match Map.tryFind "environments" spec.Reseeded with
+                | Some seed when name = "env.keys" -> reseeded seed tensor
+                | _ -> tensor)
+
+        Safetensors.write
+            target
+            (file.Metadata |> Map.remove "sha256" |> Map.add "spec" (Spec.print spec))
+            [ for KeyValue(name, tensor) in tensors ->
+                  Safetensors.ofBytes name tensor.Dtype tensor.Shape (ReadOnlyMemory tensor.Data) ]

@@ -61,11 +61,13 @@ module Runner =
               "run folder", place
               "learning curve", picture ]
 
-    /// Training, curve, summary: to the end, from wherever the folder stands. The caller holds the lock. summary.json comes
-    /// last: where it is, the run is finished.
-    let private finish (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) from : Summary =
-        let summary = Sessions.untilStopped (Training.train plan folder options from)
-
+    /// Curve and summary of a run at its end; a table of it where there is a place to name.
+    let private concluded
+        (plan: Plan<'c, 's, 'w>)
+        (folder: RunFolder)
+        (place: string option)
+        (summary: Summary)
+        : Summary =
         let picture =
             match drawCurve folder plan.Experiment with
             | Ok() -> folder.Curve
@@ -75,14 +77,33 @@ module Runner =
             { summary with TimingLines = RunFiles.timingLines folder; Files = RunFiles.describe folder }
 
         Files.writeText folder.Summary (Json.print summary + "\n")
-        table plan.Experiment.Algorithm.Figures summary options.Out picture
+
+        place |> Option.iter (fun place -> table plan.Experiment.Algorithm.Figures summary place picture)
         summary
+
+    /// Training, curve, summary: to the end, from wherever the folder stands. The caller holds the lock. summary.json comes
+    /// last: where it is, the run is finished.
+    let private finish (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) from : Summary =
+        Sessions.untilStopped (Training.train plan folder options None from)
+        |> Option.get
+        |> concluded plan folder (Some options.Out)
+
+    /// The same as far as the round of iteration `last`, without a word at the end.
+    let private advance
+        (last: int64)
+        (plan: Plan<'c, 's, 'w>)
+        (folder: RunFolder)
+        (options: RunOptions)
+        from
+        : Summary option =
+        Sessions.untilStopped (Training.train plan folder options (Some last) from)
+        |> Option.map (concluded plan folder None)
 
     // ---- runs from nothing
 
     /// The run's newest checkpoint, or its beginning where it has none.
     let private beginning (plan: Plan<'c, 's, 'w>) (folder: RunFolder) : Beginning<'s, 'w> =
-        let first = Round.start plan.Experiment
+        let first = { Round.start plan.Experiment with Reseeded = Map.remove "environments" plan.Spec.Reseeded }
 
         try
             match Checkpoint.restore plan.Registry folder plan.Spec first with
@@ -133,6 +154,10 @@ module Runner =
         Files.writeText folder.Machine (Json.print (Machine.describe ()) + "\n")
         finish plan folder options (beginning plan folder)
 
+    /// A specification's algorithm at work, with its own stages.
+    let private planOf (registry: Registry) (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Plan<'c, 's, 'w> =
+        { Registry = registry; Spec = spec; Experiment = Spec.experiment algorithm spec; Stages = None }
+
     /// What to do with a specification's algorithm, whatever its types.
     let private opened (registry: Registry) (spec: Spec) (work: IOpen<'r>) : 'r =
         (Spec.algorithm registry "the specification" spec.Algorithm).Open work
@@ -145,10 +170,7 @@ module Runner =
             registry
             spec
             { new IOpen<Summary> with
-                member _.Open algorithm =
-                    start
-                        { Registry = registry; Spec = spec; Experiment = Spec.experiment algorithm spec; Stages = None }
-                        options }
+                member _.Open algorithm = start (planOf registry algorithm spec) options }
 
     let private registryOf (algorithm: Algorithm<'c, 's, 'w>) =
         match Registry.tryFind algorithm.Name Registry.standard with
@@ -165,12 +187,7 @@ module Runner =
         let registry = registryOf algorithm
         let spec = Spec.validate registry "" spec
 
-        start
-            { Registry = registry
-              Spec = spec
-              Experiment = Spec.experiment algorithm spec
-              Stages = Some stages }
-            options
+        start { planOf registry algorithm spec with Stages = Some stages } options
 
     // ---- runs taken up again
 
@@ -218,7 +235,7 @@ module Runner =
                 (Training.stepping folder step.Iteration (fun () -> Round.trail stages step))
         | _ -> ()
 
-    let private takeUp (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) =
+    let private takeUp finish (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) =
         RunOptions.check options
         Machine.useThreads (Compute.create plan.Spec.Device plan.Spec.Kernels) options.Threads
         let from = beginning plan folder
@@ -259,8 +276,8 @@ module Runner =
         (registry: Registry)
         (options: RunOptions)
         (iterations: int64 option)
-        (work: Spec -> RunFolder -> Summary)
-        : Summary option =
+        (work: Spec -> RunFolder -> 'r)
+        : 'r option =
         let folder = RunFolder.openExisting options.Out
 
         if iterations.IsNone && RunFiles.isFinished folder then
@@ -290,14 +307,18 @@ module Runner =
                 registry
                 spec
                 { new IOpen<Summary> with
-                    member _.Open algorithm =
-                        takeUp
-                            { Registry = registry
-                              Spec = spec
-                              Experiment = Spec.experiment algorithm spec
-                              Stages = None }
-                            folder
-                            options })
+                    member _.Open algorithm = takeUp finish (planOf registry algorithm spec) folder options })
+
+    /// Takes a run up and goes on to the end of the round of iteration `last`, with a checkpoint there, or to the run's end where that
+    /// comes first. No table is shown. What is finished is left alone.
+    let internal goOnUntil (registry: Registry) (options: RunOptions) (last: int64) : unit =
+        unlessFinished registry options None (fun spec folder ->
+            opened
+                registry
+                spec
+                { new IOpen<Summary option> with
+                    member _.Open algorithm = takeUp (advance last) (planOf registry algorithm spec) folder options })
+        |> ignore
 
     /// The same with the stages of one's own that the run was begun with.
     let goOnComposed
@@ -315,13 +336,7 @@ module Runner =
                         $"{folder.Spec} is a run of the algorithm {spec.Algorithm}, not of {algorithm.Name}: resume it with that one"
                 )
 
-            takeUp
-                { Registry = registry
-                  Spec = spec
-                  Experiment = Spec.experiment algorithm spec
-                  Stages = Some stages }
-                folder
-                options)
+            takeUp finish { planOf registry algorithm spec with Stages = Some stages } folder options)
 
     let private optionsOf path threads quiet = { RunOptions.into path with Threads = threads; Quiet = quiet }
 

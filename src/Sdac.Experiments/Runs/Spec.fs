@@ -41,6 +41,8 @@ type Spec<'config> =
         Script: ScriptMark option
         /// Where the run begins with the networks of another
         From: StartMark option
+        /// Other seeds for some streams of its random numbers, by the streams' names (`Spec.streams`): a branch of another run
+        Reseeded: Map<string, int64>
         /// Iterations between evaluations; 0 evaluates at the end only
         EvaluateEvery: int64
         /// Episodes of an evaluation, played without exploration noise
@@ -64,6 +66,10 @@ module Spec =
     [<Literal>]
     let Schema = 2
 
+    /// The streams of a run's random numbers that a branch can have another seed for: those of an iteration, and the environments'
+    /// resets.
+    let streams: string list = Round.streams @ [ "environments" ]
+
     // ---- with and without types
 
     let private withConfig (config: 'b) (spec: Spec<'a>) : Spec<'b> =
@@ -80,6 +86,7 @@ module Spec =
           Stages = spec.Stages
           Script = spec.Script
           From = spec.From
+          Reseeded = spec.Reseeded
           EvaluateEvery = spec.EvaluateEvery
           EvaluationEpisodes = spec.EvaluationEpisodes
           CheckpointEvery = spec.CheckpointEvery
@@ -146,6 +153,7 @@ module Spec =
           Stages = []
           Script = None
           From = None
+          Reseeded = Map.empty
           EvaluateEvery = max 1L (e.Iterations / 20L)
           EvaluationEpisodes = 20
           CheckpointEvery = max 1L (e.Iterations / 100L)
@@ -244,6 +252,12 @@ module Spec =
               $"checkpointsKept is %d{spec.CheckpointsKept}; it must be at least 1"
           if spec.KeepEvery < 0L then
               $"keepEvery is %d{spec.KeepEvery}; it must be at least 0"
+          for KeyValue(stream, seed) in spec.Reseeded do
+              if not (List.contains stream streams) then
+                  Errors.unknown "stream" stream "reseeded" streams
+
+              if seed < 0L then
+                  $"the seed of {stream} is %d{seed}; it must be at least 0"
           if spec.LogEvery < 1L then
               $"logEvery is %d{spec.LogEvery}; it must be at least 1"
           yield! ofAlgorithm ]
@@ -363,9 +377,12 @@ module Spec =
 
     /// What specifications of this schema have not always had, as a run was without it.
     let putAddedFields (fields: JsonObject) =
-        for name, value in [ "from", None; "keepEvery", Some 10 ] do
+        let added: (string * JsonNode option) list =
+            [ "from", None; "keepEvery", Some(JsonValue.Create 10); "reseeded", Some(JsonObject()) ]
+
+        for name, value in added do
             if not (fields.ContainsKey name) then
-                fields[name] <- value |> Option.map (fun n -> JsonValue.Create n :> JsonNode) |> Option.toObj
+                fields[name] <- Option.toObj value
 
     let private withAdded (registry: Registry) (place: string) (algorithm: string) (text: string) : string =
         match Json.parseNode place text with

@@ -20,6 +20,8 @@ type internal Plan<'config, 'state, 'work> =
 type internal Halt =
     /// A signal, by its number.
     | Signal of int
+    /// It has gone as far as it was to.
+    | Until
 
 /// A run between two iterations: all that the loop hands on.
 [<NoComparison; NoEquality>]
@@ -48,6 +50,8 @@ type internal TrainingContext<'config, 'state, 'work> =
         Stages: Stage<'state, 'work>
         Options: RunOptions
         Request: StopRequest
+        /// Stop behind this iteration, at the end of its round; None: go on to the end
+        Until: int64 option
         /// Where this process began
         FirstEnvSteps: int64
     }
@@ -189,7 +193,13 @@ module internal Training =
     let private betweenRounds (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
         let spec, step = w.Plan.Spec, p.Step
         let isOver = step.Iteration >= spec.Iterations
-        let halt = if isOver then None else Option.map Halt.Signal w.Request.Signal
+
+        let halt =
+            match w.Request.Signal, w.Until with
+            | _ when isOver -> None
+            | Some signal, _ -> Some(Halt.Signal signal)
+            | None, Some last when step.Iteration >= last -> Some Halt.Until
+            | None, _ -> None
 
         // first the checkpoint: an evaluation that fails loses nothing
         let p =
@@ -312,30 +322,29 @@ module internal Training =
         w.Timings.Flush()
         summary
 
-    /// What a stopped run says: where it is and how it goes on, on one line.
-    let private stopped (plan: Plan<'c, 's, 'w>) (options: RunOptions) (iteration: int64) (halt: Halt) : Failure =
-        match halt with
-        | Halt.Signal number ->
-            let place =
-                if iteration = 0L then
-                    "before its first iteration"
-                else
-                    $"after iteration {Progress.thousands iteration} of {Progress.thousands plan.Spec.Iterations}, with a checkpoint"
+    /// What a run says that a signal has stopped: where it is and how it goes on, on one line.
+    let private stopped (plan: Plan<'c, 's, 'w>) (options: RunOptions) (iteration: int64) (signal: int) : Failure =
+        let place =
+            if iteration = 0L then
+                "before its first iteration"
+            else
+                $"after iteration {Progress.thousands iteration} of {Progress.thousands plan.Spec.Iterations}, with a checkpoint"
 
-            Interrupted(
-                $"the run was stopped by {Sessions.signalName number} {place}; go on with {RunOptions.resumeCommand options}",
-                number
-            )
+        Interrupted(
+            $"the run was stopped by {Sessions.signalName signal} {place}; go on with {RunOptions.resumeCommand options}",
+            signal
+        )
 
-    /// Trains on from the beginning given to the end of the run. Fails with Interrupted where a signal asks for it, with a checkpoint at
+    /// Trains on from the beginning given to the end of the run, or to that of the round of iteration `until`: None. Fails with Interrupted where a signal asks for it, with a checkpoint at
     /// the end of the round that is under way.
     let train
         (plan: Plan<'c, 's, 'w>)
         (folder: RunFolder)
         (options: RunOptions)
+        (until: int64 option)
         (from: Beginning<'s, 'w>)
         (request: StopRequest)
-        : Summary =
+        : Summary option =
         let e = plan.Experiment
         use environment = from.Step.Environment
         use arena = arena e plan.Spec.EvaluationEpisodes
@@ -354,6 +363,7 @@ module internal Training =
               Stages = stages
               Options = options
               Request = request
+              Until = until
               FirstEnvSteps = from.Step.EnvSteps }
 
         let mutable p =
@@ -380,7 +390,10 @@ module internal Training =
             match p.Halt with
             | Some halt ->
                 timings.Flush()
-                Errors.fail (stopped plan options p.Step.Iteration halt)
-            | None -> conclude context trained p
+
+                match halt with
+                | Halt.Signal signal -> Errors.fail (stopped plan options p.Step.Iteration signal)
+                | Halt.Until -> None
+            | None -> Some(conclude context trained p)
         finally
             Round.disposeState p.Step
