@@ -38,6 +38,15 @@ public static class Tasks
     public static IReadOnlyList<string> NamesOf(string version) =>
         [.. Names.Where(name => name.EndsWith($"-{version}", StringComparison.Ordinal))];
 
+    /// <summary>What may be said of a version's tasks on MuJoCo 2.2.2; null for another version.</summary>
+    public static string? ClaimOf(string version) => version switch
+    {
+        "v4" => "the states, observations and rewards of Gymnasium 0.29.1 on MuJoCo 2.2.2",
+        "v5" => "v5's rules on v4's physics (Walker2d and Pusher: on v5's models); Gymnasium itself asks for MuJoCo 2.3.3 or later, "
+            + "so published numbers ran on another engine",
+        _ => null,
+    };
+
     /// <summary>
     /// A task with its default options; ArgumentException naming the nearest and all names where there is none.
     /// </summary>

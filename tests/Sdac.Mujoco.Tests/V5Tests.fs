@@ -275,7 +275,12 @@ let private pendulums =
               Expect.equal (facts now.Spec) (facts before.Spec) name
               Expect.equal now.Spec.Task name "its own name"
 
-          Expect.equal (Tasks.NamesOf "v5").Count 10 "ten tasks") ]
+          Expect.equal (Tasks.NamesOf "v5").Count 10 "ten tasks"
+
+          for version in [ "v4"; "v5" ] do
+              Expect.isFalse (isNull (Tasks.ClaimOf version)) version
+
+          Expect.isTrue (isNull (Tasks.ClaimOf "v6")) "no such version") ]
 
 [<Tests>]
 let tests = testList "Gymnasium's v5" (unchanged @ walking @ contacts @ arms @ pendulums)

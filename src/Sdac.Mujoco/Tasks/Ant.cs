@@ -81,7 +81,8 @@ public static class Ant
     private static double Reward(StepView step, AntOptions options, Span<double> info)
     {
         var forward = TaskMath.Travel(step, 1, info[3..]);
-        var healthy = options.TerminateWhenUnhealthy || IsHealthy(step.Physics, options.HealthyZRange) ? options.HealthyReward : 0;
+        var paid = options.TerminateWhenUnhealthy || IsHealthy(step.Physics, options.HealthyZRange);
+        var healthy = paid ? options.HealthyReward : 0;
         var control = options.CtrlCostWeight * TaskMath.SumOfSquares(step.Action);
         var contact = 0.0;
         if (options.UseContactForces)
