@@ -62,6 +62,16 @@ let describe (task: ITask) =
 
     printfn "  info: %s" (String.Join(", ", envs.Spec.InfoNames))
 
+/// What may be said of the versions among these names.
+let claims (names: string seq) =
+    let versions =
+        names |> Seq.map (fun name -> name.Substring(name.LastIndexOf '-' + 1)) |> Seq.distinct
+
+    for version in versions do
+        match Tasks.ClaimOf version with
+        | null -> ()
+        | claim -> printfn "\n%s: %s" version claim
+
 let main () =
     let parser = ArgumentParser.Create<Arguments>(programName = "envs.fsx")
     let arguments = parser.ParseCommandLine fsi.CommandLineArgs[1..]
@@ -69,11 +79,14 @@ let main () =
     let count = arguments.GetResult(Environments, 8)
 
     match arguments.TryGetResult Task with
-    | None -> list seconds count [ for name in Environment.suite.Names -> Environment.suite.Create name ]
+    | None ->
+        list seconds count [ for name in Environment.suite.Names -> Environment.suite.Create name ]
+        claims Environment.suite.Names
     | Some name ->
         let task = Environment.suite.Create name
         list seconds count [ task ]
         describe task
+        claims [ name ]
 
     0
 

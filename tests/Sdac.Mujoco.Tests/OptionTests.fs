@@ -203,7 +203,7 @@ let tests =
 
           testCase "unknown tasks and options are answered with the nearest" (fun () ->
               refused "the nearest is HalfCheetah-v4" (fun () -> Tasks.Create "halfcheeta-v4" |> ignore)
-              refused "Walker2d-v4)" (fun () -> Tasks.Create "Cow-v1" |> ignore)
+              refused "Walker2d-v5)" (fun () -> Tasks.Create "Cow-v1" |> ignore)
 
               refused "the nearest is healthy_z_range" (fun () ->
                   create "Hopper-v4" [ "healty_z_range", box 1.0 ] |> ignore)

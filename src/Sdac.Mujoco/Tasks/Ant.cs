@@ -63,7 +63,7 @@ public static class Ant
             {
                 var rest = TaskMath.CopyState(physics, skip, obs);
                 if (options.UseContactForces)
-                    ClipForces(physics, options.ContactForceRange, rest);
+                    ClipForces(physics.CfrcExt, options.ContactForceRange, rest);
             },
             MeasureDim = 2,
             Measure = static (physics, measured) => physics.BodyPosition(Torso)[..2].CopyTo(measured),
@@ -73,7 +73,7 @@ public static class Ant
                 "forward", "healthy", "ctrl_cost", "contact_cost",
             ],
             Reward = (step, info) => Reward(step, options, info),
-            Terminated = physics => options.TerminateWhenUnhealthy && !IsHealthy(physics, options),
+            Terminated = physics => options.TerminateWhenUnhealthy && !IsHealthy(physics, options.HealthyZRange),
             Start = StartNoise.UniformAndNormal(options.ResetNoiseScale),
         };
     }
@@ -81,13 +81,14 @@ public static class Ant
     private static double Reward(StepView step, AntOptions options, Span<double> info)
     {
         var forward = TaskMath.Travel(step, 1, info[3..]);
-        var healthy = options.TerminateWhenUnhealthy || IsHealthy(step.Physics, options) ? options.HealthyReward : 0;
+        var paid = options.TerminateWhenUnhealthy || IsHealthy(step.Physics, options.HealthyZRange);
+        var healthy = paid ? options.HealthyReward : 0;
         var control = options.CtrlCostWeight * TaskMath.SumOfSquares(step.Action);
         var contact = 0.0;
         if (options.UseContactForces)
         {
             Span<double> forces = stackalloc double[step.Physics.CfrcExt.Length];
-            ClipForces(step.Physics, options.ContactForceRange, forces);
+            ClipForces(step.Physics.CfrcExt, options.ContactForceRange, forces);
             contact = options.ContactCostWeight * TaskMath.SumOfSquares(forces);
         }
 
@@ -101,16 +102,15 @@ public static class Ant
         return forward + healthy - (control + contact);
     }
 
-    private static void ClipForces(Physics physics, Interval range, Span<double> to)
+    internal static void ClipForces(ReadOnlySpan<double> forces, Interval range, Span<double> to)
     {
-        var forces = physics.CfrcExt;
         for (var i = 0; i < forces.Length; i++)
             to[i] = Math.Clamp(forces[i], range.Low, range.High);
     }
 
-    private static bool IsHealthy(Physics physics, AntOptions options) =>
+    internal static bool IsHealthy(Physics physics, Interval zRange) =>
         TaskMath.AllFinite(physics.Qpos)
         && TaskMath.AllFinite(physics.Qvel)
-        && options.HealthyZRange.Low <= physics.Qpos[2]
-        && physics.Qpos[2] <= options.HealthyZRange.High;
+        && zRange.Low <= physics.Qpos[2]
+        && physics.Qpos[2] <= zRange.High;
 }

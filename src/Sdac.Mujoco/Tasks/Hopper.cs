@@ -67,7 +67,7 @@ public static class Hopper
         };
     }
 
-    private static bool IsHealthy(Physics physics, HopperOptions options) =>
+    internal static bool IsHealthy(Physics physics, HopperOptions options) =>
         options.HealthyZRange.Contains(physics.Qpos[1])
         && options.HealthyAngleRange.Contains(physics.Qpos[2])
         && AllInside(physics.Qpos[2..], options.HealthyStateRange)

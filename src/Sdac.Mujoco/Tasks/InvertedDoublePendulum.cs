@@ -38,13 +38,21 @@ public static class InvertedDoublePendulum
         TaskMath.CopyClipped(physics.QfrcConstraint, 10, obs[8..]);
     }
 
+    /// <summary>What the distance from upright costs, and what the speed.</summary>
+    internal static (double Distance, double Speed) Penalties(Physics physics)
+    {
+        var tip = physics.SitePosition(0);
+        var velocity = physics.Qvel;
+        var height = tip[2] - 2;
+        return (
+            0.01 * (tip[0] * tip[0]) + height * height,
+            1e-3 * (velocity[1] * velocity[1]) + 5e-3 * (velocity[2] * velocity[2]));
+    }
+
     private static double Reward(StepView step, Span<double> info)
     {
         var tip = step.Physics.SitePosition(0);
-        var velocity = step.Physics.Qvel;
-        var height = tip[2] - 2;
-        var distance = 0.01 * (tip[0] * tip[0]) + height * height;
-        var speed = 1e-3 * (velocity[1] * velocity[1]) + 5e-3 * (velocity[2] * velocity[2]);
+        var (distance, speed) = Penalties(step.Physics);
         info[0] = distance;
         info[1] = speed;
         info[2] = 10;

@@ -63,6 +63,6 @@ public static class Walker2d
         };
     }
 
-    private static bool IsHealthy(Physics physics, Walker2dOptions options) =>
+    internal static bool IsHealthy(Physics physics, Walker2dOptions options) =>
         options.HealthyZRange.Contains(physics.Qpos[1]) && options.HealthyAngleRange.Contains(physics.Qpos[2]);
 }
