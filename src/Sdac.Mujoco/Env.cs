@@ -23,7 +23,7 @@ public sealed class Env : IDisposable
     private int elapsed;
     private bool disposed;
 
-    /// <summary>One environment of a task; call <see cref="SetState"/> before stepping.</summary>
+    /// <summary>One environment of a task; call <see cref="SetState(ReadOnlySpan{double}, ReadOnlySpan{double})"/> before stepping.</summary>
     /// <exception cref="ArgumentException">A setting of the task that cannot be.</exception>
     public Env(TaskDefinition task)
     {
@@ -57,7 +57,7 @@ public sealed class Env : IDisposable
     /// <summary>The observation, [ObsDim].</summary>
     public ReadOnlySpan<double> Obs => obs;
 
-    /// <summary>The positions, [Nq]: after <see cref="SetState"/> with quaternions normalised.</summary>
+    /// <summary>The positions, [Nq]: after <see cref="SetState(ReadOnlySpan{double}, ReadOnlySpan{double})"/> with quaternions normalised.</summary>
     public ReadOnlySpan<double> Qpos => simulation.Physics.Qpos;
 
     /// <summary>The velocities, [Nv].</summary>
@@ -78,7 +78,7 @@ public sealed class Env : IDisposable
     /// <summary>The last step's info figures, in the order of the spec's InfoNames.</summary>
     public ReadOnlySpan<double> Info => info;
 
-    /// <summary>Steps since <see cref="SetState"/>.</summary>
+    /// <summary>Steps since <see cref="SetState(ReadOnlySpan{double}, ReadOnlySpan{double})"/>.</summary>
     public int Elapsed => elapsed;
 
     /// <summary>mj_resetData, the given positions and velocities, one mj_forward: step 0 of an episode.</summary>

@@ -183,7 +183,9 @@ public sealed unsafe class Model : IDisposable
 
     private Joint[] ReadJoints()
     {
-        var (types, addresses, range) = (this["jnt_type"].Ints, this["jnt_qposadr"].Ints, this["jnt_range"].Doubles);
+        var types = this["jnt_type"].Ints;
+        var addresses = this["jnt_qposadr"].Ints;
+        var range = this["jnt_range"].Doubles;
         var limited = this["jnt_limited"].ToArray();
         var read = new Joint[types.Length];
         for (var i = 0; i < read.Length; i++)

@@ -38,7 +38,7 @@ public static class ControlSuite
             Begin = begin,
             InfoNames = reward.InfoNames,
             Reward = (step, info) => reward.Of(step.Physics, info),
-            Options = TaskOptions.Checked(name, new SuiteOptions()),
+            Options = TaskOptions.Checked("dmc/" + name, new SuiteOptions()),
         };
 
     private static ITask Make(TaskDefinition task, IReadOnlyDictionary<string, object?> options)

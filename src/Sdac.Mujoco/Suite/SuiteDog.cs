@@ -47,7 +47,9 @@ internal static class SuiteDog
     {
         if (simulation.SuiteClear() is { } complaint)
             return complaint;
-        var (qpos, qvel, act) = (simulation.Qpos.Writable, simulation.Qvel.Writable, simulation.Act.Writable);
+        var qpos = simulation.Qpos.Writable;
+        var qvel = simulation.Qvel.Writable;
+        var act = simulation.Act.Writable;
         Span<double> heading = stackalloc double[1];
         Span<double> speeds = stackalloc double[3];
         Philox.Uniform(Philox.Derive(key, 0), 0, heading);
