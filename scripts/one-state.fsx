@@ -22,7 +22,7 @@ type Arguments =
             | Updates _ -> "updates of each, default 4,000"
             | Seed _ -> "the seed, default 0"
             | Out _ ->
-                "folder for one-state.html, its picture (SVG and PNG), its table (MD and CSV); default runs/one-state"
+                "folder for one-state.html, its pictures (SVG and PNG), its table (MD and CSV); default runs/one-state"
 
 let main () =
     let parser = ArgumentParser.Create<Arguments>(programName = "one-state.fsx")

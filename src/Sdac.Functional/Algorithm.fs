@@ -90,6 +90,15 @@ module Preset =
     let sdacPaper (meaning: string) (config: 'config) : Preset<'config> =
         { published config with Name = "sdac-paper"; Meaning = meaning }
 
+    /// As flow-rl runs it: 1,000,000 environment steps with an update each, evaluations of ten episodes.
+    let flowRl (config: 'config) : Preset<'config> =
+        { published config with
+            Name = "flow-rl"
+            Meaning = "as flow-rl has it, HalfCheetah-v4, 1,000,000 environment steps, an update each"
+            Iterations = 1_000_000L
+            EvaluateEvery = Some 10_000L
+            EvaluationEpisodes = 10 }
+
 /// The planned length of a run in iterations, for schedules that span it.
 [<Struct>]
 type Horizon = { Iterations: int64 }

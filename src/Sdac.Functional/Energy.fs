@@ -14,9 +14,11 @@ module RunningValues =
     /// The averages after a batch: each moves by `QNormalisationRate` of the way to the batch's own mean and deviation
     /// (dividing by the count). Unchanged where the settings do not normalise Q. q: any shape.
     let follow (c: EnergySettings) (q: Tensor) (v: RunningValues) : RunningValues =
-        if c.QNormalisation = QNormalisation.Off then
-            v
-        else
+        match c.QNormalisation with
+        | QNormalisation.Off
+        | QNormalisation.Batch -> v
+        | QNormalisation.Running
+        | QNormalisation.RunningAsPublished ->
             use _ = torch.NewDisposeScope()
             let mean = Tensors.scalar (q.mean ())
             let spread = q.sub(Scalars.ofFloat mean).square().mean()
@@ -69,7 +71,7 @@ module Energy =
     // Values that stay equal let the averaged deviation decay to nothing.
     let private least = 1e-6
 
-    /// Q as it is or normalised by running averages. Any shape.
+    /// Q as it is or normalised, by running averages or by the mean and deviation of these values. Any shape.
     let normalised (c: EnergySettings) (v: RunningValues) (q: Tensor) : Tensor =
         let clip (x: Tensor) = x.clamp (Scalars.ofFloat -c.QClip, Scalars.ofFloat c.QClip)
         let deviation = max least v.Deviation
@@ -77,6 +79,9 @@ module Energy =
         match c.QNormalisation with
         | QNormalisation.Off -> q
         | QNormalisation.Running -> q.sub(Scalars.ofFloat v.Mean).div(Scalars.ofFloat deviation) |> clip
+        | QNormalisation.Batch ->
+            let centred = q.sub (q.mean ())
+            centred.div (centred.square().mean().sqrt().clamp_min(Scalars.ofFloat least)) |> clip
         | QNormalisation.RunningAsPublished -> q.sub (Scalars.ofFloat (v.Mean / deviation)) |> clip
 
     /// QScale·Q/λ, Q normalised as the settings say. Any shape.
@@ -87,7 +92,8 @@ module Energy =
     /// energy: [B, K] -> [B, K].
     let weights (kind: RssmWeights) (shift: EnergyShift) (energy: Tensor) : struct (Tensor * EnergyShift) =
         match kind with
-        | SelfNormalised -> struct (Rssm.weights SelfNormalised energy, shift)
+        | SelfNormalised
+        | LogSumExp -> struct (Rssm.weights kind energy, shift)
         | Raw ->
             let largest = Tensors.scalar (energy.max ())
             let found = EnergyShift.raised largest shift

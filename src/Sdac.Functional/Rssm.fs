@@ -73,6 +73,7 @@ module Rssm =
     let weights (kind: RssmWeights) (energy: Tensor) : Tensor =
         match kind with
         | SelfNormalised -> energy.softmax 1L
+        | LogSumExp -> (energy.softmax 1L).mul(Scalars.ofFloat (float (energy.size 1)))
         | Raw -> energy.exp ()
 
     /// Self-normalised weights with their leading bias removed by the jackknife (Quenouille 1956): twice the weights of all

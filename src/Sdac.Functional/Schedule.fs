@@ -129,6 +129,13 @@ module Schedule =
     /// σ_t of the reverse step, exp(½ · clipped log variance); 0 at t = 0, where no noise is added.
     let sigma (schedule: Schedule) t = if t = 0 then 0.0 else exp (0.5 * schedule.PosteriorLogVarianceClipped[t])
 
+    /// The same chain with noise of deviation √β_t in each reverse step instead of the posterior's (Ho et al. 2020, section 3.2, the
+    /// other choice of σ_t).
+    let wide (schedule: Schedule) : Schedule =
+        { schedule with
+            PosteriorVariance = schedule.Betas
+            PosteriorLogVarianceClipped = schedule.Betas |> Array.map log }
+
     /// One coefficient per row, shape [rows, 1], for rows at timesteps `t`.
     let column (compute: Compute) (coefficients: float[]) (t: int[]) : Tensor =
         Tensors.ofArray compute [ t.Length; 1 ] (t |> Array.map (fun t -> float32 coefficients[t]))

@@ -128,6 +128,8 @@ type DiffusionSettings =
         BetaSchedule: BetaSchedule
         /// Deviation of x_T, where reverse sampling starts
         InitialNoiseScale: float
+        /// Each step's noise has deviation √β_t instead of the posterior's σ_t (MaxEntDP, flow-rl)
+        WideNoise: bool
         /// Width of the sinusoidal time embedding
         TimeDim: int
         /// Width of the hidden layer behind it
@@ -136,6 +138,11 @@ type DiffusionSettings =
 
 [<RequireQualifiedAccess>]
 module DiffusionSettings =
+    /// The chain's coefficients. Raises ArgumentException on what `problems` says of the schedule.
+    let schedule (d: DiffusionSettings) : Schedule =
+        let schedule = Schedule.create d.BetaSchedule d.Timesteps
+        if d.WideNoise then Schedule.wide schedule else schedule
+
     let problems (d: DiffusionSettings) : string list =
         [ [ if d.TimeDim < 2 || d.TimeDim % 2 <> 0 then
                 $"TimeDim is %d{d.TimeDim}; it must be even and at least 2" ]
@@ -170,6 +177,15 @@ module ChainSettings =
           Check.within (nameof c.InitialNoiseScale) 0.0 1e6 c.InitialNoiseScale ]
         |> List.concat
 
+/// How the actions are made of which the one with the largest Q is kept.
+[<RequireQualifiedAccess>]
+type Candidates =
+    /// By a reverse chain each
+    | Chains
+    /// By one chain a state: its action is noised to this timestep t, and each candidate is a single draw of q̃_{0|t} around it,
+    /// moved into the box. N candidates cost one chain and N values
+    | OneStep of Timestep: int
+
 /// How many actions are drawn per state, of which the one with the largest Q is kept; and exploration.
 type ParticleSettings =
     {
@@ -181,6 +197,8 @@ type ParticleSettings =
         TargetParticles: int option
         /// The same in evaluations
         EvaluationParticles: int option
+        /// How they are made
+        Candidates: Candidates
         /// Exploration noise is N(0, (λ · this)²) per component
         NoiseScale: float
     }
@@ -314,6 +332,14 @@ module AdamSettings =
           Check.positive (nameof a.AdamEpsilon) a.AdamEpsilon ]
         |> List.concat
 
+/// Which of a policy's networks acts.
+[<RequireQualifiedAccess>]
+type ActingPolicy =
+    /// The target policy
+    | Target
+    /// The network that is trained
+    | Online
+
 /// When and how fast the policy moves.
 type PolicySettings =
     {
@@ -325,6 +351,11 @@ type PolicySettings =
         PolicyDecayBegin: int64
         /// Policy updates that the fall takes
         PolicyDecayLength: int64
+        /// The target policy is a copy of the policy, renewed on every such-th policy update; none: its moving average, τ the
+        /// critics'
+        PolicyCopies: int option
+        /// Which policy acts, in training and in evaluations
+        ActsBy: ActingPolicy
     }
 
 [<RequireQualifiedAccess>]
@@ -337,7 +368,8 @@ module PolicySettings =
         [ Check.positive (nameof p.PolicyLearningRateEnd) p.PolicyLearningRateEnd
           Check.atLeast (nameof p.PolicyDecayBegin) 0L p.PolicyDecayBegin
           Check.atLeast (nameof p.PolicyDecayLength) 1L p.PolicyDecayLength
-          Check.atLeast (nameof p.PolicyDelay) 1 p.PolicyDelay ]
+          Check.atLeast (nameof p.PolicyDelay) 1 p.PolicyDelay
+          Check.atLeast (nameof p.PolicyCopies) 1 (defaultArg p.PolicyCopies 1) ]
         |> List.concat
 
 /// λ.
@@ -369,6 +401,8 @@ type QNormalisation =
     | Off
     /// clip((Q - m)/s, ±QClip) with running averages m and s of Q's mean and deviation.
     | Running
+    /// clip((Q - m)/s, ±QClip) with m and s of the update's own values (the authors' answer to a review).
+    | Batch
     /// clip(Q - m/s, ±QClip): the published reference implementation's slip of precedence, for comparisons with its figures.
     | RunningAsPublished
 
@@ -399,6 +433,8 @@ type RssmWeights =
     | SelfNormalised
     /// exp(Q/λ) as in the theorem, with no normalisation; works from K = 1.
     | Raw
+    /// exp(Q/λ - logsumexp + ln K), K times the softmax: a state's weights are 1 in the mean. Needs K ≥ 2.
+    | LogSumExp
 
 /// What becomes of draws from q̃_{0|t} that leave the box [-1, 1]^A in which clean actions live.
 type ReverseNoise =
@@ -424,7 +460,7 @@ type DrawSettings =
 module DrawSettings =
     let problems (d: DrawSettings) : string list =
         [ Check.atLeast (nameof d.MonteCarloDraws) 1 d.MonteCarloDraws
-          [ if d.Weights = SelfNormalised && d.MonteCarloDraws = 1 then
+          [ if d.Weights <> Raw && d.MonteCarloDraws = 1 then
                 "MonteCarloDraws is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ] ]
         |> List.concat
 

@@ -2,6 +2,26 @@ namespace Sdac
 
 open System
 
+/// What λ is moved towards.
+[<RequireQualifiedAccess>]
+type TemperatureTuning =
+    /// The entropy TargetEntropyPerDim of the exploration noise
+    | Entropy
+    /// This mean KL divergence of a state's weights from equal ones (flow-rl): λ rises where the weights are more unequal. On the
+    /// updates that move the policy
+    | Divergence of Target: float
+
+[<RequireQualifiedAccess>]
+module TemperatureTuning =
+    /// What is impossible where a state's weights are so many.
+    let problems (draws: int) (tuning: TemperatureTuning) : string list =
+        [ match tuning with
+          | TemperatureTuning.Divergence target when not (target > 0.0 && target < log (float draws)) ->
+              let most = (log (float draws)).ToString("0.###", Globalization.CultureInfo.InvariantCulture)
+
+              $"Tuning aims at a divergence of {string target}, but that of {draws} weights lies between 0 and ln {draws} = {most}: take a target between them, or more draws"
+          | _ -> () ]
+
 /// λ with its optimiser. Kept as ln λ, which the gradient steps move.
 type Temperature =
     { LogLambda: float
@@ -32,6 +52,21 @@ module Temperature =
     /// One Adam step on ln λ towards the target entropy.
     let step (adam: AdamConfig) (rate: float) (targetEntropyPerDim: float) (actionDim: int) (t: Temperature) =
         descend adam rate (gradient targetEntropyPerDim actionDim t) t
+
+    /// Mean over states of the KL divergence ln K - H(w) of a state's K weights from equal ones. Shares of less than 1e-6 count as
+    /// that (flow-rl). weights: [B, K], row-major, not negative.
+    let divergence (draws: int) (weights: float32[]) : float =
+        let ofState (w: float32[]) =
+            let total = Array.sumBy float w
+            let shares = w |> Array.map (fun w -> max 1e-6 (float w / total))
+            let total = Array.sum shares
+            log (float draws) + (shares |> Array.sumBy (fun p -> p / total * log (p / total)))
+
+        weights |> Array.chunkBySize draws |> Array.averageBy ofState
+
+    /// Gradient with respect to ln λ of λ·(target - divergence), the divergence held constant: λ falls while the weights are more
+    /// equal than wanted.
+    let divergenceGradient (target: float) (divergence: float) (t: Temperature) = t.Lambda * (target - divergence)
 
     /// The traversal.
     let parts: Parts<Temperature> =

@@ -9,13 +9,17 @@ open Sdac.Experiments
 open Sdac.LibTorch
 open TorchSharp
 
-/// What a machine with a GPU has to show: the same update as on the CPU, a run that learns, times, and where they go.
+/// What a machine with a GPU has to show: the same update as on the CPU, for every algorithm, a run that learns, times, and where they go.
 /// Under five minutes. On the device "cpu" it is a rehearsal of itself.
 [<RequireQualifiedAccess>]
 module CudaCheck =
     /// Largest difference allowed between the devices, relative to the largest entry.
     [<Literal>]
     let private Tolerance = 1e-4
+
+    /// The same for the first iteration of each algorithm, whose transitions and actions come from the device as well.
+    [<Literal>]
+    let private AlgorithmTolerance = 1e-3
 
     /// Seconds of the learning run at the most, and the return that it must reach by then.
     [<Literal>]
@@ -80,6 +84,52 @@ module CudaCheck =
 
         say $"same update on cpu and {compute.Device}: largest relative difference {worst:E1} (at most {Tolerance:E0})"
         worst <= Tolerance
+
+    /// Gradients and their squares, averaged, after the first iteration of an algorithm's preset `tiny`. (Adam's first steps have the
+    /// size of the rate whatever the gradient's: parameters would differ where a gradient of nearly 0 changes its sign.)
+    let private firstIteration (device: string) (algorithm: IAlgorithm) : float32[] list =
+        algorithm.Open
+            { new IOpen<float32[] list> with
+                member _.Open algorithm =
+                    let step =
+                        Experiment.preset "tiny" algorithm
+                        |> Experiment.device device
+                        |> Experiment.kernels false
+                        |> Experiment.iterations 1L
+                        |> Pipeline.start
+                        |> Pipeline.warm
+                        |> Pipeline.consume Pipeline.standard
+
+                    let moments = ResizeArray()
+
+                    let visit =
+                        { new IVisit with
+                            member _.Params(_, value) = value
+
+                            member _.Adam(_, value) =
+                                moments.Add(Tensors.toArray value.M)
+                                moments.Add(Tensors.toArray value.V)
+                                value
+
+                            member _.Float(_, value) = value
+                            member _.Int(_, value) = value
+                            member _.Numbers(_, value) = value
+                            member _.Rows(_, value) = value }
+
+                    step.Agent.Parts visit step.State |> ignore
+                    Pipeline.dispose step
+                    List.ofSeq moments }
+
+    /// Every algorithm's first iteration is the same on both devices.
+    let private sameAlgorithms (say: string -> unit) (device: string) : bool =
+        [ for algorithm in Registry.all Registry.standard do
+              let worst =
+                  List.map2 difference (firstIteration "cpu" algorithm) (firstIteration device algorithm)
+                  |> List.fold (fun m x -> if Double.IsNaN x then infinity else max m x) 0.0
+
+              say $"{algorithm.Name}: first gradients on cpu and {device}: largest relative difference {worst:E1}"
+              worst <= AlgorithmTolerance ]
+        |> List.forall id
 
     let private learns (say: string -> unit) (device: string) : bool =
         let experiment =
@@ -170,7 +220,11 @@ module CudaCheck =
             if device = "cpu" then
                 say "a rehearsal on the CPU, where both sides are the same device"
 
-            let held = [ sameUpdate say compute; learns say device ]
+            let held =
+                [ sameUpdate say compute
+                  sameAlgorithms say device
+                  learns say device ]
+
             times say compute
             times say (Compute.create "cpu" true)
             if List.forall id held then 0 else 1

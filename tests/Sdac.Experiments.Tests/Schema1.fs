@@ -21,12 +21,26 @@ let sdac, dpmd = specOf "sdac", specOf "dpmd"
 /// Of SDAC alone; DPMD's specifications held them too, without effect.
 let sdacAlone = set [ "monteCarloDraws"; "weights"; "reverseNoise" ]
 
-/// The presets of the algorithms that there were.
+/// The presets that there were, of the algorithms that there were.
 let presets =
-    Support.presets |> List.filter (fun (algorithm, _, _) -> List.contains algorithm [ "sdac"; "dpmd" ])
+    Support.presets
+    |> List.filter (fun (algorithm, name, _) -> List.contains algorithm [ "sdac"; "dpmd" ] && name <> "flow-rl")
 
 /// Settings, and groups of settings, that came later: the published values are what was always done.
-let newer = [ "networks"; "critics.qReduction"; "critics.huberThreshold"; "targetNoise" ]
+let newer =
+    [ "networks"
+      "critics.qReduction"
+      "critics.huberThreshold"
+      "targetNoise"
+      "criticHidden"
+      "criticActivation"
+      "diffusion.wideNoise"
+      "particles.candidates"
+      "regression"
+      "policy.policyCopies"
+      "policy.actsBy"
+      "tuning"
+      "mirror" ]
 
 /// Where each setting of its flat config lies today.
 let places: Map<string, string> =

@@ -65,7 +65,7 @@ let tests =
                     "tau", "number"
                     "hidden", "list of whole numbers"
                     "targetParticles", "whole number or null"
-                    "weights", "selfNormalised, raw" ] do
+                    "weights", "selfNormalised, raw, logSumExp" ] do
                   Expect.equal types[name] kind name
 
               Expect.stringContains types["betaSchedule"] "{\"linear\": VALUE}, cosine" "cases with numbers")

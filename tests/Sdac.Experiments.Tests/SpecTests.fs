@@ -20,7 +20,7 @@ let tests =
                   Expect.containsAll names [ "tiny"; "quick" ] $"presets of {algorithm}"
 
                   if List.contains algorithm [ "sdac"; "dpmd" ] then
-                      Expect.hasLength names 6 $"presets of {algorithm}"
+                      Expect.hasLength names 7 $"presets of {algorithm}"
 
               for _, name, spec in presets do
                   Expect.equal (Spec.validate standard "" spec) spec "valid specification"

@@ -65,6 +65,7 @@ let private plainWeights (c: DpmdConfig) (v: RunningValues) (q: float[]) =
         | QNormalisation.Off -> q
         | QNormalisation.Running -> clip ((q - v.Mean) / v.Deviation)
         | QNormalisation.RunningAsPublished -> clip (q - v.Mean / v.Deviation)
+        | QNormalisation.Batch -> invalidOp "not among the cases"
 
     q |> Array.map (fun q -> exp (energy q / c.Temperature.InitialTemperature))
 
@@ -150,14 +151,14 @@ let tests =
               let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
               let action = (batchOf c).Action
               let q = (Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)).mul(Scalars.ofFloat 0.3)
-              let found = Dpmd.policyGradient model state noise obs action q
+              let found = Dpmd.policyGradient model state noise obs (action.unsqueeze 1L) q
               let direction = (Key.normal Compute.cpu [ Tensors.size 0 state.Policy.Flat ] (Key.foldIn 5L c.Key))
               let direction = direction.div (Scalars.ofFloat (Tensors.norm direction))
 
               let lossAt step =
                   let flat = state.Policy.Flat.add (direction.mul (Scalars.ofFloat step))
                   let moved = { state with Policy = Params.withFlat flat state.Policy }
-                  Tensors.scalar (Dpmd.policyGradient model moved noise obs action q).Loss
+                  Tensors.scalar (Dpmd.policyGradient model moved noise obs (action.unsqueeze 1L) q).Loss
 
               let h = 1e-2
               let difference = (lossAt h - lossAt -h) / (2.0 * h)
@@ -192,7 +193,7 @@ let tests =
                   let model = modelOf Compute.cpu c
                   let state, obs, noise = stateOf model c, (batchOf c).NextObs, noiseOf model c
                   let q = Key.normal Compute.cpu [ c.Batch; 1 ] (Key.foldIn 4L c.Key)
-                  let at (q: Tensor) = Dpmd.policyGradient model state noise obs (batchOf c).Action q
+                  let at (q: Tensor) = Dpmd.policyGradient model state noise obs ((batchOf c).Action.unsqueeze 1L) q
 
                   let plain, raised =
                       at q, at (q.add (Scalars.ofFloat (log 2.0 * c.Config.Temperature.InitialTemperature)))
@@ -292,16 +293,21 @@ let tests =
               Expect.equal
                   found
                   { Hidden = custom.Hidden
+                    CriticHidden = custom.CriticHidden
                     Networks = custom.Networks
+                    CriticActivation = custom.CriticActivation
                     Data = custom.Data
                     Diffusion = { custom.Diffusion with BetaSchedule = Linear 0.3 }
                     Particles = custom.Particles
+                    Mirror = MirrorSettings.published
+                    Regression = RegressionSettings.from Anchor.TargetAction
                     Energy = { custom.Energy with QScale = 1.0; QNormalisation = QNormalisation.Running }
                     Critics = custom.Critics
                     TargetNoise = custom.TargetNoise
                     Adam = custom.Adam
                     Policy = custom.Policy
-                    Temperature = custom.Temperature }
+                    Temperature = custom.Temperature
+                    Tuning = custom.Tuning }
                   "settings for DPMD"
 
               Expect.isEmpty (DpmdConfig.problems Dpmd.algorithm.Published) "published")

@@ -57,6 +57,51 @@ let tests =
               closeTo 0.05 "slopes" slope (values (slopes.view -1L))
               p.Flat.Dispose())
 
+          testCase
+              "the optimal noise is -√(1-ᾱ) times the score of the noised density: closed form on the quadratic"
+              (fun () ->
+                  // exp(Q) = N(c, 1/k) noised has variance ᾱ/k + 1 - ᾱ around √ᾱ·c
+                  let k, c = 25.0, 0.2
+
+                  for bar in [ 0.9; 0.5; 0.1 ] do
+                      for x in EstimatorBias.points do
+                          let struct (noise, _) = EstimatorBias.exact OneState.quadratic bar x
+                          let wanted = sqrt (1.0 - bar) * (x - sqrt bar * c) / (bar / k + 1.0 - bar)
+                          Expect.floatClose (within 1e-5) noise wanted $"ᾱ {bar}, a_t {x}")
+
+          testCase
+              "raw weights are unbiased with any number of draws, one too, and their variance falls as 1/K"
+              (fun () ->
+                  for target in OneState.targets do
+                      let raw = snd EstimatorBias.estimators[0]
+                      let errors = EstimatorBias.errors target 0.5 raw (Key.ofSeed 3L)
+                      let one = List.head errors
+
+                      for e in errors do
+                          Expect.isLessThan e.Bias (2.0 * e.StandardError) $"{target.Name}, K {e.Draws}"
+                          let ratio = one.Deviation ** 2.0 / (float e.Draws * e.Deviation ** 2.0)
+                          Expect.floatClose (within 0.15) ratio 1.0 $"{target.Name}: variance of K {e.Draws}")
+
+          testCase
+              "softmax weights and gradients are biased as 1/K, without and beyond what the sample's error explains"
+              (fun () ->
+                  for target in OneState.targets do
+                      for name, falls in
+                          [ "softmax weights", (1.6, 3.2)
+                            "softmax weights, jackknife", (2.0, 16.0)
+                            "gradient of log mean exp Q", (1.4, 4.0) ] do
+                          let estimator = EstimatorBias.estimators |> List.find (fun (n, _) -> n = name) |> snd
+                          let errors = EstimatorBias.errors target 0.5 estimator (Key.ofSeed 3L)
+                          let bias k = (errors |> List.find (fun e -> e.Draws = k)).Bias
+                          let one = List.head errors
+                          Expect.isGreaterThan one.Bias (20.0 * one.StandardError) $"{target.Name}, {name}: one draw"
+                          Expect.inRange (bias 16 / bias 32) falls $"{target.Name}, {name}: from 16 draws to 32")
+
+          testCase "with one draw softmax weights say nothing of Q: the estimate is the draw itself" (fun () ->
+              let softmax = EstimatorBias.estimators[1] |> snd
+              let one target = EstimatorBias.errors target 0.5 softmax (Key.ofSeed 3L) |> List.head
+              Expect.floatClose (within 1e-2) (one OneState.pair).Deviation 1.0 "standard normal")
+
           testCase "the methods that aim at exp(Q) sample it: KL at most 0.02" (fun () ->
               for m in OneState.methods |> List.filter _.SamplesTarget do
                   let samples = m.Run (OneState.exact OneState.quadratic) 1_500 20_000 (Key.ofSeed 7L)

@@ -34,7 +34,7 @@ let private weightsOf (compute: Compute) (c: DpmdConfig) (batches: float32[] lis
           use _ = torch.NewDisposeScope()
           let q = Tensors.ofArray compute [ c.Data.BatchSize; 1 ] energies
           let u = ActorCritic.start model noise batch state
-          let after = ActorCritic.movePolicy (Dpmd.policyGradient model state noise batch.Obs batch.Action q) u
+          let after = ActorCritic.movePolicy (Dpmd.policyGradient model state noise batch.Obs (batch.Action.unsqueeze 1L) q) u
           let next = ActorCritic.finish after
 
           for tensor in Parts.tensorsNotIn ActorCriticState.parts state next do

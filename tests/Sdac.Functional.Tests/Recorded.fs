@@ -71,7 +71,8 @@ let private updateNoise compute (t: int[]) shift =
       New = samplerNoise compute (1.1 + shift) (1.2 + shift) (1.3 + shift)
       Timesteps = t
       Forward = noise compute [ batchSize; actionDim ] (2.1 + shift)
-      Reverse = noise compute [ batchSize; draws; actionDim ] (2.2 + shift) }
+      Reverse = noise compute [ batchSize; draws; actionDim ] (2.2 + shift)
+      Actions = None }
 
 let private batchOf compute : Batch =
     { Obs = tensor compute [ batchSize; obsDim ] (fun k -> sin (0.5 * k + 0.2))

@@ -174,7 +174,7 @@ let tests =
                       let expected =
                           match weights with
                           | Raw -> raw
-                          | SelfNormalised -> (q.div (Scalars.ofFloat state.Temperature.Lambda)).softmax 1L
+                          | _ -> (q.div (Scalars.ofFloat state.Temperature.Lambda)).softmax 1L
 
                       closeTo 1e-4 "weights" (values expected) (values found.Weights)
                       let predicted = NoiseNetwork.forward Compute.libtorch model.Noise state.Policy obs noisy t

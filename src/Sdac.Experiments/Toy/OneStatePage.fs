@@ -176,38 +176,44 @@ module OneStatePage =
     let private notes (updates: int) =
         $"<p>Each method of the registry in its own updates ({updates}), with a known Q in the place of its critics, one state, no environment, uniform actions in its memory. KL(samples‖target) on {OneState.Cells} cells from {Samples} samples (20,000 exact samples have about 0.002). Fitted Q: two hidden layers of 64, fitted to {Points} values with noise of deviation {Noise}. Rows are those of an update of 256 states. Seconds: processor time with the exact Q.</p>"
 
-    /// Writes one-state.html, .svg, .png, .md and .csv into a folder.
+    let private estimatorNotes =
+        "<p>A policy's regression is given an estimate of ε*(a_t) = E[w·ε]/E[w], w = exp(Q), from K draws of q̃<sub>0|t</sub>. Raw weights, divided by the exact E[w], are unbiased from K = 1 on, with a variance of 1/K. Softmax weights and the gradient of log mean exp Q (iDEM, DQS) are biased: with one draw the softmax knows nothing of Q. Their bias falls as 1/K until it is lost in the error of the mean of 262,144 draws a point (grey).</p>"
+
+    /// Writes one-state.html, .svg, .png, .md and .csv, and estimators.svg and .png, into a folder.
     let write
         (folder: string)
         (updates: int)
         (targets: OneStateTarget list)
         (methods: OneStateMethod list)
         (cells: OneStateCell list)
+        (estimators: Picture)
         =
         let table = table methods cells
-        let picture = picture targets cells
         let path ending = Path.Combine(folder, "one-state" + ending)
         Files.createFolder folder
         let text ending (content: string) = Files.writeText (path ending) content
         text ".csv" (Table.csv table)
         text ".md" (Table.markdown table)
 
-        let drawn =
-            match ScottPlotRenderer.svg picture with
-            | Ok svg -> ScottPlotRenderer.element "Actions of every method over exp(Q)" svg
-            | Error sentence -> $"<p>No picture: {WebUtility.HtmlEncode sentence}</p>"
+        let drawn (name: string) (alternative: string) (picture: Picture) =
+            match Plot.save (Path.Combine(folder, name + ".svg")) picture with
+            | Ok() -> ()
+            | Error sentence -> eprintfn $"no picture: {sentence}"
 
-        match Plot.save (path ".svg") picture with
-        | Ok() -> ()
-        | Error sentence -> eprintfn $"no picture: {sentence}"
+            match ScottPlotRenderer.svg picture with
+            | Ok svg -> ScottPlotRenderer.element alternative svg
+            | Error sentence -> $"<p>No picture: {WebUtility.HtmlEncode sentence}</p>"
 
         String.concat
             "\n"
             [ $"<!doctype html><html lang='en'><meta charset='utf-8'><title>Policies for one state</title>\n<style>{ToyPage.style}</style>"
               "<h1>Policies for one state</h1>"
-              drawn
+              drawn "one-state" "Actions of every method over exp(Q)" (picture targets cells)
               Table.html table
               notes updates
+              "<h2>What they learn from</h2>"
+              drawn "estimators" "Bias and deviation of estimates against the number of draws" estimators
+              estimatorNotes
               "</html>" ]
         |> text ".html"
 
@@ -228,7 +234,7 @@ module OneStatePage =
 
                           cell ]
 
-        write folder updates OneState.targets methods cells
+        EstimatorPicture.create (Key.ofSeed seed) |> write folder updates OneState.targets methods cells
 
     /// The method of that name; Settings failure with the nearest name otherwise.
     let named (name: string) : OneStateMethod =

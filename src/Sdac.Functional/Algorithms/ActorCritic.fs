@@ -11,6 +11,20 @@ module ActorCritic =
 
     // ---- acting
 
+    /// Candidates [B, N, A] by one chain a state and N draws of q̃_{0|t} around its action noised to t, moved into the box.
+    let private oneStep (model: ActorCriticModel) (policy: Params) (t: int) (particles: int) (key: Key) (obs: Tensor) =
+        let compute, schedule = model.Compute, model.Schedule
+        let batch, actionDim = Tensors.size 0 obs, model.Space.ActionDim
+
+        let action =
+            Diffusion.sample compute schedule model.Noise policy model.Diffusion.InitialNoiseScale 1 (Drawn key) obs
+
+        let times = Array.create batch t
+        let forward = Key.normal compute [ batch; actionDim ] (Key.foldIn 1L key)
+        let reverse = Key.normal compute [ batch; particles; actionDim ] (Key.foldIn 2L key)
+        let noisy = Diffusion.noised compute schedule times (action.squeeze (Nullable 1L)) forward
+        Rssm.draws compute schedule times noisy reverse
+
     /// Best-of-N reverse sampling with exploration (design of `reverseSample`): `particles` actions per state by the
     /// given policy, the one with the largest min(Q1, Q2) kept, N(0, (scale)²) added. obs: [B, O] -> [B, A].
     let act
@@ -26,15 +40,18 @@ module ActorCritic =
 
         Tensors.scoped List.singleton (fun () ->
             let actions =
-                Diffusion.sample
-                    model.Compute
-                    model.Schedule
-                    model.Noise
-                    policy
-                    model.Diffusion.InitialNoiseScale
-                    particles
-                    sampleNoise
-                    obs
+                match model.Particles.Candidates, sampleNoise with
+                | Candidates.OneStep t, Drawn key when particles > 1 -> oneStep model policy t particles key obs
+                | _ ->
+                    Diffusion.sample
+                        model.Compute
+                        model.Schedule
+                        model.Noise
+                        policy
+                        model.Diffusion.InitialNoiseScale
+                        particles
+                        sampleNoise
+                        obs
 
             let best =
                 if particles = 1 then
@@ -47,6 +64,12 @@ module ActorCritic =
                 best.clone ()
             else
                 Diffusion.explore model.Compute explorationScale exploreNoise best)
+
+    /// The policy that acts in environments.
+    let actor (model: ActorCriticModel) (state: ActorCriticState) : Params =
+        match model.Policy.ActsBy with
+        | ActingPolicy.Target -> state.TargetPolicy
+        | ActingPolicy.Online -> state.Policy
 
     /// Deviation of the exploration noise: NoiseScale·λ.
     let explorationScale (model: ActorCriticModel) (state: ActorCriticState) =
@@ -115,28 +138,40 @@ module ActorCritic =
             NextAction = Some nextAction
             Figures = u.Figures |> adding (Map.toList figures) }
 
-    /// Samples the new action on obs, on the updates that move the policy.
+    /// Samples the new action on obs, on the updates that move the policy with it.
     let reverseSample (u: Update) : Update =
-        if movesPolicy u then
+        if movesPolicy u && u.Model.Regression.Anchor = Anchor.Policy then
             { u with Action = Some(sampleAction u.Model u.State u.Noise.New u.Batch.Obs) }
         else
             u
 
+    /// The policy after an Adam step, its optimiser, and the target policy.
+    let private stepPolicy (model: ActorCriticModel) (s: ActorCriticState) (gradient: Tensor) =
+        let compute, adam, moved = model.Compute, adam model, s.PolicyAdam.Count
+        let rate = LearningRate.at moved (PolicySettings.rate model.Adam model.Policy)
+
+        match model.Policy.PolicyCopies with
+        | None ->
+            let tau = model.Critics.Settings.Tau
+            Adam.stepFollowed compute adam rate gradient s.Policy s.PolicyAdam tau s.TargetPolicy
+        | Some every ->
+            let struct (policy, optimiser) = Adam.step compute adam rate gradient s.Policy s.PolicyAdam
+            let target = if moved % int64 every = 0L then Params.copy policy else s.TargetPolicy
+            struct (policy, optimiser, target)
+
+    /// The value that the weights of the policy's regression are made of, by the critics before their step.
+    let weightValues (model: ActorCriticModel) (state: ActorCriticState) (obs: Tensor) (actions: Tensor) : Tensor =
+        let critics =
+            match model.Regression.WeightCritic with
+            | Some reduction -> { model.Critics with Settings.QReduction = reduction }
+            | None -> model.Critics
+
+        TwinCritics.values critics state.Critics obs actions
+
     /// One Adam step of the policy, and the targets' moving averages.
     let movePolicy (p: PolicyGradient) (u: Update) : Update =
         let model = u.Model
-        let rate = LearningRate.at u.State.PolicyAdam.Count (PolicySettings.rate model.Adam model.Policy)
-
-        let struct (policy, optimiser, average) =
-            Adam.stepFollowed
-                model.Compute
-                (adam model)
-                rate
-                p.Gradient
-                u.State.Policy
-                u.State.PolicyAdam
-                model.Critics.Settings.Tau
-                u.State.TargetPolicy
+        let struct (policy, optimiser, target) = stepPolicy model u.State p.Gradient
 
         let perState = if Tensors.size 1 p.Weights > 1 then p.Weights else p.Weights.view (1L, -1L)
         let concentration = perState.amax([| 1L |]).div(perState.mean [| 1L |])
@@ -146,7 +181,7 @@ module ActorCritic =
                 { u.Next with
                     Policy = policy
                     PolicyAdam = optimiser
-                    TargetPolicy = average
+                    TargetPolicy = target
                     Critics = TwinCritics.follow model.Critics u.Next.Critics
                     Values = p.Values
                     EnergyShift = p.EnergyShift }
@@ -162,20 +197,20 @@ module ActorCritic =
     let moveTemperature (u: Update) : Update =
         let c = u.Model.Temperature
 
-        if movesTemperature u then
-            { u with
-                Next =
-                    { u.Next with
-                        Temperature =
-                            Temperature.step
-                                (adam u.Model)
-                                c.TemperatureLearningRate
-                                c.TargetEntropyPerDim
-                                u.Model.Space.ActionDim
-                                u.State.Temperature } }
-        else
-            u
+        let moved (gradient: float) =
+            let temperature =
+                Temperature.descend (adam u.Model) c.TemperatureLearningRate gradient u.State.Temperature
 
+            { u with Next = { u.Next with Temperature = temperature } }
+
+        match u.Model.Tuning, u.Weights with
+        | _ when not (movesTemperature u) -> u
+        | TemperatureTuning.Entropy, _ ->
+            moved (Temperature.gradient c.TargetEntropyPerDim u.Model.Space.ActionDim u.State.Temperature)
+        | TemperatureTuning.Divergence target, Some weights ->
+            let found = Temperature.divergence (Tensors.size 1 weights) (Tensors.toArray weights)
+            moved (Temperature.divergenceGradient target found u.State.Temperature)
+        | TemperatureTuning.Divergence _, None -> u
 
     /// Has no stage trained the critics yet? One of the user's own that does so sets their figures too.
     let isWithoutCritics (u: Update) =

@@ -49,17 +49,15 @@ module ActorCriticAgent =
                     struct (ParticleSettings.behaviour model.Particles, ActorCritic.explorationScale model state)
                 | Purpose.Evaluate -> struct (ParticleSettings.evaluation model.Particles, 0.0)
 
-            { Action = ActorCritic.act model state.TargetPolicy state particles exploration (Drawn key) obs
+            { Action = ActorCritic.act model (ActorCritic.actor model state) state particles exploration (Drawn key) obs
               Extras = [] }
-
-        let draws = model.Draws |> Option.map _.MonteCarloDraws |> Option.defaultValue 1
 
         { Compute = model.Compute
           Space = model.Space
           Rhythm = Agent.offPolicy model.Data
           Extras = []
           Distributions =
-            [ Distribution.weights (max draws model.Data.BatchSize)
+            [ Distribution.weights (max (ActorCriticModel.draws model) model.Data.BatchSize)
               Distribution.timesteps model.Diffusion.Timesteps ]
           Init = ActorCriticState.init model
           Parts = ActorCriticState.parts

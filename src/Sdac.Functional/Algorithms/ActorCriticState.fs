@@ -8,73 +8,136 @@ type ActorCriticSettings =
     {
         /// Widths of the hidden layers of all networks; none: linear networks
         Hidden: int list
+        /// Widths of the critics' hidden layers; none: `Hidden`
+        CriticHidden: int list option
         Networks: NetworkSettings
+        /// What follows the linear maps of the critics' hidden layers; none: as in the policy
+        CriticActivation: HiddenActivation option
         Data: DataSettings
         Diffusion: DiffusionSettings
         Particles: ParticleSettings
+        Regression: RegressionSettings
         Energy: EnergySettings
         Critics: CriticSettings
         TargetNoise: TargetNoiseSettings
         Adam: AdamSettings
         Policy: PolicySettings
         Temperature: TemperatureSettings
+        /// What λ is moved towards
+        Tuning: TemperatureTuning
     }
 
 [<RequireQualifiedAccess>]
 module ActorCriticSettings =
-    /// Settings that came when SAC and TD3 joined SDAC and DPMD.
-    let added: string list = [ "networks"; "critics.qReduction"; "critics.huberThreshold"; "targetNoise" ]
+    /// Settings that came when SAC and TD3 joined SDAC and DPMD, and with the forms that others gave them.
+    let added: string list =
+        [ "networks"
+          "critics.qReduction"
+          "critics.huberThreshold"
+          "targetNoise"
+          "criticHidden"
+          "criticActivation"
+          "diffusion.wideNoise"
+          "particles.candidates"
+          "regression"
+          "policy.policyCopies"
+          "policy.actsBy"
+          "tuning" ]
 
-    let problems (c: ActorCriticSettings) : string list =
+    /// What is impossible in them where so many weights are those of one state.
+    let problems (draws: int) (c: ActorCriticSettings) : string list =
         [ Check.widths (nameof c.Hidden) c.Hidden
+          Check.widths (nameof c.CriticHidden) (defaultArg c.CriticHidden [])
           NetworkSettings.problems c.Networks
           DataSettings.problems c.Data
           DiffusionSettings.problems c.Diffusion
           ParticleSettings.problems c.Particles
+          [ match c.Particles.Candidates with
+            | Candidates.OneStep t when t < 0 || t >= c.Diffusion.Timesteps ->
+                $"Candidates are drawn in one step from timestep {t}, but the chain has the timesteps 0 to {c.Diffusion.Timesteps - 1}: take one of them"
+            | _ -> () ]
+          RegressionSettings.problems c.Regression
           EnergySettings.problems c.Energy
           CriticSettings.problems c.Critics
           TargetNoiseSettings.problems c.TargetNoise
           AdamSettings.problems c.Adam
           PolicySettings.problems c.Policy
-          TemperatureSettings.problems c.Temperature ]
+          TemperatureSettings.problems c.Temperature
+          TemperatureTuning.problems draws c.Tuning ]
         |> List.concat
+
+/// The actions of DPMD's regression.
+type MirrorSettings =
+    {
+        /// Actions of the old policy a state with the anchor `policy`, each from a chain of its own and without best-of-N
+        Actions: int
+        /// Deviation of the noise added to them, not clipped again
+        ActionNoise: float
+        /// How they are weighted: raw ones against all states' actions, the others against those of their state
+        ActionWeights: RssmWeights
+    }
+
+[<RequireQualifiedAccess>]
+module MirrorSettings =
+    /// One action a state, its weight exp(Q̃/λ).
+    let published: MirrorSettings = { Actions = 1; ActionNoise = 0.0; ActionWeights = Raw }
+
+    let problems (anchor: Anchor) (m: MirrorSettings) : string list =
+        [ Check.atLeast (nameof m.Actions) 1 m.Actions
+          Check.within (nameof m.ActionNoise) 0.0 1e6 m.ActionNoise
+          [ if m.ActionWeights <> Raw && m.Actions = 1 then
+                "Actions is 1 with weights normalised over a state's actions: every weight would be 1 and nothing would be learned; take at least 2 actions, or ActionWeights = Raw"
+
+            if m.Actions > 1 && anchor <> Anchor.Policy then
+                $"Actions is {m.Actions}, but only the anchor policy draws several actions a state: take 1 action, or Anchor = Policy" ] ]
+        |> List.concat
+
+/// How the policy is moved.
+[<RequireQualifiedAccess>]
+type PolicyStep =
+    /// SDAC's reverse draws
+    | Rssm of DrawSettings
+    /// DPMD's weighted actions
+    | Mirror of MirrorSettings
 
 /// The networks and coefficients that settings and sizes fix once and for all, and the settings that the diffusion
 /// actor-critics (SDAC, DPMD) share.
 [<NoComparison; NoEquality>]
 type ActorCriticModel =
-    {
-        Compute: Compute
-        Space: Space
-        Schedule: Schedule
-        Noise: NoiseNetwork
-        InitialWeights: InitialWeights
-        Critics: TwinCriticsModel
-        Data: DataSettings
-        Diffusion: DiffusionSettings
-        Particles: ParticleSettings
-        Adam: AdamSettings
-        Policy: PolicySettings
-        Temperature: TemperatureSettings
-        Energy: EnergySettings
-        /// The reverse draws of RSSM; None for an algorithm that draws none
-        Draws: DrawSettings option
-    }
+    { Compute: Compute
+      Space: Space
+      Schedule: Schedule
+      Noise: NoiseNetwork
+      InitialWeights: InitialWeights
+      Critics: TwinCriticsModel
+      Data: DataSettings
+      Diffusion: DiffusionSettings
+      Particles: ParticleSettings
+      Adam: AdamSettings
+      Policy: PolicySettings
+      Temperature: TemperatureSettings
+      Tuning: TemperatureTuning
+      Energy: EnergySettings
+      Regression: RegressionSettings
+      Step: PolicyStep }
 
 [<RequireQualifiedAccess>]
 module ActorCriticModel =
     /// The networks and coefficients of possible settings for a task of these sizes.
-    let create
-        (compute: Compute)
-        (space: Space)
-        (c: ActorCriticSettings)
-        (draws: DrawSettings option)
-        : ActorCriticModel =
-        let critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics c.TargetNoise c.Adam
+    let create (compute: Compute) (space: Space) (c: ActorCriticSettings) (step: PolicyStep) : ActorCriticModel =
+        let critics =
+            TwinCritics.model
+                compute
+                space
+                (defaultArg c.CriticHidden c.Hidden)
+                { c.Networks with Activation = defaultArg c.CriticActivation c.Networks.Activation }
+                c.Critics
+                c.TargetNoise
+                c.Adam
 
         { Compute = compute
           Space = space
-          Schedule = Schedule.create c.Diffusion.BetaSchedule c.Diffusion.Timesteps
+          Schedule = DiffusionSettings.schedule c.Diffusion
           Noise =
             NoiseNetwork.createWith
                 space.ObsDim
@@ -90,8 +153,16 @@ module ActorCriticModel =
           Adam = c.Adam
           Policy = c.Policy
           Temperature = c.Temperature
+          Tuning = c.Tuning
           Energy = c.Energy
-          Draws = draws }
+          Regression = c.Regression
+          Step = step }
+
+    /// Weights of one state in the policy's regression.
+    let draws (model: ActorCriticModel) : int =
+        match model.Step with
+        | PolicyStep.Rssm draws -> draws.MonteCarloDraws
+        | PolicyStep.Mirror mirror -> mirror.Actions
 
 /// Everything that training changes. Immutable: an update makes a new one. The tensors belong to whoever holds the
 /// state; `ActorCritic.parts` is its traversal.
@@ -99,7 +170,7 @@ module ActorCriticModel =
 type ActorCriticState =
     {
         Policy: Params
-        /// Moving average of the policy: it acts in the environment and is evaluated
+        /// Moving average of the policy, or a copy of it from earlier: as published, it acts in the environment and is evaluated
         TargetPolicy: Params
         Critics: TwinCritics
         PolicyAdam: AdamState

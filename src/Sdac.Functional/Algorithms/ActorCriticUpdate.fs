@@ -8,15 +8,17 @@ type UpdateNoise =
         Next: SamplerNoise
         /// Standard normal noise that smooths a', [B, A]; None where the settings smooth nothing
         Smoothing: Tensor option
-        /// For the new action on obs
+        /// For the new actions on obs
         New: SamplerNoise
-        /// Timesteps of the RSSM rows, [B]
+        /// Timesteps of the regression's rows, [R]: a row per state, and per action in DPMD's regression on several a state
         Timesteps: int[]
-        /// Forward noise z of a_t, [B, A]
+        /// Forward noise z of a_t, [R, A]
         Forward: Tensor
         /// Standard normal reverse noise ε_k, or the uniform numbers on [0, 1) that truncated-normal noise is made of,
         /// [B, K, A]; DPMD has none, K = 0
         Reverse: Tensor
+        /// Standard normal noise on the old policy's actions, [R, A]; None where the settings add none
+        Actions: Tensor option
     }
 
 /// An update under way: what it started from and what it has made so far. All losses and gradients use `State`, the
@@ -57,15 +59,22 @@ module UpdateNoise =
     let draw (model: ActorCriticModel) (batchSize: int) (key: Key) : UpdateNoise =
         let compute, actionDim = model.Compute, model.Space.ActionDim
         let timesteps = model.Diffusion.Timesteps
-        let keys = Key.splitMany 6 key
-        let draws = model.Draws |> Option.map _.MonteCarloDraws |> Option.defaultValue 0
-        let forward = [ batchSize; actionDim ], keys[3]
+        let keys = Key.splitMany 7 key
+
+        let struct (rows, draws) =
+            match model.Step with
+            | PolicyStep.Rssm draws -> struct (batchSize, draws.MonteCarloDraws)
+            | PolicyStep.Mirror mirror -> struct (batchSize * mirror.Actions, 0)
+
+        let forward = [ rows; actionDim ], keys[3]
         let reverse = [ batchSize; draws; actionDim ], keys[4]
 
         // The kernels draw the samplers' numbers while they sample. On a GPU, where each operation costs its start, all of
-        // the update's normal numbers are made in one pass.
+        // the update's normal numbers are made in one pass; but for those of candidates in one step, which have keys of their own.
+        let fromKeys = compute.Kernels || model.Particles.Candidates <> Candidates.Chains || rows <> batchSize
+
         let sampler particles key =
-            if compute.Kernels then
+            if fromKeys then
                 []
             else
                 SamplerNoise.streams timesteps batchSize particles actionDim key
@@ -75,19 +84,24 @@ module UpdateNoise =
             @ sampler model.Particles.Particles keys[1]
 
         let reverseNormal =
-            match model.Draws with
-            | Some { ReverseNoise = TruncatedNormal } -> []
+            match model.Step with
+            | PolicyStep.Rssm { ReverseNoise = TruncatedNormal } -> []
             | _ -> [ reverse ]
 
         let drawn = Key.normals compute (forward :: sampled @ reverseNormal) |> List.toArray
         let given first = Given(drawn[first], drawn[first + 1], drawn[first + 2])
 
-        { Next = if compute.Kernels then Drawn keys[0] else given 1
+        { Next = if fromKeys then Drawn keys[0] else given 1
           Smoothing = TwinCritics.smoothingNoise model.Critics [ batchSize; actionDim ] keys[5]
-          New = if compute.Kernels then Drawn keys[1] else given 4
-          Timesteps = Key.integers timesteps batchSize keys[2]
+          New = if fromKeys then Drawn keys[1] else given 4
+          Timesteps = Regression.timesteps model.Schedule actionDim model.Regression.TimestepDraws rows keys[2]
           Forward = drawn[0]
           Reverse =
             match reverseNormal with
             | [] -> reverse ||> Key.uniform compute
-            | _ -> Array.last drawn }
+            | _ -> Array.last drawn
+          Actions =
+            match model.Step with
+            | PolicyStep.Mirror mirror when mirror.ActionNoise > 0.0 ->
+                Some(Key.normal compute [ rows; actionDim ] keys[6])
+            | _ -> None }

@@ -68,7 +68,12 @@ module SacConfig =
             { NetworkSettings.mish with
                 Activation = HiddenActivation.Relu
                 InitialWeights = InitialWeights.TorchUniform }
-          Data = { Environments = 1; UpdatesPerStep = 1; WarmUp = 10_000; BatchSize = 256; BufferCapacity = 1_000_000 }
+          Data =
+            { Environments = 1
+              UpdatesPerStep = 1
+              WarmUp = 10_000
+              BatchSize = 256
+              BufferCapacity = 1_000_000 }
           BestOf = BestOfSettings.off
           Gaussian = GaussianSettings.usual
           Critics = CriticSettings.usual

@@ -7,17 +7,24 @@ type SdacConfig =
     {
         /// Widths of the hidden layers of all networks; none: linear networks
         Hidden: int list
+        /// Widths of the critics' hidden layers; none: `Hidden`
+        CriticHidden: int list option
         Networks: NetworkSettings
+        /// What follows the linear maps of the critics' hidden layers; none: as in the policy
+        CriticActivation: HiddenActivation option
         Data: DataSettings
         Diffusion: DiffusionSettings
         Particles: ParticleSettings
         Draws: DrawSettings
+        Regression: RegressionSettings
         Energy: EnergySettings
         Critics: CriticSettings
         TargetNoise: TargetNoiseSettings
         Adam: AdamSettings
         Policy: PolicySettings
         Temperature: TemperatureSettings
+        /// What λ is moved towards
+        Tuning: TemperatureTuning
     }
 
 [<RequireQualifiedAccess>]
@@ -25,7 +32,9 @@ module SdacConfig =
     /// The published experiments' settings (ICML 2025).
     let published: SdacConfig =
         { Hidden = [ 256; 256; 256 ]
+          CriticHidden = None
           Networks = NetworkSettings.mish
+          CriticActivation = None
           Data =
             { Environments = 5
               UpdatesPerStep = 1
@@ -36,6 +45,7 @@ module SdacConfig =
             { Timesteps = 20
               BetaSchedule = Linear 0.8
               InitialNoiseScale = 0.5
+              WideNoise = false
               TimeDim = 16
               TimeHidden = 32 }
           Particles =
@@ -43,8 +53,10 @@ module SdacConfig =
               BehaviourParticles = None
               TargetParticles = None
               EvaluationParticles = None
+              Candidates = Candidates.Chains
               NoiseScale = 0.1 }
           Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = Clipped }
+          Regression = RegressionSettings.from Anchor.Policy
           Energy = { QScale = 5.0; QNormalisation = QNormalisation.Off; QNormalisationRate = 0.001; QClip = 3.0 }
           Critics = { CriticSettings.usual with RewardScale = 0.2 }
           TargetNoise = TargetNoiseSettings.off
@@ -53,12 +65,15 @@ module SdacConfig =
             { PolicyDelay = 2
               PolicyLearningRateEnd = 3e-5
               PolicyDecayBegin = 25_000L
-              PolicyDecayLength = 50_000L }
+              PolicyDecayLength = 50_000L
+              PolicyCopies = None
+              ActsBy = ActingPolicy.Target }
           Temperature =
             { InitialTemperature = 5.0
               TemperatureLearningRate = 7e-3
               TemperatureDelay = 250
-              TargetEntropyPerDim = -0.9 } }
+              TargetEntropyPerDim = -0.9 }
+          Tuning = TemperatureTuning.Entropy }
 
     /// InvertedPendulum-v4 in a minute or two: small networks, few particles, sharper weights (QScale 20 at λ ≈ 1), faster
     /// targets.
@@ -116,22 +131,54 @@ module SdacConfig =
             Policy.PolicyLearningRateEnd = 3e-4
             Temperature.InitialTemperature = 1.0 }
 
+    /// As in flow-rl: one environment and an update each step, replay actions, 500 truncated draws, λ 0.05, no exploration noise.
+    /// The noise network and its timesteps are those of this library: flow-rl encodes the observation first and draws times between
+    /// the chain's.
+    let flowRl: SdacConfig =
+        { published with
+            CriticHidden = Some [ 256; 256 ]
+            CriticActivation = Some HiddenActivation.Relu
+            Networks.InitialWeights = InitialWeights.Orthogonal
+            Data.Environments = 1
+            Data.WarmUp = 5_000
+            Diffusion.BetaSchedule = ContinuousCosine
+            Diffusion.InitialNoiseScale = 1.0
+            Diffusion.WideNoise = true
+            Particles.Particles = 1
+            Particles.EvaluationParticles = Some 10
+            Particles.NoiseScale = 0.0
+            Draws.MonteCarloDraws = 500
+            Draws.ReverseNoise = TruncatedNormal
+            Regression.Anchor = Anchor.Replay
+            Energy.QScale = 1.0
+            Critics.RewardScale = 1.0
+            Policy.PolicyDelay = 1
+            Policy.PolicyLearningRateEnd = 3e-4
+            Policy.ActsBy = ActingPolicy.Online
+            Temperature.InitialTemperature = 0.05
+            Temperature.TemperatureLearningRate = 0.0 }
+
     /// The settings that it shares with other actor-critics.
     let shared (c: SdacConfig) : ActorCriticSettings =
         { Hidden = c.Hidden
+          CriticHidden = c.CriticHidden
           Networks = c.Networks
+          CriticActivation = c.CriticActivation
           Data = c.Data
           Diffusion = c.Diffusion
           Particles = c.Particles
+          Regression = c.Regression
           Energy = c.Energy
           Critics = c.Critics
           TargetNoise = c.TargetNoise
           Adam = c.Adam
           Policy = c.Policy
-          Temperature = c.Temperature }
+          Temperature = c.Temperature
+          Tuning = c.Tuning }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: SdacConfig) : string list = ActorCriticSettings.problems (shared c) @ DrawSettings.problems c.Draws
+    let problems (c: SdacConfig) : string list =
+        ActorCriticSettings.problems c.Draws.MonteCarloDraws (shared c) @ DrawSettings.problems c.Draws
 
 /// SDAC (Soft Diffusion Actor-Critic): the actor-critic's update with RSSM for the policy's gradient.
 [<RequireQualifiedAccess>]
@@ -140,12 +187,12 @@ module Sdac =
     /// settings.
     let model (compute: Compute) (space: Space) (config: SdacConfig) : ActorCriticModel =
         let c = Settings.validate SdacConfig.problems config
-        ActorCriticModel.create compute space (SdacConfig.shared c) (Some c.Draws)
+        ActorCriticModel.create compute space (SdacConfig.shared c) (PolicyStep.Rssm c.Draws)
 
     let private settings (model: ActorCriticModel) : DrawSettings =
-        match model.Draws with
-        | Some draws -> draws
-        | None ->
+        match model.Step with
+        | PolicyStep.Rssm draws -> draws
+        | PolicyStep.Mirror _ ->
             invalidOp
                 "the stage rssmUpdate belongs to SDAC, but this algorithm makes no reverse draws: take its own stages (Pipeline.dpmd)"
 
@@ -160,9 +207,10 @@ module Sdac =
 
             match weights with
             | Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add logShare))
-            | SelfNormalised -> struct (reverse, id)
+            | SelfNormalised
+            | LogSumExp -> struct (reverse, id)
 
-    /// The RSSM loss of actions a ~ policy and its gradient. The forward noising of `action` is the sampling distribution
+    /// The RSSM loss of actions and its gradient. The forward noising of `action` is the sampling distribution
     /// p̃_t of the theorem.
     let rssmGradient
         (model: ActorCriticModel)
@@ -171,17 +219,17 @@ module Sdac =
         (obs: Tensor)
         (action: Tensor)
         =
-        let settings = settings model
+        let settings, cap = settings model, model.Regression.ErrorCap
         let compute, schedule, t = model.Compute, model.Schedule, noise.Timesteps
         let noisy = Diffusion.noised compute schedule t action noise.Forward
         let struct (reverse, restricted) = reverseNoise model settings noise noisy
         let draws = Rssm.cleanDraws settings.ReverseNoise compute schedule t noisy reverse
-        let q = TwinCritics.values model.Critics state.Critics obs draws
+        let q = ActorCritic.weightValues model state obs draws
         let energy = Energy.ofValues model.Energy state.Values state.Temperature.Lambda q |> restricted
         let struct (weights, shift) = Energy.weights settings.Weights state.EnergyShift energy
         use vjp = NoiseNetwork.vjp compute model.Noise state.Policy obs noisy t
-        let loss = Rssm.loss vjp.Output reverse weights
-        let struct (gradient, _) = vjp.Pullback(Rssm.gradient vjp.Output reverse weights)
+        let loss = Regression.loss cap vjp.Output reverse weights
+        let struct (gradient, _) = vjp.Pullback(Regression.gradient cap vjp.Output reverse weights)
 
         { Loss = loss
           Weights = weights
@@ -189,13 +237,21 @@ module Sdac =
           Values = RunningValues.follow model.Energy q state.Values
           EnergyShift = shift }
 
-    /// The RSSM step of the policy and the targets' moving averages, where an action was sampled; the temperature's step
-    /// when it is due.
+    /// The states and actions that the policy is moved on; none on the updates that leave it.
+    let private anchored (u: Update) : struct (Tensor * Tensor) option =
+        match u.Model.Regression.Anchor, u.Action, u.NextAction with
+        | Anchor.Policy, Some action, _ -> Some struct (u.Batch.Obs, action)
+        | Anchor.Replay, _, _ when ActorCritic.movesPolicy u -> Some struct (u.Batch.Obs, u.Batch.Action)
+        | Anchor.TargetAction, _, Some action when ActorCritic.movesPolicy u -> Some struct (u.Batch.NextObs, action)
+        | _ -> None
+
+    /// The RSSM step of the policy and the targets' moving averages, on the updates that move them; the temperature's step when
+    /// it is due.
     let rssmUpdate (u: Update) : Update =
         settings u.Model |> ignore
 
-        match u.Action with
-        | Some action -> ActorCritic.movePolicy (rssmGradient u.Model u.State u.Noise u.Batch.Obs action) u
+        match anchored u with
+        | Some struct (obs, action) -> ActorCritic.movePolicy (rssmGradient u.Model u.State u.Noise obs action) u
         | None -> u
         |> ActorCritic.moveTemperature
 
@@ -207,7 +263,7 @@ module Sdac =
         if ActorCritic.isWithoutCritics u then
             Stages.lacks "rssmUpdate" "the critics' step" "evaluateQ"
 
-        if u.Action.IsNone && ActorCritic.movesPolicy u then
+        if u.Action.IsNone && ActorCritic.movesPolicy u && u.Model.Regression.Anchor = Anchor.Policy then
             Stages.lacks "rssmUpdate" "the actions of this update" "reverseSample"
 
         u
@@ -241,7 +297,8 @@ module Sdac =
               Preset.laptop SdacConfig.laptop
               Preset.published SdacConfig.published
               Preset.sdacPaper "as the paper compares it: the same as published" SdacConfig.published
-              { Preset.published SdacConfig.published with Name = "paper"; Meaning = "another name of published" } ]
+              { Preset.published SdacConfig.published with Name = "paper"; Meaning = "another name of published" }
+              Preset.flowRl SdacConfig.flowRl ]
           Problems = SdacConfig.problems
           Figures = ActorCriticAgent.figures
           Describe =

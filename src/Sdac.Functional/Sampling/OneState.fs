@@ -253,11 +253,10 @@ module OneState =
             Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = TruncatedNormal }
             Energy.QScale = 1.0
             Adam.LearningRate = 1e-3
-            Policy =
-                { PolicyDelay = 1
-                  PolicyLearningRateEnd = 1e-5
-                  PolicyDecayBegin = int64 (updates / 2)
-                  PolicyDecayLength = int64 (max 1 (updates / 2)) }
+            Policy.PolicyDelay = 1
+            Policy.PolicyLearningRateEnd = 1e-5
+            Policy.PolicyDecayBegin = int64 (updates / 2)
+            Policy.PolicyDecayLength = int64 (max 1 (updates / 2))
             Temperature.InitialTemperature = 1.0
             Temperature.TemperatureLearningRate = 0.0 }
 

@@ -72,9 +72,9 @@ module SamplerConfig =
           Checks.atLeast "Updates" 1 c.Updates
           Checks.atLeast "Batch" 1 c.Batch
           Checks.atLeast "Draws (K)" 1 c.Draws
-          [ if c.Learning = FromEnergy && c.Weights = SelfNormalised && c.Draws = 1 then
+          [ if c.Learning = FromEnergy && c.Weights <> Raw && c.Draws = 1 then
                 "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
-          [ if c.Jackknife && c.Weights = SelfNormalised && c.Draws % 2 <> 0 then
+          [ if c.Jackknife && c.Draws % 2 <> 0 then
                 $"Draws (K) is %d{c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
           [ if c.Jackknife && c.Weights = Raw then
                 "Jackknife is on with raw weights, which have no bias to remove; take Jackknife = false" ]
@@ -238,7 +238,8 @@ module RssmTrainer =
         let weights =
             match c.Weights with
             | SelfNormalised when c.Jackknife -> Rssm.jackknifeWeights energy
-            | SelfNormalised -> Rssm.weights SelfNormalised energy
+            | SelfNormalised
+            | LogSumExp -> Rssm.weights c.Weights energy
             | Raw -> Rssm.weights Raw (energy.sub (Scalars.ofFloat top))
 
         struct (noise, weights, top)
