@@ -68,7 +68,9 @@ let private sameMeasures (what: string) (k: int) (measures: JsonElement) (env: E
         | None -> ()
         | Some name ->
             match Seq.tryFindIndex ((=) name) env.Spec.InfoNames with
-            | Some at -> close $"{what} {name}" 1e-13 (numbers item.Value)[k] env.Info[at]
+            | Some at ->
+                let expected = numbers item.Value
+                close $"{what} {name}" 1e-13 expected[k] env.Info[at]
             | None -> failtest $"{what}: info lacks {name}"
 
 let private trajectory (name: string) (record: JsonElement) (recorded: JsonElement) =
