@@ -49,6 +49,9 @@ internal sealed partial class CheckedTask
 
     public bool ContactForces => task.ContactForces;
 
+    /// <summary>The Control Suite's start, or null.</summary>
+    public BeginFunction? Begin => task.Begin;
+
     /// <summary>As they were when the task was checked: the caller's list may change.</summary>
     public string[] InfoNames { get; }
 

@@ -19,10 +19,11 @@ public sealed class Env : IDisposable
     private readonly double[] before;
     private readonly double[] after;
     private readonly double[] info;
+    private readonly double[] noActivation;
     private int elapsed;
     private bool disposed;
 
-    /// <summary>One environment of a task; call <see cref="SetState"/> before stepping.</summary>
+    /// <summary>One environment of a task; call <see cref="SetState(ReadOnlySpan{double}, ReadOnlySpan{double})"/> before stepping.</summary>
     /// <exception cref="ArgumentException">A setting of the task that cannot be.</exception>
     public Env(TaskDefinition task)
     {
@@ -37,6 +38,7 @@ public sealed class Env : IDisposable
             before = new double[task.MeasureDim];
             after = new double[task.MeasureDim];
             info = new double[Spec.InfoNames.Count];
+            noActivation = new double[model.Na];
             SetState(model.Qpos0, new double[model.Nv]);
         }
         catch
@@ -55,11 +57,14 @@ public sealed class Env : IDisposable
     /// <summary>The observation, [ObsDim].</summary>
     public ReadOnlySpan<double> Obs => obs;
 
-    /// <summary>The positions, [Nq]: after <see cref="SetState"/> with quaternions normalised.</summary>
+    /// <summary>The positions, [Nq]: after <see cref="SetState(ReadOnlySpan{double}, ReadOnlySpan{double})"/> with quaternions normalised.</summary>
     public ReadOnlySpan<double> Qpos => simulation.Physics.Qpos;
 
     /// <summary>The velocities, [Nv].</summary>
     public ReadOnlySpan<double> Qvel => simulation.Physics.Qvel;
+
+    /// <summary>The actuators' activations, [Na].</summary>
+    public ReadOnlySpan<double> Act => simulation.Physics.Act;
 
     /// <summary>The last step's reward.</summary>
     public double Reward { get; private set; }
@@ -73,20 +78,32 @@ public sealed class Env : IDisposable
     /// <summary>The last step's info figures, in the order of the spec's InfoNames.</summary>
     public ReadOnlySpan<double> Info => info;
 
-    /// <summary>Steps since <see cref="SetState"/>.</summary>
+    /// <summary>Steps since <see cref="SetState(ReadOnlySpan{double}, ReadOnlySpan{double})"/>.</summary>
     public int Elapsed => elapsed;
 
     /// <summary>mj_resetData, the given positions and velocities, one mj_forward: step 0 of an episode.</summary>
     /// <exception cref="ArgumentException">A wrong length or a number that is not finite.</exception>
-    public void SetState(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel)
+    public void SetState(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel) => SetState(qpos, qvel, noActivation);
+
+    /// <summary>
+    /// As above, and with activations. A task of the Control Suite is reset its way: mj_forward in the default pose, the
+    /// given numbers, mj_forward again, both without actuation.
+    /// </summary>
+    /// <exception cref="ArgumentException">
+    /// A wrong length, a number that is not finite, activations of a task that does not begin with some.
+    /// </exception>
+    public void SetState(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel, ReadOnlySpan<double> act)
     {
         ThrowIfDisposed();
         Check("qpos", qpos, model.Nq);
         Check("qvel", qvel, model.Nv);
+        Check("act", act, model.Na);
+        if (task.Begin is null && act.ContainsAnyExcept(0.0))
+            throw new ArgumentException($"{task.Name}: its episodes begin with activations of 0: leave act out.");
         elapsed = 0;
         Reward = 0;
         Terminated = false;
-        Complain(simulation.Reset(qpos, qvel, state));
+        Complain(Reset(qpos, qvel, act));
         task.Observe(simulation.Physics, obs);
         task.Measure(simulation.Physics, before);
     }
@@ -99,7 +116,9 @@ public sealed class Env : IDisposable
         ThrowIfDisposed();
         Check("the action", action, model.Nu);
         elapsed++;
-        Complain(simulation.Step(state, action, task.FrameSkip, task.ContactForces, state));
+        Complain(task.Begin is null
+            ? simulation.Step(state, action, task.FrameSkip, task.ContactForces, state)
+            : simulation.SuiteStep(state, action, task.FrameSkip, state));
         var physics = simulation.Physics;
         task.Measure(physics, after);
         task.Observe(physics, obs);
@@ -114,6 +133,15 @@ public sealed class Env : IDisposable
         disposed = true;
         simulation?.Dispose(); // null where the constructor failed
         engine.Dispose();
+    }
+
+    private string? Reset(ReadOnlySpan<double> qpos, ReadOnlySpan<double> qvel, ReadOnlySpan<double> act)
+    {
+        if (task.Begin is null)
+            return simulation.Reset(qpos, qvel, state);
+        var complaint = simulation.SuiteReset(qpos, qvel, act);
+        simulation.CopySuiteState(state);
+        return complaint;
     }
 
     private void Check(string what, ReadOnlySpan<double> numbers, int length)

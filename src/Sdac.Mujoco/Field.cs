@@ -73,6 +73,16 @@ public sealed unsafe class Field
         }
     }
 
+    /// <summary>The numbers of an array of doubles, to be written.</summary>
+    internal Span<double> Writable
+    {
+        get
+        {
+            var view = Array;
+            return MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(view), view.Length);
+        }
+    }
+
     /// <summary>The one number of a double field of MuJoCo's struct, without allocating.</summary>
     internal double Number
     {

@@ -15,6 +15,7 @@ public sealed unsafe class Model : IDisposable
     private readonly ModelMemory memory;
     private readonly Dictionary<string, Field> fields;
     private readonly Dictionary<string, int> bodies = [];
+    private Joint[]? joints;
 
     private Model(nint handle, string name, string warnings)
     {
@@ -71,6 +72,9 @@ public sealed unsafe class Model : IDisposable
 
     internal bool IsDisposed => memory.IsDisposed;
 
+    /// <summary>The joints, in order.</summary>
+    internal Joint[] Joints => joints ??= ReadJoints();
+
     /// <summary>Whether sensor readings would have noise from C's rand().</summary>
     internal bool HasSensorNoise => Native.sdac_sensor_noise(Memory) != 0;
 
@@ -120,6 +124,9 @@ public sealed unsafe class Model : IDisposable
             return Load(path, (error, size) => Native.sdac_load_file(start, error, size));
         }
     }
+
+    /// <summary>Puts a number in place of a compiled one. Before anyone uses the model.</summary>
+    internal void Replace(string field, int index, double number) => this[field].Writable[index] = number;
 
     /// <summary>The id of a body; ArgumentException naming the nearest where there is none.</summary>
     public int Body(string name)
@@ -172,6 +179,18 @@ public sealed unsafe class Model : IDisposable
         return handle != 0
             ? new Model(handle, name, said)
             : throw new MujocoException($"{name} is not a valid MuJoCo model: {said.ReplaceLineEndings(" ")}");
+    }
+
+    private Joint[] ReadJoints()
+    {
+        var types = this["jnt_type"].Ints;
+        var addresses = this["jnt_qposadr"].Ints;
+        var range = this["jnt_range"].Doubles;
+        var limited = this["jnt_limited"].ToArray();
+        var read = new Joint[types.Length];
+        for (var i = 0; i < read.Length; i++)
+            read[i] = new Joint(types[i], addresses[i], limited[i] != 0, range[2 * i], range[2 * i + 1]);
+        return read;
     }
 
     private int Size(string name) => this[name].Ints[0];

@@ -8,10 +8,13 @@ namespace Sdac.Mujoco;
 /// <remarks>A state is <see cref="Model.StateSize"/> numbers: time, qpos, qvel, act, qacc_warmstart.</remarks>
 public sealed class MujocoEngine : IEngine
 {
+    private readonly PerEnvironment<Simulation> simulations; // of the Control Suite's tasks
+
     internal MujocoEngine(TaskDefinition task)
     {
         Task = new CheckedTask(task);
         Model = Task.LoadModel();
+        simulations = new PerEnvironment<Simulation>(() => new Simulation(Model));
         try
         {
             Spec = SpecOf(Task, Model);
@@ -44,10 +47,15 @@ public sealed class MujocoEngine : IEngine
             : throw new ArgumentException($"{environments.Spec.Task} is not simulated by MuJoCo: it has no model.");
 
     /// <inheritdoc/>
-    public IScratch NewScratch() => new MujocoScratch(Task, Model, Spec.Dt);
+    public IScratch NewScratch() =>
+        Task.Begin is null ? new GymScratch(Task, Model, Spec.Dt) : new SuiteScratch(Task, simulations, Spec.Dt);
 
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => Model.Dispose();
+    /// <summary>Frees the model and its simulations.</summary>
+    public void Dispose()
+    {
+        simulations.Dispose();
+        Model.Dispose();
+    }
 
     private static EnvSpec SpecOf(CheckedTask task, Model model)
     {

@@ -5,33 +5,31 @@ using Sdac.Kernels;
 namespace Sdac.Mujoco;
 
 /// <summary>One thread's simulation of a task.</summary>
-internal sealed class MujocoScratch(CheckedTask task, Model model, double dt) : IScratch
+internal abstract class MujocoScratch(CheckedTask task, double dt) : IScratch
 {
-    private readonly Simulation simulation = new(model);
-    private readonly double[] startQpos = new double[model.Nq];
-    private readonly double[] startQvel = new double[model.Nv];
+    /// <summary>Where the last call left the engine.</summary>
+    protected abstract Simulation Present { get; }
 
     /// <inheritdoc/>
-    public string? Reset(int environment, PhiloxKey key, Span<double> state) =>
-        task.Start(key, model.Qpos0, startQpos, startQvel) ?? simulation.Reset(startQpos, startQvel, state);
+    public abstract string? Reset(int environment, PhiloxKey key, Span<double> state);
 
     /// <inheritdoc/>
-    public string? Step(int environment, ReadOnlySpan<double> state, ReadOnlySpan<double> action, Span<double> next) =>
-        simulation.Step(state, action, task.FrameSkip, task.ContactForces, next);
+    public abstract string? Step(
+        int environment, ReadOnlySpan<double> state, ReadOnlySpan<double> action, Span<double> next);
 
     /// <inheritdoc/>
-    public void Measure(Span<double> measured) => task.Measure(simulation.Physics, measured);
+    public void Measure(Span<double> measured) => task.Measure(Present.Physics, measured);
 
     /// <inheritdoc/>
-    public string? Observe(Span<double> obs) => task.Observe(simulation.Physics, obs);
+    public string? Observe(Span<double> obs) => task.Observe(Present.Physics, obs);
 
     /// <inheritdoc/>
     public double Reward(Measurement step, Span<double> info) =>
-        task.Reward(new StepView(simulation.Physics, step.Action, step.Before, step.After, dt), info);
+        task.Reward(new StepView(Present.Physics, step.Action, step.Before, step.After, dt), info);
 
     /// <inheritdoc/>
-    public bool Terminated() => task.Terminated(simulation.Physics);
+    public bool Terminated() => task.Terminated(Present.Physics);
 
     /// <inheritdoc/>
-    public void Dispose() => simulation.Dispose();
+    public abstract void Dispose();
 }

@@ -80,6 +80,19 @@ internal static unsafe class Native
     public static extern int sdac_step(
         nint model, DataMemory data, int frameSkip, int contactForces, double* ctrl, double* state, double* next);
 
+    [DllImport(Library)]
+    public static extern int sdac_suite_clear(nint model, DataMemory data);
+
+    [DllImport(Library)]
+    public static extern int sdac_suite_settle(nint model, DataMemory data, double* state);
+
+    [DllImport(Library)]
+    public static extern int sdac_suite_drift(nint model, DataMemory data, int count, double* state);
+
+    [DllImport(Library)]
+    public static extern int sdac_suite_step(
+        nint model, DataMemory data, int count, int there, double* ctrl, double* state, double* next);
+
     /// <summary>What the last failing or warning entry said on this thread.</summary>
     public static string Message() => Marshal.PtrToStringUTF8((nint)sdac_message()) ?? "";
 

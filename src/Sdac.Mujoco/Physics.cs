@@ -42,6 +42,9 @@ public readonly ref struct Physics
     /// <summary>Body frame quaternions, [NBody, 4].</summary>
     public ReadOnlySpan<double> Xquat => Source.Xquat.Array;
 
+    /// <summary>Body frame rotations, row by row, [NBody, 9].</summary>
+    public ReadOnlySpan<double> Xmat => Source.Xmat.Array;
+
     /// <summary>Body mass centres, [NBody, 3].</summary>
     public ReadOnlySpan<double> Xipos => Source.Xipos.Array;
 
@@ -86,6 +89,9 @@ public readonly ref struct Physics
 
     /// <summary>A body's frame position by its name, [3]; ArgumentException if there is none.</summary>
     public ReadOnlySpan<double> BodyPosition(string body) => BodyPosition(Model.Body(body));
+
+    /// <summary>A body's frame rotation: xx, xy, xz, yx, …, zz, [9].</summary>
+    public ReadOnlySpan<double> Rotation(int body) => Xmat.Slice(9 * body, 9);
 
     /// <summary>A site's position, [3].</summary>
     public ReadOnlySpan<double> SitePosition(int site) => SiteXpos.Slice(3 * site, 3);

@@ -9,11 +9,12 @@ namespace Sdac.Mujoco;
 /// A physics state is <see cref="Model.StateSize"/> numbers: time, qpos, qvel, act, qacc_warmstart. Putting one back
 /// and stepping gives the same bits as never having left it, so one scratch serves any number of environments.
 /// </remarks>
-public sealed unsafe class Simulation : IDisposable
+public sealed unsafe partial class Simulation : IDisposable
 {
     private readonly DataMemory memory;
     private readonly Dictionary<string, Field> fields;
     private readonly Field constraints;
+    private readonly Field contacts;
 
     /// <summary>Makes scratch for a model.</summary>
     public Simulation(Model model)
@@ -26,6 +27,7 @@ public sealed unsafe class Simulation : IDisposable
         fields = Field.Table(
             memory, (rows, capacity) => Native.sdac_data_fields(model.Memory, memory, rows, capacity));
         constraints = this["nefc"];
+        contacts = this["ncon"];
         Time = this["time"];
         Qpos = this["qpos"];
         Qvel = this["qvel"];
@@ -33,6 +35,7 @@ public sealed unsafe class Simulation : IDisposable
         Ctrl = this["ctrl"];
         Xpos = this["xpos"];
         Xquat = this["xquat"];
+        Xmat = this["xmat"];
         Xipos = this["xipos"];
         SiteXpos = this["site_xpos"];
         Cinert = this["cinert"];
@@ -95,6 +98,8 @@ public sealed unsafe class Simulation : IDisposable
     internal Field Xpos { get; }
 
     internal Field Xquat { get; }
+
+    internal Field Xmat { get; }
 
     internal Field Xipos { get; }
 

@@ -40,6 +40,12 @@ public sealed record TaskDefinition : ITask
     /// <summary>Noise of the initial state; none, if not given.</summary>
     public StartFunction Start { get; init; } = static (_, _, _) => { };
 
+    /// <summary>
+    /// Begins an episode and makes every step the Control Suite's (mj_step2, mj_step, …, mj_step1); null for Gymnasium's way,
+    /// which is <see cref="Start"/> and mj_step.
+    /// </summary>
+    internal BeginFunction? Begin { get; init; }
+
     /// <summary>Names of the reward's components and other figures of a step.</summary>
     public IReadOnlyList<string> InfoNames { get; init; } = [];
 

@@ -94,6 +94,13 @@ internal static class TaskMath
             to[i] = a[i] - b[i];
     }
 
+    /// <summary>A vector in a body's frame: (v·rotation)_j = Σ_i v_i·rotation_ij, [3].</summary>
+    public static void IntoFrame(ReadOnlySpan<double> vector, ReadOnlySpan<double> rotation, Span<double> to)
+    {
+        for (var j = 0; j < 3; j++)
+            to[j] = vector[0] * rotation[j] + vector[1] * rotation[3 + j] + vector[2] * rotation[6 + j];
+    }
+
     /// <summary>Copies, and returns what is left of the target.</summary>
     public static Span<double> Append(ReadOnlySpan<double> numbers, Span<double> to)
     {

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.InteropServices;
 using static System.FormattableString;
 
 namespace Sdac.PushT;
@@ -34,7 +35,7 @@ internal sealed class Episode : IDisposable
     /// <summary>Goes to a state, unless it is there; returns null or what is wrong with the state.</summary>
     public string? GoTo(ReadOnlySpan<double> wanted)
     {
-        if (world is not null && wanted[..Used].SequenceEqual(state.AsSpan(0, Used)))
+        if (world is not null && Bits(wanted[..Used]).SequenceEqual(Bits(state.AsSpan(0, Used))))
             return null;
         if (!(wanted[Count] >= 0 && wanted[Count] <= PushTTask.MaxEpisodeSteps && double.IsInteger(wanted[Count])))
             return Invariant($"the state's number of steps is {wanted[Count]}, not a whole number up to {PushTTask.MaxEpisodeSteps}");
@@ -65,6 +66,9 @@ internal sealed class Episode : IDisposable
         world?.Dispose();
         world = null;
     }
+
+    // 0 and -0 are two pasts.
+    private static ReadOnlySpan<byte> Bits(ReadOnlySpan<double> numbers) => MemoryMarshal.AsBytes(numbers);
 
     private int Used => Actions + 2 * (int)state[Count];
 

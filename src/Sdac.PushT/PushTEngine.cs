@@ -1,5 +1,3 @@
-using System;
-using System.Threading;
 using Sdac.Environments;
 
 namespace Sdac.PushT;
@@ -8,8 +6,7 @@ namespace Sdac.PushT;
 internal sealed class PushTEngine : IEngine
 {
     private readonly PushTOptions options;
-    private readonly Lock growing = new();
-    private Episode[] episodes = [];
+    private readonly PerEnvironment<Episode> episodes = new(static () => new Episode());
 
     public PushTEngine(PushTTask task)
     {
@@ -42,33 +39,8 @@ internal sealed class PushTEngine : IEngine
     public IScratch NewScratch() => new PushTScratch(this, options);
 
     /// <summary>The episode of an environment. Its own thread alone asks for it.</summary>
-    public Episode EpisodeOf(int environment)
-    {
-        var present = Volatile.Read(ref episodes);
-        return environment < present.Length ? present[environment] : Grown(environment + 1)[environment];
-    }
+    public Episode EpisodeOf(int environment) => episodes[environment];
 
     /// <summary>Frees all worlds.</summary>
-    public void Dispose()
-    {
-        foreach (var episode in episodes)
-            episode.Dispose();
-    }
-
-    private Episode[] Grown(int count)
-    {
-        lock (growing)
-        {
-            var more = episodes;
-            if (more.Length < count)
-            {
-                Array.Resize(ref more, count);
-                for (var i = episodes.Length; i < count; i++)
-                    more[i] = new Episode();
-                Volatile.Write(ref episodes, more);
-            }
-
-            return more;
-        }
-    }
+    public void Dispose() => episodes.Dispose();
 }

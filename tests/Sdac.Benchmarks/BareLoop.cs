@@ -8,19 +8,22 @@ namespace Sdac.Benchmarks;
 /// <summary>mj_step in a loop, in C, over the same episodes as an environment.</summary>
 internal sealed class BareLoop : IDisposable
 {
-    public BareLoop(string modelText)
+    public BareLoop(string model, bool controlSuite)
     {
         var path = Path.GetTempFileName();
         try
         {
-            File.WriteAllText(path, modelText);
-            if (bare_open(path) != 0)
+            File.WriteAllText(path, Models.Text(model));
+            if (bare_open(path, controlSuite ? 1 : 0) != 0)
                 throw new MujocoException($"The bare loop cannot load {path}.");
         }
         finally
         {
             File.Delete(path);
         }
+
+        foreach (var (field, index, number) in Models.Replaced(model))
+            bare_replace(field, index, number);
     }
 
     /// <summary>Runs steps first to first + count - 1 from where the last call left off.</summary>
@@ -56,7 +59,10 @@ internal sealed class BareLoop : IDisposable
     public void Dispose() => bare_close();
 
     [DllImport("libbare_loop.so")]
-    private static extern int bare_open(string path);
+    private static extern int bare_open(string path, int controlSuite);
+
+    [DllImport("libbare_loop.so")]
+    private static extern void bare_replace(string field, int index, double number);
 
     [DllImport("libbare_loop.so")]
     private static extern void bare_close();

@@ -33,12 +33,14 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
             $"{"environment",-26} {"steps/s",9} {"bare loop",9} {"ratio",7} "
             + $"{"batch of 8",10} {"2 threads",9} {"speed-up",8} {"two loops",9} {"of them",8} {"undisturbed",15} {"bytes/step",10}");
         foreach (var task in Tasks.NamesOf("v4"))
-            Measure(task);
+            Measure(Tasks.Create(task));
+        foreach (var task in ControlSuite.Suite.Names)
+            Measure((TaskDefinition)ControlSuite.Suite.Create(task));
     }
 
-    private void Measure(string name)
+    private void Measure(TaskDefinition task)
     {
-        var task = Tasks.Create(name);
+        var name = task.Name;
         var (one, bare) = Single(task);
         var (rounds, bytes) = Batched(task);
         var ratio = Harness.Median(one.Zip(bare, (mine, theirs) => theirs / mine));
@@ -69,7 +71,7 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     {
         using var env = new VecEnv(task, 1);
         var episodes = new Episodes(env, EpisodeSteps);
-        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(MujocoEngine.ModelOf(env).Name)));
+        using var loop = Loop(env);
         var (mine, bare) = (new List<double>(), new List<double>());
         var (states, result, obs) = (env.NewStates(), env.NewResult(), new float[env.ObsDim]);
         var stretch = (int)Math.Clamp(RoundSeconds / Harness.Time(() => loop.Run(episodes, 0, 100), 1) * 100, 1, 500);
@@ -98,7 +100,7 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     {
         using var one = new VecEnv(task, 1);
         var episodes = new Episodes(one, EpisodeSteps);
-        using var loop = new BareLoop(Models.Text(Path.GetFileNameWithoutExtension(MujocoEngine.ModelOf(one).Name)));
+        using var loop = Loop(one);
         using var envs = new VecEnv(task, Batch);
         var (actions, row) = (Actions(envs), Batch * envs.ActionDim);
         var (start, alone, two) = (envs.Reset(new PhiloxKey(1, 1, 1, 1)), envs.NewStates(), envs.NewStates());
@@ -136,6 +138,11 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
         Workers.Threads = threads;
         return (rounds, bytes);
     }
+
+    private static BareLoop Loop(VecEnv env) =>
+        new(
+            Path.GetFileNameWithoutExtension(MujocoEngine.ModelOf(env).Name),
+            ControlSuite.Suite.Names.Contains(env.Spec.Task));
 
     // Uniform ones for as many steps as a round may take.
     private static float[] Actions(VecEnv envs)

@@ -69,6 +69,21 @@ let models (task: string) =
       | Some folder -> yield read (Path.Combine(folder, "models", task + ".json"))
       | None -> () ]
 
+/// Recordings of a task of the Control Suite, likewise.
+let suite (task: string) =
+    [ yield carried $"dmc-{task}"
+      match shared with
+      | Some folder -> yield read (Path.Combine(folder, "dmc", task + ".json"))
+      | None -> () ]
+
+/// The compiled models of recorded tasks of the Control Suite, where there is the full recording.
+let suiteModels (tasks: string list) =
+    [ match shared with
+      | Some folder ->
+          for task in tasks do
+              task, read (Path.Combine(folder, "models", $"dmc-{task}.json"))
+      | None -> () ]
+
 /// Options of a recorded trajectory.
 let options (json: JsonElement) =
     let values = Dictionary<string, objnull>()

@@ -40,7 +40,7 @@ module Train =
                 | TrainArguments.Preset _ ->
                     "where to start, one of the algorithm's own presets: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), published; default quick"
                 | TrainArguments.Algorithm _ -> "one of those listed below; default the first, or what --config says"
-                | TrainArguments.Task _ -> "a Gym MuJoCo task such as Hopper-v4; default the preset's"
+                | TrainArguments.Task _ -> "a task such as Hopper-v4, dmc/walker-walk or PushT; default the preset's"
                 | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
                 | TrainArguments.Out _ ->
                     "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
@@ -145,7 +145,7 @@ module Train =
             | Some name -> $"-{name}"
             | None -> ""
 
-        let out = RunFolder.unused $"runs/{spec.Task}-{preset}{algorithm}-seed{spec.Seed}"
+        let out = RunFolder.unused $"runs/{spec.Task.Replace('/', '-')}-{preset}{algorithm}-seed{spec.Seed}"
 
         try
             train out

@@ -31,6 +31,8 @@
     F(mj_resetData)        \
     F(mj_forward)          \
     F(mj_step)             \
+    F(mj_step1)            \
+    F(mj_step2)            \
     F(mj_rnePostConstraint)\
     F(mj_name2id)          \
     F(mj_id2name)          \
@@ -402,4 +404,98 @@ EXPORT int sdac_step(const mjModel *m, mjData *d, int frame_skip, int contact_fo
     else
         get_state(m, d, next);
     return status;
+}
+
+// ---- the Control Suite's calls
+// A step is mj_step2, then mj_step but for the last one, then mj_step1: what was observed of the new state is what the next
+// step goes on from. Actuation is turned off for a reset's forward passes; the model is shared, so in a copy of its struct.
+
+static void forward_at_rest(const mjModel *m, mjData *d)
+{
+    mjModel quiet = *m;
+    quiet.opt.disableflags |= mjDSBL_ACTUATION;
+    p_mj_forward(&quiet, d);
+}
+
+// mj_resetData and a forward pass, in which the solver begins from nothing.
+static int suite_clear(const mjModel *m, mjData *d)
+{
+    clear(m, d);
+    take(d->qpos, m->qpos0, m->nq);
+    zero(d->qvel, m->nv);
+    GUARDED(-1, forward_at_rest(m, d));
+    return warned(d);
+}
+
+// A state of the Control Suite has qpos as it was before mj_step1 or mj_forward normalised its quaternions: normalising is
+// not the same twice, and going back to a state must give the stages that were gone on from.
+
+static int suite_settle(const mjModel *m, mjData *d, double *state)
+{
+    give(state + 1, d->qpos, m->nq);
+    GUARDED(-1, forward_at_rest(m, d));
+    *state = d->time;
+    double *rest = give(state + 1 + m->nq, d->qvel, m->nv);
+    rest = give(rest, d->act, m->na);
+    give(rest, d->qacc_warmstart, m->nv);
+    return warned(d);
+}
+
+static int suite_steps(const mjModel *m, mjData *d, int count, double *state)
+{
+    GUARDED(-1, {
+        p_mj_step2(m, d);
+        for (int i = 1; i < count && !warned(d); i++)
+            p_mj_step(m, d);
+        get_state(m, d, state);
+        if (!warned(d))
+            p_mj_step1(m, d);
+    });
+    return warned(d);
+}
+
+static int suite_restore(const mjModel *m, mjData *d, const double *state)
+{
+    put_state(m, d, state);
+    GUARDED(-1, p_mj_step1(m, d));
+    return warned(d);
+}
+
+static int finished(const mjModel *m, mjData *d, int status)
+{
+    if (status < 0)
+        recover(m, d);
+    return status;
+}
+
+// 0 fine, 1 warning, -1 error (text in sdac_message()), here and below. The default pose, to be changed and settled.
+EXPORT int sdac_suite_clear(const mjModel *m, mjData *d) { return finished(m, d, suite_clear(m, d)); }
+
+// Derives everything from the positions, velocities and activations that were written; the state goes to `state`.
+EXPORT int sdac_suite_settle(const mjModel *m, mjData *d, double *state)
+{
+    return finished(m, d, suite_settle(m, d, state));
+}
+
+// So many steps without controls, the first from the stages that were there before the last writing; then the clock is set
+// back to 0. `state` is overwritten.
+EXPORT int sdac_suite_drift(const mjModel *m, mjData *d, int count, double *state)
+{
+    int status = finished(m, d, suite_steps(m, d, count, state));
+    d->time = 0;
+    return status;
+}
+
+// Goes to `state` unless it is there, applies ctrl, steps; the new state goes to `next`, which may be `state` itself.
+EXPORT int sdac_suite_step(const mjModel *m, mjData *d, int count, int there, const double *ctrl, const double *state,
+                           double *next)
+{
+    forget_warnings(d);
+    int status = there ? 0 : suite_restore(m, d, state);
+    if (!status)
+    {
+        take(d->ctrl, ctrl, m->nu);
+        status = suite_steps(m, d, count, next);
+    }
+    return finished(m, d, status);
 }
