@@ -19,7 +19,8 @@ module EstimatorPicture =
     let private draws = logarithmic "draws K of a point" 2.0 (1.0, 512.0) [ 1.0; 4.0; 16.0; 64.0; 256.0 ]
 
     // Below the axis there is nothing to tell from 0.
-    let private errors (title: string) = logarithmic title 10.0 (1e-4, 10.0) [ 1e-4; 1e-3; 1e-2; 0.1; 1.0; 10.0 ]
+    let private errors (title: string) =
+        logarithmic title 10.0 (1e-4, 100.0) [ 1e-4; 1e-3; 1e-2; 0.1; 1.0; 10.0; 100.0 ]
 
     let private lines (found: (string * EstimateErrors list) list) (value: EstimateErrors -> float) : Layer list =
         List.map2
@@ -34,7 +35,7 @@ module EstimatorPicture =
     let private unresolved (found: (string * EstimateErrors list) list) : Layer =
         let raw = snd (List.head found)
 
-        { Name = "standard error of the mean"
+        { Name = "standard error of the raw weights' mean"
           Colour = "#BBBBBB"
           Mark = Mark.Band [ for e in raw -> float e.Draws, 1e-4, e.StandardError ] }
 
