@@ -68,7 +68,7 @@ let claims (names: string seq) =
         names |> Seq.map (fun name -> name.Substring(name.LastIndexOf '-' + 1)) |> Seq.distinct
 
     for version in versions do
-        match Tasks.ClaimOf version with
+        match Sdac.Mujoco.Tasks.ClaimOf version with
         | null -> ()
         | claim -> printfn "\n%s: %s" version claim
 
