@@ -133,8 +133,9 @@ let private rewrite
 
     Safetensors.write path (metadata file.Metadata |> Map.remove "sha256") sources
 
+/// The checkpoint for SDAC's agent of the recorded run.
 let private load (folder: RunFolder) =
-    let spec = Spec.ofRun standard folder
+    let spec = Spec.ofRun standard (RunFolder.openExisting (Schema1.recorded "sdac"))
     Checkpoint.load (agentOf spec) "sdac" spec.Task (Checkpoint.path folder 45L)
 
 [<Tests>]
