@@ -133,9 +133,10 @@ let private rewrite
 
     Safetensors.write path (metadata file.Metadata |> Map.remove "sha256") sources
 
-/// The checkpoint for SDAC's agent of the recorded run.
+/// The checkpoint for an agent of SDAC on the run's task, with the settings of the recorded run of SDAC.
 let private load (folder: RunFolder) =
-    let spec = Spec.ofRun standard (RunFolder.openExisting (Schema1.recorded "sdac"))
+    let recorded = Spec.ofRun standard (RunFolder.openExisting (Schema1.recorded "sdac"))
+    let spec = { recorded with Task = (Spec.ofRun standard folder).Task }
     Checkpoint.load (agentOf spec) "sdac" spec.Task (Checkpoint.path folder 45L)
 
 [<Tests>]

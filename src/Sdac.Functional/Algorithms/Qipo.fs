@@ -224,15 +224,15 @@ module Qipo =
 
     /// Fresh networks; the targets and the support's policy start as copies. The caller owns the tensors.
     let init (model: QipoModel) (key: Key) : QipoState =
-        let keys = Key.splitMany 3 key
+        let keys = Key.splitMany 4 key
 
         Tensors.owning (Parts.tensors parts) (fun () ->
-            let policy =
-                ActionNetwork.initWith model.Config.Networks.InitialWeights model.Compute model.Policy keys[0]
+            let network = ActionNetwork.initWith model.Config.Networks.InitialWeights model.Compute model.Policy
+            let policy = network keys[0]
 
             { Policy = policy
               TargetPolicy = Params.copy policy
-              SupportPolicy = Params.copy policy
+              SupportPolicy = network keys[3]
               PolicyAdam = Adam.init policy
               Critics = TwinCritics.init model.Critics keys[1] keys[2]
               Updates = 0L })
