@@ -64,8 +64,7 @@ let describe (task: ITask) =
 
 /// What may be said of the versions among these names.
 let claims (names: string seq) =
-    let versions =
-        names |> Seq.map (fun name -> name.Substring(name.LastIndexOf '-' + 1)) |> Seq.distinct
+    let versions = names |> Seq.map (fun name -> name.Substring(name.LastIndexOf '-' + 1)) |> Seq.distinct
 
     for version in versions do
         match Sdac.Mujoco.Tasks.ClaimOf version with

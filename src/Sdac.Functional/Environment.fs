@@ -46,7 +46,8 @@ type Environment(task: ITask, count: int) =
 [<RequireQualifiedAccess>]
 module Environment =
     /// The tasks of the library, by name: those of every engine.
-    let suite = TaskSuite.Join [ Sdac.Mujoco.Tasks.Suite; Sdac.Mujoco.ControlSuite.Suite; Sdac.PushT.PushTTask.Suite ]
+    let suite =
+        TaskSuite.Join [ Sdac.Mujoco.Tasks.Suite; Sdac.Mujoco.ControlSuite.Suite; Sdac.PushT.PushTTask.Suite ]
 
     /// `count` environments of a task of the library; options by Gymnasium's names ("reset_noise_scale", "0.2").
     /// Raises ArgumentException for an unknown task or option, naming the nearest.
