@@ -16,4 +16,11 @@ public interface IEngine : IDisposable
 
     /// <summary>Scratch for one thread.</summary>
     IScratch NewScratch();
+
+    /// <summary>What the task's world looks like; null where there are only numbers to see.</summary>
+    Scene? Scene => null;
+
+    /// <summary>Room to compute the poses of <see cref="Scene"/> in.</summary>
+    /// <exception cref="NotSupportedException">There is no scene.</exception>
+    IPoser NewPoser() => throw new NotSupportedException($"{Spec.Task} has no scene.");
 }

@@ -45,7 +45,11 @@ public sealed class Repeated : ITask
 
         public int MeasureDim => 0;
 
+        public Scene? Scene => inner.Scene;
+
         public IScratch NewScratch() => new Scratch(inner, times);
+
+        public IPoser NewPoser() => new Poser(inner.NewPoser(), inner.StateSize);
 
         public void Dispose() => inner.Dispose();
 
@@ -116,6 +120,13 @@ public sealed class Repeated : ITask
         }
 
         public bool Terminated() => terminated;
+
+        public void Dispose() => inner.Dispose();
+    }
+
+    private sealed class Poser(IPoser inner, int stateSize) : IPoser
+    {
+        public string? Pose(ReadOnlySpan<double> state, Span<double> poses) => inner.Pose(state[..stateSize], poses);
 
         public void Dispose() => inner.Dispose();
     }

@@ -9,6 +9,7 @@ namespace Sdac.Mujoco;
 public sealed class MujocoEngine : IEngine
 {
     private readonly PerEnvironment<Simulation> simulations; // of the Control Suite's tasks
+    private Scene? scene;
 
     internal MujocoEngine(TaskDefinition task)
     {
@@ -38,6 +39,9 @@ public sealed class MujocoEngine : IEngine
     /// <inheritdoc/>
     public int MeasureDim => Task.MeasureDim;
 
+    /// <inheritdoc/>
+    public Scene Scene => scene ??= MujocoScene.Of(Model);
+
     internal CheckedTask Task { get; }
 
     /// <summary>The model of environments that MuJoCo simulates; ArgumentException if another engine does.</summary>
@@ -49,6 +53,9 @@ public sealed class MujocoEngine : IEngine
     /// <inheritdoc/>
     public IScratch NewScratch() =>
         Task.Begin is null ? new GymScratch(Task, Model, Spec.Dt) : new SuiteScratch(Task, simulations, Spec.Dt);
+
+    /// <inheritdoc/>
+    public IPoser NewPoser() => new MujocoPoser(Model);
 
     /// <summary>Frees the model and its simulations.</summary>
     public void Dispose()

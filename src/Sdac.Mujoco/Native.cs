@@ -93,6 +93,9 @@ internal static unsafe class Native
     public static extern int sdac_suite_step(
         nint model, DataMemory data, int count, int there, double* ctrl, double* state, double* next);
 
+    [DllImport(Library)]
+    public static extern int sdac_pose(nint model, DataMemory data, double* qpos);
+
     /// <summary>What the last failing or warning entry said on this thread.</summary>
     public static string Message() => Marshal.PtrToStringUTF8((nint)sdac_message()) ?? "";
 

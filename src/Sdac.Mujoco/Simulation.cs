@@ -145,6 +145,17 @@ public sealed unsafe partial class Simulation : IDisposable
         return status == 0 ? null : Native.Message();
     }
 
+    /// <summary>
+    /// Derives xpos and xquat of these positions, and nothing else. Returns null, or what MuJoCo complained about.
+    /// </summary>
+    internal string? Place(ReadOnlySpan<double> qpos)
+    {
+        int status;
+        fixed (double* p = qpos)
+            status = Native.sdac_pose(Model.Memory.Address, Memory, p);
+        return status == 0 ? null : Native.Message();
+    }
+
     private DataMemory Memory
     {
         get

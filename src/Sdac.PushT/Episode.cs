@@ -46,6 +46,19 @@ internal sealed class Episode : IDisposable
         return complaint;
     }
 
+    /// <summary>As <see cref="GoTo"/>, by one step where the state's last action is all that is missing.</summary>
+    public string? Follow(ReadOnlySpan<double> wanted)
+    {
+        var before = Actions + 2 * ((int)wanted[Count] - 1);
+        var isAhead = world is not null && wanted[Count] == state[Count] + 1 && before == Used
+            && Bits(wanted[Start..before]).SequenceEqual(Bits(state.AsSpan(Start..before)));
+        return isAhead ? Step(wanted.Slice(before, 2)) : GoTo(wanted);
+    }
+
+    /// <summary>The action that led to a state; empty at an episode's start.</summary>
+    public static ReadOnlySpan<double> LastAction(ReadOnlySpan<double> state) =>
+        state[Count] >= 1 ? state.Slice(Actions + 2 * ((int)state[Count] - 1), 2) : [];
+
     /// <summary>One step; returns null or what went wrong.</summary>
     public string? Step(ReadOnlySpan<double> action)
     {

@@ -38,6 +38,12 @@ internal sealed class PushTEngine : IEngine
     /// <inheritdoc/>
     public IScratch NewScratch() => new PushTScratch(this, options);
 
+    /// <inheritdoc/>
+    public Scene Scene => PushTScene.Scene;
+
+    /// <inheritdoc/>
+    public IPoser NewPoser() => new PushTPoser();
+
     /// <summary>The episode of an environment. Its own thread alone asks for it.</summary>
     public Episode EpisodeOf(int environment) => episodes[environment];
 

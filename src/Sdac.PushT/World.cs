@@ -19,9 +19,11 @@ internal sealed unsafe class World : IDisposable
     /// <summary>Faster than this the agent is not moved: Chipmunk ends the process where its own sums overflow.</summary>
     public const double MostSpeed = 1e9;
 
+    /// <summary>The agent's radius.</summary>
+    public const double AgentRadius = 15;
+
     private const double Stiffness = 100;
     private const double Damping = 20;
-    private const double AgentRadius = 15;
     private const double WallRadius = 2;
 
     private static readonly (Vector From, Vector To)[] Walls =

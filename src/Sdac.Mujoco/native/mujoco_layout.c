@@ -30,6 +30,7 @@
     F(mj_deleteData)       \
     F(mj_resetData)        \
     F(mj_forward)          \
+    F(mj_kinematics)       \
     F(mj_step)             \
     F(mj_step1)            \
     F(mj_step2)            \
@@ -498,4 +499,15 @@ EXPORT int sdac_suite_step(const mjModel *m, mjData *d, int count, int there, co
         status = suite_steps(m, d, count, next);
     }
     return finished(m, d, status);
+}
+
+// ---- poses
+
+// Where all bodies are at these positions: xpos and xquat, nothing else. On data that nobody steps with: a step that goes on
+// from a stage would find it changed.
+EXPORT int sdac_pose(const mjModel *m, mjData *d, const double *qpos)
+{
+    take(d->qpos, qpos, m->nq);
+    GUARDED(-1, p_mj_kinematics(m, d));
+    return 0;
 }
