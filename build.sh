@@ -9,7 +9,8 @@ configuration=Release
 benchmarks=tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll
 properties=() # of the build, beyond the projects' own
 packages=(libmujoco-dev libchipmunk-dev fonts-dejavu-core)
-test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
+test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod chromium)
+player=artifacts/watch/player # where the pages of watch are bundled
 
 usage() {
     cat <<'TEXT'
@@ -18,15 +19,17 @@ usage: ./build.sh COMMAND [ARGUMENT...]
   setup          install what is missing (Debian packages, .NET tools and packages)
   build          setup, then compile everything
   test [WORD...] build, then run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
-  setup-tests    setup, and Debian's Slurm and protobuf for Python: tests that need them are skipped without
+  setup-tests    setup, setup-watch, and Debian's Slurm, Chromium and protobuf for Python: tests that need them are skipped without
   train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
+  setup-watch    fetch three.js from npm and bundle the player of watch: once; every other command works without
+  watch          build, then write a page that plays episodes of a run's policy; `./build.sh watch --help`
   fork           build, then continue a run from a checkpoint, unchanged and with changes, and compare; `./build.sh fork --help`
   verify         build, then run parts of a stored run again and compare them byte for byte; `./build.sh verify --help`
   toy            build, then sample known densities and compare  (arguments go to scripts/toy.fsx)
   bench          build, then measure                            (arguments go to the benchmarks)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
-What is built stays in this repository; train, fork, verify, toy, bench and cuda-check run in the folder that you are in: relative paths are its.
+What is built stays in this repository; train, watch, fork, verify, toy, bench and cuda-check run in the folder that you are in: relative paths are its.
 `./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
 TEXT
 }
@@ -91,10 +94,43 @@ setup() {
     check_package_cache
 }
 
-# A Slurm for the tests to start by themselves, and a reader of TensorBoard's files that is none of ours.
+# A Slurm for the tests to start by themselves, a reader of TensorBoard's files that is none of ours, a browser.
 setup_tests() {
     packages+=("${test_packages[@]}")
     setup
+    setup_watch
+}
+
+# Our own sources of the player, bundled anew where one of them has changed since; esbuild takes a fraction of a second.
+bundle_player() {
+    local sources=src/Sdac.Experiments/Watching/player
+    [ -e artifacts/watch/flat.html ] && [ -z "$(find $sources -newer artifacts/watch/flat.html -type f -print -quit)" ] && return
+    check_writable
+    cp $sources/* $player/
+    node $player/bundle.mjs artifacts/watch
+}
+
+# three.js and esbuild as package-lock.json pins them, then the player. Their install scripts are not run: nothing needs them.
+setup_watch() {
+    local sources=src/Sdac.Experiments/Watching/player
+    command -v npm >/dev/null || { packages=(npm); install_packages; }
+    if ! cmp -s $sources/package-lock.json $player/package-lock.json || [ ! -d $player/node_modules ]; then
+        check_writable
+        say "fetching three.js and esbuild from npm"
+        mkdir -p $player
+        cp $sources/package*.json $player/
+        rm -f artifacts/watch/*.html
+        (cd $player && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) ||
+            { rm -f $player/package-lock.json; fail "npm could not fetch three and esbuild: see its words above"; }
+    fi
+    bundle_player
+}
+
+# The player is asked for by the program itself, which says how to get it; here it only follows its sources.
+watch() {
+    build
+    [ ! -d $player/node_modules ] || bundle_player
+    run_script watch.fsx "$@"
 }
 
 # For the benchmarks: the sgemm that kernels are timed beside.
@@ -199,6 +235,8 @@ case $command in
     test) run_tests "$@" ;;
     setup-tests) setup_tests ;;
     train) build; run_script train.fsx "$@" ;;
+    setup-watch) setup_watch ;;
+    watch) watch "$@" ;;
     fork) build; run_script fork.fsx "$@" ;;
     verify) build; run_script verify.fsx "$@" ;;
     toy) build; run_script toy.fsx "$@" ;;

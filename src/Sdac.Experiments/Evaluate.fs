@@ -5,6 +5,23 @@ open Sdac
 /// Playing the checkpoint of a run again.
 [<RequireQualifiedAccess>]
 module Evaluate =
+    /// The networks of a checkpoint, or of the run's newest good one, and the file that they were read from.
+    let internal networks
+        (agent: Agent<'s, 'w>)
+        (spec: Spec)
+        (folder: RunFolder)
+        (checkpoint: string option)
+        : struct (string * 's) =
+        match checkpoint with
+        | Some path -> struct (path, Checkpoint.load agent spec.Algorithm spec.Task path)
+        | None ->
+            let struct (file, state, complaints) = Checkpoint.newest agent spec.Algorithm spec.Task folder
+
+            for complaint in complaints do
+                eprintfn $"warning: {complaint}; an older checkpoint is used"
+
+            struct (file, state)
+
     let private play
         (spec: Spec)
         (folder: RunFolder)
@@ -18,13 +35,7 @@ module Evaluate =
         let agent = Runner.agent experiment
         Machine.useThreads agent.Compute threads
 
-        let struct (file, state, complaints) =
-            match checkpoint with
-            | Some path -> struct (path, Checkpoint.load agent spec.Algorithm spec.Task path, [])
-            | None -> Checkpoint.newest agent spec.Algorithm spec.Task folder
-
-        for complaint in complaints do
-            eprintfn $"warning: {complaint}; an older checkpoint is used"
+        let struct (file, state) = networks agent spec folder checkpoint
 
         try
             let played = Runner.evaluate experiment agent state episodes seed

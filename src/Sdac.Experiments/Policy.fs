@@ -38,13 +38,7 @@ module internal PolicySource =
     /// The newest good checkpoint of a run folder, or the file named.
     let private load (agent: Agent<'s, 'w>) (spec: Spec) (path: string) : struct (string * 's) =
         if Directory.Exists path then
-            let struct (file, state, complaints) =
-                Checkpoint.newest agent spec.Algorithm spec.Task (RunFolder.openExisting path)
-
-            for complaint in complaints do
-                eprintfn $"warning: {complaint}; an older checkpoint is used"
-
-            struct (file, state)
+            Evaluate.networks agent spec (RunFolder.openExisting path) None
         else
             struct (path, Checkpoint.load agent spec.Algorithm spec.Task path)
 

@@ -68,13 +68,28 @@ module Environment =
         states.CopyObservations values
         values
 
+    /// What the task's world looks like; None where there are only numbers to see.
+    let scene (environment: Environment) : Scene option = environment.Engine.Engine.Scene |> Option.ofObj
+
+    /// Room to compute the poses of the scene in, apart from all stepping. The caller disposes of it.
+    let poser (environment: Environment) : IPoser = environment.Engine.Engine.NewPoser()
+
+    /// The engine's state of environment `e`.
+    let state (e: int) (states: EnvStates) : float[] =
+        let size = states.Physics.Length / states.Count
+        states.Physics.Slice(e * size, size).ToArray()
+
+    let private scaled (environment: Environment) (action: float32[]) : float32[] =
+        let scaled = Array.zeroCreate<float32> action.Length
+        environment.Engine.Spec.ScaleActions(ReadOnlySpan<float32> action, Span<float32> scaled)
+        scaled
+
     /// One step of every environment. action: [N, A] row-major, as the policy gives it: [-1, 1] is scaled to the task's
     /// range; what lies outside stays outside (MuJoCo clamps, the control cost sees it).
     /// Where an episode ends the new states are those after the reset.
     let step (action: float32[]) (states: EnvStates) (environment: Environment) : Outcome =
         let engine = environment.Engine
-        let scaled = Array.zeroCreate<float32> action.Length
-        engine.Spec.ScaleActions(ReadOnlySpan<float32> action, Span<float32> scaled)
+        let scaled = scaled environment action
         let next, result = engine.NewStates(), engine.NewResult()
         let nextObs = Array.zeroCreate<float32>(environment.Count * environment.ObsDim)
         let current = Array.zeroCreate<float32>(environment.Count * environment.ObsDim)
@@ -98,3 +113,19 @@ module Environment =
             [ for e in 0 .. environment.Count - 1 do
                   if result.EpisodeLengths[e] > 0 then
                       struct (e, { Return = result.EpisodeReturns[e]; Length = result.EpisodeLengths[e] }) ] }
+
+    /// The engine's state that a step led environment `e` to: where an episode ended, its last one, which the new states do
+    /// not hold.
+    let stateAfter
+        (e: int)
+        (action: float32[])
+        (before: EnvStates)
+        (outcome: Outcome)
+        (environment: Environment)
+        : float[] =
+        if outcome.Terminated[e] || outcome.Truncated[e] then
+            let width = environment.ActionDim
+            let action = ReadOnlySpan<float32>(scaled environment action, e * width, width)
+            environment.Engine.StateAfter(before, e, action)
+        else
+            state e outcome.States

@@ -2,32 +2,46 @@ namespace Sdac
 
 open TorchSharp
 
+/// One step of all environments while a policy is played.
+[<NoComparison; NoEquality>]
+type PlayedStep =
+    {
+        /// Where the environments were
+        Before: EnvStates
+        /// As the policy gave it, [N, A]
+        Action: float32[]
+        Outcome: Outcome
+    }
+
 /// Playing a policy without learning from it.
 [<RequireQualifiedAccess>]
 module Evaluation =
-    /// Plays one episode in each environment of `environment` as the agent acts in evaluations (no exploration noise); the
-    /// episodes in the environments' order.
-    let run (agent: Agent<'s, 'w>) (environment: Environment) (key: Key) (state: 's) : Episode[] =
+    /// The steps of the agent's play as it acts in evaluations (no exploration noise), episode after episode without end.
+    let steps (agent: Agent<'s, 'w>) (environment: Environment) (key: Key) (state: 's) : PlayedStep seq =
         let resets, noise = Key.foldIn 0L key, Key.foldIn 1L key
-        let results: Episode option[] = Array.create environment.Count None
-        let mutable states = Environment.reset resets environment
-        let mutable current = Environment.obs states
-        let mutable t = 0L
 
-        while Array.exists Option.isNone results do
+        let step (states: EnvStates) (current: float32[]) (t: int64) =
             use scope = torch.NewDisposeScope()
             let obs = Tensors.ofArray agent.Compute [ environment.Count; environment.ObsDim ] current
-
             let action = (agent.Act Purpose.Evaluate state (Key.foldIn t noise) obs).Action |> Tensors.toArray
+            { Before = states; Action = action; Outcome = Environment.step action states environment }
 
-            let outcome = Environment.step action states environment
+        let first = Environment.reset resets environment
 
-            for struct (e, episode) in outcome.Ended do
+        Seq.unfold
+            (fun struct (states, current, t) ->
+                let played = step states current t
+                Some(played, struct (played.Outcome.States, played.Outcome.Current, t + 1L)))
+            (struct (first, Environment.obs first, 0L))
+
+    /// Plays one episode in each environment of `environment`; the episodes in the environments' order.
+    let run (agent: Agent<'s, 'w>) (environment: Environment) (key: Key) (state: 's) : Episode[] =
+        let results: Episode option[] = Array.create environment.Count None
+        use steps = (steps agent environment key state).GetEnumerator()
+
+        while Array.exists Option.isNone results && steps.MoveNext() do
+            for struct (e, episode) in steps.Current.Outcome.Ended do
                 if results[e].IsNone then
                     results[e] <- Some episode
-
-            states <- outcome.States
-            current <- outcome.Current
-            t <- t + 1L
 
         results |> Array.map Option.get

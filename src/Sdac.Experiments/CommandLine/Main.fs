@@ -13,7 +13,8 @@ module Main =
           "sweep", SweepCommand.run
           "report", ReportCommand.run
           "fork", ForkCommand.run
-          "verify", VerifyCommand.run ]
+          "verify", VerifyCommand.run
+          "watch", WatchCommand.run ]
 
     let private start (script: string) (words: string list) = [ "dotnet"; "fsi"; "--exec"; script; "--" ] @ words
 
@@ -30,7 +31,7 @@ module Main =
                 arguments)
 
     /// A user's script with algorithms of its own: `Registry.standard |> Registry.add mine |> Main.run fsi.CommandLineArgs`. Its
-    /// first argument says what to do: train, evaluate, sweep, report, fork or verify.
+    /// first argument says what to do: train, evaluate, sweep, report, fork, verify or watch.
     let run (commandLine: string[]) (registry: Registry) : int =
         let path = Path.GetFullPath commandLine[0]
         let script = string (Path.GetFileName path)

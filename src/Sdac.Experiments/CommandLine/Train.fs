@@ -221,7 +221,8 @@ module Train =
                 Quiet = results.Contains TrainArguments.Quiet
                 CheckpointMinutes =
                     results.GetResult(TrainArguments.CheckpointMinutes, (RunOptions.into out).CheckpointMinutes)
-                Command = program.Start "train" }
+                Command = program.Start "train"
+                Watch = program.Start "watch" }
 
         match results.TryGetResult TrainArguments.Settings, results.TryGetResult TrainArguments.Resume with
         | Some named, _ ->

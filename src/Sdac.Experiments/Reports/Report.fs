@@ -139,7 +139,19 @@ module Report =
 
           Tabular(ReportTables.costs groups) ]
 
-    let private parts (registry: Registry) (groups: RunGroup list) : ReportPart list =
+    /// Links to the pages on which runs can be watched, where some have been made. `folder`: the report's own.
+    let private watched (folder: string) (groups: RunGroup list) =
+        let pages =
+            [ for g in groups do
+                  for run in g.Runs do
+                      for which, page in Watch.pages { Path = run.Folder } do
+                          let name = string (Path.GetFileName run.Folder)
+                          $"{name} ({which})", Path.GetRelativePath(folder, page) ]
+
+        [ if not pages.IsEmpty then
+              Links("To watch, recorded episodes of the newest or the best networks:", pages) ]
+
+    let private parts (registry: Registry) (folder: string) (groups: RunGroup list) : ReportPart list =
         let names = Comparison.names groups
 
         let byTask part =
@@ -173,7 +185,8 @@ module Report =
               Paragraph "These runs hold no histograms of their weights; the largest weight stands for them."
           yield! byTask (inside registry names)
           Heading("runs", "Runs")
-          Tabular(ReportTables.runs groups) ]
+          Tabular(ReportTables.runs groups)
+          yield! watched folder groups ]
 
     /// The best name of each task, as a sentence.
     let private leaders (groups: RunGroup list) =
@@ -308,7 +321,7 @@ module Report =
         let struct (folder, name, prefix) = target out
         Files.createFolder folder
         let beside file = Path.Combine(folder, prefix + file)
-        let parts = parts registry groups
+        let parts = parts registry folder groups
 
         let written, unwritten = savePictures beside parts
 

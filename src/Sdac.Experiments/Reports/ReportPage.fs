@@ -11,6 +11,8 @@ type ReportPart =
     /// File name without ending, what it shows for those who cannot see it, the picture
     | Picture of Name: string * Alternative: string * Picture
     | Tabular of Table
+    /// Words, then links: their texts, and paths from the page
+    | Links of string * (string * string) list
 
 /// A report as HTML.
 [<RequireQualifiedAccess>]
@@ -20,6 +22,11 @@ module ReportPage =
     /// Links to files beside the page.
     let private links (files: (string * string) list) =
         String.concat " " [ for text, file in files -> $"<a href=\"{Uri.EscapeDataString file}\">{text}</a>" ]
+
+    /// Links to files at some paths from the page.
+    let private pathLinks (targets: (string * string) list) =
+        let escaped (path: string) = path.Split '/' |> Array.map Uri.EscapeDataString |> String.concat "/"
+        String.concat " " [ for text, path in targets -> $"<a href=\"{escaped path}\">{encode text}</a>" ]
 
     /// The picture's elements and its script. `written`: it lies beside the page too.
     let private figure (prefix: string) (written: bool) (name: string) (alternative: string) (picture: Picture) =
@@ -118,6 +125,9 @@ thead th:first-child { font-weight: bold; }
             | Tabular content ->
                 inFigures false
                 text.Append(table prefix content) |> ignore
+            | Links(words, targets) ->
+                inFigures false
+                text.Append $"<p class=\"files\">{encode words} {pathLinks targets}</p>\n" |> ignore
 
         inFigures false
         string text, string scripts

@@ -26,6 +26,10 @@ type RunFolder =
     member folder.Curve = Path.Combine(folder.Path, "curve.svg")
     /// The learning curve in pixels.
     member folder.CurvePng = Path.Combine(folder.Path, "curve.png")
+    /// Episodes of the newest checkpoint, to be watched.
+    member folder.Page = Path.Combine(folder.Path, "watch.html")
+    /// Episodes of the networks of the best evaluation, to be watched.
+    member folder.BestPage = Path.Combine(folder.Path, "watch-best.html")
     /// Checkpoints.
     member folder.Checkpoints = Path.Combine(folder.Path, "checkpoints")
     /// The networks of the best evaluation.
@@ -94,6 +98,8 @@ module RunFolder =
                   folder.Summary
                   folder.Curve
                   folder.CurvePng
+                  folder.Page
+                  folder.BestPage
                   folder.Best
                   yield! List.map snd numbered ] do
                 File.Delete file

@@ -18,6 +18,8 @@ type RunOptions =
         CheckpointMinutes: float
         /// The command that takes "--resume FOLDER", for what a stopped run says; empty where there is none
         Command: string list
+        /// The command that takes the run folder and makes a page of its policy; empty where there is none
+        Watch: string list
     }
 
 [<RequireQualifiedAccess>]
@@ -29,7 +31,8 @@ module RunOptions =
           Threads = Environment.ProcessorCount
           Quiet = false
           CheckpointMinutes = 10.0
-          Command = [] }
+          Command = []
+          Watch = [] }
 
     let internal check (options: RunOptions) =
         if not (options.CheckpointMinutes >= 0.0) then
@@ -38,6 +41,7 @@ module RunOptions =
                     $"--checkpoint-minutes is {string options.CheckpointMinutes}; it must be at least 0, which writes none by the clock"
             )
 
+    /// A word as shells take it.
     let private quote (word: string) =
         if Regex.IsMatch(word, @"^[\w./=,:+@%-]+\z", RegexOptions.ECMAScript) then
             word
@@ -47,3 +51,10 @@ module RunOptions =
     /// How a stopped run goes on.
     let internal resumeCommand (options: RunOptions) : string =
         options.Command @ [ "--resume"; options.Out ] |> List.map quote |> String.concat " "
+
+    /// How the trained policy is watched; None where there is no command for it.
+    let internal watchCommand (options: RunOptions) : string option =
+        if options.Watch.IsEmpty then
+            None
+        else
+            Some(options.Watch @ [ options.Out ] |> List.map quote |> String.concat " ")

@@ -37,7 +37,7 @@ module Runner =
 
         Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.Curve
 
-    let private table (infos: FigureInfo list) (summary: Summary) (place: string) (picture: string) =
+    let private table (infos: FigureInfo list) (summary: Summary) (options: RunOptions) (picture: string) =
         let show (value: float) = Number.display value
 
         let last =
@@ -58,14 +58,17 @@ module Runner =
               "last update", last
               "wall-clock", $"%.0f{summary.WallClockSeconds} s"
               "peak memory", $"%.0f{summary.PeakMemoryMiB} MiB"
-              "run folder", place
-              "learning curve", picture ]
+              "run folder", options.Out
+              "learning curve", picture
+              match RunOptions.watchCommand options with
+              | Some command -> "to watch it", command
+              | None -> () ]
 
-    /// Curve and summary of a run at its end; a table of it where there is a place to name.
+    /// Curve and summary of a run at its end; a table of it where options are given.
     let private concluded
         (plan: Plan<'c, 's, 'w>)
         (folder: RunFolder)
-        (place: string option)
+        (shown: RunOptions option)
         (summary: Summary)
         : Summary =
         let picture =
@@ -78,7 +81,9 @@ module Runner =
 
         Files.writeText folder.Summary (Json.print summary + "\n")
 
-        place |> Option.iter (fun place -> table plan.Experiment.Algorithm.Figures summary place picture)
+        shown
+        |> Option.iter (fun options -> table plan.Experiment.Algorithm.Figures summary options picture)
+
         summary
 
     /// Training, curve, summary: to the end, from wherever the folder stands. The caller holds the lock. summary.json comes
@@ -86,7 +91,7 @@ module Runner =
     let private finish (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) from : Summary =
         Sessions.untilStopped (Training.train plan folder options None from)
         |> Option.get
-        |> concluded plan folder (Some options.Out)
+        |> concluded plan folder (Some options)
 
     /// The same as far as the round of iteration `last`, without a word at the end.
     let private advance
