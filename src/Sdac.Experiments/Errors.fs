@@ -141,9 +141,9 @@ module Script =
         CultureInfo.DefaultThreadCurrentCulture <- CultureInfo.InvariantCulture
         CultureInfo.DefaultThreadCurrentUICulture <- CultureInfo.InvariantCulture
 
-    /// Runs a script's body; a failure becomes one sentence on standard error and an exit code other than 0.
-    /// SDAC_DEBUG=1 adds the stack trace.
-    let run (name: string) (body: unit -> int) =
+    /// Runs a program's body; a failure becomes one sentence on standard error, begun with the program's name, and an exit code
+    /// other than 0. `help` is the command that lists all options. SDAC_DEBUG=1 adds the stack trace.
+    let runWith (help: string) (name: string) (body: unit -> int) =
         useInvariantCulture ()
 
         try
@@ -154,7 +154,7 @@ module Script =
             0
         | :? Argu.ArguParseException as error ->
             let sentence = error.Message.Replace("ERROR: ", "").Split('\n')[0]
-            eprintfn $"{name}: {sentence.Trim()} (all options: dotnet fsi --exec scripts/{name} -- --help)"
+            eprintfn $"{name}: {sentence.Trim()} (all options: {help})"
             (Usage "").ExitCode
         | error ->
             let inner = cause error
@@ -165,3 +165,6 @@ module Script =
                 eprintfn $"{error}"
 
             code
+
+    /// The same for a script, by the name of its file.
+    let run (name: string) (body: unit -> int) = runWith $"dotnet fsi --exec scripts/{name} -- --help" name body

@@ -189,7 +189,7 @@ type DistributionInfo =
 
 /// An algorithm at work on a task: pure functions over its state and over the work of one update. Networks and settings are
 /// closed over. The state's tensors belong to whoever holds it; those that two states share are freed once (`Parts`).
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type Agent<'state, 'work> =
     {
         Compute: Compute
@@ -218,6 +218,11 @@ type Agent<'state, 'work> =
         /// InvalidOperationException where a stage that the update needs has not run.
         Finish: 'work -> Finished<'state>
     }
+
+    /// One line for a session.
+    member agent.Display =
+        let stages = agent.Stages |> List.map fst |> String.concat " >> "
+        $"agent for %d{agent.Space.ObsDim} observations and %d{agent.Space.ActionDim} actions: {stages}"
 
 /// For the stages of an update.
 [<RequireQualifiedAccess>]

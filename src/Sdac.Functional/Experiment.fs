@@ -1,7 +1,7 @@
 namespace Sdac
 
 /// What is to be run: a value that, with its seed, decides every bit of the result.
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type Experiment<'config, 'state, 'work> =
     {
         Algorithm: Algorithm<'config, 'state, 'work>
@@ -19,6 +19,10 @@ type Experiment<'config, 'state, 'work> =
         /// Our kernels (CPU), or libtorch alone
         Kernels: bool
     }
+
+    /// One line for a session; the settings are `Config`.
+    member e.Display =
+        $"{e.Algorithm.Title} on {e.Task}, seed %d{e.Seed}, %d{e.Iterations} iterations: {e.Algorithm.Describe e.Config}"
 
 [<RequireQualifiedAccess>]
 module Experiment =

@@ -33,10 +33,13 @@ module KeyTrace =
 
 /// A splittable key of the counter-based generator Philox4x32-10 (Salmon et al., SC 2011). The same key always gives the
 /// same numbers, on any number of threads. A key is consumed by splitting or by drawing numbers: use each one once.
-[<Struct>]
+[<Struct; StructuredFormatDisplay("{Display}")>]
 type Key =
     internal
         { Words: PhiloxKey }
+
+    /// One line for a session.
+    member key.Display = $"Key %08x{key.Words.K0} %08x{key.Words.K1} %08x{key.Words.S0} %08x{key.Words.S1}"
 
     /// The key to draw numbers with.
     member key.Philox =

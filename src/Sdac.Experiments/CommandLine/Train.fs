@@ -211,7 +211,7 @@ module Train =
         let registry = program.Registry
 
         let parser =
-            ArgumentParser.Create<TrainArguments>(programName = program.Name, helpTextMessage = about registry)
+            ArgumentParser.Create<TrainArguments>(programName = program.Shown, helpTextMessage = about registry)
 
         let results = parser.ParseCommandLine arguments
 

@@ -128,7 +128,7 @@ module Checkpoint =
           "task", step.Environment.Task
           "iteration", string step.Iteration
           "envSteps", string step.EnvSteps
-          "spec", Spec.print spec ]
+          "spec", Spec.print (Spec.planned spec) ]
 
     let private environments (states: EnvStates) =
         let n = int64 states.Count
@@ -507,9 +507,9 @@ module Checkpoint =
         let made = entry path file "spec" |> Spec.parseRecorded registry path
         // a checkpoint of format 2 knows no stages
         let made = if made.Stages.IsEmpty then { made with Stages = spec.Stages } else made
-        // a run that has been extended since
+        // how far a run goes is in spec.json alone; a checkpoint of an earlier version says how far it was to go then
         let made =
-            if made.Iterations < spec.Iterations then
+            if made.Iterations = made.Horizon || made.Iterations < spec.Iterations then
                 { made with Iterations = spec.Iterations }
             else
                 made
@@ -632,6 +632,6 @@ module Checkpoint =
 
         Safetensors.write
             target
-            (file.Metadata |> Map.remove "sha256" |> Map.add "spec" (Spec.print spec))
+            (file.Metadata |> Map.remove "sha256" |> Map.add "spec" (Spec.print (Spec.planned spec)))
             [ for KeyValue(name, tensor) in tensors ->
                   Safetensors.ofBytes name tensor.Dtype tensor.Shape (ReadOnlyMemory tensor.Data) ]

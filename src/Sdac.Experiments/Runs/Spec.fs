@@ -182,6 +182,9 @@ module Spec =
                         let names = algorithm.Presets |> List.map _.Name
                         Errors.fail (Settings(Errors.unknown $"preset of {algorithm.Name}" name place names)) }
 
+    /// What a run's files say of it: as it was planned, so that their bytes do not depend on how far it was trained on later.
+    let planned (spec: Spec) : Spec = { spec with Iterations = spec.Horizon }
+
     /// With another number of iterations, planned and run, the schedules keep their share of it.
     let iterations (count: int64) (spec: Spec) : Spec =
         let share (every: int64) =
