@@ -107,6 +107,8 @@ else
     set -- --config "$PWD/specs/$name.json" --out "$run"
 fi
 {Sessions.endWithBash}
+# asked to stop, like the worker: it writes a checkpoint first, and bash waits for that
+trap : TERM
 "${{guard[@]}}" {commandLine worker} "$@" --threads "$threads" --quiet
 code=$?
 [ $code -eq {locked} ] && echo "--- not a try: another process works on this run"
