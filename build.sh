@@ -9,7 +9,7 @@ configuration=Release
 benchmarks=tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll
 properties=() # of the build, beyond the projects' own
 packages=(libmujoco-dev libchipmunk-dev fonts-dejavu-core)
-test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod)
+test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod python3-numpy)
 
 usage() {
     cat <<'TEXT'
@@ -21,6 +21,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the argumen
   report         write one page about many runs
   fork           continue a run from a checkpoint, unchanged and with changes, and compare
   verify         run parts of a stored run again and compare them byte for byte
+  export         write a run's policy as a model of ONNX
   envs           list the tasks: sizes, limits, options, steps per second
   trace          replay given actions in a task, one JSON line per step
   toy            sample densities we know by RSSM and its peers, and compare
@@ -28,10 +29,11 @@ usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the argumen
 
   test [WORD...] run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
   bench          measure kernels, updates and environments, each beside a peer
+  pack           make NuGet packages in artifacts/packages  (--version VERSION, --out FOLDER)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
   setup          install what is missing (Debian packages, .NET tools and packages)
-  setup-tests    setup, and Debian's Slurm and protobuf for Python: tests that need them are skipped without
+  setup-tests    setup, and Debian's Slurm, protobuf and numpy for Python: tests that need them are skipped without
   build          setup, then compile what has changed; every command above does so first
 
 What is built stays in this repository; programs run in the folder that you are in: relative paths, and runs/, are its.
@@ -228,7 +230,7 @@ help_of() {
 command=${1:-}
 [ $# -gt 0 ] && shift
 case $command,${1:-} in
-    test,--help | cuda-check,--help | setup,--help | setup-tests,--help | build,--help) help_of "$command"; exit ;;
+    test,--help | pack,--help | cuda-check,--help | setup,--help | setup-tests,--help | build,--help) help_of "$command"; exit ;;
 esac
 case $command in
     "" | help | -h | --help) usage ;;
@@ -236,7 +238,8 @@ case $command in
     build) build ;;
     test) run_tests "$@" ;;
     setup-tests) setup_tests ;;
-    train | evaluate | sweep | report | fork | verify | envs | trace | toy | one-state) build; run_script "$command" "$@" ;;
+    train | evaluate | sweep | report | fork | verify | export | envs | trace | toy | one-state) build; run_script "$command" "$@" ;;
+    pack) build; in_callers_folder dotnet fsi --exec "$repository/src/packages/pack.fsx" "$@" ;;
     cuda-check) cuda_check "$@" ;;
     bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;
     *) fail "unknown command '$command': did you mean '$(nearest "$command")'? ./build.sh alone lists all commands" ;;

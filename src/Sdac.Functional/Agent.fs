@@ -203,6 +203,9 @@ type Agent<'state, 'work> =
         Parts: Parts<'state>
         /// obs: [N, O]
         Act: Purpose -> 'state -> Key -> Tensor -> Acted
+        /// What `Act` does in evaluations, as data, for programs without this library; where it is no such thing, a sentence that says
+        /// so and what to do
+        Form: 'state -> Result<PolicyForm, string>
         /// After each vector step, before it is stored: running moments of observations and returns, and what is stored. The
         /// observations must stay as they are, or the memory sees a new beginning in every step.
         Observe: Transitions -> 'state -> struct ('state * Transitions)

@@ -22,8 +22,8 @@ const string Usage = """
       --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update,
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
                      multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
-                     scaling, linear, loop, checkpoint, overhead, environments, environments-pusht, peer, soak; an
-                     algorithm's name: its stages at the published sizes
+                     scaling, linear, loop, policy (acting one by one), checkpoint, overhead, environments,
+                     environments-pusht, peer, soak; an algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -43,6 +43,12 @@ if (args is ["kernels", ..])
 if (args is [PeerBenchmarks.Peer, var task, var settings, var count])
 {
     PeerBenchmarks.ServeTorchSharp(task, settings, int.Parse(count, CultureInfo.InvariantCulture));
+    return 0;
+}
+
+if (args is [PolicyBenchmarks.Cold, var run, var workers])
+{
+    PolicyBenchmarks.Serve(run, int.Parse(workers, CultureInfo.InvariantCulture));
     return 0;
 }
 
@@ -122,6 +128,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),
     ("loop", updates.LoopShares),
+    ("policy", new PolicyBenchmarks(harness, Console.Out, file).Run),
     ("checkpoint", checkpoints.Run),
     ("overhead", checkpoints.Overhead),
     ("ppo-iteration", algorithms.PpoIterations),
@@ -129,10 +136,10 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("environments-pusht", new PushTBenchmarks(Console.Out, file, seconds).Run),
     .. algorithms.Stages(),
 ];
-foreach (var (name, run) in groups)
+foreach (var (name, measure) in groups)
 {
     if (name.StartsWith(only, StringComparison.Ordinal))
-        run();
+        measure();
 }
 
 if (only == "soak")

@@ -14,7 +14,8 @@ module Main =
           "sweep", SweepCommand.run
           "report", ReportCommand.run
           "fork", ForkCommand.run
-          "verify", VerifyCommand.run ]
+          "verify", VerifyCommand.run
+          "export", ExportCommand.run ]
 
     /// Those that no algorithm of a user's own has part in.
     let private others =
@@ -57,7 +58,7 @@ module Main =
         | word :: _ -> Script.run "sdac" (fun () -> Errors.fail (Usage(Errors.unknown "command" word "" names)))
 
     /// A user's script with algorithms of its own: `Registry.standard |> Registry.add mine |> Main.run fsi.CommandLineArgs`. Its
-    /// first argument says what to do: train, evaluate, sweep, report, fork or verify.
+    /// first argument says what to do: train, evaluate, sweep, report, fork, verify or export.
     let run (commandLine: string[]) (registry: Registry) : int =
         let path = Path.GetFullPath commandLine[0]
         let script = string (Path.GetFileName path)

@@ -123,12 +123,15 @@ module Checkpoint =
 
     /// What a file of networks says of itself.
     let internal header (spec: Spec) (step: Step<'s, 'w>) : (string * string) list =
+        let task = step.Environment.Spec
+
         [ "format", $"{FormatName}{Format}"
           "algorithm", spec.Algorithm
           "task", step.Environment.Task
           "iteration", string step.Iteration
           "envSteps", string step.EnvSteps
-          "spec", Spec.print (Spec.planned spec) ]
+          "spec", Spec.print (Spec.planned spec)
+          PolicyMetadata.Key, step.Agent.Form step.State |> PolicyMetadata.ofForm task.ActionLow task.ActionHigh ]
 
     let private environments (states: EnvStates) =
         let n = int64 states.Count
@@ -622,6 +625,17 @@ module Checkpoint =
     /// Writes a checkpoint again as one of a branch with another specification, the first checkpoint of its folder.
     let rebase (path: string) (spec: Spec) (target: string) =
         let file = Safetensors.read path
+        let text = Spec.print (Spec.planned spec)
+
+        let metadata =
+            file.Metadata
+            // other settings may make another policy of the same networks
+            |> if Map.tryFind "spec" file.Metadata = Some text then
+                   id
+               else
+                   Map.remove PolicyMetadata.Key
+            |> Map.remove "sha256"
+            |> Map.add "spec" text
 
         let tensors =
             file.Tensors
@@ -632,6 +646,6 @@ module Checkpoint =
 
         Safetensors.write
             target
-            (file.Metadata |> Map.remove "sha256" |> Map.add "spec" (Spec.print (Spec.planned spec)))
+            metadata
             [ for KeyValue(name, tensor) in tensors ->
                   Safetensors.ofBytes name tensor.Dtype tensor.Shape (ReadOnlyMemory tensor.Data) ]

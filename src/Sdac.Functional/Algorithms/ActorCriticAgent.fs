@@ -62,6 +62,7 @@ module ActorCriticAgent =
           Init = ActorCriticState.init model
           Parts = ActorCriticState.parts
           Act = act
+          Form = ActorCritic.form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
           Begin =

@@ -343,6 +343,12 @@ module Idql =
     let value (model: IdqlModel) (value: Params) (obs: Tensor) : Tensor =
         Mlp.forward model.Compute model.Value value.Flat obs |> Tensors.view [ -1 ]
 
+    /// The chain's steps, and the deviation of their noise at t.
+    let private sampler (model: IdqlModel) : struct (ReverseStep * (int -> float)) =
+        match model.Config.Sampler with
+        | IdqlSampler.ClippedState -> struct (ReverseStep.ClippedState 1.0, (fun t -> sqrt model.Schedule.Betas[t]))
+        | IdqlSampler.Posterior -> struct (ReverseStep.Posterior, Schedule.sigma model.Schedule)
+
     /// One candidate a row by the reverse chain of the policy's moving average, its noise of at least this deviation but for the last
     /// step. obs: [B, O]; the noise has B·N rows -> [B·N, A], in [-1, 1].
     let candidates (model: IdqlModel) (state: IdqlState) (least: float) (noise: ChainNoise) (obs: Tensor) : Tensor =
@@ -351,10 +357,7 @@ module Idql =
             let times = [ Array.init chain.Timesteps float ]
             let predict = ActionNetwork.along model.Compute model.Policy state.TargetPolicy obs times
 
-            let struct (step, deviation) =
-                match model.Config.Sampler with
-                | IdqlSampler.ClippedState -> struct (ReverseStep.ClippedState 1.0, (fun t -> sqrt schedule.Betas[t]))
-                | IdqlSampler.Posterior -> struct (ReverseStep.Posterior, Schedule.sigma schedule)
+            let struct (step, deviation) = sampler model
 
             let z i =
                 match chain.Timesteps - 1 - i with
@@ -421,6 +424,38 @@ module Idql =
 
         { Action = sampled model state purpose noise (Key.uniform model.Compute [ batch ] choiceKey) obs
           Extras = [] }
+
+    /// What acts in evaluations, as data.
+    let private form (model: IdqlModel) (state: IdqlState) : Result<PolicyForm, string> =
+        let c, schedule, steps = model.Config, model.Schedule, model.Config.Chain.Timesteps
+
+        match c.Evaluation with
+        | IdqlChoice.Expectile _ when c.EvaluationParticles > 1 ->
+            Error
+                "its evaluations draw among the candidates by their weights (Evaluation is Expectile): take 1 particle, or train with Evaluation = Best"
+        | _ ->
+            let network, times = FormChain.timed "target_policy" model.Policy steps state.TargetPolicy
+            let struct (step, _) = sampler model
+
+            let critics =
+                if c.ChooseByAverages then
+                    TwinCritics.averagesForm model.Critics state.Critics
+                else
+                    TwinCritics.form model.Critics state.Critics
+
+            let chain = FormChain.reverse step schedule c.Chain.InitialNoiseScale times network
+
+            chain
+            |> FormChain.spread
+                [| for i in 0 .. steps - 1 ->
+                       if i = steps - 1 then 0.0 else max chain.Steps[i].Spread c.EvaluationDeviation |]
+            |> PolicyForm.chained
+                model.Compute
+                model.Space.ActionDim
+                c.EvaluationParticles
+                (Some critics)
+                PolicyForm.firstOf
+            |> Ok
 
     // ---- an update
 
@@ -559,6 +594,7 @@ module Idql =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits c.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =

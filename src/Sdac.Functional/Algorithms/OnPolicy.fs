@@ -89,6 +89,13 @@ module OnPolicy =
         else
             obs
 
+    /// How the networks see observations, as data. The state calls the moments "observations".
+    let form (n: NormalisationSettings) (moments: RunningMoments) : FormMoments option =
+        if n.NormaliseObservations then
+            Some { Leaf = "observations"; Moments = moments; Clip = n.ObservationClip }
+        else
+            None
+
     /// The moments once these observations were seen, if they are the first ones: all others are seen when the step that leads to
     /// them is observed.
     let withFirst (n: NormalisationSettings) (obs: float32[]) (moments: RunningMoments) : RunningMoments =
