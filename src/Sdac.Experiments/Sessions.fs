@@ -175,6 +175,9 @@ module Sessions =
         |> List.tryPick (fun (_, known, name) -> if known = number then Some name else None)
         |> Option.defaultValue $"signal {number}"
 
+    /// Is this how a program ends that was asked to stop?
+    let isStop (code: int) : bool = stopping |> List.exists (fun (_, number, _) -> code = 128 + number)
+
     /// The signals that whoever started this process has it ignore, one bit each: `nohup` SIGHUP, a shell SIGINT for what runs in the
     /// background. They stay ignored.
     let private ignored () : uint64 =

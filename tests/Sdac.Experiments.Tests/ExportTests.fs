@@ -123,7 +123,7 @@ let private small (spec: Spec) : Spec =
     |> List.fold
         (fun spec (key, value) ->
             try
-                setTo spec key value
+                setTo spec key value |> Spec.validate standard "test"
             with :? UserError ->
                 spec)
         spec

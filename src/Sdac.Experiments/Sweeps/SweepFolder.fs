@@ -268,7 +268,7 @@ exit $code
     let idleState (folder: SweepFolder) (name: string) : RunState =
         match exitCode folder name with
         | _ when finished folder name -> Finished
-        | Some code when code <> 0 && code <> locked -> Failed(complaint folder name)
+        | Some code when code <> 0 && code <> locked && not (Sessions.isStop code) -> Failed(complaint folder name)
         | _ when File.Exists (folder.Run name).Spec -> Stopped
         | _ -> Waiting
 
