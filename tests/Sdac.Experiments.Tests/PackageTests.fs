@@ -74,7 +74,8 @@ let private script (folder: string) (feed: string) : string =
         + "open Sdac.Experiments\n"
         + "Script.run \"play.fsx\" (fun () ->\n"
         + "    use policy = Policy.load fsi.CommandLineArgs[1]\n"
-        + "    printfn \"%s\" ((policy.act [| 0.01; 0.02; 0.03; 0.04 |])[0].ToString(\"R\", System.Globalization.CultureInfo.InvariantCulture))\n"
+        + "    let action = (policy.act [| 0.01; 0.02; 0.03; 0.04 |])[0]\n"
+        + "    printfn \"%s\" (action.ToString(\"R\", System.Globalization.CultureInfo.InvariantCulture))\n"
         + "    0)\n|> exit\n"
     )
 
