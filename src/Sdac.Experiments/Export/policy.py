@@ -11,6 +11,10 @@ ACTIVATIONS = {
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)), "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / 2**0.5)) / 2}
 
+def activated(name, x):
+    function = ACTIVATIONS[name]
+    return function(x)
+
 class Policy:
     def __init__(self, path):
         data = open(path, "rb").read()
@@ -26,14 +30,14 @@ class Policy:
 
     def network(self, pieces, x):
         for piece in pieces:
-            h, last = ACTIVATIONS[piece["before"]](x), piece["layers"] - 1
+            h, last = activated(piece["before"], x), piece["layers"] - 1
             for i in range(last + 1):
                 part = lambda name: self.tensors[f"{piece['prefix']}{i}.{name}"]
                 h = h @ part("weight") + part("bias")
                 if "norm" in piece and i < last:
                     h = (h - h.mean(-1, keepdims=True)) / np.sqrt(h.var(-1, keepdims=True) + piece["norm"])
                     h = h * part("norm.weight") + part("norm.bias")
-                h = ACTIVATIONS[piece["output" if i == last else "hidden"]](h)
+                h = activated(piece["output" if i == last else "hidden"], h)
             x = x + h if piece["skip"] else h
         return x
 
@@ -72,7 +76,7 @@ class Policy:
                 smooth = std["low"] + (std["high"] - std["low"]) / 2 * (np.tanh(raw) + 1)
                 deviation = np.exp(smooth if std["smooth"] else np.clip(raw, std["low"], std["high"]))
             x = x + deviation * initial
-        return {"free": lambda x: x, "clipped": lambda x: np.clip(x, -1, 1), "tanh": np.tanh}[form["end"]](x)
+        return np.clip(x, -1, 1) if form["end"] == "clipped" else np.tanh(x) if form["end"] == "tanh" else x
 
     def __call__(self, obs, initial, steps):
         form, obs = self.form, np.asarray(obs, "f4")
