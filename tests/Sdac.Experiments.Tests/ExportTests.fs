@@ -108,12 +108,13 @@ let private sameChoice (name: string) (n: int) (dim: int) (chosen: float32[]) (o
             rows dim "action" |> Array.map (fun _ -> [| 0f |])
 
     for state, action in Array.indexed (Array.chunkBySize dim chosen) do
-        let candidates = Array.chunkBySize dim (rows (n * dim) "candidates")[state]
+        let all, decided = rows (n * dim) "candidates", rows dim "action"
+        let candidates = Array.chunkBySize dim all[state]
         let ranked = Array.indexed values[state] |> Array.sortByDescending snd
 
         if ranked.Length = 1 || snd ranked[0] - snd ranked[1] > 1e-3f then
             // Hopper's actions are those of the networks
-            for what, found in [ "action", (rows dim "action")[state]; "candidate", candidates[fst ranked[0]] ] do
+            for what, found in [ "action", decided[state]; "candidate", candidates[fst ranked[0]] ] do
                 Expect.isLessThan (distance found action) 1e-4f $"{name}: the {what} of state {state}"
 
 /// The settings that a test looks at, with networks small in all that costs time.
