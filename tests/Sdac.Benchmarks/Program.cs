@@ -22,7 +22,7 @@ const string Usage = """
       --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update,
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
                      multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
-                     scaling, linear, loop, checkpoint, overhead, environments, environments-pusht, peer, soak; an
+                     scaling, linear, loop, checkpoint, overhead, environments, environments-pusht, environments-plain, peer, soak; an
                      algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
@@ -127,6 +127,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("ppo-iteration", algorithms.PpoIterations),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
     ("environments-pusht", new PushTBenchmarks(Console.Out, file, seconds).Run),
+    ("environments-plain", new PlainTaskBenchmarks(Console.Out, file, seconds).Run),
     .. algorithms.Stages(),
 ];
 foreach (var (name, run) in groups)
