@@ -43,7 +43,7 @@ public sealed class TaskSuite
     /// <summary>A task with its default options.</summary>
     public ITask Create(string name) => Create(name, new Dictionary<string, object?>());
 
-    /// <summary>A task with options by name, as <see cref="TaskOptions.Parse"/> takes them.</summary>
+    /// <summary>A task with options by name, as <c>TaskOptions.Parse</c> takes them.</summary>
     /// <exception cref="ArgumentException">
     /// No such task (the nearest and all are named), or no such option or value.
     /// </exception>

@@ -71,7 +71,7 @@ public static class Tasks
     public static TaskDefinition Create(string name) => (TaskDefinition)Suite.Create(name);
 
     /// <summary>
-    /// A task with options by Gymnasium's names, as <see cref="TaskOptions.Parse{T}(string, IReadOnlyDictionary{string, object?})"/>
+    /// A task with options by Gymnasium's names, as <c>TaskOptions.Parse</c>
     /// takes them, and without the wrappers that <see cref="Suite"/> puts around one.
     /// </summary>
     public static TaskDefinition Create(string name, IReadOnlyDictionary<string, object?> options) =>

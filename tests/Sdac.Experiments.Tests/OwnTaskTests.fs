@@ -48,7 +48,7 @@ let private registered (task: string) (options: (string * string) list) =
 
     testCase $"{task} is trained, resumed, evaluated, loaded and reported by its name" (fun () ->
         inFolder (fun path ->
-            let whole = Path.Combine(path, "runs", "whole")
+            let whole = Path.Combine(path, "whole")
             let summary = captureOutput (fun () -> Runner.run registry on (into whole 1)) |> fst
             Expect.equal summary.Task task "summary"
             let folder = RunFolder.openExisting whole
@@ -82,13 +82,19 @@ let private registered (task: string) (options: (string * string) list) =
                 let error = Expect.raises<ArgumentException> attempt
                 Expect.stringContains error.Message $"There is no task {task}" "sentence"))
 
-/// SDAC on the spring, whose step fails as `fault` says once the policy acts.
+/// The spring, whose step fails as `fault` says long after the first checkpoint.
 let private failing (fault: Spring -> struct (Spring * float * bool)) =
-    // the ninth step of an episode: some are behind the first checkpoint, none within the check at registration
+    let calls = [| 0 |]
+
     let broken =
         { spring with
             Name = "broken"
-            Step = fun s a -> if s.Place > 1.0 && s.Pushes > 5L then fault s else spring.Step s a }
+            Step =
+                fun s a ->
+                    if Threading.Interlocked.Increment(&calls[0]) > 300 then
+                        fault s
+                    else
+                        spring.Step s a }
 
     Registry.addTask broken standard
 

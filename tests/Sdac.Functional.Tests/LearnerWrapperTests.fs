@@ -99,9 +99,11 @@ let tests =
               let seen = Tensors.toArray batch.Obs |> Array.map float |> RunningMoments.ofRows 2
               Expect.equal leaves["observationMoments.count"] [| seen.Count |] "count"
 
+              let mean, variance = leaves["observationMoments.mean"], leaves["observationMoments.variance"]
+
               for i in 0..1 do
-                  Expect.floatClose (within 1e-9) leaves["observationMoments.mean"][i] seen.Mean[i] "mean"
-                  Expect.floatClose (within 1e-9) leaves["observationMoments.variance"][i] seen.Variance[i] "variance"
+                  Expect.floatClose (within 1e-9) mean[i] (seen.Mean[i]) "mean"
+                  Expect.floatClose (within 1e-9) variance[i] (seen.Variance[i]) "variance"
 
               // what is gathered for learning
               let shown = Replay.normalised 10.0 seen memory |> Replay.gather Compute.cpu [| 3; 0 |]

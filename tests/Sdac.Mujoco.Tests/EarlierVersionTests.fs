@@ -40,10 +40,10 @@ let private close (what: string) (expected: float) (actual: float) =
 /// The tasks of both versions that are v4 in every number.
 let private same =
     [ for task in [ "HalfCheetah"; "Hopper"; "Swimmer"; "Walker2d" ] do
-          $"{task}-v3"
-          $"{task}-v2"
+          yield! [ $"{task}-v3"; $"{task}-v2" ]
 
-      for task in [ "Reacher"; "Pusher"; "InvertedPendulum"; "InvertedDoublePendulum" ] -> $"{task}-v2" ]
+      for task in [ "Reacher"; "Pusher"; "InvertedPendulum"; "InvertedDoublePendulum" ] do
+          $"{task}-v2" ]
 
 /// Figures of v4 by name, from what is shown under another version.
 let private figures (task: TaskDefinition) played =
@@ -75,8 +75,8 @@ let tests =
               for version, tolerance in [ "v3", 0.0; "v2", 1e-12 ] do
                   let zero = played (create $"Humanoid-{version}" []) 60
                   let real = played (create $"Humanoid-{version}" [ "contact_forces", box "real" ]) 60
-                  close "zero, 49" 3.335816451780531 (rewards zero)[49]
-                  close "real, 49" 3.22971361927997 (rewards real)[49]
+                  close "zero, 49" 3.335816451780531 (List.item 49 (rewards zero))
+                  close "real, 49" 3.22971361927997 (List.item 49 (rewards real))
                   Properties.same "real: all of v4's" (Array.concat (obs v4)) (Array.concat (obs real))
 
                   for a, b in List.zip (obs zero) (obs v4) do
@@ -137,7 +137,7 @@ let tests =
               let folder = Directory.CreateTempSubdirectory("sdac-test-").FullName
 
               try
-                  let file name text =
+                  let file (name: string) (text: string) =
                       let path = Path.Combine(folder, name)
                       File.WriteAllText(path, text)
                       path
