@@ -14,6 +14,9 @@ public interface IEngine : IDisposable
     /// <summary>How many numbers <see cref="IScratch.Measure"/> writes.</summary>
     int MeasureDim { get; }
 
+    /// <summary>What simulates, inside all that options put around it: its numbers come first in a state.</summary>
+    IEngine Innermost => this;
+
     /// <summary>Scratch for one thread.</summary>
     IScratch NewScratch();
 }

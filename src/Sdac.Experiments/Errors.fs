@@ -18,7 +18,7 @@ type Failure =
     | Damaged of string
     /// An input (actions, states, a trace file) is not what the task takes.
     | Input of string
-    /// A loss, a gradient or an observation is no longer finite.
+    /// A loss, a gradient or an observation is no longer finite, or a function of the user's task has failed.
     | Diverged of string
     /// A native library, a program or a device is missing.
     | Missing of string
@@ -127,7 +127,8 @@ module Script =
         | :? DllNotFoundException ->
             let text = error.Message.Split('\n')[0]
             $"{text.Trim()} (a native library is missing: run `./build.sh setup`)", (Missing "").ExitCode
-        | :? SimulationException -> oneLine error, (Diverged "").ExitCode
+        | :? SimulationException
+        | :? TaskFunctionException -> oneLine error, (Diverged "").ExitCode
         | :? EngineException -> oneLine error, (Missing "").ExitCode
         | :? ArgumentException -> oneLine error, (Settings "").ExitCode
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1

@@ -73,11 +73,11 @@ module internal PolicySource =
     let openPath (registry: Registry) (path: string) (particles: int) (threads: int) =
         let spec = specification registry path
 
-        (Spec.algorithm registry path spec.Algorithm).Open
+        (Spec.algorithmOf registry path spec).Open
             { new IOpen<_> with
                 member _.Open algorithm =
                     let spec = withParticles algorithm registry particles spec
-                    let experiment = Spec.experiment algorithm spec
+                    let experiment = Spec.experimentOn registry.Tasks algorithm spec
                     use environment = Training.arena experiment 1
                     let agent = Runner.agent experiment
                     Machine.useThreads agent.Compute threads

@@ -89,6 +89,12 @@ module Parts =
             member _.Numbers(name, value) = visit.Numbers($"{prefix}.{name}", value)
             member _.Rows(name, value) = visit.Rows($"{prefix}.{name}", value) }
 
+    /// The traversal of running moments.
+    let moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments =
+        { Count = visit.Float($"{name}.count", m.Count)
+          Mean = visit.Numbers($"{name}.mean", m.Mean)
+          Variance = visit.Numbers($"{name}.variance", m.Variance) }
+
     /// Two states as one. Their names must differ.
     let pair (first: Parts<'a>) (second: Parts<'b>) : Parts<struct ('a * 'b)> =
         fun visit struct (a, b) ->

@@ -117,3 +117,15 @@ module Key =
         let values = Array.zeroCreate<int> n
         Philox.Integers(key.Philox, 0L, bound, System.Span<int> values)
         values
+
+    /// `n` numbers uniform on [0, 1), in double precision.
+    let uniformArray (n: int) (key: Key) : float[] =
+        let values = Array.zeroCreate<float> n
+        Philox.Uniform(key.Philox, 0L, System.Span<float> values)
+        values
+
+    /// `n` standard normal numbers, in double precision.
+    let normalArray (n: int) (key: Key) : float[] =
+        let values = Array.zeroCreate<float> n
+        Philox.Normal(key.Philox, 0L, System.Span<float> values)
+        values

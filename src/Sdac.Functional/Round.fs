@@ -170,7 +170,7 @@ module Round =
     /// The beginning of an experiment. The caller disposes the environment and the state.
     let start (e: Experiment<'c, 's, 'w>) : Step<'s, 'w> =
         let compute = Compute.create e.Device e.Kernels
-        let environment = Environment.create e.Task e.TaskOptions (Experiment.rhythm e).Environments
+        let environment = Environment.createFrom e.Tasks e.Task e.TaskOptions (Experiment.rhythm e).Environments
 
         try
             let space = { ObsDim = environment.ObsDim; ActionDim = environment.ActionDim }

@@ -23,7 +23,7 @@ const string Usage = """
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
                      multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
                      scaling, linear, loop, policy (acting one by one), checkpoint, overhead, environments,
-                     environments-pusht, peer, soak; an algorithm's name: its stages at the published sizes
+                     environments-pusht, environments-plain, peer, soak; an algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
@@ -134,6 +134,7 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("ppo-iteration", algorithms.PpoIterations),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
     ("environments-pusht", new PushTBenchmarks(Console.Out, file, seconds).Run),
+    ("environments-plain", new PlainTaskBenchmarks(Console.Out, file, seconds).Run),
     .. algorithms.Stages(),
 ];
 foreach (var (name, measure) in groups)

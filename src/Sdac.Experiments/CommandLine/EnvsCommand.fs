@@ -62,6 +62,7 @@ module EnvsCommand =
         for option in task.Options do
             printfn "  %-45s %O" option.Key option.Value
 
+        printfn "  of every task: %s" (String.Join(", ", Wrappers.Names))
         printfn "  info: %s" (String.Join(", ", envs.Spec.InfoNames))
 
     /// What may be said of the versions among these names.
@@ -83,12 +84,14 @@ module EnvsCommand =
         if count < 1 then
             Errors.fail (Settings $"--environments is {count}; it must be at least 1")
 
+        let tasks = program.Registry.Tasks
+
         match results.TryGetResult EnvsArguments.Task with
         | None ->
-            list seconds count [ for name in Environment.suite.Names -> Environment.suite.Create name ]
-            claims Environment.suite.Names
+            list seconds count [ for name in tasks.Names -> tasks.Create name ]
+            claims tasks.Names
         | Some name ->
-            let task = Environment.suite.Create name
+            let task = tasks.Create name
             list seconds count [ task ]
             describe task
             claims [ name ]

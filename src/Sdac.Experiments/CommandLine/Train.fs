@@ -122,7 +122,11 @@ module Train =
             |> change (results.TryGetResult TrainArguments.Kernels) (fun spec text ->
                 { spec with Kernels = isOn "--kernels" text })
 
-        let options = results.GetResults TrainArguments.Option |> assignments "--option"
+        // a run is taken up from any folder
+        let whole (name: string, value: string) =
+            name, (if name = "xml_file" && File.Exists value then Path.GetFullPath value else value)
+
+        let options = results.GetResults TrainArguments.Option |> assignments "--option" |> List.map whole
         let options = options |> List.fold (fun all (name, value) -> Map.add name value all) spec.TaskOptions
 
         let spec =

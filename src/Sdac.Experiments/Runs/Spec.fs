@@ -106,19 +106,32 @@ module Spec =
         | Some found -> found
         | None -> Errors.fail (Settings(Errors.unknown "algorithm" name place (Registry.names registry)))
 
-    /// The experiment that a specification is about.
-    let experiment (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Experiment<'c, 's, 'w> =
+    /// The algorithm of a specification, with what the task's options put before it.
+    let algorithmOf (registry: Registry) (place: string) (spec: Spec) : IAlgorithm =
+        algorithm registry place spec.Algorithm |> ObservationMoments.forTask spec.Task spec.TaskOptions
+
+    /// The experiment that a specification is about, on one of these tasks.
+    let experimentOn
+        (tasks: Sdac.Environments.TaskSuite)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        (spec: Spec)
+        : Experiment<'c, 's, 'w> =
         let spec = typed algorithm spec
 
         { Algorithm = algorithm
           Config = spec.Config
           Task = spec.Task
+          Tasks = tasks
           TaskOptions = spec.TaskOptions
           Seed = spec.Seed
           Iterations = spec.Iterations
           Horizon = { Iterations = spec.Horizon }
           Device = spec.Device
           Kernels = spec.Kernels }
+
+    /// The same on a task of this library.
+    let experiment (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Experiment<'c, 's, 'w> =
+        experimentOn Environment.suite algorithm spec
 
     /// Settings of a replay memory among these names are refused for an algorithm that has none, for what they are: the nearest name
     /// would mislead.

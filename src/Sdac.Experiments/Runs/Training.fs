@@ -76,7 +76,7 @@ module internal Training =
 
     /// Environments for evaluations.
     let arena (e: Experiment<'c, 's, 'w>) (episodes: int) : Environment =
-        Environment.create e.Task e.TaskOptions episodes
+        Environment.createFrom e.Tasks e.Task e.TaskOptions episodes
 
     // ---- what stops a run
 
@@ -95,7 +95,7 @@ module internal Training =
             )
         | None -> ()
 
-    /// What the environments refuse (a diverging simulation, an action that is not finite) stops the run with its place.
+    /// What the environments refuse (a diverging simulation, an action that is not finite, a function of the user's that throws) stops the run with its place.
     let stepping (folder: RunFolder) (iteration: int64) (advance: unit -> 'a) : 'a =
         let stop (error: exn) =
             Errors.fail (Diverged $"{error.Message.TrimEnd('.')} (iteration {iteration}); {lastGood folder}")
@@ -105,6 +105,7 @@ module internal Training =
         with
         | :? Sdac.Environments.SimulationException as error -> stop error
         | :? Sdac.Environments.ActionException as error -> stop error
+        | :? Sdac.Environments.TaskFunctionException as error -> stop error
 
     // ---- an iteration and what follows it
 

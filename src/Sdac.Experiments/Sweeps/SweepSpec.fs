@@ -75,9 +75,9 @@ module SweepSpec =
         if List.forall impossible runs then
             runs |> List.head |> snd |> Spec.validate registry (place sweep) |> ignore
 
-    let private checkTasks (sweep: Sweep) =
+    let private checkTasks (registry: Registry) (sweep: Sweep) =
         for task in sweep.Tasks do
-            using (Environment.create task Map.empty 1) ignore
+            using (Environment.createFrom registry.Tasks task Map.empty 1) ignore
 
     /// The runs of a sweep with their specifications. Settings failure where a name is unknown, a run stands there twice, or nothing
     /// of it is possible.
@@ -85,5 +85,5 @@ module SweepSpec =
         let runs = Sweep.expand sweep |> List.map (fun run -> run, resolve registry sweep run)
         refuseTwins runs
         refuseImpossible registry sweep runs
-        checkTasks sweep
+        checkTasks registry sweep
         runs

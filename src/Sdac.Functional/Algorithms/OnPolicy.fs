@@ -72,10 +72,7 @@ module NormalisationSettings =
 [<RequireQualifiedAccess>]
 module OnPolicy =
     /// The traversal of moments.
-    let moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments =
-        { Count = visit.Float($"{name}.count", m.Count)
-          Mean = visit.Numbers($"{name}.mean", m.Mean)
-          Variance = visit.Numbers($"{name}.variance", m.Variance) }
+    let moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments = Parts.moments name visit m
 
     /// The traversal of the returns' scale.
     let returns (visit: IVisit) (scale: ReturnScale) : ReturnScale =

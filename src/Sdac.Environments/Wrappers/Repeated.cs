@@ -1,69 +1,52 @@
 using System;
-using System.Collections.Generic;
 using Sdac.Kernels;
 using static System.FormattableString;
 
 namespace Sdac.Environments;
 
-/// <summary>A task whose actions last several of another's steps, their rewards summed.</summary>
-public sealed class Repeated : ITask
+/// <summary>
+/// An engine whose actions last several of another's steps, their rewards summed. A state is the inner one, then what was measured
+/// in it: the first of the steps compares with that.
+/// </summary>
+internal sealed class Repeated : IEngine
 {
-    private readonly ITask inner;
+    private readonly IEngine inner;
     private readonly int times;
 
-    private Repeated(ITask inner, int times)
+    /// <exception cref="ArgumentException">The time limit is no multiple.</exception>
+    public Repeated(IEngine inner, int times)
     {
-        this.inner = inner;
-        this.times = times;
-    }
-
-    /// <inheritdoc/>
-    public string Name => inner.Name;
-
-    /// <inheritdoc/>
-    public IReadOnlyDictionary<string, object> Options => inner.Options;
-
-    /// <summary>The task itself if an action lasts one step.</summary>
-    /// <exception cref="ArgumentException">Not a whole number from 1 on.</exception>
-    public static ITask Of(ITask task, double times)
-    {
-        if (!(times >= 1 && times <= int.MaxValue && double.IsInteger(times)))
+        (this.inner, this.times) = (inner, times);
+        var spec = inner.Spec;
+        if (spec.MaxEpisodeSteps % times != 0)
             throw new ArgumentException(
-                Invariant($"{task.Name}: action_repeat is {times}, but must be a whole number of at least 1."));
-        return times == 1 ? task : new Repeated(task, (int)times);
-    }
-
-    /// <inheritdoc/>
-    public IEngine Open() => new Engine(inner.Open(), times);
-
-    // A state is the inner one, then what was measured in it: the first of the steps compares with that.
-    private sealed class Engine(IEngine inner, int times) : IEngine
-    {
-        public EnvSpec Spec { get; } = Longer(inner, times);
-
-        public int StateSize => inner.StateSize + inner.MeasureDim;
-
-        public int MeasureDim => 0;
-
-        public IScratch NewScratch() => new Scratch(inner, times);
-
-        public void Dispose() => inner.Dispose();
-
-        private static EnvSpec Longer(IEngine inner, int times)
+                Invariant($"{spec.Task}: action_repeat is {times}, which does not divide the {spec.MaxEpisodeSteps} steps of an episode: ")
+                + Invariant($"choose another, or set time_limit to {Math.Max(1, spec.MaxEpisodeSteps / times) * (long)times}."));
+        Spec = spec with
         {
-            var spec = inner.Spec;
-            if (spec.MaxEpisodeSteps % times == 0)
-                return spec with
-                {
-                    FrameSkip = spec.FrameSkip * times,
-                    Dt = spec.Dt * times,
-                    MaxEpisodeSteps = spec.MaxEpisodeSteps / times,
-                };
-            inner.Dispose();
-            throw new ArgumentException(
-                Invariant($"{spec.Task}: action_repeat is {times}, which does not divide the {spec.MaxEpisodeSteps} steps of an episode."));
-        }
+            FrameSkip = spec.FrameSkip * times,
+            Dt = spec.Dt * times,
+            MaxEpisodeSteps = spec.MaxEpisodeSteps / times,
+        };
     }
+
+    /// <inheritdoc/>
+    public EnvSpec Spec { get; }
+
+    /// <inheritdoc/>
+    public int StateSize => inner.StateSize + inner.MeasureDim;
+
+    /// <inheritdoc/>
+    public int MeasureDim => 0;
+
+    /// <inheritdoc/>
+    public IEngine Innermost => inner.Innermost;
+
+    /// <inheritdoc/>
+    public IScratch NewScratch() => new Scratch(inner, times);
+
+    /// <inheritdoc/>
+    public void Dispose() => inner.Dispose();
 
     private sealed class Scratch(IEngine engine, int times) : IScratch
     {
