@@ -52,7 +52,10 @@ module AlgorithmCost =
         File.ReadLines "/proc/self/status"
         |> Seq.find (fun line -> line.StartsWith(name, StringComparison.Ordinal))
         |> fun line ->
-            Double.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture)
+            Double.Parse(
+                line.Split([| ' '; '\t' |], StringSplitOptions.RemoveEmptyEntries)[1],
+                CultureInfo.InvariantCulture
+            )
             / 1024.0
 
     /// From here on the peak is that of what follows.
@@ -78,7 +81,7 @@ module AlgorithmCost =
 
         let update = medianOf seconds window / float AlgorithmRows.Window
         let prepared = timed rounds.Prepare / float agent.Rhythm.Updates
-        // all of the counting was the first update's, near enough where that is what takes long
+        // what the counting took is the first update's, near enough where that does what takes long
         let seldom = if rare > 1 then counting / float rare else 0.0
         let act () = rounds.Act Purpose.Explore 1
         act ()
@@ -113,13 +116,12 @@ module AlgorithmCost =
                       name what kind "multiply-adds", s.MultiplyAdds
                   | None -> () ]
 
-        [ yield! costs "action" cost.Rows.Action
-          yield! costs "update" cost.Rows.Update
-          "update ms", cost.UpdateMs
-          "action ms", cost.ActionMs
-          "peak MiB", cost.PeakMiB ]
-        |> dict
-        |> JsonSerializer.Serialize
+        let numbers =
+            costs "action" cost.Rows.Action
+            @ costs "update" cost.Rows.Update
+            @ [ "update ms", cost.UpdateMs; "action ms", cost.ActionMs; "peak MiB", cost.PeakMiB ]
+
+        JsonSerializer.Serialize(dict numbers)
 
     let parse (line: string) : AlgorithmCost =
         let numbers = JsonSerializer.Deserialize<Dictionary<string, float>> line |> Option.ofObj |> Option.get

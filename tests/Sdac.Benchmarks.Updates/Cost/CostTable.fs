@@ -1,6 +1,6 @@
 namespace Sdac.Benchmarks
 
-open System
+open System.Globalization
 open Sdac
 
 /// The costs of one algorithm on each of the tasks' sizes, in the order of `AlgorithmCost.sizes`.
@@ -18,11 +18,15 @@ module CostTable =
 
     let private digits (value: float) : string =
         if value = 0.0 then "–"
-        elif value >= 99.5 then value.ToString "N0"
-        elif value >= 9.95 then value.ToString "F1"
-        else value.ToString "F2"
+        elif value >= 99.5 then value.ToString("N0", CultureInfo.InvariantCulture)
+        elif value >= 9.95 then value.ToString("F1", CultureInfo.InvariantCulture)
+        else value.ToString("F2", CultureInfo.InvariantCulture)
 
-    let private count (value: float) : string = if value = 0.0 then "–" else value.ToString "#,0.#"
+    let private count (value: float) : string =
+        if value = 0.0 then
+            "–"
+        else
+            value.ToString("#,0.#", CultureInfo.InvariantCulture)
 
     /// The numbers of a line for the tasks, one behind the other.
     let private each (of': AlgorithmCost -> float) (line: CostLine) : string =
