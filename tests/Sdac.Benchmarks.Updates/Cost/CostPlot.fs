@@ -22,6 +22,7 @@ module CostPlot =
         |> List.mapi (fun i name -> name, Plot.palette[i])
         |> Map
 
+    let private titles (lines: CostLine list) : Axis = lines |> List.map _.Title |> Plot.rows
     let private height (lines: CostLine list) = 24.0 * float lines.Length
 
     /// A bar for each algorithm, cut by cause; the whole is all multiply-adds of its update.
@@ -55,7 +56,7 @@ module CostPlot =
                 Extent = Extent.Between(0.0, 100.0)
                 Ticks = Ticks.Round 5 }
 
-        Plot.panel title (300.0, height lines) share (Plot.rows (List.map _.Title lines)) layers
+        Plot.panel title (300.0, height lines) share (titles lines) layers
 
     /// All operations of an update on a logarithmic axis: a bar for each task.
     let private totals (tasks: string list) (lines: CostLine list) : Panel =
@@ -71,12 +72,7 @@ module CostPlot =
         let axis =
             { Plot.axis "GFLOP of an update" with Scale = Scale.Log 10.0; Extent = Extent.Between(low, high) }
 
-        Plot.panel
-            "What an update costs"
-            (300.0, height lines)
-            axis
-            (Plot.rows (List.map _.Title lines))
-            (List.mapi layer tasks)
+        Plot.panel "What an update costs" (300.0, height lines) axis (titles lines) (List.mapi layer tasks)
 
     /// lines: as for the table.
     let picture (lines: CostLine list) : Picture =

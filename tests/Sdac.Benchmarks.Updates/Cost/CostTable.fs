@@ -64,4 +64,5 @@ module CostTable =
 
         [ row (List.map fst table.Head)
           "|" + String.replicate table.Head.Length "---|"
-          for cells in table -> row (List.map snd cells) ]
+          for cells in table do
+              row (List.map snd cells) ]
