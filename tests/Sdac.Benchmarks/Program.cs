@@ -13,7 +13,7 @@ using Sdac.Experiments;
 using Sdac.Kernels;
 
 const string Usage = """
-    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer] [--rounds N]
+    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer] [--rounds N] [--counts]
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
     Without arguments: multiply-adds in registers, every kernel and whole updates at the published sizes, in turn with
@@ -23,11 +23,14 @@ const string Usage = """
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
                      multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
                      scaling, linear, loop, policy (acting one by one), checkpoint, overhead, environments,
-                     environments-pusht, environments-plain, peer, soak; an algorithm's name: its stages at the published sizes
+                     environments-pusht, environments-plain, peer, soak,
+                     algorithms (what every algorithm's update costs, by cause: a table and a picture, only when it is
+                     named); an algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
       --rounds N     rounds of the soak, which runs only when it is named (default 1,000,000: minutes)
+      --counts       of algorithms: rows, arithmetic and memory alone, which a busy machine does not change
       --peer         also the same updates in PyTorch (Debian's python3-torch) and in TorchSharp, in turn with ours
     """;
 
@@ -52,6 +55,14 @@ if (args is [PolicyBenchmarks.Cold, var run, var workers])
     return 0;
 }
 
+if (args is [AlgorithmCosts.Child, var algorithm, var size, var time, var share])
+{
+    Workers.Threads = int.Parse(share, CultureInfo.InvariantCulture);
+    MachineModule.useThreads(ComputeModule.create("cpu", true), Workers.Threads);
+    AlgorithmCosts.serve(algorithm, size, double.Parse(time, CultureInfo.InvariantCulture));
+    return 0;
+}
+
 if (args is ["cuda-check", .. var rest])
 {
     if (rest is not ([] or ["--device", _]))
@@ -68,7 +79,8 @@ string only = "", json = "";
 var seconds = 2.0;
 var rounds = 1_000_000L;
 var peer = args.Contains("--peer");
-args = [.. args.Where(a => a != "--peer")];
+var counts = args.Contains("--counts");
+args = [.. args.Where(a => a is not ("--peer" or "--counts"))];
 for (var i = 0; i < args.Length; i += 2)
 {
     var value = i + 1 < args.Length ? args[i + 1] : null;
@@ -142,6 +154,9 @@ foreach (var (name, measure) in groups)
     if (name.StartsWith(only, StringComparison.Ordinal))
         measure();
 }
+
+if (only == "algorithms")
+    algorithms.Costs(counts);
 
 if (only == "soak")
     algorithms.Soak(rounds);

@@ -493,13 +493,18 @@ module Idql =
     let policyGradient (u: IdqlUpdate) : struct (Tensor * Tensor) =
         let model, t = u.Model, u.Noise.Timesteps
         let noised = Diffusion.noised model.Compute model.Schedule t u.Batch.Action u.Noise.Forward
-        let weights = (advantage u |> weights model.Config).unsqueeze 1L
 
         use vjp =
             ActionNetwork.vjp model.Compute model.Policy u.State.Policy u.Batch.Obs noised [ Array.map float t ]
 
         let error = vjp.Output.sub u.Noise.Forward
-        let weighed = error.mul weights
+
+        let weighed =
+            match model.Config.Weights with
+            // all of them 1: no critic is asked for what they do not depend on
+            | IdqlWeights.Cloning -> error
+            | _ -> error.mul ((advantage u |> weights model.Config).unsqueeze 1L)
+
         let batch = float (Tensors.size 0 error)
         let loss = weighed.mul(error).sum().mul(Scalars.ofFloat (1.0 / batch))
         struct (loss, vjp.PullbackParameters(weighed.mul (Scalars.ofFloat (2.0 / batch))))
