@@ -136,7 +136,16 @@ module Table =
                 // narrow windows show a row as a list, in which each figure needs its name
                 $"<td{kind} data-name=\"{encode column}\">{shown}</td>"
 
-        let head = table.Columns |> List.map (fun c -> $"<th scope=\"col\">{encode c}</th>") |> String.concat ""
+        // over words a head begins where they do
+        let headKind i =
+            match table.Rows with
+            | first :: _ when (List.item i first).Words -> " class=\"words\""
+            | _ -> ""
+
+        let head =
+            table.Columns
+            |> List.mapi (fun i column -> $"<th scope=\"col\"{headKind i}>{encode column}</th>")
+            |> String.concat ""
 
         let row (cells: Cell list) =
             List.zip table.Columns cells

@@ -120,10 +120,11 @@ module Report =
         let path = Path.Combine(folder, name)
 
         let lead =
-            [ "What can be told (P: probability that a run of the first scores more than one of the second, 95 % interval)",
+            [ "What can be told",
+              "P: probability that a run of the first scores more than one of the second (final score, same task), with 95 % bootstrap interval",
               ReportSummary.can groups
-              "What cannot", ReportSummary.cannot groups
-              "The runs", ReportSummary.size groups ]
+              "What cannot", "", ReportSummary.cannot groups
+              "The runs", "", ReportSummary.size groups ]
 
         Files.writeText path (ReportPage.html prefix title lead (warnings @ unwritten) written parts)
 

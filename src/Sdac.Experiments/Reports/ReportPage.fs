@@ -76,7 +76,8 @@ caption { text-align: left; padding-bottom: .5rem; color: #444; max-width: 75ch;
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: right; vertical-align: top; }
 thead th { border-bottom: 2px solid #999; vertical-align: bottom; }
 tbody th, td.words { text-align: left; font-weight: normal; overflow-wrap: anywhere; min-width: 5.5rem; max-width: 24rem; }
-thead th:first-child { text-align: left; }
+tbody th { min-width: 8.5rem; }
+thead th:first-child, thead th.words { text-align: left; }
 .lead h2 { margin: 1.25rem 0 .25rem; padding: 0; border: 0; font-size: 1.05rem; }
 .lead ul { margin: 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 .lead li { max-width: 130ch; font-size: .95rem; }
@@ -112,12 +113,13 @@ details ul { margin: 0; padding-left: 1.2rem; columns: 22rem; overflow-wrap: any
         let listed = String.concat "" [ for name, items in lists -> $"<h4>{encode name}</h4>\n{list items}" ]
         $"<details>\n<summary>{encode title}</summary>\n{listed}</details>\n"
 
-    /// The first lines: lists under their titles, without the empty ones.
-    let private leading (lead: (string * string list) list) =
+    /// The first lines: lists under their titles and notes, without the empty ones.
+    let private leading (lead: (string * string * string list) list) =
         let lists =
-            [ for title, items in lead do
+            [ for title, note, items in lead do
                   if not items.IsEmpty then
-                      $"<h2>{encode title}</h2>\n{list items}" ]
+                      let note = if note = "" then "" else $"<p class=\"subtitle\">{encode note}</p>\n"
+                      $"<h2>{encode title}</h2>\n{note}{list items}" ]
 
         $"<div class=\"lead\">\n{String.Concat lists}</div>\n"
 
@@ -162,7 +164,7 @@ details ul { margin: 0; padding-left: 1.2rem; columns: 22rem; overflow-wrap: any
     let html
         (prefix: string)
         (title: string)
-        (lead: (string * string list) list)
+        (lead: (string * string * string list) list)
         (warnings: string list)
         (written: Set<string>)
         (parts: ReportPart list)

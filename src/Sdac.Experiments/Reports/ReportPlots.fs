@@ -204,7 +204,7 @@ module ReportPlots =
             (scored |> List.map _.Name)
             { Plot.axis "Final return per episode (undiscounted)" with
                 Extent = Extent.AroundData
-                Ticks = Ticks.Round 6 }
+                Ticks = Ticks.Round 4 }
             false
 
     /// Milliseconds per update by phase, one bar a group: (group, phase, milliseconds).
