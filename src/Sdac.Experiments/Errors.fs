@@ -71,33 +71,58 @@ module Errors =
     /// Ends the present operation with a failure.
     let fail failure = raise (UserError failure)
 
-    /// The number of single-character edits (insert, delete, replace) between two texts, case ignored.
+    /// The number of single-character edits (insert, delete, replace, swap two neighbours) between two texts, case ignored.
     let private distance (a: string) (b: string) =
         let a, b = a.ToLowerInvariant(), b.ToLowerInvariant()
-        let mutable previous = Array.init (b.Length + 1) id
+        let d = Array2D.zeroCreate (a.Length + 1) (b.Length + 1)
 
-        for i in 1 .. a.Length do
-            let current = Array.zeroCreate (b.Length + 1)
-            current[0] <- i
+        for i in 0 .. a.Length do
+            for j in 0 .. b.Length do
+                d[i, j] <-
+                    if i = 0 || j = 0 then
+                        i + j
+                    else
+                        let replaced = d[i - 1, j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
+                        let least = min replaced (min d[i - 1, j] d[i, j - 1] + 1)
 
-            for j in 1 .. b.Length do
-                let replaced = previous[j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
-                current[j] <- min replaced (min previous[j] current[j - 1] + 1)
+                        if i > 1 && j > 1 && a[i - 1] = b[j - 2] && a[i - 2] = b[j - 1] then
+                            min least (d[i - 2, j - 2] + 1)
+                        else
+                            least
 
-            previous <- current
+        d[a.Length, b.Length]
 
-        previous[b.Length]
+    /// Edits by which a name may be misspelt: more of them make another word of it.
+    let private tolerance (name: string) =
+        if name.Length <= 3 then 1
+        elif name.Length <= 8 then 2
+        else 3
 
-    /// The valid name a misspelt one most likely means; None when nothing is valid.
-    let nearest (name: string) (valid: string seq) =
-        if Seq.isEmpty valid then None else Some(valid |> Seq.minBy (distance name))
+    /// The valid name a misspelt one most likely means; None where none is near.
+    let nearest (name: string) (valid: string seq) : string option =
+        valid
+        |> Seq.filter (fun candidate -> distance name candidate <= min (tolerance name) (candidate.Length - 1))
+        |> Seq.sortBy (distance name)
+        |> Seq.tryHead
 
-    /// The half sentence "unknown setting 'gama' in FILE: did you mean 'gamma'?".
-    let unknown (kind: string) (name: string) (place: string) (valid: string seq) =
+    /// Names of which all are told.
+    [<Literal>]
+    let private Few = 12
+
+    /// The half sentence "unknown preset 'quik' in FILE: did you mean 'quick'? It can be quick, laptop, published": the nearest name
+    /// where one is near, and all of them where they are few.
+    let unknown (kind: string) (name: string) (place: string) (valid: string seq) : string =
+        let all = Seq.distinct valid |> List.ofSeq
+        let listed = String.concat ", " all
+
         let mend =
-            match nearest name valid with
-            | Some candidate -> $"did you mean '{candidate}'?"
-            | None -> "nothing is valid there; remove it"
+            match nearest name all, all with
+            | _, [] -> "nothing is valid there; remove it"
+            | Some candidate, [ _ ] -> $"did you mean '{candidate}'?"
+            | Some candidate, _ when all.Length <= Few -> $"did you mean '{candidate}'? It can be {listed}"
+            | Some candidate, _ -> $"did you mean '{candidate}'?"
+            | None, _ when all.Length <= Few -> $"it can be {listed}"
+            | None, _ -> $"no {kind} has a name like that; compare with a list of them"
 
         let place = if place = "" then "" else $" in {place}"
         $"unknown {kind} '{name}'{place}: {mend}"

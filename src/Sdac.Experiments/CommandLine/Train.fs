@@ -43,7 +43,7 @@ module Train =
                 | TrainArguments.Task _ -> "a task such as Hopper-v4, dmc/walker-walk or PushT; default the preset's"
                 | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
                 | TrainArguments.Out _ ->
-                    "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
+                    "the run folder to make; default runs/TASK-PRESET[-ALGORITHM][-SETTING=VALUE...]-seedSEED with the settings that are not the preset's, numbered on when that is taken"
                 | TrainArguments.Iterations _ ->
                     "updates; default the preset's. With --resume: train so far, also beyond what the run was to have; its schedules stay as planned"
                 | TrainArguments.Steps _ -> "environment steps, instead of --iterations; default the preset's"
@@ -142,14 +142,27 @@ module Train =
         | Some steps -> Spec.envSteps registry steps spec
         | None -> spec
 
-    /// A name of the run's own in `runs`, where none is given.
-    let private numbered (results: ParseResults<TrainArguments>) (preset: string) (spec: Spec) (train: string -> unit) =
-        let algorithm =
-            match results.TryGetResult TrainArguments.Algorithm with
-            | Some name -> $"-{name}"
-            | None -> ""
+    /// A run that --iterations or --steps make short evaluates itself less, where nothing is said of evaluations.
+    let private asTrial (results: ParseResults<TrainArguments>) (spec: Spec) : Spec =
+        let isShort = results.Contains TrainArguments.Iterations || results.Contains TrainArguments.Steps
 
-        let out = RunFolder.unused $"runs/{spec.Task.Replace('/', '-')}-{preset}{algorithm}-seed{spec.Seed}"
+        let said =
+            results.Contains TrainArguments.Config
+            || results.GetResults TrainArguments.Set
+               |> List.exists _.StartsWith("evaluat", StringComparison.Ordinal)
+
+        if isShort && not said then Spec.lessEvaluation spec else spec
+
+    /// A name of the run's own in `runs`, where none is given.
+    let private numbered
+        (registry: Registry)
+        (results: ParseResults<TrainArguments>)
+        (preset: string)
+        (spec: Spec)
+        (train: string -> unit)
+        =
+        let given = results.TryGetResult TrainArguments.Algorithm
+        let out = RunFolder.unused $"runs/{RunName.create registry preset given spec}"
 
         try
             train out
@@ -160,7 +173,7 @@ module Train =
 
     let private anew (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let preset = results.GetResult(TrainArguments.Preset, "quick")
-        let spec = specification registry results preset
+        let spec = specification registry results preset |> asTrial results
 
         // what the file itself makes impossible is said of the file
         match results.TryGetResult TrainArguments.Config with
@@ -174,7 +187,7 @@ module Train =
 
         match results.TryGetResult TrainArguments.Out with
         | Some out -> train out
-        | None -> numbered results preset spec train
+        | None -> numbered registry results preset spec train
 
     let private resume (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let goesAlong argument =

@@ -216,6 +216,29 @@ module Spec =
                 CheckpointEvery = share spec.CheckpointEvery
                 LogEvery = share spec.LogEvery }
 
+    /// Updates between two evaluations of a short trial, at least.
+    [<Literal>]
+    let private TrialEvaluateEvery = 500L
+
+    /// Of a trial of fewer updates than this an evaluation has few episodes.
+    [<Literal>]
+    let private Trial = 1_000L
+
+    /// Fewer evaluations where a run is so short that it would mostly evaluate itself: none between the ends of 500 updates, and five
+    /// episodes at most in a run of fewer than 1,000.
+    let lessEvaluation (spec: Spec) : Spec =
+        { spec with
+            EvaluateEvery =
+                if spec.EvaluateEvery = 0L then
+                    0L
+                else
+                    max spec.EvaluateEvery (min TrialEvaluateEvery spec.Iterations)
+            EvaluationEpisodes =
+                if spec.Iterations < Trial then
+                    min 5 spec.EvaluationEpisodes
+                else
+                    spec.EvaluationEpisodes }
+
     /// So many environment steps at least, as iterations.
     let envSteps (registry: Registry) (count: int64) (spec: Spec) : Spec =
         (algorithm registry "" spec.Algorithm).Open
@@ -295,6 +318,39 @@ module Spec =
                 Settings
                     $"{place} says {path} = {now}, but {madeBy} was made with {before}: put it back, or train anew in another folder"
             )
+
+    /// What of a specification is not what another has, by its shortest name, with its value as JSON: settings that decide results.
+    /// Schedules follow the number of iterations; task and seed have places of their own.
+    let changes (from: Spec) (spec: Spec) : (string * string) list =
+        let aside =
+            Set
+                [ "schema"
+                  "task"
+                  "seed"
+                  "algorithm"
+                  "horizon"
+                  "stages"
+                  "script"
+                  "from"
+                  "evaluateEvery"
+                  "evaluationEpisodes"
+                  "checkpointEvery"
+                  "checkpointsKept"
+                  "keepEvery"
+                  "logEvery" ]
+
+        let rec paths (path: string) (node: JsonNode | null) =
+            match node with
+            | :? JsonObject as fields when fields.Count > 0 ->
+                [ for field in fields do
+                      yield! paths (if path = "" then field.Key else $"{path}.{field.Key}") field.Value ]
+            | _ -> [ path ]
+
+        let all = paths "" (Json.parseNode "the specification" (Json.print spec))
+
+        [ for path, _, now in Json.differences from spec do
+              if not (aside.Contains(path.Split('.')[0])) then
+                  Json.shortest all path, now ]
 
     // ---- reading and printing
 

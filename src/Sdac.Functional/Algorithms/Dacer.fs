@@ -452,7 +452,9 @@ module Dacer =
 
     let private figures: FigureInfo list =
         DistributionalCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
             { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
             { FigureInfo.finite "entropy" "the policy's entropy" with Carried = true; Plotted = Some "Entropy" } ]

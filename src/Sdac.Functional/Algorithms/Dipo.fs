@@ -457,7 +457,7 @@ module Dipo =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             FigureInfo.plain "climb" "how far the actions climbed, the mean of |Δa|" ]
 

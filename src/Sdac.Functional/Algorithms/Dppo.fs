@@ -456,8 +456,8 @@ module Dppo =
           Finish = finish }
 
     let private figures: FigureInfo list =
-        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
-          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value" }
+        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
+          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value loss" }
           { FigureInfo.plain "kl" "the divergence from the policy that collected" with
               Plotted = Some "KL divergence" }
           FigureInfo.plain "clippedShare" "the share of clipped ratios"

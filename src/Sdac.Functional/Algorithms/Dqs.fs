@@ -853,7 +853,9 @@ module Dqs =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
             { FigureInfo.plain "temperature" "the temperature τ" with Headline = Some "τ" } ]
 

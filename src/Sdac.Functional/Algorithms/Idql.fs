@@ -613,9 +613,9 @@ module Idql =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
-            { FigureInfo.finite "valueLoss" "the loss of the value network" with Headline = Some "value" }
+            { FigureInfo.finite "valueLoss" "the loss of the value network" with Headline = Some "value loss" }
             FigureInfo.finite "valueGradientNorm" "the gradient of the value network" ]
 
     /// The algorithm.

@@ -500,7 +500,7 @@ module MaxEntDp =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             { FigureInfo.finite "entropy" "the policy's entropy, as estimated" with
                 Headline = Some "entropy"

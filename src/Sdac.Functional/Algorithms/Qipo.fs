@@ -446,7 +446,7 @@ module Qipo =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             FigureInfo.plain "effectiveActions" "of how many actions of a state the policy learns, 1/Σ g²" ]
 

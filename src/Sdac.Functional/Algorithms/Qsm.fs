@@ -459,7 +459,9 @@ module Qsm =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true } ]
 
     /// The algorithm.

@@ -557,7 +557,9 @@ module Qvpo =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
             { FigureInfo.plain "weight" "the mean weight of the chosen actions" with Carried = true }
             FigureInfo.plain "entropyWeight" "ω, the share of a weight that each uniform action gets" ]

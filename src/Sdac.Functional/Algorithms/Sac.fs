@@ -430,7 +430,7 @@ module Sac =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
             { FigureInfo.plain "entropy" "the policy's entropy" with Plotted = Some "Entropy" } ]

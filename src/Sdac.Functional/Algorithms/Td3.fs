@@ -344,7 +344,9 @@ module Td3 =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true } ]
 
     /// The algorithm.

@@ -262,7 +262,7 @@ module TwinCritics =
 
     /// What the figures are, for an algorithm's list.
     let figureInfos: FigureInfo list =
-        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic" }
+        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic loss" }
           FigureInfo.finite "q2Loss" "the loss of critic 2"
           FigureInfo.plain "q1Mean" "the mean value of critic 1"
           FigureInfo.finite "q1GradientNorm" "the gradient of critic 1"
