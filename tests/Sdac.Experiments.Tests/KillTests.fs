@@ -43,7 +43,8 @@ let private resumedUnder (path: string) (variables: (string * string) list) (fol
 
 /// What a folder holds. Of a file that was being written its being there is all that counts: it is removed, whatever is in it.
 let private kept (folder: string) =
-    content folder |> Map.map (fun file bytes -> if Files.isUnfinished file then "" else Convert.ToHexString bytes)
+    content folder
+    |> Map.map (fun file bytes -> if Files.isUnfinished file then "" else Convert.ToHexString bytes)
 
 /// The folders that differ, in the order of their numbers.
 let private different (path: string) : RunFolder list =
