@@ -28,6 +28,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the argumen
   one-state      learn policies for one state whose Q is known by every method, and compare
 
   test [WORD...] run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
+  mutants        plant faults in a copy and run the tests that are to notice them
   bench          measure kernels, updates and environments, each beside a peer
   pack           make NuGet packages in artifacts/packages  (--version VERSION, --out FOLDER)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
@@ -175,6 +176,17 @@ run_tests() {
     return $status
 }
 
+# The faults are planted with the compilers' own parsers, which come with the SDK.
+run_mutants() {
+    setup
+    local sdk parser references=()
+    sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")/sdk/$(dotnet --version)
+    for parser in FSharp/FSharp.Compiler.Service Roslyn/bincore/Microsoft.CodeAnalysis Roslyn/bincore/Microsoft.CodeAnalysis.CSharp; do
+        references+=("-r:$sdk/$parser.dll")
+    done
+    exec dotnet fsi --quiet "${references[@]}" --exec tests/mutants/run.fsx -- "$@"
+}
+
 # Programs run where the caller is. Options may stand behind a "--", as `dotnet fsi` wants them.
 in_callers_folder() {
     cd "$caller" || fail "the folder that you are in cannot be entered"
@@ -238,6 +250,7 @@ case $command in
     build) build ;;
     test) run_tests "$@" ;;
     setup-tests) setup_tests ;;
+    mutants) run_mutants "$@" ;;
     train | evaluate | sweep | report | fork | verify | export | envs | trace | toy | one-state) build; run_script "$command" "$@" ;;
     pack) build; in_callers_folder dotnet fsi --exec "$repository/src/packages/pack.fsx" "$@" ;;
     cuda-check) cuda_check "$@" ;;

@@ -173,7 +173,7 @@ module Checkpoint =
     /// clock has put between them; then the parts of the replay memory that none of the others names. Files that this run has not
     /// written are neither counted nor deleted, whatever their names. Those of later iterations could not be used, or the run would
     /// have gone on from them: they wait to be replaced.
-    let private prune (folder: RunFolder) (spec: Spec) (updates: int) (iteration: int64) =
+    let prune (folder: RunFolder) (spec: Spec) (updates: int) (iteration: int64) =
         let delete path = Files.guarded "delete" path (fun () -> File.Delete path)
         let isPlanned at = at = spec.Iterations || isDue spec.CheckpointEvery updates at
         let isForGood at = isDue (spec.CheckpointEvery * spec.KeepEvery) updates at

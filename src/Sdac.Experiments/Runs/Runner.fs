@@ -264,6 +264,10 @@ module Runner =
 
         noteMachine folder from.Step.Iteration
 
+        // a process may have been killed between its last checkpoint and what that made superfluous
+        if from.Step.Iteration > 0L then
+            Checkpoint.prune folder plan.Spec from.Step.Agent.Rhythm.Updates from.Step.Iteration
+
         if not options.Quiet && from.Step.Iteration > 0L then
             printfn $"{plan.Spec.Task}: resumed after iteration {Progress.thousands from.Step.Iteration}"
 
