@@ -9,28 +9,38 @@ configuration=Release
 benchmarks=tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll
 properties=() # of the build, beyond the projects' own
 packages=(libmujoco-dev libchipmunk-dev fonts-dejavu-core)
-test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod chromium)
+test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcmod python3-numpy chromium)
 player=artifacts/watch/player # where the pages of watch are bundled
 
 usage() {
     cat <<'TEXT'
-usage: ./build.sh COMMAND [ARGUMENT...]
+usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the arguments)
 
-  setup          install what is missing (Debian packages, .NET tools and packages)
-  build          setup, then compile everything
-  test [WORD...] build, then run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
-  setup-tests    setup, setup-watch, and Debian's Slurm, Chromium and protobuf for Python: tests that need them are skipped without
-  train          build, then train; `./build.sh train --help`   (arguments go to scripts/train.fsx)
-  setup-watch    fetch three.js from npm and bundle the player of watch: once; every other command works without
-  watch          build, then write a page that plays episodes of a run's policy; `./build.sh watch --help`
-  fork           build, then continue a run from a checkpoint, unchanged and with changes, and compare; `./build.sh fork --help`
-  verify         build, then run parts of a stored run again and compare them byte for byte; `./build.sh verify --help`
-  toy            build, then sample known densities and compare  (arguments go to scripts/toy.fsx)
-  bench          build, then measure                            (arguments go to the benchmarks)
+  train          train a policy: alone, SDAC on InvertedPendulum-v4 in a few minutes
+  evaluate       play a checkpoint of a run again
+  watch          write a page that plays episodes of a run's policy in 3-D
+  sweep          run algorithms x tasks x seeds x settings, here or on a Slurm cluster
+  report         write one page about many runs
+  fork           continue a run from a checkpoint, unchanged and with changes, and compare
+  verify         run parts of a stored run again and compare them byte for byte
+  export         write a run's policy as a model of ONNX
+  envs           list the tasks: sizes, limits, options, steps per second
+  trace          replay given actions in a task, one JSON line per step
+  toy            sample densities we know by RSSM and its peers, and compare
+  one-state      learn policies for one state whose Q is known by every method, and compare
+
+  test [WORD...] run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
+  mutants        plant faults in a copy and run the tests that are to notice them
+  bench          measure kernels, updates and environments, each beside a peer
+  pack           make NuGet packages in artifacts/packages  (--version VERSION, --out FOLDER)
   cuda-check     build with CUDA, then compare GPU and CPU: the same update, a run that learns, times (under five minutes)
 
-What is built stays in this repository; train, watch, fork, verify, toy, bench and cuda-check run in the folder that you are in: relative paths are its.
-`./build.sh train` alone trains SDAC on InvertedPendulum-v4 in a few minutes.
+  setup          install what is missing (Debian packages, .NET tools and packages)
+  setup-watch    fetch three.js from npm and bundle the player of watch: once; every other command works without
+  setup-tests    setup, setup-watch, and Debian's Slurm, Chromium, protobuf and numpy for Python: tests that need them are skipped without
+  build          setup, then compile what has changed; every command above does so first
+
+What is built stays in this repository; programs run in the folder that you are in: relative paths, and runs/, are its.
 TEXT
 }
 
@@ -202,17 +212,35 @@ run_tests() {
     return $status
 }
 
+# The faults are planted with the compilers' own parsers, which come with the SDK.
+run_mutants() {
+    setup
+    local sdk parser references=()
+    sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")/sdk/$(dotnet --version)
+    for parser in FSharp/FSharp.Compiler.Service Roslyn/bincore/Microsoft.CodeAnalysis Roslyn/bincore/Microsoft.CodeAnalysis.CSharp; do
+        references+=("-r:$sdk/$parser.dll")
+    done
+    exec dotnet fsi --quiet "${references[@]}" --exec tests/mutants/run.fsx -- "$@"
+}
+
 # Programs run where the caller is. Options may stand behind a "--", as `dotnet fsi` wants them.
 in_callers_folder() {
     cd "$caller" || fail "the folder that you are in cannot be entered"
     exec "$@"
 }
 
+# A command is its script of that name. The unchanged scripts are also compiled, which starts in a third of the time; one that was
+# edited is what runs.
 run_script() {
-    local script=$1
+    local command=$1 library=$repository/src/Sdac.Experiments/bin/$configuration/Sdac.Experiments.dll
     shift
     [ "${1:-}" != -- ] || shift
-    in_callers_folder dotnet fsi --exec "$repository/scripts/$script" -- "$@"
+    if grep -E " (sdac|$command)\.fsx\$" src/Sdac.Experiments/CommandLine/scripts.sha256 | (cd scripts && sha256sum --check --status); then
+        in_callers_folder dotnet "$library" "$command" "$@"
+    else
+        say "scripts/$command.fsx is not as it was built: it runs as it stands"
+        in_callers_folder dotnet fsi --exec "$repository/scripts/$command.fsx" -- "$@"
+    fi
 }
 
 # CUDA comes from a package of its own, which is fetched only where there is a GPU to use it.
@@ -226,21 +254,44 @@ cuda_check() {
     in_callers_folder dotnet "$repository/$benchmarks" cuda-check "$@"
 }
 
+# The command that a wrong word is nearest to, by edit distance.
+nearest() {
+    usage | awk -v word="$1" '
+        function least(a, b, c) { return a < b ? (a < c ? a : c) : (b < c ? b : c) }
+        function distance(x, y,   i, j, d) {
+            for (i = 0; i <= length(x); i++) d[i, 0] = i
+            for (j = 0; j <= length(y); j++) d[0, j] = j
+            for (i = 1; i <= length(x); i++)
+                for (j = 1; j <= length(y); j++)
+                    d[i, j] = least(d[i-1, j] + 1, d[i, j-1] + 1, d[i-1, j-1] + (substr(x, i, 1) != substr(y, j, 1)))
+            return d[length(x), length(y)]
+        }
+        /^  [a-z]/ { d0 = index($1, word) == 1 ? 0 : distance(word, $1); if (best == "" || d0 < smallest) { best = $1; smallest = d0 } }
+        END { print best }'
+}
+
+# The lines of the usage text about one command that has no program to ask.
+help_of() {
+    usage | awk -v command="$1" '/^  [a-z]/ { shown = $1 == command } /^$/ { shown = 0 } shown { print }'
+}
+
 command=${1:-}
 [ $# -gt 0 ] && shift
+case $command,${1:-} in
+    test,--help | pack,--help | cuda-check,--help | setup,--help | setup-tests,--help | build,--help) help_of "$command"; exit ;;
+esac
 case $command in
     "" | help | -h | --help) usage ;;
     setup) setup ;;
     build) build ;;
     test) run_tests "$@" ;;
     setup-tests) setup_tests ;;
-    train) build; run_script train.fsx "$@" ;;
+    mutants) run_mutants "$@" ;;
     setup-watch) setup_watch ;;
     watch) watch "$@" ;;
-    fork) build; run_script fork.fsx "$@" ;;
-    verify) build; run_script verify.fsx "$@" ;;
-    toy) build; run_script toy.fsx "$@" ;;
+    train | evaluate | sweep | report | fork | verify | export | envs | trace | toy | one-state) build; run_script "$command" "$@" ;;
+    pack) build; in_callers_folder dotnet fsi --exec "$repository/src/packages/pack.fsx" "$@" ;;
     cuda-check) cuda_check "$@" ;;
     bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;
-    *) usage >&2; fail "unknown command '$command'" ;;
+    *) fail "unknown command '$command': did you mean '$(nearest "$command")'? ./build.sh alone lists all commands" ;;
 esac

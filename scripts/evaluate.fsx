@@ -1,4 +1,4 @@
-// Plays a checkpoint again:  dotnet fsi --exec scripts/evaluate.fsx --run FOLDER        (-- --help lists the options)
+// Plays a checkpoint again:  ./build.sh evaluate --run FOLDER        (--help lists the options)
 #load "sdac.fsx"
 
 open Sdac.Experiments

@@ -1,4 +1,4 @@
-// Continues a run from one of its checkpoints, unchanged and with changes:  ./build.sh fork FOLDER --at ITERATION        (-- --help lists the options)
+// Continues a run from one of its checkpoints, unchanged and with changes:  ./build.sh fork FOLDER --at ITERATION        (--help lists the options)
 #load "sdac.fsx"
 
 open Sdac.Experiments

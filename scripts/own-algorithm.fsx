@@ -105,6 +105,7 @@ let agent (compute: Compute) (space: Space) (_: Horizon) (config: SearchConfig) 
       Init = init
       Parts = parts
       Act = act
+      Form = PolicyForm.none "it draws its candidates uniformly, which no exported policy does"
       Observe = Agent.observeNothing
       Prepare = Agent.drawFromMemory
       Begin =

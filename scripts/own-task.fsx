@@ -1,15 +1,18 @@
-// SDAC on a task of one's own: an MJCF file and four small functions. Run it with
-//   dotnet fsi --exec scripts/own-task.fsx          (after ./build.sh build)
+// A task of one's own in an MJCF file and a few small functions. Train it by its name, by any algorithm:
+//   dotnet fsi --exec scripts/own-task.fsx train --task rail --iterations 4000      (after ./build.sh build)
+// It also evaluates, sweeps and reports, beside the library's tasks: `own-task.fsx --help`.
 #load "sdac.fsx"
 
 open System.IO
 open Sdac
+open Sdac.Experiments
 open Sdac.Mujoco
 
-/// A block on a rail, pushed left or right, that should come to rest at the origin.
+/// A block on a rail, pushed left or right, that should come to rest at the origin: 1 a step there, 1/2 at 0.1 m from it, and next
+/// to nothing where it starts.
 let rail =
     TaskDefinition(
-        Name = "Rail",
+        Name = "rail",
         LoadModel = (fun () -> Model.FromFile(Path.Combine(__SOURCE_DIRECTORY__, "rail.xml"))),
         FrameSkip = 5,
         MaxEpisodeSteps = 100,
@@ -18,37 +21,19 @@ let rail =
             ObserveFunction(fun physics obs ->
                 obs[0] <- physics.Qpos[0]
                 obs[1] <- physics.Qvel[0]),
+        InfoNames = [| "near"; "push" |],
         Reward =
-            RewardFunction(fun step _ ->
-                let x, v, push = step.Physics.Qpos[0], step.Physics.Qvel[0], step.Action[0]
-                1.0 - x * x - 0.1 * v * v - 0.01 * push * push),
+            RewardFunction(fun step info ->
+                let x, push = step.Physics.Qpos[0], step.Action[0]
+                info[0] <- 1.0 / (1.0 + 100.0 * x * x)
+                info[1] <- -0.01 * push * push
+                info[0] + info[1]),
         Terminated = TerminatedFunction(fun physics -> abs physics.Qpos[0] > 2.0),
-        Start = StartFunction(fun key qpos _ -> StartNoise.AddUniform(key, 1.0, qpos))
+        Start =
+            StartFunction(fun key qpos _ ->
+                // from 0.5 to 1 m away, on either side
+                StartNoise.AddUniform(key, 0.5, qpos)
+                qpos[0] <- qpos[0] + (if qpos[0] < 0.0 then -0.5 else 0.5))
     )
 
-let config =
-    { SdacConfig.published with
-        Hidden = [ 64; 64 ]
-        Data.BatchSize = 64
-        Data.WarmUp = 1_000
-        Data.Environments = 4
-        Particles.Particles = 4
-        Draws.MonteCarloDraws = 16
-        Diffusion.Timesteps = 10
-        Adam.LearningRate = 1e-3
-        Critics.Tau = 0.01 }
-
-let environment, arena = new Environment(rail, config.Data.Environments), new Environment(rail, 10)
-let space = { ObsDim = environment.ObsDim; ActionDim = environment.ActionDim }
-let agent = Sdac.algorithm.Agent Compute.cpu space { Iterations = 3_000L } config
-let mutable step = Round.init agent environment 0L |> Pipeline.warm
-
-while step.Iteration < 3_000L do
-    step <- Pipeline.consume Pipeline.sdac step
-
-    if step.Iteration % 500L = 0L then
-        let episodes = Evaluation.run agent arena (Key.ofSeed 1L) step.State
-        let mean = episodes |> Array.averageBy _.Return
-        printfn "%5d updates: mean return %6.1f of at most 100" step.Iteration mean
-
-Pipeline.dispose step
+Registry.standard |> Registry.addTask rail |> Main.run fsi.CommandLineArgs |> exit

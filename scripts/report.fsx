@@ -1,4 +1,4 @@
-// One page about many runs:  dotnet fsi --exec scripts/report.fsx --runs FOLDER...        (-- --help lists the options)
+// One page about many runs:  ./build.sh report --runs FOLDER...        (--help lists the options)
 #load "sdac.fsx"
 
 open Sdac.Experiments

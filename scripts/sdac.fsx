@@ -17,3 +17,7 @@ Sdac.Experiments.Sessions.endWithDotnetFsi ()
 
 // Of this session and of scripts: `dotnet fsi` has the machine's.
 Sdac.Experiments.Script.useInvariantCulture ()
+
+// What a session prints of them: a line or two instead of all their numbers.
+fsi.AddPrinter Sdac.Experiments.Interactive.describeTensor
+fsi.AddPrinter Sdac.Experiments.Interactive.describePoints

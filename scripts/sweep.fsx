@@ -1,5 +1,4 @@
-// Runs a sweep on this machine or on a Slurm cluster. Run it with
-//   dotnet fsi --exec scripts/sweep.fsx --spec FILE      (-- --help lists the arguments; after ./build.sh build)
+// Runs a sweep on this machine or on a Slurm cluster:  ./build.sh sweep --spec FILE        (--help lists the options)
 #load "sdac.fsx"
 
 open Sdac.Experiments

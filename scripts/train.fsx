@@ -1,4 +1,4 @@
-// Trains a policy:  ./build.sh train        or        dotnet fsi scripts/train.fsx -- --help
+// Trains a policy:  ./build.sh train        (--help lists the options)
 #load "sdac.fsx"
 
 open Sdac.Experiments

@@ -1,4 +1,4 @@
-// Runs parts of a stored run again and compares them byte for byte:  ./build.sh verify FOLDER        (-- --help lists the options)
+// Runs parts of a stored run again and compares them byte for byte:  ./build.sh verify FOLDER        (--help lists the options)
 #load "sdac.fsx"
 
 open Sdac.Experiments

@@ -60,6 +60,11 @@ public static class TaskOptions
     /// An unknown name (the nearest is named), or a value of the wrong kind.
     /// </exception>
     public static T Parse<T>(string task, IReadOnlyDictionary<string, object?> values)
+        where T : new() => Parse<T>(task, values, []);
+
+    /// <summary>The same where some other options are heeded elsewhere: their names are named among the valid ones.</summary>
+    internal static T Parse<T>(
+        string task, IReadOnlyDictionary<string, object?> values, IReadOnlyCollection<string> others)
         where T : new()
     {
         var options = new T();
@@ -67,18 +72,19 @@ public static class TaskOptions
         foreach (var (name, value) in values)
         {
             if (!properties.TryGetValue(name, out var property))
-                throw new ArgumentException(Unknown(task, name, properties.Keys));
+                throw new ArgumentException(Unknown(task, name, [.. properties.Keys, .. others]));
             property.SetValue(options, Convert(task, name, property.PropertyType, value));
         }
 
         return options;
     }
 
-    private static string Unknown(string task, string name, IReadOnlyCollection<string> known) =>
-        known.Count == 0
-            ? $"{task} has no options, so {name} cannot be set."
-            : $"{task} has no option {name}; the nearest is {Nearest.To(name, known)} "
-                + $"(all: {string.Join(", ", known)}).";
+    private static string Unknown(string task, string name, IReadOnlyCollection<string> own)
+    {
+        var known = own.Union(Wrappers.Names).ToArray();
+        return $"{task} has no option {name}; the nearest is {Nearest.To(name, known)} "
+            + $"(all: {string.Join(", ", known)}).";
+    }
 
     private static object Convert(string task, string name, Type type, object? value)
     {
@@ -169,7 +175,7 @@ public static class TaskOptions
             .OrderBy(p => p.MetadataToken)
             .ToArray();
 
-    private static string Snake(string name)
+    internal static string Snake(string name)
     {
         var text = new StringBuilder();
         foreach (var letter in name)

@@ -29,22 +29,28 @@ public sealed class TaskSuite
     /// <summary>All names.</summary>
     public IReadOnlyList<string> Names { get; }
 
+    /// <summary>A suite of one task that has no options.</summary>
+    public static TaskSuite Of(ITask task) =>
+        new(new KeyValuePair<string, TaskMaker>(task.Name, options =>
+        {
+            TaskOptions.Parse<NoOptions>(task.Name, options);
+            return task;
+        }));
+
     /// <summary>The tasks of several suites.</summary>
     public static TaskSuite Join(params IEnumerable<TaskSuite> suites) => new(suites.SelectMany(suite => suite.makers));
 
     /// <summary>A task with its default options.</summary>
     public ITask Create(string name) => Create(name, new Dictionary<string, object?>());
 
-    /// <summary>A task with options by name, as <see cref="TaskOptions.Parse"/> takes them.</summary>
+    /// <summary>A task with options by name, as <c>TaskOptions.Parse</c> takes them.</summary>
     /// <exception cref="ArgumentException">
     /// No such task (the nearest and all are named), or no such option or value.
     /// </exception>
     public ITask Create(string name, IReadOnlyDictionary<string, object?> options) =>
         makers.TryGetValue(name, out var make)
-            ? make(options)
-            : throw new ArgumentException(
-                $"There is no task {name}; the nearest is {Nearest.To(name, Names)} "
-                + $"(all: {string.Join(", ", Names)}).");
+            ? Wrappers.Around(make, name, options)
+            : throw new ArgumentException(Unknown(name));
 
     /// <summary>A task with options as pairs of texts, each name once.</summary>
     /// <exception cref="ArgumentException">As above, or a name given twice.</exception>
@@ -59,4 +65,21 @@ public sealed class TaskSuite
 
         return Create(name, values);
     }
+
+    // A suite or a version that is not there is answered with those that are.
+    private string Unknown(string name)
+    {
+        if (name.IndexOf('/') is > 0 and var slash && Suites() is { Count: > 0 } suites && !suites.Contains(name[..slash]))
+            return $"There is no suite {name[..slash]}; there are {string.Join(", ", suites)} "
+                + $"(and without a suite: {string.Join(", ", Names.Where(task => !task.Contains('/')))}).";
+        if (name.LastIndexOf("-v", StringComparison.Ordinal) is > 0 and var dash
+            && Names.Where(task => task.StartsWith(name[..(dash + 2)], StringComparison.Ordinal)).ToArray() is { Length: > 0 } versions)
+            return $"There is no version {name[(dash + 1)..]} of {name[..dash]}; there are {string.Join(", ", versions.Order(StringComparer.Ordinal))}.";
+        return $"There is no task {name}; the nearest is {Nearest.To(name, Names)} (all: {string.Join(", ", Names)}).";
+    }
+
+    private List<string> Suites() =>
+        [.. Names.Where(task => task.IndexOf('/') > 0).Select(task => task[..task.IndexOf('/')]).Distinct()];
+
+    private sealed record NoOptions;
 }

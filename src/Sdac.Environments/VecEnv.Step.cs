@@ -150,7 +150,7 @@ public sealed unsafe partial class VecEnv
         badStarts[i] = false;
         target.EpisodeNumbers[i] = source.EpisodeNumbers[i];
         target.ElapsedSteps[i] = source.ElapsedSteps[i] + 1;
-        var complaint = Advance(room, i, finalObs);
+        var complaint = AdvanceAt(room, i, finalObs);
         outcome.Complaints[i] = complaint;
         if (complaint is not null)
             Diverged(i, finalObs);
@@ -180,6 +180,19 @@ public sealed unsafe partial class VecEnv
 
         if (obs32 != null)
             Narrow(ObsOf(target, i), obs32 + i * spec.ObsDim);
+    }
+
+    // What a task's own function throws is thrown on with its place.
+    private string? AdvanceAt(Room room, int i, Span<double> obs)
+    {
+        try
+        {
+            return Advance(room, i, obs);
+        }
+        catch (TaskFunctionException failure) when (failure.Place is null)
+        {
+            throw failure.At(i, into!.ElapsedSteps[i]);
+        }
     }
 
     // Physics, observation, reward, flags of one environment; returns null or what went wrong.

@@ -143,12 +143,19 @@ public sealed partial class VecEnv : IDisposable
         var key = Philox.Derive(into.EnvKeys[environment], (ulong)into.EpisodeNumbers[environment]);
         into.ElapsedSteps[environment] = 0;
         into.ReturnSums[environment] = 0;
-        var complaint = scratch.Reset(environment, key, PhysicsOf(into, environment));
-        if (complaint is not null)
+        try
+        {
+            var complaint = scratch.Reset(environment, key, PhysicsOf(into, environment));
+            if (complaint is not null)
+                return complaint;
+            complaint = scratch.Observe(ObsOf(into, environment));
+            scratch.Measure(MeasuredOf(into, environment));
             return complaint;
-        complaint = scratch.Observe(ObsOf(into, environment));
-        scratch.Measure(MeasuredOf(into, environment));
-        return complaint;
+        }
+        catch (TaskFunctionException failure) when (failure.Place is null)
+        {
+            throw failure.At(environment, 0);
+        }
     }
 
     private Span<double> PhysicsOf(EnvStates states, int i) => states.PhysicsNumbers.AsSpan(i * stateSize, stateSize);

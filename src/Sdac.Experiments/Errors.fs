@@ -18,7 +18,7 @@ type Failure =
     | Damaged of string
     /// An input (actions, states, a trace file) is not what the task takes.
     | Input of string
-    /// A loss, a gradient or an observation is no longer finite.
+    /// A loss, a gradient or an observation is no longer finite, or a function of the user's task has failed.
     | Diverged of string
     /// A native library, a program or a device is missing.
     | Missing of string
@@ -71,33 +71,58 @@ module Errors =
     /// Ends the present operation with a failure.
     let fail failure = raise (UserError failure)
 
-    /// The number of single-character edits (insert, delete, replace) between two texts, case ignored.
+    /// The number of single-character edits (insert, delete, replace, swap two neighbours) between two texts, case ignored.
     let private distance (a: string) (b: string) =
         let a, b = a.ToLowerInvariant(), b.ToLowerInvariant()
-        let mutable previous = Array.init (b.Length + 1) id
+        let d = Array2D.zeroCreate (a.Length + 1) (b.Length + 1)
 
-        for i in 1 .. a.Length do
-            let current = Array.zeroCreate (b.Length + 1)
-            current[0] <- i
+        for i in 0 .. a.Length do
+            for j in 0 .. b.Length do
+                d[i, j] <-
+                    if i = 0 || j = 0 then
+                        i + j
+                    else
+                        let replaced = d[i - 1, j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
+                        let least = min replaced (min d[i - 1, j] d[i, j - 1] + 1)
 
-            for j in 1 .. b.Length do
-                let replaced = previous[j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
-                current[j] <- min replaced (min previous[j] current[j - 1] + 1)
+                        if i > 1 && j > 1 && a[i - 1] = b[j - 2] && a[i - 2] = b[j - 1] then
+                            min least (d[i - 2, j - 2] + 1)
+                        else
+                            least
 
-            previous <- current
+        d[a.Length, b.Length]
 
-        previous[b.Length]
+    /// Edits by which a name may be misspelt: more of them make another word of it.
+    let private tolerance (name: string) =
+        if name.Length <= 3 then 1
+        elif name.Length <= 8 then 2
+        else 3
 
-    /// The valid name a misspelt one most likely means; None when nothing is valid.
-    let nearest (name: string) (valid: string seq) =
-        if Seq.isEmpty valid then None else Some(valid |> Seq.minBy (distance name))
+    /// The valid name a misspelt one most likely means; None where none is near.
+    let nearest (name: string) (valid: string seq) : string option =
+        valid
+        |> Seq.filter (fun candidate -> distance name candidate <= min (tolerance name) (candidate.Length - 1))
+        |> Seq.sortBy (distance name)
+        |> Seq.tryHead
 
-    /// The half sentence "unknown setting 'gama' in FILE: did you mean 'gamma'?".
-    let unknown (kind: string) (name: string) (place: string) (valid: string seq) =
+    /// Names of which all are told.
+    [<Literal>]
+    let private Few = 12
+
+    /// The half sentence "unknown preset 'quik' in FILE: did you mean 'quick'? It can be quick, laptop, published": the nearest name
+    /// where one is near, and all of them where they are few.
+    let unknown (kind: string) (name: string) (place: string) (valid: string seq) : string =
+        let all = Seq.distinct valid |> List.ofSeq
+        let listed = String.concat ", " all
+
         let mend =
-            match nearest name valid with
-            | Some candidate -> $"did you mean '{candidate}'?"
-            | None -> "nothing is valid there; remove it"
+            match nearest name all, all with
+            | _, [] -> "nothing is valid there; remove it"
+            | Some candidate, [ _ ] -> $"did you mean '{candidate}'?"
+            | Some candidate, _ when all.Length <= Few -> $"did you mean '{candidate}'? It can be {listed}"
+            | Some candidate, _ -> $"did you mean '{candidate}'?"
+            | None, _ when all.Length <= Few -> $"it can be {listed}"
+            | None, _ -> $"no {kind} has a name like that; compare with a list of them"
 
         let place = if place = "" then "" else $" in {place}"
         $"unknown {kind} '{name}'{place}: {mend}"
@@ -127,7 +152,8 @@ module Script =
         | :? DllNotFoundException ->
             let text = error.Message.Split('\n')[0]
             $"{text.Trim()} (a native library is missing: run `./build.sh setup`)", (Missing "").ExitCode
-        | :? SimulationException -> oneLine error, (Diverged "").ExitCode
+        | :? SimulationException
+        | :? TaskFunctionException -> oneLine error, (Diverged "").ExitCode
         | :? EngineException -> oneLine error, (Missing "").ExitCode
         | :? ArgumentException -> oneLine error, (Settings "").ExitCode
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
@@ -141,9 +167,9 @@ module Script =
         CultureInfo.DefaultThreadCurrentCulture <- CultureInfo.InvariantCulture
         CultureInfo.DefaultThreadCurrentUICulture <- CultureInfo.InvariantCulture
 
-    /// Runs a script's body; a failure becomes one sentence on standard error and an exit code other than 0.
-    /// SDAC_DEBUG=1 adds the stack trace.
-    let run (name: string) (body: unit -> int) =
+    /// Runs a program's body; a failure becomes one sentence on standard error, begun with the program's name, and an exit code
+    /// other than 0. `help` is the command that lists all options. SDAC_DEBUG=1 adds the stack trace.
+    let runWith (help: string) (name: string) (body: unit -> int) =
         useInvariantCulture ()
 
         try
@@ -154,7 +180,7 @@ module Script =
             0
         | :? Argu.ArguParseException as error ->
             let sentence = error.Message.Replace("ERROR: ", "").Split('\n')[0]
-            eprintfn $"{name}: {sentence.Trim()} (all options: dotnet fsi --exec scripts/{name} -- --help)"
+            eprintfn $"{name}: {sentence.Trim()} (all options: {help})"
             (Usage "").ExitCode
         | error ->
             let inner = cause error
@@ -165,3 +191,6 @@ module Script =
                 eprintfn $"{error}"
 
             code
+
+    /// The same for a script, by the name of its file.
+    let run (name: string) (body: unit -> int) = runWith $"dotnet fsi --exec scripts/{name} -- --help" name body

@@ -23,6 +23,7 @@ module Evaluate =
             struct (file, state)
 
     let private play
+        (registry: Registry)
         (spec: Spec)
         (folder: RunFolder)
         (checkpoint: string option)
@@ -31,7 +32,7 @@ module Evaluate =
         (threads: int)
         (algorithm: Algorithm<'c, 's, 'w>)
         : Score =
-        let experiment = Spec.experiment algorithm spec
+        let experiment = Spec.experimentOn registry.Tasks algorithm spec
         let agent = Runner.agent experiment
         Machine.useThreads agent.Compute threads
 
@@ -72,7 +73,7 @@ module Evaluate =
         for sentence in said do
             eprintfn $"warning: {sentence}"
 
-        (Spec.algorithm registry folder.Spec spec.Algorithm).Open
+        (Spec.algorithmOf registry folder.Spec spec).Open
             { new IOpen<Score> with
                 member _.Open algorithm =
-                    play spec folder checkpoint episodes (defaultArg seed spec.Seed) threads algorithm }
+                    play registry spec folder checkpoint episodes (defaultArg seed spec.Seed) threads algorithm }

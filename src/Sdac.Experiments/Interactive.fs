@@ -55,13 +55,57 @@ module Interactive =
 
         Plot.learningCurve "Returns" $"{episodes.Length} training episodes" episodes [||]
 
+    /// A figure of the updates by iteration, for `Plot.compare`.
+    let values (figure: string) (points: Point list) : (float * float) list =
+        [ for point in points do
+              match point.Figures |> Option.bind (Map.tryFind figure) with
+              | Some value -> float point.Iteration, value
+              | None -> () ]
+
     /// A figure of the updates against iterations: `curve "critic loss" "q1Loss" points`.
     let curve (title: string) (figure: string) (points: Point list) : Picture =
-        let rows =
-            [| for point in points do
-                   match point.Figures |> Option.bind (Map.tryFind figure) with
-                   | Some value -> point.Iteration, value
-                   | None -> () |]
+        let points = values figure points
 
-        let subtitle = $"{rows.Length} updates"
-        ReportPlots.series title subtitle "Iterations" title [ title ] [ title, rows ]
+        { Plot.compare title "Iterations" title [ title, points ] with
+            Subtitle = $"{points.Length} updates" }
+
+    let private inWords (values: float seq) = values |> Seq.map (sprintf "%.4g") |> String.concat ", "
+
+    /// A tensor in one line: shape, type, device, and its numbers or how they are spread. What `scripts/sdac.fsx` has sessions print.
+    let describeTensor (tensor: TorchSharp.torch.Tensor) : string =
+        if tensor.IsInvalid then
+            "a tensor that has been disposed"
+        else
+            let shape = tensor.shape |> Seq.map string |> String.concat ", "
+            let what = $"tensor [{shape}] {tensor.dtype} on {tensor.device}"
+
+            if not (tensor.is_floating_point ()) || tensor.numel () = 0L then
+                what
+            elif tensor.numel () <= 8L then
+                $"{what}: {tensor |> Tensors.toArray |> Seq.map float |> inWords}"
+            else
+                let numbers = Tensors.toArray tensor |> Array.map float
+
+                $"{what}: least %.4g{Array.min numbers}, mean %.4g{Array.average numbers}, largest %.4g{Array.max numbers}"
+
+    /// What iterations told, in three lines instead of a record for each.
+    let describePoints (points: Point list) : string =
+        match points with
+        | [] -> "no iterations"
+        | first :: _ ->
+            let last = List.last points
+            let returns = points |> List.collect _.Episodes |> List.map _.Return
+
+            let ended =
+                if returns.IsEmpty then
+                    "no episode ended"
+                else
+                    $"%d{returns.Length} episodes ended, mean return %.4g{List.average returns}"
+
+            let figures =
+                match points |> List.rev |> List.tryPick _.Figures with
+                | Some figures ->
+                    [ for KeyValue(name, value) in figures -> $"{name} %.4g{value}" ] |> String.concat ", "
+                | None -> "no update yet"
+
+            $"iterations %d{first.Iteration} to %d{last.Iteration} (%d{last.EnvSteps} environment steps): {ended}\nlast update: {figures}"

@@ -121,6 +121,78 @@ module Json =
 
         result
 
+    /// The cases of a union as they are written.
+    let cases (ty: Type) : string list =
+        [ for case in FSharpType.GetUnionCases ty ->
+              match case.GetFields() with
+              | [||] -> camel case.Name
+              | [| _ |] -> $"{{\"{camel case.Name}\": VALUE}}"
+              | _ -> $"{{\"{camel case.Name}\": ...}}" ]
+
+    /// The sentence about an unknown setting: what it means by another library's name, else the nearest.
+    let private unknownSetting (place: string) (name: string) (valid: string list) : string =
+        match Synonyms.tryFind name valid with
+        | Some meant -> $"unknown setting '{name}' in {place}: did you mean '{meant}'?"
+        | None -> Errors.unknown "setting" name place valid
+
+    /// A kind of value as a user writes it, in words: "whole number", "list of whole numbers".
+    let rec kind (ty: Type) : string =
+        if ty = typeof<int> || ty = typeof<int64> then "whole number"
+        elif ty = typeof<float> then "number"
+        elif ty = typeof<bool> then "true or false"
+        elif ty = typeof<string> then "text"
+        elif isOption ty then $"{kind (elementOf ty)} or null"
+        elif isSequence ty then $"list of {kind (elementOf ty)}s"
+        elif FSharpType.IsUnion ty then cases ty |> String.concat ", "
+        else ty.Name
+
+    /// A value of the kind, for those who have written another one.
+    let rec private example (ty: Type) : string =
+        if isOption ty then
+            example (elementOf ty)
+        elif isSequence ty then
+            (if elementOf ty = typeof<int> then "[64,64]" else $"[{example (elementOf ty)}]")
+        elif ty = typeof<int> || ty = typeof<int64> then
+            "64"
+        elif ty = typeof<float> then
+            "0.5"
+        elif ty = typeof<bool> then
+            "true"
+        else
+            "\"text\""
+
+    /// Refuses a value that is not of a plain kind, naming the right one.
+    let private checkKind (place: string) (path: string) (ty: Type) (given: JsonNode) =
+        let fits =
+            try
+                JsonSerializer.Deserialize(given, ty, options) |> ignore
+                true
+            with
+            | :? JsonException
+            | :? FormatException
+            | :? InvalidOperationException -> false
+
+        let article (kind: string) = if kind.StartsWith("true", StringComparison.Ordinal) then kind else $"a {kind}"
+
+        if not fits then
+            let name = if path = "" then "it" else path.Substring(path.LastIndexOf '.' + 1)
+
+            settings
+                $"{place} has a value of the wrong kind: {name} is {article (kind ty)}, such as {example ty}, and not {given.ToJsonString()}"
+
+    let private isPlain (ty: Type) =
+        let rec plain ty =
+            List.contains ty [ typeof<int>; typeof<int64>; typeof<float>; typeof<bool>; typeof<string> ]
+            || (isSequence ty && plain (elementOf ty))
+
+        plain ty
+
+    /// A list with null in it, of which there is another sentence.
+    let private holdsNull (given: JsonNode) =
+        match given with
+        | :? JsonArray as items -> Seq.exists isNull items
+        | _ -> false
+
     /// Lays `given` over `complete` along the type, refusing names that the type does not have.
     let rec private overlay
         (place: string)
@@ -148,6 +220,9 @@ module Json =
         | given when isUnion ty ->
             checkCase place path ty given
             given.DeepClone()
+        | given when isPlain ty && not (holdsNull given) ->
+            checkKind place path ty given
+            given.DeepClone()
         | :? JsonArray as given when isSequence ty ->
             JsonArray([| for item in given -> overlay place path (elementOf ty) null item |])
         | given -> given.DeepClone()
@@ -170,7 +245,7 @@ module Json =
             | Some(name, fieldType) -> result[name] <- overlay place (below path name) fieldType result[name] pair.Value
             | None ->
                 let where = if path = "" then place else $"'{path}' of {place}"
-                settings (Errors.unknown "setting" pair.Key where (Array.map fst fields))
+                settings (unknownSetting where pair.Key (List.ofArray (Array.map fst fields)))
 
         result
 
@@ -411,13 +486,16 @@ module Json =
     /// Their paths.
     let leaves (ty: Type) : string list = fields ty |> List.map fst
 
-    /// The cases of a union as they are written.
-    let cases (ty: Type) : string list =
-        [ for case in FSharpType.GetUnionCases ty ->
-              match case.GetFields() with
-              | [||] -> camel case.Name
-              | [| _ |] -> $"{{\"{camel case.Name}\": VALUE}}"
-              | _ -> $"{{\"{camel case.Name}\": ...}}" ]
+    /// The shortest end of a path that no other of the paths has, such as "learningRate" or "critics.learningRate": what it is
+    /// called by wherever there is no room for all of it.
+    let shortest (all: string list) (path: string) : string =
+        let parts = path.Split '.'
+
+        let ends (name: string) (other: string) = other = name || other.EndsWith("." + name, StringComparison.Ordinal)
+
+        seq { for from in parts.Length - 1 .. -1 .. 0 -> String.Join('.', parts[from..]) }
+        |> Seq.tryFind (fun name -> all |> List.forall (fun other -> other = path || not (ends name other)))
+        |> Option.defaultValue path
 
     /// The full path meant by "gamma" or "algorithm.gamma": a last part that occurs once is enough, and one that names a value
     /// is meant before one that names a group of them.
@@ -433,8 +511,10 @@ module Json =
             match (if values.IsEmpty then List.filter ends all else values) with
             | [ path ] -> path
             | [] ->
-                let last (path: string) = path.Substring(path.LastIndexOf '.' + 1)
-                settings (Errors.unknown "setting" key place (all @ List.map last all))
+                // what a setting is called; groups of them by their paths
+                let own = leaves ty
+                let names = List.map (shortest own) own
+                settings (unknownSetting place key names)
             | several ->
                 let candidates = String.Join(", ", several)
                 settings $"setting '{key}' is ambiguous: say which of {candidates}"
@@ -459,7 +539,7 @@ module Json =
 
         let assignment = $"{place} {key}={text}"
         let change = Array.foldBack nest names (literal assignment text)
-        overlay place "" typeof<'a> (tree complete) change |> materialise assignment
+        overlay assignment "" typeof<'a> (tree complete) change |> materialise assignment
 
     /// Changes one setting as the command line's --set says.
     let set (complete: 'a) (key: string) (text: string) : 'a = setFrom "--set" complete key text

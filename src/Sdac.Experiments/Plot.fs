@@ -65,6 +65,18 @@ module Plot =
 
             sum / float (min (i + 1) window))
 
+    /// Curves with names of one's own over each other: `compare "Particles" "iterations" "critic loss" [ "4", four; "8", eight ]`.
+    let compare (title: string) (x: string) (y: string) (curves: (string * (float * float) list) list) : Picture =
+        [ for i, (name, points) in List.indexed curves do
+              if not points.IsEmpty then
+                  { Name = name
+                    Colour = palette[i % palette.Length]
+                    Mark = line 2.0 (List.ofArray (thin 1500 (Array.ofList points))) } ]
+        |> chart title "" (axis x) (axis y)
+
+    /// The picture under another title.
+    let titled (title: string) (picture: Picture) : Picture = { picture with Title = title; Subtitle = "" }
+
     /// Episodes shown by the running mean of a learning curve.
     [<Literal>]
     let private Window = 20

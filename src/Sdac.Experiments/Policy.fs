@@ -6,9 +6,12 @@ open System.Runtime.InteropServices
 open Sdac
 open TorchSharp
 
-/// A trained agent without its types: actions [N·A] in [-1, 1] for observations [N·O], and what frees it.
+/// A trained agent without its types: actions [N·A] in [-1, 1] for observations [N·O], the policy as data, and what frees it.
 [<NoComparison; NoEquality>]
-type internal Acting = { Choose: Key -> int -> float32[] -> float32[]; Free: unit -> unit }
+type internal Acting =
+    { Choose: Key -> int -> float32[] -> float32[]
+      Form: unit -> Result<PolicyForm, string>
+      Free: unit -> unit }
 
 /// Reading the networks of a run to act with them.
 [<RequireQualifiedAccess>]
@@ -33,7 +36,9 @@ module internal PolicySource =
             let obs = Tensors.ofArray agent.Compute [ count; agent.Space.ObsDim ] obs
             (agent.Act Purpose.Evaluate state key obs).Action |> Tensors.toArray
 
-        { Choose = choose; Free = fun () -> Parts.dispose agent.Parts state }
+        { Choose = choose
+          Form = fun () -> agent.Form state
+          Free = fun () -> Parts.dispose agent.Parts state }
 
     /// The newest good checkpoint of a run folder, or the file named.
     let private load (agent: Agent<'s, 'w>) (spec: Spec) (path: string) : struct (string * 's) =
@@ -62,11 +67,11 @@ module internal PolicySource =
     let openPath (registry: Registry) (path: string) (particles: int) (threads: int) =
         let spec = specification registry path
 
-        (Spec.algorithm registry path spec.Algorithm).Open
+        (Spec.algorithmOf registry path spec).Open
             { new IOpen<_> with
                 member _.Open algorithm =
                     let spec = withParticles algorithm registry particles spec
-                    let experiment = Spec.experiment algorithm spec
+                    let experiment = Spec.experimentOn registry.Tasks algorithm spec
                     use environment = Training.arena experiment 1
                     let agent = Runner.agent experiment
                     Machine.useThreads agent.Compute threads
@@ -84,33 +89,41 @@ type Policy private (acting: Acting, file: string, spec: Spec, task: Sdac.Enviro
     let mutable calls = 0L
     let mutable isOpen = true
 
-    let check (rows: float[][]) =
-        for row, obs in Array.indexed rows do
-            let place = if rows.Length = 1 then "" else $" {row}"
+    let refuse (rows: float[][]) (row: int) (problem: string -> string) =
+        Errors.fail (Input(problem (if rows.Length = 1 then "" else $" {row}")))
+
+    // row by row, in the networks' precision
+    let narrowed (rows: float[][]) : float32[] =
+        let narrow = Array.zeroCreate<float32>(rows.Length * task.ObsDim)
+
+        for row in 0 .. rows.Length - 1 do
+            let obs = rows[row]
 
             if obs.Length <> task.ObsDim then
-                Errors.fail (
-                    Input
-                        $"an observation of {task.Task} has {task.ObsDim} numbers, but observation{place} has {obs.Length}: give the task's own"
-                )
+                refuse rows row (fun place ->
+                    $"an observation of {task.Task} has {task.ObsDim} numbers, but observation{place} has {obs.Length}: give the task's own")
 
-            match obs |> Array.tryFindIndex (float32 >> Single.IsFinite >> not) with
-            | Some i ->
-                Errors.fail (
-                    Input $"number {i} of observation{place} is {string obs[i]}: observations must be finite numbers"
-                )
-            | None -> ()
+            for i in 0 .. obs.Length - 1 do
+                let x = float32 obs[i]
+
+                if not (Single.IsFinite x) then
+                    refuse rows row (fun place ->
+                        $"number {i} of observation{place} is {string obs[i]}: observations must be finite numbers")
+
+                narrow[row * task.ObsDim + i] <- x
+
+        narrow
 
     // [-1, 1] to the task's range, as training steps; what lies outside is clamped, as the engines do
-    let inUnits (actions: float32[]) : float[] =
+    let inUnits (count: int) (actions: float32[]) : float[][] =
         task.ScaleActions(ReadOnlySpan<float32> actions, Span<float32> actions)
 
-        actions
-        |> Array.mapi (fun i a ->
-            Math.Clamp(float a, task.ActionLow[i % task.ActionDim], task.ActionHigh[i % task.ActionDim]))
+        Array.init count (fun row ->
+            Array.init task.ActionDim (fun i ->
+                Math.Clamp(float actions[row * task.ActionDim + i], task.ActionLow[i], task.ActionHigh[i])))
 
     let choose (key: unit -> Key) (rows: float[][]) : float[][] =
-        check rows
+        let obs = narrowed rows
 
         lock gate (fun () ->
             if not isOpen then
@@ -119,12 +132,7 @@ type Policy private (acting: Acting, file: string, spec: Spec, task: Sdac.Enviro
             if rows.Length = 0 then
                 [||]
             else
-                rows
-                |> Array.concat
-                |> Array.map float32
-                |> acting.Choose (key ()) rows.Length
-                |> inUnits
-                |> Array.chunkBySize task.ActionDim)
+                acting.Choose (key ()) rows.Length obs |> inUnits rows.Length)
 
     let next () =
         let key = Key.foldIn calls root

@@ -5,11 +5,21 @@ open System.Diagnostics
 open System.Globalization
 open Spectre.Console
 
+/// What a training run is at.
+[<RequireQualifiedAccess>]
+type Activity =
+    | Updates
+    /// Random transitions before the first update: so many of so many
+    | WarmUp of Done: int64 * Total: int64
+    | Evaluating of Episodes: int
+
 /// What a training run shows of itself.
 type TrainingProgress =
     {
+        Activity: Activity
         Iteration: int64
         EnvSteps: int64
+        /// NaN before the first update
         StepsPerSecond: float
         /// Mean return of the last episodes; NaN before the first one has ended.
         RecentReturn: float
@@ -24,6 +34,10 @@ module Progress =
     [<Literal>]
     let private PlainInterval = 5.0
 
+    /// Between two drawings of a bar.
+    [<Literal>]
+    let private DrawInterval = 0.1
+
     /// Columns of a table that is not shown on a terminal.
     [<Literal>]
     let private WideEnough = 400
@@ -31,103 +45,193 @@ module Progress =
     let internal thousands (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 
     let private duration (seconds: float) =
-        if Double.IsFinite seconds then
-            let span = TimeSpan.FromSeconds(Math.Clamp(seconds, 0.0, 359_999.0))
+        let span = TimeSpan.FromSeconds(Math.Clamp(seconds, 0.0, 359_999.0))
 
-            if span.TotalHours >= 1.0 then
-                $"%d{int span.TotalHours}h%02d{span.Minutes}m"
+        if span.TotalHours >= 1.0 then
+            $"%d{int span.TotalHours}h%02d{span.Minutes}m"
+        else
+            $"%d{span.Minutes}m%02d{span.Seconds}s"
+
+    /// What is not known is not shown.
+    let private known (value: float) (text: float -> string) = if Double.IsFinite value then [ text value ] else []
+
+    let private left (seconds: float) = known seconds (fun seconds -> $"{duration seconds} left")
+
+    /// The figures of a run without its place, the most telling first.
+    let private figures (total: int64) (remaining: float) (progress: TrainingProgress) : string list =
+        match progress.Activity with
+        | Activity.WarmUp(finished, total) ->
+            $"warm-up: {thousands finished}/{thousands total} random transitions" :: left remaining
+        | _ ->
+            [ yield! left remaining
+              match progress.Activity with
+              | Activity.Evaluating 1 -> "evaluating 1 episode"
+              | Activity.Evaluating episodes -> $"evaluating {thousands (int64 episodes)} episodes"
+              | _ -> ()
+              yield! known progress.RecentReturn (fun value -> $"return {Number.display value}")
+              $"iteration {thousands progress.Iteration}/{thousands total}"
+              yield! known progress.StepsPerSecond (fun value -> $"{thousands (int64 (round value))} steps/s")
+              $"{thousands progress.EnvSteps} env steps"
+              for label, value in progress.Headlines do
+                  yield! known value (fun value -> $"{label} {Number.display value}") ]
+
+    /// Per cent of the way, 100 at its end alone.
+    let private percent (finished: int64) (total: int64) =
+        if total <= 0L then
+            100
+        else
+            int (Math.Clamp(100.0 * float finished / float total, 0.0, 100.0))
+
+    /// Where a run is on its way: so much of so much.
+    let private place (total: int64) (progress: TrainingProgress) =
+        match progress.Activity with
+        | Activity.WarmUp(finished, all) -> struct (finished, all)
+        | _ -> struct (progress.Iteration, total)
+
+    /// One plain line; `remaining` are the seconds left, NaN where they are not known.
+    let line (total: int64) (remaining: float) (progress: TrainingProgress) : string =
+        let struct (finished, all) = place total progress
+        String.concat ", " ($"{percent finished all} %%" :: figures total remaining progress)
+
+    /// A bar, the per cent, and of the texts behind it as many as a terminal of so many columns has room for, from the left. The last
+    /// column stays empty: some terminals go to the next line once it is written to. `unicode`: the terminal has more than ASCII.
+    let barLine (unicode: bool) (columns: int) (finished: int64) (total: int64) (texts: string list) : string =
+        let percent = percent finished total
+        let width = Math.Clamp(columns / 6, 1, 24)
+        let full = width * percent / 100
+        let sign (filled: char) (ascii: char) = if unicode then filled else ascii
+        let bar = String(sign '█' '#', full) + String(sign '░' '-', width - full)
+        let start = $"{bar} %3d{percent} %%"
+        let room = columns - 1 - start.Length
+
+        let rec fit room separator texts =
+            match texts with
+            | (text: string) :: rest when text.Length + 2 <= room ->
+                separator + text + fit (room - text.Length - 2) ", " rest
+            | _ -> ""
+
+        let whole = start + fit room "  " texts
+        if whole.Length < columns then whole else whole[.. max 0 (columns - 2)]
+
+    /// A run's line on a terminal.
+    let terminalLine (columns: int) (total: int64) (remaining: float) (progress: TrainingProgress) : string =
+        let struct (finished, all) = place total progress
+        barLine true columns finished all (figures total remaining progress)
+
+    /// What is shown of a progress of any kind.
+    type private View<'s> =
+        {
+            /// So much of so much
+            Place: 's -> struct (int64 * int64)
+            /// Stages of their own speed: the time left is told from the present one
+            Stage: 's -> int
+            Plain: float -> 's -> string
+            Texts: float -> 's -> string list
+        }
+
+    /// Tells the seconds left of the present stage.
+    let private clock (view: View<'s>) : 's -> float =
+        let mutable stage = -1
+        let mutable began = Stopwatch.GetTimestamp()
+        let mutable first = 0L
+
+        fun progress ->
+            let struct (finished, total) = view.Place progress
+
+            if view.Stage progress <> stage then
+                stage <- view.Stage progress
+                began <- Stopwatch.GetTimestamp()
+                first <- finished
+
+            let elapsed = Stopwatch.GetElapsedTime(began).TotalSeconds
+
+            // the first moment's speed is none
+            if finished <= first || elapsed < 0.5 then
+                nan
             else
-                $"%d{span.Minutes}m%02d{span.Seconds}s"
-        else
-            "?"
+                elapsed / float (finished - first) * float (total - finished)
 
-    let private figures (progress: TrainingProgress) =
-        let show (value: float) = if Double.IsNaN value then "-" else Number.display value
-
-        [ $"{thousands progress.EnvSteps} env steps, %.0f{progress.StepsPerSecond}/s, return {show progress.RecentReturn}"
-          for label, value in progress.Headlines do
-              $"{label} {show value}" ]
-        |> String.concat ", "
-
-    /// One plain line.
-    let line (total: int64) (remaining: float) (progress: TrainingProgress) =
-        $"iteration {thousands progress.Iteration}/{thousands total}, {figures progress}, {duration remaining} left"
-
-    /// Seconds left, from the share done since `first` in `elapsed` seconds.
-    let private remaining (total: int64) (first: int64) (elapsed: float) (position: int64) =
-        let finished = position - first
-
-        if finished <= 0L then
-            nan
-        else
-            elapsed / float finished * float (total - position)
-
-    /// What is shown of a progress of any kind: where it is, its plain line with the seconds left, its text beside the bar.
-    type private View<'s> = { Position: 's -> int64; Line: float -> 's -> string; Text: 's -> string }
-
-    let private plain (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) =
-        let clock = Stopwatch.StartNew()
+    let private plain (view: View<'s>) (body: ('s -> unit) -> 'a) =
+        let clock, remaining = Stopwatch.StartNew(), clock view
         let mutable next = PlainInterval
 
         body (fun progress ->
-            let elapsed, position = clock.Elapsed.TotalSeconds, view.Position progress
+            let elapsed, left = clock.Elapsed.TotalSeconds, remaining progress
+            let struct (finished, total) = view.Place progress
 
-            if elapsed >= next || position = total then
+            if elapsed >= next || finished = total then
                 next <- elapsed + PlainInterval
-                Console.Out.WriteLine(view.Line (remaining total first elapsed position) progress))
+                Console.Out.WriteLine(view.Plain left progress))
 
-    let private bar (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) =
-        let columns: ProgressColumn[] =
-            [| ProgressBarColumn()
-               PercentageColumn()
-               RemainingTimeColumn()
-               TaskDescriptionColumn(Alignment = Justify.Left) |]
+    /// Removes the bar that is on the terminal, if there is one.
+    let mutable private erase: unit -> unit = ignore
 
-        AnsiConsole
-            .Progress()
-            .Columns(columns)
-            .Start(fun context ->
-                let task = context.AddTask("starting", true, float total)
-                task.Value <- float first
-                let clock = Stopwatch.StartNew()
-                let mutable next = 0.0
+    /// A warning on standard error, on a line of its own whatever bar is shown.
+    let internal warn (sentence: string) =
+        erase ()
+        eprintfn $"warning: {sentence}"
 
-                body (fun progress ->
-                    let elapsed, position = clock.Elapsed.TotalSeconds, view.Position progress
+    let private bar (view: View<'s>) (body: ('s -> unit) -> 'a) =
+        let clock, remaining = Stopwatch.StartNew(), clock view
+        let unicode = AnsiConsole.Profile.Capabilities.Unicode
+        let mutable next = 0.0
+        let mutable drawn = false
 
-                    if elapsed >= next || position = total then
-                        next <- elapsed + 0.1
-                        task.Value <- float position
-                        task.Description <- Markup.Escape(view.Text progress)))
+        let wipe () =
+            if drawn then
+                Console.Out.Write "\r\u001b[K"
+                drawn <- false
+
+        erase <- wipe
+
+        try
+            body (fun progress ->
+                let elapsed, left = clock.Elapsed.TotalSeconds, remaining progress
+                let struct (finished, total) = view.Place progress
+
+                if elapsed >= next || finished = total then
+                    next <- elapsed + DrawInterval
+                    // the window may have been made wider or narrower
+                    let text = barLine unicode AnsiConsole.Profile.Width finished total (view.Texts left progress)
+                    Console.Out.Write("\r" + text + "\u001b[K")
+                    drawn <- true)
+        finally
+            erase <- ignore
+
+            if drawn then
+                Console.Out.WriteLine()
 
     /// True when standard output is a terminal that can move its cursor.
     let interactive () = not Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
 
-    let private show (view: View<'s>) (total: int64) (first: int64) (body: ('s -> unit) -> 'a) : 'a =
-        if interactive () then
-            bar view total first body
-        else
-            plain view total first body
+    let private show (view: View<'s>) (body: ('s -> unit) -> 'a) : 'a =
+        if interactive () then bar view body else plain view body
 
-    /// Runs `body`, which reports its progress as often as it likes; iterations go from `first` to `total`.
-    let run (quiet: bool) (total: int64) (first: int64) (body: (TrainingProgress -> unit) -> 'a) : 'a =
+    /// Runs `body`, which reports its progress as often as it likes, to the last of `total` iterations.
+    let run (quiet: bool) (total: int64) (body: (TrainingProgress -> unit) -> 'a) : 'a =
         let view =
-            { Position = _.Iteration
-              Line = line total
-              Text = fun progress -> $"{thousands progress.Iteration}/{thousands total}, {figures progress}" }
+            { Place = place total
+              Stage = fun progress -> if progress.Activity.IsWarmUp then 0 else 1
+              Plain = line total
+              Texts = figures total }
 
-        if quiet then body ignore else show view total first body
+        if quiet then body ignore else show view body
 
     /// Runs `body`, which reports as often as it likes how many of `total` tasks are over and what is under way.
     let tasks (total: int) (body: (int * string -> unit) -> 'a) : 'a =
-        let text (finished, doing) = $"{finished}/{total} {doing}"
+        let texts remaining (finished: int, doing: string) =
+            left remaining
+            @ [ $"{finished}/{total}"
+                if doing <> "" then
+                    doing ]
 
         let view =
-            { Position = fst >> int64
-              Line = fun left progress -> $"{text progress}, {duration left} left"
-              Text = text }
+            { Place = fun (finished, _) -> struct (int64 finished, int64 total)
+              Stage = fun _ -> 0
+              Plain = fun remaining progress -> String.concat ", " (texts remaining progress)
+              Texts = texts }
 
-        show view (int64 total) 0L body
+        show view body
 
     /// Prints to standard output, without colours where that is no terminal.
     let internal write (item: Rendering.IRenderable) =

@@ -11,10 +11,12 @@ type ScriptMark = { File: string; Sha256: string }
 
 /// A signal that has asked this process to stop what it does.
 [<Sealed>]
-type StopRequest() =
+type StopRequest internal (echoes: int) =
     let source = new CancellationTokenSource()
     // 0: none
     let mutable number = 0
+    // SIGTERMs that the request may still bring on top of itself
+    let mutable echoes = echoes
 
     /// The signal that came first, by its number.
     member _.Signal: int option =
@@ -24,7 +26,7 @@ type StopRequest() =
 
     member _.Token = source.Token
 
-    /// True for the first signal.
+    /// True for the first signal, and for those that are the same request again.
     member internal _.Ask(signal: int) : bool =
         let isFirst = Interlocked.CompareExchange(&number, signal, 0) = 0
 
@@ -32,6 +34,14 @@ type StopRequest() =
             source.Cancel()
 
         isFirst
+        || signal = StopRequest.Hangup
+        || (signal = StopRequest.Terminate && Interlocked.Decrement &echoes >= 0)
+
+    /// SIGHUP
+    static member internal Hangup = 1
+
+    /// SIGTERM
+    static member internal Terminate = 15
 
     interface IDisposable with
         member _.Dispose() = source.Dispose()
@@ -46,11 +56,11 @@ module Sessions =
     [<DllImport("libc", SetLastError = true)>]
     extern int private prctl(int option, unativeint argument, unativeint a3, unativeint a4, unativeint a5)
 
+    [<DllImport("libc", SetLastError = true, EntryPoint = "prctl")>]
+    extern int private prctlInto(int option, int& into, unativeint a3, unativeint a4, unativeint a5)
+
     [<DllImport("libc")>]
     extern int private getppid()
-
-    [<Literal>]
-    let private Terminate = 15
 
     [<Literal>]
     let private Kill = 9
@@ -58,12 +68,15 @@ module Sessions =
     [<Literal>]
     let private SetParentDeathSignal = 1
 
+    [<Literal>]
+    let private GetParentDeathSignal = 2
+
     /// The exit code of a process that was killed, as shells have it.
     [<Literal>]
     let private Killed = 137
 
-    /// How long programs may take to stop.
-    let private patience = TimeSpan.FromSeconds 10.0
+    /// How long programs may take to stop: a run ends its round and writes a checkpoint, with the open part of its replay memory.
+    let private patience = TimeSpan.FromSeconds 60.0
 
     /// Has bash run the command behind it, unless the process that this one should die with has died before setpriv asked for that.
     let private unlessOrphaned = "[ $PPID = $0 ] && exec \"$@\""
@@ -140,7 +153,7 @@ module Sessions =
     let stop (programs: Process list) =
         let clock = Stopwatch.StartNew()
         let left () = programs |> List.filter (fun program -> not program.HasExited)
-        left () |> List.iter (fun program -> signal program Terminate)
+        left () |> List.iter (fun program -> signal program StopRequest.Terminate)
 
         while not (List.isEmpty (left ())) && clock.Elapsed < patience do
             Thread.Sleep 50
@@ -153,14 +166,17 @@ module Sessions =
     /// that the system gives them.
     let private stopping =
         [ PosixSignal.SIGINT, 2, "SIGINT"
-          PosixSignal.SIGTERM, Terminate, "SIGTERM"
-          PosixSignal.SIGHUP, 1, "SIGHUP" ]
+          PosixSignal.SIGTERM, StopRequest.Terminate, "SIGTERM"
+          PosixSignal.SIGHUP, StopRequest.Hangup, "SIGHUP" ]
 
     /// The name of a signal that stops.
     let signalName (number: int) : string =
         stopping
         |> List.tryPick (fun (_, known, name) -> if known = number then Some name else None)
         |> Option.defaultValue $"signal {number}"
+
+    /// Is this how a program ends that was asked to stop?
+    let isStop (code: int) : bool = stopping |> List.exists (fun (_, number, _) -> code = 128 + number)
 
     /// The signals that whoever started this process has it ignore, one bit each: `nohup` SIGHUP, a shell SIGINT for what runs in the
     /// background. They stay ignored.
@@ -177,22 +193,50 @@ module Sessions =
     /// Before anything handles signals.
     let private ignoredFromTheStart = lazy (ignored ())
 
-    /// The first signal asks the body to stop; another one ends the process.
+    /// What this thread's process gets when its parent dies; 0: nothing.
+    let private parentDeathSignal () : int =
+        let mutable signal = 0
+
+        if OperatingSystem.IsLinux() && prctlInto (GetParentDeathSignal, &signal, 0un, 0un, 0un) = 0 then
+            signal
+        else
+            0
+
+    /// While the body runs, a process that is killed with its parent is asked to stop instead: the parent, a `dotnet fsi` or the
+    /// launcher of a sweep, dies of a hang-up or a Ctrl-C that this process wants to act upon. True for such a process.
+    let private askedByParentsDeath (body: bool -> 'a) : 'a =
+        if parentDeathSignal () <> Kill then
+            body false
+        else
+            prctl (SetParentDeathSignal, unativeint StopRequest.Terminate, 0un, 0un, 0un) |> ignore
+
+            try
+                body true
+            finally
+                prctl (SetParentDeathSignal, unativeint Kill, 0un, 0un, 0un) |> ignore
+
+    /// SIGTERMs that one request may bring on top of itself: a `dotnet fsi` passes its own on, and its death is told by one.
+    [<Literal>]
+    let private Echoes = 2
+
+    /// The first signal asks the body to stop; another one ends the process. One request may come as several signals: a terminal that
+    /// closes hangs up more than once, and a parent passes on what it gets. Those are not counted.
     let untilStopped (body: StopRequest -> 'a) : 'a =
-        use request = new StopRequest()
+        askedByParentsDeath
+        <| fun hasParent ->
+            use request = new StopRequest(if hasParent then Echoes else 0)
+            let handle (number: int) (context: PosixSignalContext) = context.Cancel <- request.Ask number
 
-        let handle (number: int) (context: PosixSignalContext) = context.Cancel <- request.Ask number
+            let registrations =
+                [ for signal, number, _ in stopping do
+                      if ignoredFromTheStart.Value &&& (1UL <<< (number - 1)) = 0UL then
+                          PosixSignalRegistration.Create(signal, handle number) ]
 
-        let registrations =
-            [ for signal, number, _ in stopping do
-                  if ignoredFromTheStart.Value &&& (1UL <<< (number - 1)) = 0UL then
-                      PosixSignalRegistration.Create(signal, handle number) ]
-
-        try
-            body request
-        finally
-            for registration in registrations do
-                registration.Dispose()
+            try
+                body request
+            finally
+                for registration in registrations do
+                    registration.Dispose()
 
     /// `untilStopped`, for a body that only wants to know that it is to stop.
     let untilInterrupted (body: CancellationToken -> 'a) : 'a = untilStopped (fun request -> body request.Token)

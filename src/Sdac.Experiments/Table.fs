@@ -3,9 +3,18 @@ namespace Sdac.Experiments
 open System
 open System.Globalization
 open System.Net
+open System.Text.RegularExpressions
+open Sdac
 
 /// A cell: what people read, and what a CSV file holds.
-type Cell = { Shown: string; Raw: string; Strong: bool }
+type Cell =
+    {
+        Shown: string
+        Raw: string
+        Strong: bool
+        /// Words, which may be broken anywhere, and no figures
+        Words: bool
+    }
 
 /// A table that can be written in several forms.
 type Table =
@@ -19,10 +28,16 @@ type Table =
 
 [<RequireQualifiedAccess>]
 module Cell =
-    let text (text: string) = { Shown = text; Raw = text; Strong = false }
+    let text (text: string) = { Shown = text; Raw = text; Strong = false; Words = true }
+
+    /// Figures put together as a text.
+    let figures (text: string) = { Shown = text; Raw = text; Strong = false; Words = false }
 
     let count (count: int64) =
-        { Shown = count.ToString("N0", CultureInfo.InvariantCulture); Raw = string count; Strong = false }
+        { Shown = count.ToString("N0", CultureInfo.InvariantCulture)
+          Raw = string count
+          Strong = false
+          Words = false }
 
     let private raw (value: float) =
         if Double.IsFinite value then
@@ -36,7 +51,38 @@ module Cell =
         elif abs value >= 1000.0 then value.ToString("N0", CultureInfo.InvariantCulture)
         else Number.display value
 
-    let number (value: float) = { Shown = show value; Raw = raw value; Strong = false }
+    let number (value: float) = { Shown = show value; Raw = raw value; Strong = false; Words = false }
+
+    /// A number to so many places behind its point, with commas; to tens and hundreds where there are fewer than none.
+    let private to' (places: int) (value: float) =
+        let unit = 10.0 ** float (max 0 -places)
+        let rounded = if places < 0 then Math.Round(value / unit) * unit else value
+        // no "-0.00"
+        let text = rounded.ToString($"N{max 0 places}", CultureInfo.InvariantCulture)
+
+        if text.StartsWith '-' && text |> Seq.forall (fun c -> not (c >= '1' && c <= '9')) then
+            text[1..]
+        else
+            text
+
+    /// An estimate with its interval, "3,460 [3,210, 3,700]": as many digits as half the interval's width supports, two of it.
+    /// Without an interval the value alone.
+    let showEstimate (e: Estimate) : string =
+        if not (Double.IsFinite e.Low && Double.IsFinite e.High) then
+            show e.Value
+        elif e.High > e.Low then
+            let places = min 9 (1 - int (floor (log10 ((e.High - e.Low) / 2.0))))
+            $"{to' places e.Value} [{to' places e.Low}, {to' places e.High}]"
+        else
+            $"{show e.Value} [{show e.Low}, {show e.High}]"
+
+    let estimate (e: Estimate) : Cell =
+        { figures (showEstimate e) with
+            Raw =
+                if Double.IsFinite e.Low then
+                    $"{raw e.Value} [{raw e.Low}; {raw e.High}]"
+                else
+                    raw e.Value }
 
     let strong (cell: Cell) = { cell with Strong = true }
 
@@ -76,20 +122,36 @@ module Table =
     let html (table: Table) : string =
         let encode (text: string) = string (WebUtility.HtmlEncode text)
 
-        let cell i (cell: Cell) =
-            let shown =
-                if cell.Strong then
-                    $"<strong>{encode cell.Shown}</strong>"
-                else
-                    encode cell.Shown
+        // a break inside an interval would tear it apart
+        let whole (text: string) = Regex.Replace(text, @"(?<=\[[^\]]*), ", ",\u00a0")
 
-            if i = 0 then $"<th scope=\"row\">{shown}</th>" else $"<td>{shown}</td>"
+        let cell i (column: string) (cell: Cell) =
+            let text = encode (if cell.Words then cell.Shown else whole cell.Shown)
+            let shown = if cell.Strong then $"<strong>{text}</strong>" else text
+            let kind = if cell.Words then " class=\"words\"" else ""
 
-        let head = table.Columns |> List.map (fun c -> $"<th scope=\"col\">{encode c}</th>") |> String.concat ""
+            if i = 0 then
+                $"<th scope=\"row\">{shown}</th>"
+            else
+                // narrow windows show a row as a list, in which each figure needs its name
+                $"<td{kind} data-name=\"{encode column}\">{shown}</td>"
 
-        let body =
-            table.Rows
-            |> List.map (fun row -> "<tr>" + String.concat "" (List.mapi cell row) + "</tr>\n")
+        // over words a head begins where they do
+        let headKind i =
+            match table.Rows with
+            | first :: _ when (List.item i first).Words -> " class=\"words\""
+            | _ -> ""
+
+        let head =
+            table.Columns
+            |> List.mapi (fun i column -> $"<th scope=\"col\"{headKind i}>{encode column}</th>")
             |> String.concat ""
+
+        let row (cells: Cell list) =
+            List.zip table.Columns cells
+            |> List.mapi (fun i (column, content) -> cell i column content)
+            |> String.concat ""
+
+        let body = table.Rows |> List.map (fun cells -> $"<tr>{row cells}</tr>\n") |> String.concat ""
 
         $"<table>\n<caption>{encode table.Caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n"

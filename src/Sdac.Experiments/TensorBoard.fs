@@ -10,47 +10,27 @@ open Google.Protobuf
 /// program writes a few fields. Numbers beside the names are the fields' numbers there.
 [<RequireQualifiedAccess>]
 module internal EventMessages =
-    /// A message from the pieces that write its fields.
-    let private message (fields: (CodedOutputStream -> unit) list) : ByteString =
-        use buffer = new MemoryStream()
-        use output = new CodedOutputStream(buffer)
-        fields |> List.iter (fun write -> write output)
-        output.Flush()
-        ByteString.CopyFrom(buffer.ToArray())
-
-    let private field (number: int) (wire: WireFormat.WireType) (write: CodedOutputStream -> unit) =
-        fun (output: CodedOutputStream) ->
-            output.WriteTag(number, wire)
-            write output
-
-    let private bytes number (value: ByteString) = field number WireFormat.WireType.LengthDelimited _.WriteBytes(value)
-    let private text number (value: string) = field number WireFormat.WireType.LengthDelimited _.WriteString(value)
-
-    /// Zero is what an integer is that is not written.
-    let private integer number (value: int64) =
-        if value = 0L then
-            ignore
-        else
-            field number WireFormat.WireType.Varint _.WriteInt64(value)
-
     // types.proto
     let private dtDouble, dtString = 2L, 7L
 
     /// TensorProto: dtype 1, tensor_shape 2 (dim 2: size 1), tensor_content 4, string_val 8.
     let private tensor (dtype: int64) (shape: int list) (content: CodedOutputStream -> unit) =
-        let dims = [ for size in shape -> bytes 2 (message [ integer 1 (int64 size) ]) ]
-        message [ integer 1 dtype; bytes 2 (message dims); content ]
+        let dims =
+            [ for size in shape -> Protobuf.bytes 2 (Protobuf.message [ Protobuf.integer 1 (int64 size) ]) ]
+
+        Protobuf.message [ Protobuf.integer 1 dtype; Protobuf.bytes 2 (Protobuf.message dims); content ]
 
     /// SummaryMetadata: plugin_data 1 (plugin_name 1), data_class 4 (2 is a tensor).
-    let private metadata (plugin: string) = message [ bytes 1 (message [ text 1 plugin ]); integer 4 2L ]
+    let private metadata (plugin: string) =
+        Protobuf.message [ Protobuf.bytes 1 (Protobuf.message [ Protobuf.text 1 plugin ]); Protobuf.integer 4 2L ]
 
     /// Summary.Value: tag 1, tensor 8, metadata 9.
     let private tensorValue (plugin: string) (tag: string) (value: ByteString) =
-        message [ text 1 tag; bytes 8 value; bytes 9 (metadata plugin) ]
+        Protobuf.message [ Protobuf.text 1 tag; Protobuf.bytes 8 value; Protobuf.bytes 9 (metadata plugin) ]
 
     /// Summary.Value: tag 1, simple_value 2.
     let scalar (tag: string) (value: float) =
-        message [ text 1 tag; field 2 WireFormat.WireType.Fixed32 _.WriteFloat(float32 value) ]
+        Protobuf.message [ Protobuf.text 1 tag; Protobuf.single 2 (float32 value) ]
 
     /// The histogram plugin's tensor: [k, 3] of left edge, right edge and count, float64.
     let histogram (tag: string) (h: Histogram) =
@@ -61,19 +41,21 @@ module internal EventMessages =
             for j, value in [ 0, left; 1, right; 2, float count ] do
                 BinaryPrimitives.WriteDoubleLittleEndian(content.AsSpan(24 * i + 8 * j), value))
 
-        tensor dtDouble [ h.Counts.Length; 3 ] (bytes 4 (ByteString.CopyFrom content))
+        tensor dtDouble [ h.Counts.Length; 3 ] (Protobuf.bytes 4 (ByteString.CopyFrom content))
         |> tensorValue "histograms" tag
 
     /// The text plugin's tensor: one string of Markdown.
     let markdown (tag: string) (value: string) =
-        tensor dtString [] (bytes 8 (ByteString.CopyFromUtf8 value)) |> tensorValue "text" tag
+        tensor dtString [] (Protobuf.bytes 8 (ByteString.CopyFromUtf8 value)) |> tensorValue "text" tag
 
     /// Event: step 2, file_version 3. Every file begins with it.
-    let version = message [ text 3 "brain.Event:2" ]
+    let version = Protobuf.message [ Protobuf.text 3 "brain.Event:2" ]
 
     /// Event: step 2, summary 5 (value 1). Its wall_time (1) is left out: equal runs write equal files.
     let summary (step: int64) (values: ByteString list) =
-        message [ integer 2 step; bytes 5 (message (values |> List.map (bytes 1))) ]
+        Protobuf.message
+            [ Protobuf.integer 2 step
+              Protobuf.bytes 5 (Protobuf.message (values |> List.map (Protobuf.bytes 1))) ]
 
 /// TensorBoard's event file of a run: the lines of metrics.jsonl again, in the form that TensorBoard reads, and the
 /// specification as text. It holds no wall-clock times, so that equal runs write equal files.

@@ -189,6 +189,9 @@ module Trace =
         match task with
         | :? TaskDefinition as task -> ofMujoco (new Env(task))
         | :? PushTTask as task -> ofPushT (new PushTEnv(task))
+        | task when task.Options.Keys |> Seq.exists (fun option -> Seq.contains option Wrappers.Names) ->
+            let names = String.Join(", ", Wrappers.Names)
+            Errors.fail (Settings $"{task.Name} is traced as it is: leave {names} out")
         | task -> Errors.fail (Settings $"{task.Name} is of an engine whose trajectories cannot be traced")
 
     /// Refuses what does not fit the task, before anything is simulated.

@@ -89,6 +89,12 @@ module Parts =
             member _.Numbers(name, value) = visit.Numbers($"{prefix}.{name}", value)
             member _.Rows(name, value) = visit.Rows($"{prefix}.{name}", value) }
 
+    /// The traversal of running moments.
+    let moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments =
+        { Count = visit.Float($"{name}.count", m.Count)
+          Mean = visit.Numbers($"{name}.mean", m.Mean)
+          Variance = visit.Numbers($"{name}.variance", m.Variance) }
+
     /// Two states as one. Their names must differ.
     let pair (first: Parts<'a>) (second: Parts<'b>) : Parts<struct ('a * 'b)> =
         fun visit struct (a, b) ->
@@ -189,7 +195,7 @@ type DistributionInfo =
 
 /// An algorithm at work on a task: pure functions over its state and over the work of one update. Networks and settings are
 /// closed over. The state's tensors belong to whoever holds it; those that two states share are freed once (`Parts`).
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type Agent<'state, 'work> =
     {
         Compute: Compute
@@ -203,6 +209,9 @@ type Agent<'state, 'work> =
         Parts: Parts<'state>
         /// obs: [N, O]
         Act: Purpose -> 'state -> Key -> Tensor -> Acted
+        /// What `Act` does in evaluations, as data, for programs without this library; where it is no such thing, a sentence that says
+        /// so and what to do
+        Form: 'state -> Result<PolicyForm, string>
         /// After each vector step, before it is stored: running moments of observations and returns, and what is stored. The
         /// observations must stay as they are, or the memory sees a new beginning in every step.
         Observe: Transitions -> 'state -> struct ('state * Transitions)
@@ -218,6 +227,11 @@ type Agent<'state, 'work> =
         /// InvalidOperationException where a stage that the update needs has not run.
         Finish: 'work -> Finished<'state>
     }
+
+    /// One line for a session.
+    member agent.Display =
+        let stages = agent.Stages |> List.map fst |> String.concat " >> "
+        $"agent for %d{agent.Space.ObsDim} observations and %d{agent.Space.ActionDim} actions: {stages}"
 
 /// For the stages of an update.
 [<RequireQualifiedAccess>]

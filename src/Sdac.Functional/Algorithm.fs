@@ -104,7 +104,7 @@ module Preset =
 type Horizon = { Iterations: int64 }
 
 /// An algorithm as a value: its settings, what it reports, and how it becomes an agent for a task.
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type Algorithm<'config, 'state, 'work> =
     {
         /// In specifications and on the command line: lower case
@@ -124,6 +124,11 @@ type Algorithm<'config, 'state, 'work> =
         Describe: 'config -> string
         Agent: Compute -> Space -> Horizon -> 'config -> Agent<'state, 'work>
     }
+
+    /// One line for a session.
+    member algorithm.Display =
+        let presets = algorithm.Presets |> List.map _.Name |> String.concat ", "
+        $"{algorithm.Title} ({algorithm.Name}), presets {presets}"
 
 /// What is to be done with an algorithm, whatever its types.
 type IOpen<'result> =

@@ -49,15 +49,19 @@ module Environment =
     let suite =
         TaskSuite.Join [ Sdac.Mujoco.Tasks.Suite; Sdac.Mujoco.ControlSuite.Suite; Sdac.PushT.PushTTask.Suite ]
 
-    /// `count` environments of a task of the library; options by Gymnasium's names ("reset_noise_scale", "0.2").
+    /// `count` environments of a task among `tasks`; options by Gymnasium's names ("reset_noise_scale", "0.2").
     /// Raises ArgumentException for an unknown task or option, naming the nearest.
-    let create (task: string) (options: Map<string, string>) (count: int) : Environment =
+    let createFrom (tasks: TaskSuite) (task: string) (options: Map<string, string>) (count: int) : Environment =
         let values = Dictionary<string, obj>()
 
         for option in options do
             values[option.Key] <- option.Value
 
-        new Environment(suite.Create(task, values), count)
+        new Environment(tasks.Create(task, values), count)
+
+    /// The same of a task of the library.
+    let create (task: string) (options: Map<string, string>) (count: int) : Environment =
+        createFrom suite task options count
 
     /// The first states: every environment reset, all noise from `key`.
     let reset (key: Key) (environment: Environment) : EnvStates = environment.Engine.Reset key.Philox

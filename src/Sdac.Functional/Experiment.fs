@@ -1,12 +1,14 @@
 namespace Sdac
 
 /// What is to be run: a value that, with its seed, decides every bit of the result.
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type Experiment<'config, 'state, 'work> =
     {
         Algorithm: Algorithm<'config, 'state, 'work>
         Config: 'config
+        /// By its name among `Tasks`
         Task: string
+        Tasks: Sdac.Environments.TaskSuite
         /// The task's own options by Gymnasium's names
         TaskOptions: Map<string, string>
         Seed: int64
@@ -20,6 +22,10 @@ type Experiment<'config, 'state, 'work> =
         Kernels: bool
     }
 
+    /// One line for a session; the settings are `Config`.
+    member e.Display =
+        $"{e.Algorithm.Title} on {e.Task}, seed %d{e.Seed}, %d{e.Iterations} iterations: {e.Algorithm.Describe e.Config}"
+
 [<RequireQualifiedAccess>]
 module Experiment =
     /// An algorithm with its published settings on a task, seed 0, 200,000 iterations.
@@ -27,6 +33,7 @@ module Experiment =
         { Algorithm = algorithm
           Config = algorithm.Published
           Task = task
+          Tasks = Environment.suite
           TaskOptions = Map.empty
           Seed = 0L
           Iterations = 200_000L
@@ -45,6 +52,9 @@ module Experiment =
     let option (name: string) (value: string) (e: Experiment<'c, 's, 'w>) =
         { e with TaskOptions = e.TaskOptions.Add(name, value) }
 
+    /// With the tasks of a registry, the user's own among them: `Experiment.tasks registry.Tasks`.
+    let tasks (tasks: Sdac.Environments.TaskSuite) (e: Experiment<'c, 's, 'w>) = { e with Tasks = tasks }
+
     let device (device: string) (e: Experiment<'c, 's, 'w>) = { e with Device = device }
     let kernels (on: bool) (e: Experiment<'c, 's, 'w>) = { e with Kernels = on }
 
@@ -56,12 +66,23 @@ module Experiment =
             let names = algorithm.Presets |> List.map _.Name |> String.concat ", "
             invalidArg (nameof name) $"{algorithm.Name} has no preset '{name}'; there are {names}"
 
-    /// The agent of an experiment for a task of these sizes. Raises ArgumentException naming all impossible settings.
-    let agent (compute: Compute) (space: Space) (e: Experiment<'c, 's, 'w>) : Agent<'s, 'w> =
+    let private bare (compute: Compute) (space: Space) (e: Experiment<'c, 's, 'w>) : Agent<'s, 'w> =
         Settings.validate e.Algorithm.Problems e.Config |> e.Algorithm.Agent compute space e.Horizon
 
+    /// The agent of an experiment for a task of these sizes, with what the task's options put between both. Raises ArgumentException
+    /// naming all impossible settings.
+    let agent (compute: Compute) (space: Space) (e: Experiment<'c, 's, 'w>) : Agent<'s, 'w> =
+        let agent = bare compute space e
+
+        if ObservationMoments.isAsked e.Task e.TaskOptions && not (ObservationMoments.isIn typeof<'s>) then
+            invalidArg
+                (nameof e)
+                $"{e.Task}: {ObservationMoments.Option} adds to the algorithm's state, which these stages do not know: run the algorithm by its name, or compose stages for `ObservationMoments.around` it"
+
+        RewardScale.agent (RewardScale.asked e.Task e.TaskOptions) agent
+
     /// When the experiment's agent collects and learns; it does not depend on the task.
-    let rhythm (e: Experiment<'c, 's, 'w>) : Rhythm = (agent Compute.cpu { ObsDim = 1; ActionDim = 1 } e).Rhythm
+    let rhythm (e: Experiment<'c, 's, 'w>) : Rhythm = (bare Compute.cpu { ObsDim = 1; ActionDim = 1 } e).Rhythm
 
     /// The iterations that take at least `count` environment steps. Raises ArgumentException where there is no such number.
     let envSteps (count: int64) (e: Experiment<'c, 's, 'w>) =

@@ -33,10 +33,13 @@ module KeyTrace =
 
 /// A splittable key of the counter-based generator Philox4x32-10 (Salmon et al., SC 2011). The same key always gives the
 /// same numbers, on any number of threads. A key is consumed by splitting or by drawing numbers: use each one once.
-[<Struct>]
+[<Struct; StructuredFormatDisplay("{Display}")>]
 type Key =
     internal
         { Words: PhiloxKey }
+
+    /// One line for a session.
+    member key.Display = $"Key %08x{key.Words.K0} %08x{key.Words.K1} %08x{key.Words.S0} %08x{key.Words.S1}"
 
     /// The key to draw numbers with.
     member key.Philox =
@@ -113,4 +116,16 @@ module Key =
     let integers (bound: int) (n: int) (key: Key) : int[] =
         let values = Array.zeroCreate<int> n
         Philox.Integers(key.Philox, 0L, bound, System.Span<int> values)
+        values
+
+    /// `n` numbers uniform on [0, 1), in double precision.
+    let uniformArray (n: int) (key: Key) : float[] =
+        let values = Array.zeroCreate<float> n
+        Philox.Uniform(key.Philox, 0L, System.Span<float> values)
+        values
+
+    /// `n` standard normal numbers, in double precision.
+    let normalArray (n: int) (key: Key) : float[] =
+        let values = Array.zeroCreate<float> n
+        Philox.Normal(key.Philox, 0L, System.Span<float> values)
         values

@@ -10,8 +10,16 @@ type Slice = { Name: string; Offset: int; Shape: int list }
 
 /// The parameters of a network: one flat float32 vector and the names of its parts. Immutable by convention: no
 /// function of this library writes into it.
-[<NoComparison; ReferenceEquality>]
-type Params = { Layout: Slice list; Flat: Tensor }
+[<NoComparison; ReferenceEquality; StructuredFormatDisplay("{Display}")>]
+type Params =
+    { Layout: Slice list
+      Flat: Tensor }
+
+    /// One line for a session: how many numbers, and the shapes of the parts.
+    member params'.Display =
+        let shape (slice: Slice) = $"""{slice.Name} {String.Join("x", slice.Shape)}"""
+        let parts = params'.Layout |> List.map shape |> String.concat ", "
+        $"%d{params'.Layout |> List.sumBy (fun slice -> List.fold (*) 1 slice.Shape)} parameters: {parts}"
 
 [<RequireQualifiedAccess>]
 module Params =

@@ -1,13 +1,22 @@
 namespace Sdac
 
-/// Algorithms by name, an immutable value. A user's script adds its own: `Registry.standard |> Registry.add mine`.
+open Sdac.Environments
+
+/// Algorithms and tasks by name, an immutable value. A user's script adds its own:
+/// `Registry.standard |> Registry.add mine |> Registry.addTask myTask`.
 [<NoComparison; NoEquality>]
-type Registry = private { Entries: IAlgorithm list }
+type Registry =
+    private
+        { Entries: IAlgorithm list
+          Suite: TaskSuite }
+
+    /// The tasks, to be made by their names.
+    member registry.Tasks = registry.Suite
 
 [<RequireQualifiedAccess>]
 module Registry =
-    /// No algorithms.
-    let empty: Registry = { Entries = [] }
+    /// No algorithms; the tasks of this library.
+    let empty: Registry = { Entries = []; Suite = Environment.suite }
 
     /// The algorithms in the order in which they were added.
     let all (registry: Registry) : IAlgorithm list = registry.Entries
@@ -39,7 +48,30 @@ module Registry =
                 (nameof algorithm)
                 $"an algorithm called '{name}' is registered already (there are {taken}): give this one another name"
 
-        { Entries = registry.Entries @ [ Algorithm.hide algorithm ] }
+        { registry with Entries = registry.Entries @ [ Algorithm.hide algorithm ] }
+
+    let private isTaskName (name: string) =
+        name <> ""
+        && System.Char.IsAsciiLetterOrDigit name[0]
+        && name |> Seq.forall (fun c -> System.Char.IsAsciiLetterOrDigit c || "-_./".Contains c)
+
+    /// The registry with one more task: a `PlainTask`, or a `TaskDefinition` of an MJCF file with functions. It is opened once, so
+    /// that what cannot be simulated or saved is said here. Raises ArgumentException for that, and for a name that is taken or
+    /// cannot be one.
+    let addTask (task: ITask) (registry: Registry) : Registry =
+        // a task without a name is refused in its own words
+        (task.Open()).Dispose()
+        let name = task.Name
+
+        if not (isTaskName name) then
+            invalidArg
+                (nameof task)
+                $"a task is called '{name}'; names are letters, digits, '-', '_', '.' and '/', a letter or digit first"
+
+        if Seq.contains name registry.Suite.Names then
+            invalidArg (nameof task) $"a task called '{name}' is registered already: give this one another name"
+
+        { registry with Suite = TaskSuite.Join [ registry.Suite; TaskSuite.Of task ] }
 
     /// The algorithms of this library.
     let standard: Registry =

@@ -108,6 +108,8 @@ type Replay =
             /// The observations where the last step led to: what the next step's begin with, unless the memory starts anew
             Current: float32[]
             Appended: int64
+            /// What observations are normalised by when they are gathered, and clipped to; None: they come as they are
+            Shown: struct (float * RunningMoments) option
         }
 
     /// Transitions held now.
@@ -140,7 +142,8 @@ module Replay =
           Open = Chunk(chunkSteps, environments, obsDim, actionDim, extras)
           OpenSteps = 0
           Current = [||]
-          Appended = 0L }
+          Appended = 0L
+          Shown = None }
 
     /// An empty memory that stores nothing beside the transitions.
     let create: int -> int -> int -> int -> Replay = createWith []
@@ -153,6 +156,10 @@ module Replay =
             Open = Chunk(r.ChunkSteps, r.Environments, r.ObsDim, r.ActionDim, r.ExtraWidths)
             OpenSteps = 0
             Current = [||] }
+
+    /// The same transitions, whose observations `gather` and `sample` give normalised by these moments, clipped to ±`limit`.
+    let normalised (limit: float) (moments: RunningMoments) (r: Replay) : Replay =
+        { r with Shown = Some(struct (limit, moments)) }
 
     let private row width index (values: 'a[]) = values.AsSpan(index * width, width)
 
@@ -430,6 +437,12 @@ module Replay =
                 copyRow r.ObsDim chunk.Final[i] chunk.Finals b nextRows
             else
                 copyRow r.ObsDim (i + r.Environments) chunk.Obs b nextRows
+
+        match r.Shown with
+        | Some(struct (limit, moments)) ->
+            RunningMoments.normaliseInPlace limit moments obsRows
+            RunningMoments.normaliseInPlace limit moments nextRows
+        | None -> ()
 
         Tensors.keepAlive [ obs; next; action; reward; terminated ]
         let place = Tensors.place compute

@@ -23,7 +23,7 @@ type Own =
 /// A training run between two stages: everything that is known, as one immutable value. An iteration is one update; the first
 /// of a round steps the environments before it. `Around` is what a runner wraps each named stage in (a clock): it changes
 /// nothing of the result.
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type Step<'state, 'work> =
     {
         Agent: Agent<'state, 'work>
@@ -64,6 +64,18 @@ type Step<'state, 'work> =
         Trail: string list
         Around: string -> (Step<'state, 'work> -> Step<'state, 'work>) -> Step<'state, 'work> -> Step<'state, 'work>
     }
+
+    /// A few lines for a session: where the run stands, and the figures of its last update.
+    member step.Display =
+        let figures =
+            match step.Figures with
+            | Some figures -> [ for KeyValue(name, value) in figures -> $"{name} %.4g{value}" ] |> String.concat ", "
+            | None -> "none yet"
+
+        let place =
+            $"iteration %d{step.Iteration}, %d{step.EnvSteps} environment steps of {step.Environment.Task}"
+
+        $"{place}, %d{step.Memory.Count} transitions in memory; last update: {figures}"
 
 /// One stage of an iteration: collect, evaluateQ, reverseSample, rssmUpdate, mirrorDescent, or the user's own.
 type Stage<'state, 'work> = Step<'state, 'work> -> Step<'state, 'work>
@@ -158,7 +170,7 @@ module Round =
     /// The beginning of an experiment. The caller disposes the environment and the state.
     let start (e: Experiment<'c, 's, 'w>) : Step<'s, 'w> =
         let compute = Compute.create e.Device e.Kernels
-        let environment = Environment.create e.Task e.TaskOptions (Experiment.rhythm e).Environments
+        let environment = Environment.createFrom e.Tasks e.Task e.TaskOptions (Experiment.rhythm e).Environments
 
         try
             let space = { ObsDim = environment.ObsDim; ActionDim = environment.ActionDim }

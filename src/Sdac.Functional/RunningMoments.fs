@@ -79,6 +79,15 @@ module RunningMoments =
             let standardised = (x - moments.Mean[i]) / sqrt (moments.Variance[i] + 1e-8)
             max -limit (min limit standardised))
 
+    /// The same in place, in single precision. rows: [n, width].
+    let normaliseInPlace (limit: float) (moments: RunningMoments) (rows: System.Span<float32>) =
+        let width = moments.Mean.Length
+        let deviations = moments.Variance |> Array.map (fun variance -> sqrt (variance + 1e-8))
+
+        for k in 0 .. rows.Length - 1 do
+            let i = k % width
+            rows[k] <- float32 (max -limit (min limit ((float rows[k] - moments.Mean[i]) / deviations[i])))
+
     /// The same in single precision.
     let normaliseSingle (limit: float) (moments: RunningMoments) (rows: float32[]) : float32[] =
         Array.map float rows |> normalise limit moments |> Array.map float32

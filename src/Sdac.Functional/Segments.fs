@@ -31,12 +31,13 @@ module Segments =
 
     let private offsets (segments: Segment list) = segments |> List.scan (fun at s -> at + s.Shape.ParameterCount) 0
 
+    /// What the names of a segment's layers begin with. One segment's are called as those of any other network.
+    let prefix (segments: Segment list) (i: int) : string = if segments.Length = 1 then "layer" else $"segment{i}.layer"
+
     /// Names and places of the parameters in a flat vector, from `offset`.
     let layout (offset: int) (segments: Segment list) : Slice list =
         [ for i, (segment, at) in List.indexed (List.zip segments (List.take segments.Length (offsets segments))) do
-              // One segment's layers are called as those of any other network.
-              let prefix = if segments.Length = 1 then "layer" else $"segment{i}.layer"
-              yield! Mlp.layout prefix (offset + at) segment.Shape ]
+              yield! Mlp.layout (prefix segments i) (offset + at) segment.Shape ]
 
     /// Initial values, all layers as `initial` says; the i-th segment's by `key` i.
     let init (initial: InitialWeights) (segments: Segment list) (key: int -> Key) : float32[] =

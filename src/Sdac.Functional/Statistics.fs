@@ -53,12 +53,19 @@ module Statistics =
     /// The probability that a run of `x` scores more than one of `y` on the same task, ties counting half: the Mann-Whitney
     /// statistic over the number of pairs.
     let improvement (x: float[]) (y: float[]) : float =
-        let won a b =
-            if a > b then 1.0
-            elif a = b then 0.5
-            else 0.0
+        if x.Length = 0 || y.Length = 0 then
+            nan
+        else
+            let mutable won = 0.0
 
-        mean (Array.allPairs x y |> Array.map (fun (a, b) -> won a b))
+            for a in x do
+                for b in y do
+                    if a > b then
+                        won <- won + 1.0
+                    elif a = b then
+                        won <- won + 0.5
+
+            won / (float x.Length * float y.Length)
 
     /// `improvement` averaged over tasks.
     let meanImprovement (x: float[][]) (y: float[][]) : float = mean (Array.map2 improvement x y)
@@ -118,6 +125,18 @@ module Statistics =
         let tasks = x.Length
 
         bootstrap level count key (fun both -> meanImprovement both[.. tasks - 1] both[tasks..]) (Array.append x y)
+
+    /// The mean of x - y over pairs (the same seed, the same start), with its bootstrap interval: pairs are resampled as such, so that
+    /// what both sides owe to the seed does not widen it. x and y are of one length.
+    let pairedDifference (level: float) (count: int) (key: Key) (x: float[]) (y: float[]) : Estimate =
+        bootstrap level count key (pooled mean) [| Array.map2 (-) x y |]
+
+    /// How likely one side scores more than the other in every pair of runs of every task where both sides draw from the same
+    /// distribution: 2 over the product of C(n + m, n). It is the smallest two-sided p-value that a rank test can give for so many
+    /// runs, so where it exceeds a test's level no outcome of these runs tells the sides apart. `sizes`: runs of both sides by task.
+    let chanceOfSeparation (sizes: (int * int) seq) : float =
+        let ways (n: int, m: int) = Seq.fold (fun ways i -> ways * float (m + i) / float i) 1.0 (seq { 1..n })
+        min 1.0 (2.0 / Seq.fold (fun all pair -> all * ways pair) 1.0 sizes)
 
     /// Scores of one task on a scale where `worst` is 0 and `best` is 1; all 1 where the two are equal.
     let normalise (worst: float) (best: float) (scores: float[]) : float[] =

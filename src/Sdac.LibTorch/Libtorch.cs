@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using System.Text;
+using Sdac.Kernels;
 using TorchSharp;
 using static System.FormattableString;
 
@@ -20,6 +21,7 @@ public static class Libtorch
     public const string Version = "2.10.0";
 
     private const string Binding = "libLibTorchSharp.so";
+    private const string Main = "libtorch.so";
     private const string Remedy = "run `./build.sh build`, and see that LD_LIBRARY_PATH names no other libtorch";
     private const int BindNow = 2;
     private static readonly object Gate = new();
@@ -84,8 +86,11 @@ public static class Libtorch
             if (started)
                 return;
             Prepare();
-            var folder = Path.GetDirectoryName(typeof(torch).Assembly.Location);
-            Load(Path.Combine(string.IsNullOrEmpty(folder) ? AppContext.BaseDirectory : folder, Binding));
+            var binding = NativeFiles.Find(typeof(torch).Assembly, Binding) ?? Path.Combine(AppContext.BaseDirectory, Binding);
+            // In a session that has its packages by `#r "nuget: ..."` libtorch lies apart, and the session knows where.
+            if (!File.Exists(Path.Combine(Path.GetDirectoryName(binding)!, Main)))
+                NativeLibrary.TryLoad(Main, typeof(torch).Assembly, null, out _);
+            Load(binding);
             var chosen = Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is not null
                 || Environment.GetEnvironmentVariable("MKL_NUM_THREADS") is not null;
             processors = chosen ? Math.Max(1, torch.get_num_threads()) : Environment.ProcessorCount;
@@ -107,6 +112,8 @@ public static class Libtorch
     {
         if (!File.Exists(path))
             throw new MissingLibraryException($"TorchSharp's native library is missing at {path}: run `./build.sh build`");
+        if (NativeFiles.OtherProcessor(path) is { } reason)
+            throw new MissingLibraryException($"{path} cannot be loaded: {reason}; build Sdac for this processor");
         // Every symbol at once: a libtorch of another version would otherwise end the process at the first missing one.
         if (Open(path) is { } complaint)
             throw new MissingLibraryException($"libtorch {Version} cannot be loaded for {path} ({complaint}): {Remedy}");

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.InteropServices;
+using Sdac.Environments;
 using Sdac.Kernels;
 
 namespace Sdac.Mujoco;
@@ -44,7 +45,7 @@ internal sealed partial class CheckedTask
     private ArgumentException StartTooMany(string array, int written, int length, Exception cause) =>
         new($"{Name}: Start writes {written} numbers of {array}, but the model has {length}: write {length}.", cause);
 
-    private InvalidOperationException Failed(string function, Exception cause, string sizes = "") =>
+    private TaskFunctionException Failed(string function, Exception cause, string sizes = "") =>
         new(
             $"{Name}: {function} failed with {cause.GetType().Name}: {cause.Message.ReplaceLineEndings(" ")}{sizes}",
             cause);

@@ -46,7 +46,7 @@ public sealed class MujocoEngine : IEngine
 
     /// <summary>The model of environments that MuJoCo simulates; ArgumentException if another engine does.</summary>
     public static Model ModelOf(VecEnv environments) =>
-        environments.Engine is MujocoEngine engine
+        environments.Engine.Innermost is MujocoEngine engine
             ? engine.Model
             : throw new ArgumentException($"{environments.Spec.Task} is not simulated by MuJoCo: it has no model.");
 

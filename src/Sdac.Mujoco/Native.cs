@@ -2,6 +2,7 @@ using System;
 using System.IO;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using Sdac.Kernels;
 
 namespace Sdac.Mujoco;
 
@@ -99,19 +100,15 @@ internal static unsafe class Native
     /// <summary>What the last failing or warning entry said on this thread.</summary>
     public static string Message() => Marshal.PtrToStringUTF8((nint)sdac_message()) ?? "";
 
-    // The door lies beside this assembly, also where the application's folder is another one (dotnet fsi).
+    // The door comes with this assembly, also where the application's folder is another one (dotnet fsi).
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? search)
     {
         if (name != Library)
             return 0;
-        foreach (var folder in new[] { Path.GetDirectoryName(assembly.Location), AppContext.BaseDirectory })
-        {
-            if (!string.IsNullOrEmpty(folder)
-                && NativeLibrary.TryLoad(Path.Combine(folder, "libsdac_mujoco.so"), out var handle))
-                return handle;
-        }
-
-        throw new MujocoException(
+        var path = NativeFiles.Find(assembly, "libsdac_mujoco.so") ?? throw new MujocoException(
             $"libsdac_mujoco.so is not beside {assembly.GetName().Name}.dll: run `./build.sh build`.");
+        if (NativeFiles.OtherProcessor(path) is { } reason)
+            throw new MujocoException($"{path} cannot be loaded: {reason}; build Sdac for this processor.");
+        return NativeLibrary.Load(path);
     }
 }

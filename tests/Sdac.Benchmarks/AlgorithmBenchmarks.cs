@@ -39,6 +39,11 @@ internal sealed class AlgorithmBenchmarks(TextWriter table, TextWriter? json, do
         }
     }
 
+    /// <summary>What the updates of all algorithms cost, by cause; counts: without times.</summary>
+    public void Costs(bool counts) => AlgorithmCosts.run(
+        typeof(AlgorithmBenchmarks).Assembly.Location, counts ? 1e-3 : seconds, !counts, "artifacts/benchmarks",
+        Microsoft.FSharp.Core.FuncConvert.FromAction<string>(table.WriteLine));
+
     public void Soak(long rounds)
     {
         table.WriteLine();

@@ -13,7 +13,7 @@ using Sdac.Experiments;
 using Sdac.Kernels;
 
 const string Usage = """
-    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer] [--rounds N]
+    usage: ./build.sh bench [--only NAME] [--threads N] [--seconds S] [--json FILE] [--peer] [--rounds N] [--counts]
            ./build.sh bench kernels [BenchmarkDotNet's arguments]
 
     Without arguments: multiply-adds in registers, every kernel and whole updates at the published sizes, in turn with
@@ -22,12 +22,15 @@ const string Usage = """
       --only NAME    what starts so: peak, layer, train, sampler, latency, critic, optimiser, normals, update,
                      classical (SAC and TD3, then in turn with TorchSharp), action-gradient (of the critics, against
                      multiply-adds in registers), chain-gradient (DACER's, against the same), ppo-iteration, shares,
-                     scaling, linear, loop, checkpoint, overhead, environments, environments-pusht, peer, soak; an
-                     algorithm's name: its stages at the published sizes
+                     scaling, linear, loop, policy (acting one by one), checkpoint, overhead, environments,
+                     environments-pusht, environments-plain, peer, soak,
+                     algorithms (what every algorithm's update costs, by cause: a table and a picture, only when it is
+                     named); an algorithm's name: its stages at the published sizes
       --threads N    threads of both (default: processors)
       --seconds S    time per case (default 2)
       --json FILE    append one JSON object per case
       --rounds N     rounds of the soak, which runs only when it is named (default 1,000,000: minutes)
+      --counts       of algorithms: rows, arithmetic and memory alone, which a busy machine does not change
       --peer         also the same updates in PyTorch (Debian's python3-torch) and in TorchSharp, in turn with ours
     """;
 
@@ -43,6 +46,20 @@ if (args is ["kernels", ..])
 if (args is [PeerBenchmarks.Peer, var task, var settings, var count])
 {
     PeerBenchmarks.ServeTorchSharp(task, settings, int.Parse(count, CultureInfo.InvariantCulture));
+    return 0;
+}
+
+if (args is [PolicyBenchmarks.Cold, var run, var workers])
+{
+    PolicyBenchmarks.Serve(run, int.Parse(workers, CultureInfo.InvariantCulture));
+    return 0;
+}
+
+if (args is [AlgorithmCosts.Child, var algorithm, var size, var time, var share])
+{
+    Workers.Threads = int.Parse(share, CultureInfo.InvariantCulture);
+    MachineModule.useThreads(ComputeModule.create("cpu", true), Workers.Threads);
+    AlgorithmCosts.serve(algorithm, size, double.Parse(time, CultureInfo.InvariantCulture));
     return 0;
 }
 
@@ -62,7 +79,8 @@ string only = "", json = "";
 var seconds = 2.0;
 var rounds = 1_000_000L;
 var peer = args.Contains("--peer");
-args = [.. args.Where(a => a != "--peer")];
+var counts = args.Contains("--counts");
+args = [.. args.Where(a => a is not ("--peer" or "--counts"))];
 for (var i = 0; i < args.Length; i += 2)
 {
     var value = i + 1 < args.Length ? args[i + 1] : null;
@@ -122,18 +140,23 @@ var updates = new UpdateBenchmarks(harness, Console.Out, file, seconds);
     ("scaling", updates.Scaling),
     ("linear", updates.Linear),
     ("loop", updates.LoopShares),
+    ("policy", new PolicyBenchmarks(harness, Console.Out, file).Run),
     ("checkpoint", checkpoints.Run),
     ("overhead", checkpoints.Overhead),
     ("ppo-iteration", algorithms.PpoIterations),
     ("environments", new EnvironmentBenchmarks(Console.Out, file, seconds).Run),
     ("environments-pusht", new PushTBenchmarks(Console.Out, file, seconds).Run),
+    ("environments-plain", new PlainTaskBenchmarks(Console.Out, file, seconds).Run),
     .. algorithms.Stages(),
 ];
-foreach (var (name, run) in groups)
+foreach (var (name, measure) in groups)
 {
     if (name.StartsWith(only, StringComparison.Ordinal))
-        run();
+        measure();
 }
+
+if (only == "algorithms")
+    algorithms.Costs(counts);
 
 if (only == "soak")
     algorithms.Soak(rounds);

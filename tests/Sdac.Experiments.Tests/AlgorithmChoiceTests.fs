@@ -10,7 +10,8 @@ open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 
-let private program name : Program = { Name = name; Registry = standard; Start = fun command -> [ command ] }
+let private program name : Program =
+    { Name = name; Shown = name; Registry = standard; Start = fun command -> [ command ] }
 
 /// Exit code, standard output and standard error of a command.
 let private said (command: Program -> string[] -> int) (name: string) (arguments: string list) =

@@ -30,27 +30,20 @@ let private started (folder: string) (variables: (string * string) list) (progra
 
 let private script name = Path.Combine(repository, "scripts", name)
 
-/// Exit code and standard error of a script.
-let private said (name: string) (arguments: string list) =
-    inFolder (fun path ->
-        let code, _, errors = started path [] "dotnet" ([ "fsi"; "--exec"; script name; "--" ] @ arguments)
+let private commandLine file = Path.Combine(repository, "src", "Sdac.Experiments", "CommandLine", file)
 
+/// The compiled program behind the scripts.
+let private program = typeof<Spec>.Assembly.Location
+
+/// Exit code and standard error of a command.
+let private said (arguments: string list) =
+    inFolder (fun path ->
+        let code, _, errors = started path [] "dotnet" (program :: arguments)
         code, errors)
 
-/// Where the arguments of a script stand: in the library for those that share its commands.
-let private argumentsOf (name: string) =
-    let command file = Path.Combine(repository, "src", "Sdac.Experiments", "CommandLine", file)
-
-    match name with
-    | "train.fsx" -> command "Train.fs"
-    | "evaluate.fsx" -> command "EvaluateCommand.fs"
-    | "report.fsx" -> command "ReportCommand.fs"
-    | "sweep.fsx" -> command "SweepCommand.fs"
-    | name -> script name
-
-/// The options of a script with their attributes and types, read from its source.
-let private options (name: string) =
-    [ for line in File.ReadAllLines(argumentsOf name) do
+/// The options of a command with their attributes and types, read from its source.
+let private options (file: string) =
+    [ for line in File.ReadAllLines(commandLine file) do
           let found =
               Regex.Match(line, @"^ {4,8}\| (\[<(?<with>.*?)>\] )?(?<name>[A-Z]\w*)( of ((\w+): )?(?<type>.+))?$")
 
@@ -59,7 +52,12 @@ let private options (name: string) =
 
 /// May be given several times.
 let private repeatable =
-    Map [ "train.fsx", [ "Set"; "Option" ]; "sweep.fsx", [ "Sbatch" ]; "toy.fsx", [ "Target"; "Method" ] ]
+    Map
+        [ "Train.fs", [ "Set"; "Option" ]
+          "SweepCommand.fs", [ "Sbatch" ]
+          "ToyCommand.fs", [ "Target"; "Method" ]
+          "OneStateCommand.fs", [ "Method" ]
+          "BranchCommands.fs", [ "Set"; "Seed_Of" ] ]
 
 /// A copy of build.sh in a repository where everything is built, with programs that only write down what they are asked.
 let private inBuilt (test: string -> string -> (string * string) list -> unit) =
@@ -73,8 +71,14 @@ let private inBuilt (test: string -> string -> (string * string) list -> unit) =
         for folder in [ "src"; "tests"; "scripts"; "artifacts"; ".paket" ] do
             Directory.CreateDirectory(Path.Combine(built, folder)) |> ignore
 
-        for file in [ "build.sh"; "paket.lock"; "Sdac.Functional.sln"; "Directory.Build.props" ] do
-            File.Copy(Path.Combine(repository, file), Path.Combine(built, file))
+        let hashes = "src/Sdac.Experiments/CommandLine/scripts.sha256"
+
+        for file in
+            [ "build.sh"; "paket.lock"; "Sdac.Functional.sln"; "Directory.Build.props"; hashes ]
+            @ [ for file in Directory.GetFiles(script "", "*.fsx") -> "scripts/" + string (Path.GetFileName file) ] do
+            let copy = Path.Combine(built, file)
+            Directory.CreateDirectory(string (Path.GetDirectoryName copy)) |> ignore
+            File.Copy(Path.Combine(repository, file), copy)
 
         for program, body in
             [ "dotnet", $"pwd >>'{path}/asked'; printf '%%s\\n' \"$@\" >>'{path}/asked'"
@@ -106,53 +110,52 @@ let tests =
         [ testCase
               "every option that takes one value is refused when it is given twice, and takes = or a blank"
               (fun () ->
-                  for name in
-                      [ "train.fsx"; "evaluate.fsx"; "report.fsx"; "envs.fsx"; "sweep.fsx"; "toy.fsx"; "trace.fsx" ] do
+                  let files =
+                      Directory.GetFiles(commandLine "", "*.fs")
+                      |> Array.map (Path.GetFileName >> string)
+                      |> Array.filter (fun file -> File.ReadAllText(commandLine file).Contains "IArgParserTemplate")
+
+                  Expect.isGreaterThan files.Length 7 "commands"
+
+                  for name in files do
                       let several = Map.tryFind name repeatable |> Option.defaultValue []
                       let found = options name
                       Expect.isNonEmpty found name
 
                       for option, attributes, ty in found do
                           if not (ty.EndsWith "list") then
-                              if not (List.contains option several) then
+                              if not (List.contains option several || attributes.Contains "ExactlyOnce") then
                                   Expect.stringContains attributes "Unique" $"{name}: {option}"
 
-                              if ty <> "" then
+                              if ty <> "" && not (attributes.Contains "MainCommand") then
                                   Expect.stringContains attributes "EqualsAssignmentOrSpaced" $"{name}: {option}")
 
           testCase
               "negative numbers are values, options given twice and impossible numbers are one sentence each"
               (fun () ->
-                  let cases: (string * string list * int * string list) list =
-                      [ "train.fsx",
-                        [ "--seed=-5"; "--envs"; "0"; "--steps"; "100" ],
+                  let cases: (string list * int * string list) list =
+                      [ [ "train"; "--seed=-5"; "--envs"; "0"; "--steps"; "100" ],
                         3,
                         [ "Environments is 0"; "at least 1" ]
-                        "train.fsx", [ "-s"; "-5"; "--steps=-100" ], 3, [ "environment steps is -100"; "at least 1" ]
-                        "train.fsx", [ "--seed"; "1"; "-s"; "2" ], 2, [ "--seed" ]
-                        "train.fsx",
-                        [ "--set"; "tau=0.1"; "--set=config.critics.tau=0.2" ],
+                        [ "train"; "-s"; "-5"; "--steps=-100" ], 3, [ "environment steps is -100"; "at least 1" ]
+                        [ "train"; "--seed"; "1"; "-s"; "2" ], 2, [ "--seed"; "./build.sh train --help" ]
+                        [ "train"; "--set"; "tau=0.1"; "--set=config.critics.tau=0.2" ],
                         2,
                         [ "--set"; "tau"; "2 times" ]
-                        "train.fsx",
-                        [ "--task=Hopper-v4"; "--option=xml_file=mine.xml" ],
+                        [ "train"; "--task=Hopper-v4"; "--option=xml_file=mine.xml" ],
                         3,
                         [ "Hopper-v4"; "no option xml_file"; "reset_noise_scale" ]
-                        "evaluate.fsx", [ "--seed=-5"; "--run=nowhere" ], 4, [ "no run folder nowhere" ]
-                        "toy.fsx", [ "--seed=-5"; "--target=nowhere" ], 3, [ "nowhere" ]
-                        "sweep.fsx", [ "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
-                        "envs.fsx", [ "--seconds=-1"; "--task"; "nowhere" ], 3, [ "nowhere" ] ]
+                        [ "evaluate"; "--seed=-5"; "--run=nowhere" ], 4, [ "no run folder nowhere" ]
+                        [ "toy"; "--seed=-5"; "--target=nowhere" ], 3, [ "nowhere" ]
+                        [ "sweep"; "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
+                        [ "envs"; "--seconds=-1"; "--task"; "nowhere" ], 3, [ "nowhere" ]
+                        [ "envs"; "--environments=0" ], 3, [ "--environments is 0" ]
+                        [ "trian" ], 2, [ "trian"; "did you mean 'train'?" ]
+                        [], 2, [ "train, evaluate" ] ]
 
-                  let found = Array.zeroCreate cases.Length
-
-                  let work i =
-                      let name, arguments, _, _ = cases[i]
-                      found[i] <- said name arguments
-
-                  Parallel.For(0, cases.Length, ParallelOptions(MaxDegreeOfParallelism = 2), work) |> ignore
-
-                  for (name, arguments, code, parts), (foundCode, errors) in Seq.zip cases found do
-                      let command = String.concat " " (name :: arguments)
+                  for arguments, code, parts in cases do
+                      let foundCode, errors = said arguments
+                      let command = String.concat " " arguments
                       Expect.equal (foundCode, errors.Trim().Split('\n').Length) (code, 1) $"{command}: {errors}"
 
                       for part in parts do
@@ -183,14 +186,13 @@ let tests =
                   inBuilt (fun built caller variables ->
                       let before = times built
 
-                      let script name = [ "fsi"; "--exec"; Path.Combine(built, "scripts", name); "--" ]
+                      let compiled = Path.Combine(built, "src/Sdac.Experiments/bin/Release/Sdac.Experiments.dll")
                       let program = Path.Combine(built, "tests/Sdac.Benchmarks/bin/Release/Sdac.Benchmarks.dll")
 
                       for words, expected in
-                          [ [ "train" ], script "train.fsx"
-                            [ "train"; "--" ], script "train.fsx"
-                            [ "toy"; "--" ], script "toy.fsx"
-                            [ "toy" ], script "toy.fsx"
+                          [ [ "train" ], [ compiled; "train" ]
+                            [ "train"; "--" ], [ compiled; "train" ]
+                            [ "one-state"; "--" ], [ compiled; "one-state" ]
                             [ "bench" ], [ program ] ] do
                           let command = String.concat " " words
                           let asked = Path.Combine(built, "..", "asked")
@@ -211,6 +213,56 @@ let tests =
                               command
 
                       Expect.equal (times built) before "the repository"))
+
+          testCase "an edited script is what its command runs" (fun () ->
+              inBuilt (fun built caller variables ->
+                  let asked = Path.Combine(built, "..", "asked")
+                  let runs command = started caller variables "bash" [ Path.Combine(built, "build.sh"); command ]
+                  let fsi name = [ caller; "fsi"; "--exec"; Path.Combine(built, "scripts", name); "--" ]
+                  File.AppendAllText(Path.Combine(built, "scripts", "train.fsx"), "\n// mine")
+                  let code, _, errors = runs "train"
+                  Expect.equal (code, List.ofArray (File.ReadAllLines asked)) (0, fsi "train.fsx") "the edited one"
+                  Expect.stringContains errors "train.fsx" "said"
+                  File.Delete asked
+                  let _, _, errors = runs "evaluate"
+                  Expect.equal (errors, (File.ReadAllLines asked).Length) ("", 3) "the others are as they were"
+                  File.AppendAllText(Path.Combine(built, "scripts", "sdac.fsx"), "\n// mine")
+                  File.Delete asked
+                  runs "evaluate" |> ignore
+                  Expect.equal (List.ofArray (File.ReadAllLines asked)) (fsi "evaluate.fsx") "what all scripts load"))
+
+          testCase "the checksums of the scripts are those of the scripts" (fun () ->
+              let sums = File.ReadAllLines(commandLine "scripts.sha256")
+
+              let thin =
+                  [ for file in Directory.GetFiles(script "", "*.fsx") do
+                        if file.EndsWith "sdac.fsx" || File.ReadAllText(file).Contains "Main.script" then
+                            let sum = Security.Cryptography.SHA256.HashData(File.ReadAllBytes file)
+                            $"{Convert.ToHexStringLower sum}  {Path.GetFileName file}" ]
+
+              Expect.equal
+                  (Set sums)
+                  (Set thin)
+                  "after editing a script: (cd scripts && sha256sum NAME.fsx), into src/Sdac.Experiments/CommandLine/scripts.sha256")
+
+          testCase
+              "build.sh names the command that a wrong word is nearest to, and every command has a help of its own"
+              (fun () ->
+                  inBuilt (fun built caller variables ->
+                      let runs words = started caller variables "bash" (Path.Combine(built, "build.sh") :: words)
+
+                      for word, meant in [ "trian", "train"; "evalute", "evaluate"; "cuda", "cuda-check" ] do
+                          let code, _, errors = runs [ word ]
+                          Expect.equal code 1 word
+                          Expect.stringContains errors $"did you mean '{meant}'" word
+
+                      let _, usage, _ = runs []
+
+                      for command in [ "test"; "setup"; "setup-tests"; "build"; "cuda-check" ] do
+                          let code, help, errors = runs [ command; "--help" ]
+                          Expect.equal (code, errors) (0, "") command
+                          Expect.stringContains usage (help.TrimEnd()) command
+                          Expect.stringContains help command command))
 
           testCase "failures are told apart by their types, not by their words" (fun () ->
               let shown (error: exn) = captureError (fun () -> Script.run "x.fsx" (fun () -> raise error))

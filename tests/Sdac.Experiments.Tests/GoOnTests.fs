@@ -25,6 +25,7 @@ let private sameEnd (expected: RunFolder) (actual: RunFolder) =
         Expect.equal (File.ReadAllBytes(path actual)) (File.ReadAllBytes(path expected)) (path actual)
 
     bytes _.Metrics
+    bytes _.Events
     bytes (Checkpoint.list >> List.head)
     bytes _.Spec
     let iterations (folder: RunFolder) = RunFolder.checkpoints folder |> List.map fst
@@ -59,7 +60,12 @@ let tests =
                   sameEnd expected folder
                   // the same command again finds it finished
                   Expect.isTrue (extended 230L folder).IsNone "finished"
-                  Expect.equal (Spec.ofRun standard folder).Horizon 130L "the horizon"))
+                  Expect.equal (Spec.ofRun standard folder).Horizon 130L "the horizon"
+                  let windows = { Verify.usual with Windows = 2; Length = Some 4L; Threads = 1 }
+
+                  captureOutput (fun () -> Verify.run standard folder.Path windows)
+                  |> fst
+                  |> List.iter (fun window -> Expect.isNone window.Difference "it is what its specification makes")))
 
           testCase
               "a run of PPO that ended in the middle of a round, its rate at the end of its schedule, trains further"
@@ -68,7 +74,6 @@ let tests =
                       let rounds =
                           (preset "ppo" "tiny" |> Spec.experiment Ppo.algorithm |> Experiment.rhythm).Updates |> int64
 
-                      // as many digits: the specification in TensorBoard's file is as long
                       let short, long = 6L * rounds + rounds / 2L, 9L * rounds
                       Expect.isGreaterThan rounds 2L "updates in a round"
 

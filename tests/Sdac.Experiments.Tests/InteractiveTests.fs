@@ -12,9 +12,9 @@ open Sdac.Experiments.Tests.Support
 
 let private bits (step: Step<'s, 'w>) = Round.tensors step |> List.map Tensors.toArray |> Array.concat
 
-/// The README's session, cut out of its section.
+/// The recipes' session, cut out of its section.
 let private session =
-    let readme = File.ReadAllText(Path.Combine(repository, "README.md"))
+    let readme = File.ReadAllText(Path.Combine(repository, "scripts", "README.md"))
     (Regex.Match(readme, "## In an interactive session.*?```fsharp\n(.*?)```", RegexOptions.Singleline)).Groups[1].Value
 
 [<Tests>]
@@ -58,7 +58,50 @@ let tests =
               finally
                   Pipeline.dispose start)
 
-          testCase "the README's session runs as it stands there" (fun () ->
+          testCase "what a session shows fits on a few lines, and says what there is" (fun () ->
+              let start = Interactive.start (experimentOf (Runs.varied 100L))
+
+              try
+                  let step, points = Interactive.run 12 Pipeline.sdac start
+
+                  let shown =
+                      [ sprintf "%A" step, [ "iteration 12,"; "environment steps"; "q1Loss" ]
+                        sprintf "%A" step.State, [ "after "; "updates"; "parameters" ]
+                        sprintf "%A" step.State.Policy, [ string (step.State.Policy.Flat.numel ()); "parameters" ]
+                        sprintf "%A" step.Agent, [ "evaluateQ"; "rssmUpdate" ]
+                        sprintf "%A" step.Key, [ "Key 0" ]
+                        sprintf "%A" Sdac.algorithm, [ "sdac"; "quick" ]
+                        sprintf "%A" (Experiment.preset "quick" Sdac.algorithm), [ "InvertedPendulum-v4"; "seed 0" ]
+                        sprintf "%A" (Interactive.returns points), [ "picture: Returns" ]
+                        Interactive.describePoints points, [ "iterations 1 to 12"; "q1Loss" ]
+                        Interactive.describePoints [], [ "no iterations" ]
+                        Interactive.describeTensor step.State.Policy.Flat, [ "Float32 on cpu"; "mean" ] ]
+
+                  for text, parts in shown do
+                      Expect.isLessThanOrEqual (text.Split('\n').Length) 5 text
+
+                      for part in parts do
+                          Expect.stringContains text part part
+
+                  let small = Tensors.ofArray Compute.cpu [ 2 ] [| 0.5f; -1.0f |]
+                  Expect.equal (Interactive.describeTensor small) "tensor [2] Float32 on cpu: 0.5, -1" "numbers"
+                  small.Dispose()
+                  Expect.stringContains (Interactive.describeTensor small) "disposed" "disposed"
+
+                  let picture =
+                      Plot.compare
+                          "Losses"
+                          "iterations"
+                          "loss"
+                          [ "first", Interactive.values "q1Loss" points; "none", [] ]
+
+                  Expect.equal [ for layer in Picture.layers picture -> layer.Name ] [ "first" ] "curves with points"
+                  Expect.equal (Plot.titled "Mine" picture).Title "Mine" "title"
+                  Round.tensorsNotIn start step |> List.iter _.Dispose()
+              finally
+                  Pipeline.dispose start)
+
+          testCase "the session of the recipes runs as it stands there, and prints a few lines" (fun () ->
               Expect.stringContains session ("#load \"scripts/sdac.fsx\"") "session"
 
               let info = ProcessStartInfo("dotnet", [ "fsi"; "--nologo"; "--quiet" ], WorkingDirectory = repository)
@@ -87,4 +130,5 @@ let tests =
 
                   Expect.equal (Regex.Matches(output, "picture").Count) 2 "number of output"
                   Expect.stringContains output "after 200 iterations" "output"
+                  Expect.isLessThan (output.Split('\n').Length) 40 $"lines of: {output}"
                   Expect.equal fsi.ExitCode 0 "exit code") ]

@@ -3,7 +3,6 @@ module Sdac.Experiments.Tests.KillTests
 open System
 open System.Diagnostics
 open System.IO
-open System.Threading
 open Expecto
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Processes
@@ -13,33 +12,47 @@ open Sdac.Experiments.Tests.Support
 /// Starts this assembly's program, by itself or through a command that runs it.
 let private start (through: string list) (arguments: string list) = startWith [] (through @ host arguments)
 
-/// How often the process is killed: 3 times in CI, 20 times elsewhere, or as often as SDAC_KILLS says.
-let private kills =
-    let given name = Environment.GetEnvironmentVariable name |> Option.ofObj |> Option.filter ((<>) "")
+/// A run that is over in a moment and yet does all that a run does to files: it logs, evaluates, writes checkpoints that do not coincide with
+/// these, and removes old ones.
+let private brief =
+    { varied 9L with
+        CheckpointEvery = 3L
+        CheckpointsKept = 1
+        LogEvery = 2L
+        EvaluateEvery = 5L
+        EvaluationEpisodes = 1 }
 
-    match given "SDAC_KILLS", given "CI" with
-    | Some text, _ -> int text
-    | None, Some _ -> 3
-    | None, None -> 20
+/// The library that stands before the system's calls, compiled.
+let private snapshots (path: string) : string =
+    let library = Path.Combine(path, "snapshots.so")
+    let source = Path.Combine(AppContext.BaseDirectory, "snapshots.c")
 
-let private newest folder = Checkpoint.list folder |> List.tryHead
+    if not (canRun "gcc" [ "-shared"; "-fPIC"; "-o"; library; source; "-ldl" ]) then
+        failtest "gcc could not compile snapshots.c"
 
-/// Kills a process at a moment of chance: while it starts, or some time after its first new checkpoint.
-let private killSometime (random: Random) (folder: RunFolder) (running: Process) =
-    let before = newest folder
+    library
 
-    if random.Next 4 > 0 then
-        while newest folder = before && not running.HasExited do
-            Thread.Sleep 1
+/// Resumes a run in a process of its own with the library before the system's.
+let private resumedUnder (path: string) (variables: (string * string) list) (folder: RunFolder) =
+    use running =
+        startWith
+            ([ "LD_PRELOAD", snapshots path; "SNAPSHOT_OF", folder.Path ] @ variables)
+            (host [ "--resume"; folder.Path ])
 
-        Thread.Sleep(random.Next 250)
-    else
-        Thread.Sleep(random.Next 700)
+    ended running
 
-    let alive = not running.HasExited
-    running.Kill()
-    running.WaitForExit()
-    alive
+/// What a folder holds. Of a file that was being written its being there is all that counts: it is removed, whatever is in it.
+let private kept (folder: string) =
+    content folder
+    |> Map.map (fun file bytes -> if Files.isUnfinished file then "" else Convert.ToHexString bytes)
+
+/// The folders that differ, in the order of their numbers.
+let private different (path: string) : RunFolder list =
+    Directory.GetDirectories path
+    |> List.ofArray
+    |> List.sortBy (fun folder -> int (string (Path.GetFileName folder)))
+    |> List.distinctBy kept
+    |> List.map RunFolder.openExisting
 
 /// Can this process mount a file system of its own?
 let private canMount () =
@@ -55,27 +68,34 @@ let tests =
     testList
         "killed processes"
         [ testCase
-              "a process killed at random moments and resumed leaves what an uninterrupted one leaves, byte for byte"
+              "what a kill before or amid any write leaves goes on as if nothing had been, byte for byte"
               (fun () ->
                   inFolder (fun path ->
-                      let spec = varied (int64 (400 + 150 * kills))
-                      let expected = prepared (Path.Combine(path, "whole")) spec
+                      let expected = prepared (Path.Combine(path, "whole")) brief
                       resumed expected |> ignore
-                      let folder = prepared (Path.Combine(path, "killed")) spec
-                      let random = Random 20261122
+                      let folder = prepared (Path.Combine(path, "killed")) brief
+                      let copies = Directory.CreateDirectory(Path.Combine(path, "copies")).FullName
+                      Expect.equal (resumedUnder path [ "SNAPSHOT_INTO", copies ] folder) (0, "") "the run"
+                      same expected folder
+                      let moments = different copies
+                      // three checkpoints, four lines of metrics, an evaluation and the end, each in several steps
+                      Expect.isGreaterThan moments.Length 40 "different moments"
 
-                      for _ in 1..kills do
-                          use running = start [] [ "--resume"; folder.Path ]
+                      for moment in moments do
+                          if not (File.Exists moment.Summary) then
+                              captureError (fun () -> resumed moment) |> ignore
+                              same expected moment
+                              Expect.isEmpty (Directory.GetFiles(moment.Checkpoints, ".*")) "nothing half written"))
 
-                          Expect.isTrue
-                              (killSometime random folder running)
-                              "the run was over before it could be killed"
-
-                      use last = start [] [ "--resume"; folder.Path ]
-                      let code, error = ended last
-                      Expect.equal error "" "error"
-                      Expect.equal code 0 "code"
-                      same expected folder))
+          testCase "a process that is killed amid a write lets go of its run" (fun () ->
+              inFolder (fun path ->
+                  let expected = prepared (Path.Combine(path, "whole")) brief
+                  resumed expected |> ignore
+                  let folder = prepared (Path.Combine(path, "killed")) brief
+                  let code, _ = resumedUnder path [ "SNAPSHOT_KILL", "50" ] folder
+                  Expect.equal code 137 "killed"
+                  Expect.isTrue (resumed folder).IsSome "resumed"
+                  same expected folder))
 
           testCase
               "a full disk stops the run with one sentence, and with room it goes on as if nothing had been"

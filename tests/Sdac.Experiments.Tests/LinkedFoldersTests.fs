@@ -33,7 +33,7 @@ let tests =
                   let self = link (at "self") "self"
                   let ring = [ link (at "x") "y"; link (at "y") "x" ]
                   let lost = link (at "lost") "/nowhere/at/all"
-                  let found, warnings = RunRecord.find [ root ]
+                  let found, warnings = RunSearch.find [ root ]
                   Expect.equal found runs "runs"
 
                   for path in [ here; up ] do
@@ -56,10 +56,10 @@ let tests =
                           link (at $"{folder}/to-b{i}") "../b" |> ignore
 
                   let first = link (at "0") "z"
-                  let found, _ = RunRecord.find [ root; at "a" ]
+                  let found, _ = RunSearch.find [ root; at "a" ]
                   Expect.equal found runs "runs"
                   // what is only given as a link is found through it
-                  let found, _ = RunRecord.find [ first ]
+                  let found, _ = RunSearch.find [ first ]
                   Expect.equal found [ Path.Combine(first, "three") ] "run"))
 
           testCase "a folder that cannot be read is named, and the report goes on" (fun () ->

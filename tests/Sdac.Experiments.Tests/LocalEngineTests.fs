@@ -82,6 +82,31 @@ let tests =
 
                   Expect.equal (File.GetLastWriteTimeUtc(folder.Log(fst runs[0]))) written "log"))
 
+          testCase "a worker that is stopped writes a checkpoint first" (fun () ->
+              inFolder (fun path ->
+                  // its checkpoints lie a million iterations apart
+                  let folder, runs = prepared path (sweepOf "test" 10_000_000 "{}") worker
+                  let run = folder.Run(fst runs[0])
+                  use source = new CancellationTokenSource()
+
+                  // as soon as it has timed iterations
+                  let show (_: RunStanding list) =
+                      if File.Exists run.Timings && FileInfo(run.Timings).Length > 0L then
+                          source.Cancel()
+
+                  let stopped = LocalEngine.run folder runs two source.Token show
+                  Expect.equal (states stopped) [ Stopped ] "state"
+                  Expect.hasLength (Checkpoint.list run) 1 "the checkpoint"
+                  Expect.isGreaterThan stopped[0].Iteration 0L "iterations"
+                  Expect.stringContains (File.ReadAllText(folder.Log(fst runs[0]))) "stopped by SIGTERM after" "log"
+
+                  Expect.equal
+                      ((File.ReadAllText(Path.Combine(path, "logs", $"{fst runs[0]}.exit"))).Trim())
+                      "143"
+                      "exit"
+
+                  Expect.isEmpty (processesWith folder.Path) "processes"))
+
           testCase "a run in other hands is waited for" (fun () ->
               inFolder (fun path ->
                   let folder, runs = prepared path (sweepOf "test" 20 "{}") worker

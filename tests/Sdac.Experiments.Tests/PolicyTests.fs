@@ -31,7 +31,7 @@ let private finished (algorithm: string) =
          resumed folder |> ignore
          folder)
 
-let private runs = Map [ for algorithm in Registry.names standard -> algorithm, finished algorithm ]
+let internal runs = Map [ for algorithm in Registry.names standard -> algorithm, finished algorithm ]
 
 let private sdac () = runs["sdac"].Value.Path
 

@@ -19,16 +19,23 @@ let private train file out threads =
     |> ignore
 
 /// Takes a run of SDAC up with a stage that says "ready" at iteration `at` and then waits: for the signals that come ("once": for one,
-/// saying "asked" of it, "ever": for any number), or for a line of input.
+/// "5": for so many, saying "asked" of each, "ever": for any number), or for a line of input.
 let private waiting (kind: string) (at: int64) (folder: string) =
-    use asked = new System.Threading.ManualResetEventSlim()
+    let count =
+        match System.Int32.TryParse kind with
+        | true, count -> count
+        | _ -> 1
+
+    use asked = new System.Threading.CountdownEvent(count)
 
     let register signal =
         PosixSignalRegistration.Create(
             signal,
             fun _ ->
                 System.Console.Out.WriteLine "asked"
-                asked.Set()
+
+                if not asked.IsSet then
+                    asked.Signal() |> ignore
         )
 
     let signals = [ PosixSignal.SIGINT; PosixSignal.SIGTERM; PosixSignal.SIGHUP ]
@@ -39,8 +46,8 @@ let private waiting (kind: string) (at: int64) (folder: string) =
 
         match kind with
         | "input" -> System.Console.In.ReadLine() |> ignore
-        | "once" -> asked.Wait()
-        | _ -> System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+        | "ever" -> System.Threading.Thread.Sleep System.Threading.Timeout.Infinite
+        | _ -> asked.Wait()
 
         registrations |> List.iter _.Dispose()
 

@@ -1,61 +1,107 @@
 module Sdac.Experiments.Tests.ProgressTests
 
+open System
 open Expecto
 open FsCheck
+open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
+open Sdac.Testing
 
 let private progress =
-    { Iteration = 12_500L
+    { Activity = Activity.Updates
+      Iteration = 12_500L
       EnvSteps = 92_500L
       StepsPerSecond = 1234.4
       RecentReturn = 987.65432
-      Headlines = [ "critic", 0.0123456; "policy", 1.5; "λ", 3.5601 ] }
+      Headlines = [ "critic loss", 0.0123456; "policy loss", 1.5; "λ", 3.5601 ] }
+
+/// A run of SDAC with its rhythm on a task of 17 and 6.
+let private forecast (change: Spec -> Spec) (config: SdacConfig -> SdacConfig) (threads: int) (bytes: float) =
+    let e = Experiment.on Sdac.algorithm "HalfCheetah-v4" |> Experiment.configure config
+    let space = { ObsDim = 17; ActionDim = 6 }
+    let spec = change (Spec.create e)
+    let rhythm = Experiment.rhythm e
+    let room = { Processors = 4; Bytes = bytes }
+    Forecast.line "SDAC" space rhythm spec, Forecast.warnings room threads space rhythm spec
 
 [<Tests>]
 let tests =
     testList
         "progress"
-        [ testCase
-              "a plain line shows iteration, environment steps, speed, return, the algorithm's headlines and time left"
-              (fun () ->
-                  let expected =
-                      "iteration 12,500/200,000, 92,500 env steps, 1234/s, return 987.7, critic 0.01235, policy 1.5, λ 3.56, 2m05s left"
+        [ testCase "a plain line shows the per cent, the time left, the return, and all figures behind them" (fun () ->
+              let expected =
+                  "6 %, 2m05s left, return 987.7, iteration 12,500/200,000, 1,234 steps/s, 92,500 env steps, critic loss 0.01235, policy loss 1.5, λ 3.56"
 
-                  Expect.equal (Progress.line 200_000L 125.0 progress) expected "line")
+              Expect.equal (Progress.line 200_000L 125.0 progress) expected "line")
 
-          testCase "what is not known yet is a dash or a question mark" (fun () ->
+          testCase "what is not known yet is not shown" (fun () ->
               let line =
                   Progress.line
                       200_000L
                       nan
-                      { progress with RecentReturn = nan; Headlines = [ "critic", nan; "policy", nan; "λ", 3.5601 ] }
+                      { progress with
+                          RecentReturn = nan
+                          StepsPerSecond = nan
+                          Headlines = [ "critic loss", nan; "policy loss", infinity; "λ", 3.5601 ] }
 
-              Expect.stringContains line "return -, critic -, policy -, λ 3.56, ? left" "line")
+              Expect.equal line "6 %, iteration 12,500/200,000, 92,500 env steps, λ 3.56" "line")
 
-          testCase "an algorithm without headlines has none" (fun () ->
-              let line = Progress.line 200_000L 125.0 { progress with Headlines = [] }
-              Expect.stringEnds line "return 987.7, 2m05s left" "line")
+          testCase "warm-up and evaluations are said" (fun () ->
+              let at activity = Progress.line 200_000L 5.0 { progress with Activity = activity; RecentReturn = nan }
+
+              Expect.equal
+                  (at (Activity.WarmUp(12_600L, 30_000L)))
+                  "42 %, warm-up: 12,600/30,000 random transitions, 0m05s left"
+                  "warm-up"
+
+              Expect.stringStarts
+                  (at (Activity.Evaluating 20))
+                  "6 %, 0m05s left, evaluating 20 episodes, iteration "
+                  "evaluation")
 
           testCase "long waits are shown in hours" (fun () ->
-              Expect.stringEnds (Progress.line 1L 3599.4 progress) ", 59m59s left" "line"
-              Expect.stringEnds (Progress.line 1L 3600.0 progress) ", 1h00m left" "line"
-              Expect.stringEnds (Progress.line 1L 100_000.0 progress) ", 27h46m left" "line")
+              Expect.stringContains (Progress.line 1L 3599.4 progress) ", 59m59s left" "line"
+              Expect.stringContains (Progress.line 1L 3600.0 progress) ", 1h00m left" "line"
+              Expect.stringContains (Progress.line 1L 100_000.0 progress) ", 27h46m left" "line")
+
+          testCase "a terminal of 60, 80 or 100 columns shows what it has room for, from the left" (fun () ->
+              let at columns = Progress.terminalLine columns 200_000L 125.0 { progress with Iteration = 100_000L }
+              Expect.equal (at 60) "█████░░░░░  50 %  2m05s left, return 987.7" "60"
+              Expect.equal (at 80) "██████░░░░░░░  50 %  2m05s left, return 987.7, iteration 100,000/200,000" "80"
+
+              Expect.equal
+                  (at 100)
+                  "████████░░░░░░░░  50 %  2m05s left, return 987.7, iteration 100,000/200,000, 1,234 steps/s"
+                  "100")
 
           testPropertyWithConfig
               seeded
-              "a plain line stays one line whatever the figures"
-              (fun iteration (value: float) (seconds: float) ->
-                  let line =
-                      Progress.line
-                          100L
-                          seconds
-                          { progress with
-                              Iteration = iteration
-                              RecentReturn = value
-                              Headlines = [ "critic", value ] }
+              "a terminal's line is one line shorter than the terminal, a bar and the per cent first, whatever the figures"
+              (fun (columns: byte) iteration (value: float) (seconds: float) ->
+                  let columns = 12 + int columns
 
-                  not (line.Contains '\n') && line.StartsWith "iteration " && line.EndsWith " left")
+                  let progress =
+                      { progress with
+                          Iteration = iteration
+                          RecentReturn = value
+                          Headlines = [ "critic loss", value ] }
+
+                  let line = Progress.terminalLine columns 100L seconds progress
+                  let plain = Progress.line 100L seconds progress
+
+                  line.Length < columns
+                  && (line.StartsWith '█' || line.StartsWith '░')
+                  && line.Contains " %"
+                  && not ((line + plain).Contains '\n')
+                  && not ((line + plain).Contains "NaN"))
+
+          testPropertyWithConfig seeded "a wider terminal shows all that a narrower one does" (fun (columns: byte) ->
+              let texts columns =
+                  let line = Progress.terminalLine columns 200_000L 125.0 progress
+                  line.Substring(line.IndexOf '%')
+
+              (texts (21 + int columns)).StartsWith(texts (20 + int columns), StringComparison.Ordinal))
 
           testCase "the last iteration is always shown, and nothing when quiet" (fun () ->
               let body (report: TrainingProgress -> unit) =
@@ -65,15 +111,59 @@ let tests =
                   "result"
 
               Expect.equal
-                  (captureOutput (fun () -> Progress.run true 10L 0L body))
+                  (captureOutput (fun () -> Progress.run true 10L body))
                   ("result", "")
                   "result and what is printed"
 
               if Progress.interactive () then
                   skiptest "standard output is a terminal"
 
-              let result, text = captureOutput (fun () -> Progress.run false 10L 0L body)
+              let result, text = captureOutput (fun () -> Progress.run false 10L body)
               Expect.equal result "result" "result"
               let lines = text.TrimEnd().Split '\n'
-              Expect.stringStarts (Array.last lines) "iteration 10/10, " "lines"
-              Expect.stringEnds (Array.last lines) ", 0m00s left" "lines") ]
+              Expect.stringStarts (Array.last lines) "100 %, " "lines"
+              Expect.stringContains (Array.last lines) "iteration 10/10" "lines")
+
+          testCase "a run says beforehand how much it is and what memory it fills" (fun () ->
+              let line, warnings =
+                  forecast
+                      (fun spec -> { Spec.iterations 1000L spec with EvaluateEvery = 300L; EvaluationEpisodes = 5 })
+                      (fun (c: SdacConfig) ->
+                          { c with Data.Environments = 2; Data.WarmUp = 500; Data.BufferCapacity = 1_000_000 })
+                      4
+                      1e12
+
+              // 500 + 2,000 rows of 17 + 6 + 4 numbers: 0.26 MiB
+              Expect.equal
+                  line
+                  "HalfCheetah-v4, SDAC: 1,000 updates, 2,000 environment steps, 4 evaluations of 5 episodes, replay memory up to 0 MiB"
+                  "line"
+
+              Expect.isEmpty warnings "warnings")
+
+          testCase "settings that can hardly be meant are named" (fun () ->
+              let warnings config threads bytes = forecast id config threads bytes |> snd
+
+              let single config threads bytes part =
+                  Expect.stringContains (Expect.single (warnings config threads bytes) "warnings") part "the sentence"
+
+              single
+                  (fun (c: SdacConfig) -> { c with Data.WarmUp = 100; Data.BatchSize = 256 })
+                  4
+                  1e12
+                  "batchSize is 256, and the replay memory starts with 100 transitions"
+
+              single id 5 1e12 "--threads is 5, and this machine has 4 processors"
+
+              single
+                  (fun c ->
+                      { c with Data.BatchSize = 4096; Data.BufferCapacity = 100_000; Particles.Particles = 65536 })
+                  4
+                  1e10
+                  "with so many particles or draws takes"
+
+              single
+                  (fun (c: SdacConfig) -> { c with Data.BufferCapacity = 2_000_000_000; Data.BatchSize = 32 })
+                  1
+                  5e7
+                  "the replay memory grows to") ]

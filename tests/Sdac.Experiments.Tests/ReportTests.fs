@@ -8,72 +8,8 @@ open Expecto
 open Sdac
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
+open Sdac.Experiments.Tests.ReportSupport
 open Sdac.Testing
-
-let private spec task seed particles =
-    Experiment.on Sdac.algorithm task
-    |> Experiment.seed seed
-    |> Experiment.configure (fun c -> { c with Particles.Particles = particles })
-    |> Spec.create
-
-/// A run folder whose evaluations are given; finished unless said otherwise.
-let private folderOf (path: string) (spec: Spec) (scores: float list) (finished: bool) =
-    let folder: RunFolder = { Path = path }
-    Files.createFolder path
-    Files.writeText folder.Spec (Spec.print spec)
-
-    using (LineWriter.Create folder.Metrics) (fun metrics ->
-        for i, score in List.indexed scores do
-            let at kind =
-                [ "kind", Label kind
-                  "iteration", Count(10L * int64 i + 10L)
-                  "envSteps", Count(20L * int64 i + 20L) ]
-
-            metrics.Write(at "episode" @ [ "return", Value 1.0; "length", Count 5L ])
-            metrics.Write(at "update" @ [ "lambda", Value(1.0 / float (i + 1)); "weightConcentration", Value 2.0 ])
-
-            metrics.Write(
-                at "histogram"
-                @ [ "name", Label "weight"
-                    "edges", Values [ 0.0; 0.5; 1.0; 2.0 ]
-                    "counts", Values [ 1.0; 2.0; 1.0 ] ]
-            )
-
-            metrics.Write(
-                at "evaluation"
-                @ [ "mean", Value score; "deviation", Value 0.0; "returns", Values [ score; score ] ]
-            ))
-
-    using (LineWriter.Create folder.Timings) (fun timings ->
-        timings.Write
-            [ "iteration", Count 10L
-              "seconds", Value 3.0
-              "envStepsPerSecond", Value 1.0
-              "memoryMiB", Value 100.0
-              "collect", Value 0.1
-              "evaluation", Value 1.0
-              "evaluateQ", Value 0.3 ])
-
-    if finished then
-        Files.writeText folder.Summary "{ \"peakMemoryMiB\": 123.5 }\n"
-
-let private readable path =
-    match RunRecord.read standard path with
-    | Ok run -> run
-    | Error sentence -> failwith sentence
-
-/// Two tasks, two settings, four and five seeds; scores rise with particles, and more and more with the seed.
-let private campaign (root: string) =
-    for task in [ "Hopper-v4"; "Ant-v4" ] do
-        for particles in [ 4; 8 ] do
-            for seed in 0L .. (if particles = 4 then 3L else 4L) do
-                let score = float particles + float (seed * seed)
-
-                folderOf
-                    (Path.Combine(root, $"{task}-{particles}-{seed}"))
-                    (spec task seed particles)
-                    [ 0.0; score; score - 1.0 ]
-                    true
 
 let private table =
     { Name = "t"
@@ -148,7 +84,7 @@ let tests =
                           folderOf (Path.Combine(root, $"sdac{seed}")) sdac [ 1.0 ] true
                           folderOf (Path.Combine(root, $"dpmd{seed}")) (asDpmd sdac) [ 2.0 ] true
 
-                      let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
+                      let groups, _ = RunSearch.find [ root ] |> fst |> List.map readable |> Comparison.group
                       Expect.equal [ for g in groups -> g.Name, g.Runs.Length ] [ "DPMD", 2; "SDAC", 2 ] "groups"))
 
           testCase "groups are named by what differs within a task, and hold the seeds" (fun () ->
@@ -161,7 +97,7 @@ let tests =
                       [ 1.0 ]
                       true
 
-                  let folders, warnings = RunRecord.find [ root; Path.Combine(root, "other") ]
+                  let folders, warnings = RunSearch.find [ root; Path.Combine(root, "other") ]
                   Expect.isEmpty warnings "warnings"
                   Expect.equal folders.Length 19 "number of folders"
                   let groups, repeated = folders |> List.map readable |> Comparison.group
@@ -209,34 +145,36 @@ let tests =
                   let add name task particles score =
                       folderOf (Path.Combine(root, name)) (spec task 0L particles) [ score ] true
 
-                  add "a" "Ant-v4" 4 100.0
-                  add "b" "Ant-v4" 8 300.0
-                  add "c" "Hopper-v4" 4 5.0
-                  add "d" "Hopper-v4" 8 1.0
-                  let runs () = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group |> fst
+                  // halfway between the stored scores, and as far beyond the reference
+                  let at task share =
+                      let scale = (ReferenceScores.tryFind task).Value
+                      scale.Random + share * (scale.Reference - scale.Random)
+
+                  add "a" "Ant-v4" 4 (at "Ant-v4" 0.5)
+                  add "b" "Ant-v4" 8 (at "Ant-v4" 1.5)
+                  add "c" "Hopper-v4" 4 (at "Hopper-v4" 1.0)
+                  add "d" "Hopper-v4" 8 (at "Hopper-v4" 0.0)
+                  let runs () = RunSearch.find [ root ] |> fst |> List.map readable |> Comparison.group |> fst
                   let tasks, scores = Comparison.shared (runs ())
                   Expect.equal tasks [ "Ant-v4"; "Hopper-v4" ] "tasks"
-                  let close expected (strata: float[][]) = Expect.equal (Array.concat strata) expected "strata"
-                  close [| 0.0; 1.0 |] (snd scores[0])
-                  close [| 1.0; 0.0 |] (snd scores[1])
-                  // one task each won
-                  let x, y, count, e = (Expect.single (Comparison.improvements (runs ())) "improvements")
 
-                  Expect.equal
-                      (x, y, count, e.Value)
-                      ("SDAC particles=4", "SDAC particles=8", 2, 0.5)
-                      "x, y, count and e"
+                  let close expected (strata: float[][]) =
+                      for found, wanted in Array.zip (Array.concat strata) expected do
+                          Expect.floatClose Accuracy.high found wanted "strata"
+
+                  close [| 0.5; 1.0 |] (snd scores[0])
+                  close [| 1.5; 0.0 |] (snd scores[1])
+                  // one task each won
+                  let pair = Expect.single (Comparison.improvements (runs ())) "improvements"
+                  Expect.equal (pair.X, pair.Y) ("SDAC particles=4", "SDAC particles=8") "x and y"
+                  Expect.equal (pair.Tasks.Length, pair.Probability.Value) (2, 0.5) "tasks and probability"
                   // a single task keeps its unit
                   Directory.Delete(Path.Combine(root, "d"), true)
                   let tasks, scores = Comparison.shared (runs ())
                   Expect.equal tasks [ "Ant-v4" ] "tasks"
-                  close [| 100.0 |] (snd scores[0])
-                  let x, y, count, e = (Expect.single (Comparison.improvements (runs ())) "improvements")
-
-                  Expect.equal
-                      (x, y, count, e.Value)
-                      ("SDAC particles=4", "SDAC particles=8", 1, 0.0)
-                      "x, y, count and e"))
+                  close [| at "Ant-v4" 0.5 |] (snd scores[0])
+                  let pair = Expect.single (Comparison.improvements (runs ())) "improvements"
+                  Expect.equal (pair.Tasks, pair.Probability.Value) ([ "Ant-v4" ], 0.0) "task and probability"))
 
           testCase "weights over time are shares of their span" (fun () ->
               inFolder (fun root ->
@@ -265,7 +203,7 @@ let tests =
 
               Expect.stringContains
                   html
-                  ("<th scope=\"row\">x, &quot;y&quot;</th><td><strong>12,346</strong></td>")
+                  ("<th scope=\"row\">x, &quot;y&quot;</th><td data-name=\"c\"><strong>12,346</strong></td>")
                   "html")
 
           testCase "a page stands alone: every section, pictures inside and beside it, tables in three forms" (fun () ->
@@ -276,7 +214,16 @@ let tests =
                   Expect.equal page (Path.Combine(out, "index.html")) "page"
                   let html = File.ReadAllText page
 
-                  for id in [ "overview"; "learning"; "scores"; "profiles"; "improvement"; "costs"; "inside"; "runs" ] do
+                  for id in
+                      [ "overview"
+                        "learning"
+                        "scores"
+                        "profiles"
+                        "improvement"
+                        "costs"
+                        "inside"
+                        "groups"
+                        "runs" ] do
                       Expect.stringContains html ($"<h2 id=\"{id}\">") "html"
 
                   Expect.stringContains html "18 runs: 2 tasks, 2 algorithms" "html"
@@ -293,7 +240,7 @@ let tests =
                   for image in images do
                       Expect.isTrue (File.Exists(Path.Combine(out, Uri.UnescapeDataString image))) image
 
-                  for name in [ "overview"; "scores"; "improvement"; "costs"; "runs" ] do
+                  for name in [ "overview"; "scores"; "improvement"; "costs"; "phases"; "groups"; "runs" ] do
                       Expect.isTrue (File.Exists(Path.Combine(out, name + ".csv"))) name
                       Expect.isTrue (File.Exists(Path.Combine(out, name + ".md"))) name
 
@@ -311,7 +258,9 @@ let tests =
                         "learning-iqm-Ant-v4"
                         "final-Hopper-v4"
                         "profile"
+                        "learning-time-Ant-v4"
                         "improvement"
+                        "improvement-Ant-v4"
                         "time"
                         "memory-Ant-v4"
                         "lambda-Ant-v4"
@@ -341,7 +290,7 @@ let tests =
               (fun () ->
                   inFolder (fun root ->
                       campaign root
-                      let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
+                      let groups, _ = RunSearch.find [ root ] |> fst |> List.map readable |> Comparison.group
                       let ant = groups |> List.filter (fun g -> g.Task = "Ant-v4")
                       let names = Comparison.names groups
 
@@ -383,7 +332,7 @@ let tests =
           testCase "final scores: every run a dot, one row a group, the interval behind them" (fun () ->
               inFolder (fun root ->
                   campaign root
-                  let groups, _ = RunRecord.find [ root ] |> fst |> List.map readable |> Comparison.group
+                  let groups, _ = RunSearch.find [ root ] |> fst |> List.map readable |> Comparison.group
                   let ant = groups |> List.filter (fun g -> g.Task = "Ant-v4")
                   let picture = ReportPlots.finals (Comparison.names groups) ant
 

@@ -23,9 +23,9 @@ let private whole =
          resumed folder |> ignore
          folder)
 
-/// A process that works on the run and waits at iteration 70 as `kind` says; `signals` are its dispositions at the start.
-let private atSeventy (kind: string) (signals: string) (folder: RunFolder) : Process =
-    let words = [ "env"; signals ] @ host [ "--waiting"; kind; "70"; folder.Path ]
+/// A process, begun by these words, that works on the run and waits at iteration 70 as `kind` says.
+let private startedBy (before: string list) (kind: string) (folder: RunFolder) : Process =
+    let words = before @ host [ "--waiting"; kind; "70"; folder.Path ]
     let info = ProcessStartInfo(List.head words, List.tail words)
     info.RedirectStandardInput <- true
     info.RedirectStandardOutput <- true
@@ -36,6 +36,9 @@ let private atSeventy (kind: string) (signals: string) (folder: RunFolder) : Pro
     | started ->
         Expect.equal (started.StandardOutput.ReadLine()) "ready" "at iteration 70"
         started
+
+/// The same with these dispositions of signals at its start.
+let private atSeventy (kind: string) (signals: string) = startedBy [ "env"; signals ] kind
 
 let private send (signal: string) (running: Process) =
     use kill = startWith [] [ "kill"; "-s"; signal; string running.Id ]
@@ -91,6 +94,35 @@ let tests =
                   let code, error = ended running
                   Expect.equal (code, error) (0, "") "it has ended"
                   same whole.Value folder))
+
+          testCase
+              "hang-ups that come more than once, and a SIGTERM that a parent passes on, are one request"
+              (fun () ->
+                  inFolder (fun path ->
+                      let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                      use running = startedBy [ "setpriv"; "--pdeathsig"; "KILL"; "env"; usual ] "5" folder
+
+                      for signal in [ "HUP"; "HUP"; "TERM"; "TERM"; "HUP" ] do
+                          send signal running
+                          Expect.equal (running.StandardOutput.ReadLine()) "asked" signal
+
+                      let code, error = ended running
+                      Expect.equal code 129 "the first signal's"
+                      Expect.stringContains error "stopped by SIGHUP" "sentence"
+                      Expect.inRange (newest folder) (72L, 78L) "the checkpoint"
+                      Expect.isTrue (resumed folder).IsSome "resumed"
+                      same whole.Value folder))
+
+          testCase "a run that would be killed with its parent writes a checkpoint when that dies" (fun () ->
+              inFolder (fun path ->
+                  let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                  let parent = "setpriv --pdeathsig KILL \"$@\" & wait"
+                  use running = startedBy [ "env"; usual; "bash"; "-c"; parent; "bash" ] "once" folder
+                  send "KILL" running
+                  // its pipes end with the worker, not with bash
+                  let _, error = ended running
+                  Expect.stringContains error "stopped by SIGTERM" "sentence"
+                  Expect.inRange (newest folder) (72L, 78L) "the checkpoint"))
 
           testCase "a run that is stopped in its warm-up has done nothing yet, and says so" (fun () ->
               inFolder (fun path ->

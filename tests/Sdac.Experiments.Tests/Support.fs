@@ -16,7 +16,7 @@ let repository =
     let rec upwards (folder: DirectoryInfo | null) =
         match folder with
         | null -> failwith "the repository was not found"
-        | folder when File.Exists(Path.Combine(folder.FullName, "README.md")) -> folder.FullName
+        | folder when File.Exists(Path.Combine(folder.FullName, "Sdac.Functional.sln")) -> folder.FullName
         | folder -> upwards folder.Parent
 
     upwards (DirectoryInfo AppContext.BaseDirectory)

@@ -236,6 +236,17 @@ let tests =
 
                           near 6e-3 wanted got $"τ {tau}, {estimator}")
 
+          testCase "forward noise and the estimator's draws are each their own" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              for draws in [ DqsDraws.Free; DqsDraws.Clipped ] do
+                  let noise =
+                      Dqs.drawNoise (Dqs.model cpu space { small with Draws = draws }) batchSize (Key.ofSeed 5L)
+
+                  let forward = values noise.Forward
+                  // a stream of the same key would begin alike
+                  Expect.differs (values noise.Draws |> Array.truncate forward.Length) forward $"{draws}")
+
           testCase "with three draws, free and clipped, the estimators have the reference sheet's numbers" (fun () ->
               let got estimator draws = noiseOf (preserved estimator draws) (quadratic 4.0 0.5) 1.0 0.5 0.2 (three ())
               near 1e-5 -0.192707 (got DqsEstimator.Noise DqsDraws.Free) "noise, free"

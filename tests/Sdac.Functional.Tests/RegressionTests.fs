@@ -91,6 +91,12 @@ let tests =
                       if (p TimestepDraws.Balanced)[t - 1] > 1e-250 then
                           near (1e-9 * power) power (ratio TimestepDraws.Balanced) "balanced")
 
+          testCase "balanced timesteps of very many components are all the noisiest" (fun () ->
+              // ᾱ^(-d/2) is beyond any double
+              let p = Regression.probabilities (Schedule.create Cosine 20) 2_000 TimestepDraws.Balanced
+              near 1e-12 1.0 (Array.sum p) "the sum"
+              near 1e-12 1.0 (Array.last p) "the last one")
+
           testCase "timesteps are drawn as often as their probabilities say" (fun () ->
               let s, n = Schedule.create (Linear 0.3) 6, 60_000
 

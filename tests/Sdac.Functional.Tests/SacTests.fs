@@ -80,6 +80,12 @@ let tests =
                   let u = Sac.start model { Next = zero; Smoothing = None; New = zero } batch state
                   closeTo 1e-6 "y" [| 10.1426; 0.5 |] (values (Sac.criticTarget u)))
 
+          testCase "targets and the policy's step have noise of their own" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let noise = Sac.drawNoise (Sac.model Compute.cpu { ObsDim = 4; ActionDim = 3 } small) 8 (Key.ofSeed 2L)
+              Expect.equal noise.Next.shape noise.New.shape "shape"
+              Expect.differs (values noise.Next) (values noise.New) "noise")
+
           testCase "the temperature's two steps have the reference sheet's numbers" (fun () ->
               use _ = torch.NewDisposeScope()
               let model = Sac.model Compute.cpu { ObsDim = 4; ActionDim = 3 } small

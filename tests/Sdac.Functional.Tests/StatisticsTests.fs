@@ -236,6 +236,36 @@ let tests =
                   let self = over x x
                   Expect.inRange 0.5 (self.Low, self.High) "one half, in the interval")
 
+          testCase "the figures of rliable's own small example" (fun () ->
+              // its scores: 4 runs x 2 tasks, and 3 runs x 2 tasks; its test expects the same figures
+              let x = [| [| 1.0; 2.0; 1.0; 2.0 |]; [| 2.0; 2.0; 1.0; 1.0 |] |]
+              let y = [| [| 1.0; 2.0; 3.0 |]; [| 1.0; 2.0; 3.0 |] |]
+              Expect.equal (Statistics.pooled Statistics.iqm x) 1.5 "interquartile mean of x"
+              Expect.equal (Statistics.pooled Statistics.iqm y) 2.0 "interquartile mean of y"
+              Expect.equal (Statistics.perStratum Statistics.mean x) 1.5 "mean of x"
+              Expect.equal (Statistics.perStratum Statistics.mean y) 2.0 "mean of y"
+              near 1e-12 (1.0 / 3.0) (Statistics.meanImprovement x y)
+              // profiles by hand: of x half of the runs score more than 1, of y two thirds
+              Expect.equal (Statistics.profileAt 1.0 x) 0.5 "profile of x"
+              near 1e-12 (2.0 / 3.0) (Statistics.profileAt 1.0 y))
+
+          testCase "paired differences do not see what both sides owe to the seed" (fun () ->
+              let seeds = [| -500.0; 20.0; 0.0; 333.0; 1000.0 |]
+              let over x y = Statistics.pairedDifference 0.95 500 (Key.ofSeed 3L) x y
+              // always 2 more: no doubt, however far the seeds lie apart
+              Expect.equal (over (Array.map ((+) 2.0) seeds) seeds) { Value = 2.0; Low = 2.0; High = 2.0 } "constant"
+              // 0 and 1 more: the bootstrap mean of {0, 1}
+              Expect.equal (over [| 5.0; 9.0 |] [| 5.0; 8.0 |]) { Value = 0.5; Low = 0.0; High = 1.0 } "two pairs"
+              Expect.isTrue (Double.IsNaN (over [| 5.0 |] [| 4.0 |]).Low) "one pair")
+
+          let pairOfSizes = Gen.zip (sizes 1 5) (sizes 1 5)
+
+          testForAll "the chance of separation is the share of orders that separate" 30 pairOfSizes (fun (n, m) ->
+              // of all choices of n places among n + m: the first n and the last n
+              let rec choose n m = if n = 0 || m = 0 then 1.0 else choose (n - 1) m + choose n (m - 1)
+              near 1e-12 (min 1.0 (2.0 / choose n m)) (Statistics.chanceOfSeparation [ n, m ])
+              near 1e-12 (min 1.0 (2.0 / choose n m ** 2.0)) (Statistics.chanceOfSeparation [ n, m; m, n ]))
+
           testCase "scores on the scale of their task" (fun () ->
               Expect.equal (Statistics.normalise 10.0 20.0 [| 10.0; 15.0; 25.0 |]) [| 0.0; 0.5; 1.5 |] "normalise"
               Expect.equal (Statistics.normalise 3.0 3.0 [| 3.0 |]) [| 1.0 |] "normalise") ]

@@ -8,6 +8,7 @@ open System.Reflection
 open System.Runtime.InteropServices
 open System.Runtime.Intrinsics.X86
 open Expecto
+open Sdac.Kernels
 open Sdac.LibTorch
 open Sdac.Testing
 open TorchSharp
@@ -113,4 +114,43 @@ let tests =
                   let damaged = load ()
                   Expect.stringContains damaged.Message $"cannot be loaded for {path} (" "damaged"
                   Expect.stringContains damaged.Message "invalid ELF header" "why")
+          }
+
+          test "a library for another processor is one sentence that says which" {
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "libLibTorchSharp.so")
+                  let original = nonNull (NativeFiles.Find(typeof<torch>.Assembly, "libLibTorchSharp.so"))
+                  Expect.isNull (NativeFiles.OtherProcessor original) "ours"
+                  let bytes = File.ReadAllBytes original
+                  // e_machine of the ELF header
+                  for machine, name in [ 183uy, "Arm64"; 62uy, "X64"; 243uy, "processor 243" ] do
+                      bytes[18] <- machine
+                      File.WriteAllBytes(path, bytes)
+
+                      if name <> string RuntimeInformation.ProcessArchitecture then
+                          let error = Expect.raises<MissingLibraryException>(fun () -> Libtorch.Load path)
+                          Expect.stringContains error.Message $"{path} cannot be loaded: it is built for {name}" "what"
+                          Expect.stringContains error.Message "build Sdac for this processor" "what to do")
+          }
+
+          test "a package's native library is found where the package has it, and where a program built from it has it" {
+              inFolder (fun folder ->
+                  // the layout of the package cache: PACKAGE/lib/net10.0 and PACKAGE/runtimes/linux-x64/native
+                  let assembly = typeof<NativeFiles>.Assembly.Location
+                  let lib = Path.Combine(folder, "lib", "net10.0")
+                  let copy = Path.Combine(lib, "Sdac.Kernels.dll")
+                  Directory.CreateDirectory lib |> ignore
+                  File.Copy(assembly, copy)
+                  let context = System.Runtime.Loader.AssemblyLoadContext("packages", true)
+                  let loaded = context.LoadFromAssemblyPath copy
+
+                  for place in [ folder; lib ] do
+                      let native = Path.Combine(place, "runtimes", "linux-x64", "native")
+                      Directory.CreateDirectory native |> ignore
+                      let file = Path.Combine(native, "libnothing.so")
+                      File.WriteAllText(file, "")
+                      Expect.equal (NativeFiles.Find(loaded, "libnothing.so")) file "found"
+
+                  Expect.isNull (NativeFiles.Find(loaded, "libelse.so")) "what is nowhere"
+                  context.Unload())
           } ]

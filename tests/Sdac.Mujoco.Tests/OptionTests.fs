@@ -203,12 +203,12 @@ let tests =
 
           testCase "unknown tasks and options are answered with the nearest" (fun () ->
               refused "the nearest is HalfCheetah-v4" (fun () -> Tasks.Create "halfcheeta-v4" |> ignore)
-              refused "Walker2d-v5)" (fun () -> Tasks.Create "Cow-v1" |> ignore)
+              refused "Walker2d-v2)" (fun () -> Tasks.Create "Cow-v1" |> ignore)
 
               refused "the nearest is healthy_z_range" (fun () ->
                   create "Hopper-v4" [ "healty_z_range", box 1.0 ] |> ignore)
 
-              refused "Reacher-v4 has no options" (fun () -> create "Reacher-v4" [ "weight", box 1.0 ] |> ignore))
+              refused "Reacher-v4 has no option weight" (fun () -> create "Reacher-v4" [ "weight", box 1.0 ] |> ignore))
 
           testCase "values of the wrong kind are refused by name" (fun () ->
               for name, value: objnull, answer in

@@ -249,7 +249,7 @@ let tests =
               let none = Func<Model>(fun () -> Unchecked.defaultof<Model>)
               refused [ "LoadModel returned null" ] (Rail(Load = none).Task)
 
-              says<InvalidOperationException> [ "LoadModel failed with Exception: no disk" ] (fun () ->
+              says<TaskFunctionException> [ "LoadModel failed with Exception: no disk" ] (fun () ->
                   new Env(Rail(Load = Func<Model>(fun () -> failwith "no\ndisk")).Task) |> ignore))
 
           testForAll
@@ -337,16 +337,16 @@ let tests =
                     "Reward", Rail(Reward = RewardFunction(fun _ _ -> fail ())).Task
                     "Terminated", Rail(Terminated = TerminatedFunction(fun _ -> fail ())).Task ] do
                   for run in [ steps; single ] do
-                      says<InvalidOperationException> [ $"{name} failed with Exception: out of luck" ] (fun () ->
+                      says<TaskFunctionException> [ $"{name} failed with Exception: out of luck" ] (fun () ->
                           run 1 task)
 
-              says<InvalidOperationException> [ "Start failed with Exception: out of luck" ] (fun () ->
+              says<TaskFunctionException> [ "Start failed with Exception: out of luck" ] (fun () ->
                   steps 0 (Rail(Start = StartFunction(fun _ _ _ -> fail ())).Task))
 
-              says<InvalidOperationException> [ "Reward failed"; "Before and After have 0 by MeasureDim" ] (fun () ->
+              says<TaskFunctionException> [ "Reward failed"; "Before and After have 0 by MeasureDim" ] (fun () ->
                   steps 1 (Rail(Reward = RewardFunction(fun step _ -> step.Before[0])).Task))
 
-              says<InvalidOperationException> [ "Observe failed"; "no field xposs; the nearest is xpos" ] (fun () ->
+              says<TaskFunctionException> [ "Observe failed"; "no field xposs; the nearest is xpos" ] (fun () ->
                   steps 0 (Rail(Observe = ObserveFunction(fun physics _ -> physics["xposs"].Length |> ignore)).Task)))
 
           testCase "environments go on after a function threw" (fun () ->
@@ -366,7 +366,7 @@ let tests =
               let states, action = envs.Reset key, Array.zeroCreate<float> 3
               let struct (expected, _) = envs.Step(states, ReadOnlySpan action)
               fail <- true
-              says<InvalidOperationException> [ "Reward" ] (fun () -> envs.Step(states, ReadOnlySpan action) |> ignore)
+              says<TaskFunctionException> [ "Reward" ] (fun () -> envs.Step(states, ReadOnlySpan action) |> ignore)
               fail <- false
               let struct (again, _) = envs.Step(states, ReadOnlySpan action)
               same "physics" (expected.Physics.ToArray()) (again.Physics.ToArray()))

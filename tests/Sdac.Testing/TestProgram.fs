@@ -15,6 +15,7 @@ type private Options =
     { Words: string list
       Results: string option
       FailOnFocused: bool
+      UntilFailure: bool
       List: bool
       Language: string option }
 
@@ -24,12 +25,13 @@ let rec private parse (options: Options) (arguments: string list) : Result<Optio
     | "--junit-summary" :: file :: rest -> parse { options with Results = Some file } rest
     | [ "--junit-summary" ] -> Result.Error "--junit-summary wants the name of a file"
     | "--fail-on-focused-tests" :: rest -> parse { options with FailOnFocused = true } rest
+    | "--until-failure" :: rest -> parse { options with UntilFailure = true } rest
     | "--list-tests" :: rest -> parse { options with List = true } rest
     | "--language" :: name :: rest when Languages.all.ContainsKey name ->
         parse { options with Language = Some name } rest
     | flag :: _ when flag.StartsWith '-' ->
         Result.Error
-            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --fail-on-focused-tests, --language (de_DE, sv_SE or ar_SA) or --junit-summary FILE"
+            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --until-failure, --fail-on-focused-tests, --language (de_DE, sv_SE or ar_SA) or --junit-summary FILE"
     | word :: rest -> parse { options with Words = word :: options.Words } rest
 
 let private matches (words: string list) (name: string list) =
@@ -38,7 +40,7 @@ let private matches (words: string list) (name: string list) =
 
 /// Writes to standard output itself: Expecto's writer wraps each line of the console in escape codes, and tests put writers of
 /// their own in the console's place.
-type private Report(output: TextWriter, total: int) =
+type private Report(output: TextWriter, total: int, untilFailure: bool) =
     let clock = Stopwatch.StartNew()
     let mutable ended = 0
     let mutable told = 0.0
@@ -53,6 +55,10 @@ type private Report(output: TextWriter, total: int) =
 
     let failed name (complaint: string) =
         say $"FAILED {name}\n{complaint}\n"
+
+        if untilFailure then
+            exit 1
+
         next ()
 
     member _.Printers =
@@ -80,7 +86,7 @@ type private Report(output: TextWriter, total: int) =
 
 let private execute (output: TextWriter) (project: string) (options: Options) (tests: Test) (count: int) : int =
     output.WriteLine $"{project}: {count} tests"
-    let report = Report(output, count)
+    let report = Report(output, count, options.UntilFailure)
     let mutable summary = None
 
     let printers = { report.Printers with summary = fun _ found -> async { summary <- Some found } }
@@ -116,7 +122,12 @@ let run (assembly: Assembly) (arguments: string[]) : int =
 
     match
         parse
-            { Words = []; Results = None; FailOnFocused = false; List = false; Language = None }
+            { Words = []
+              Results = None
+              FailOnFocused = false
+              UntilFailure = false
+              List = false
+              Language = None }
             (List.ofArray arguments)
     with
     | Result.Error complaint ->

@@ -1,131 +1,189 @@
-// Plants each fault of this folder in a copy of the last commit and runs the tests that are to notice it:
-//   dotnet fsi tests/mutants/run.fsx [WORD...]        (only faults with every word in their names; after ./build.sh build)
-// A fault that no test notices is a failure. A .mutant file: its title, `file:`, `tests:` (a project and words of test names), and
-// the text to be replaced (behind ---) by another (behind +++).
+#load "Processes.fsx" "Faults.fsx" "Places.fsx" "FSharpSyntax.fsx" "FSharpPlaces.fsx" "CSharpPlaces.fsx" "Copy.fsx" "Plan.fsx" "Trials.fsx" "Generator.fsx"
+// Plants the faults of this folder in a copy of the working tree and runs the tests that are to notice them:
+// `./build.sh mutants --help`, README.md here.
 open System
 open System.Diagnostics
 open System.IO
+open Faults
+open Plan
+open Trials
 
-type Mutant =
-    { Name: string
-      Title: string
-      File: string
-      Project: string
-      Words: string list
-      From: string
-      To: string }
+type Arguments = { Seed: int; Share: float; Jobs: int; List: bool; Words: string list }
 
-let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, "..", ".."))
+let (|Whole|_|) (text: string) =
+    match Int32.TryParse text with
+    | true, n -> Some n
+    | _ -> None
 
-let read (path: string) : Mutant =
-    let text = File.ReadAllText path
-    let head, body = let i = text.IndexOf "---\n" in text.Substring(0, i), text.Substring(i + 4)
-    let lines = head.Split '\n'
+let (|Part|_|) (text: string) =
+    match Double.TryParse(text, Globalization.CultureInfo.InvariantCulture) with
+    | true, s when s > 0.0 && s <= 1.0 -> Some s
+    | _ -> None
 
-    let field (name: string) =
-        lines |> Array.find (fun l -> l.StartsWith $"{name}: ") |> fun l -> l.Substring(name.Length + 2)
+let usage =
+    """usage: ./build.sh mutants [--seed N] [--share 0.1] [--jobs N] [WORD...]
 
-    let middle = body.IndexOf "\n+++\n"
-    let tests = field "tests" |> fun t -> t.Split ' ' |> List.ofArray
+Compiles all planted faults at once, each behind a switch, in a copy under artifacts/mutants; then switches one after the other on
+and runs the tests that are to notice it. Faults that no test notices are named at the end; the exit code is 1 if there are any.
 
-    { Name = string (Path.GetFileNameWithoutExtension path)
-      Title = lines[0]
-      File = field "file"
-      Project = tests.Head
-      Words = tests.Tail
-      From = body.Substring(0, middle)
-      To = body.Substring(middle + 5).TrimEnd '\n' }
+  --seed N      chooses the generated faults, and those of a share (default 1)
+  --share 0.1   only so large a part of the faults, by the seed
+  --jobs N      so many test programs at a time (default: one for each processor)
+  --list        names the faults and runs nothing
+  WORD...       only faults with every word in their names"""
 
-/// The exit code of a command in a folder, and the last lines of what it printed.
-let run (folder: string) (program: string) (arguments: string list) : int * string =
-    let info =
-        ProcessStartInfo(
-            program,
-            arguments,
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
+let rec parse (a: Arguments) (arguments: string list) : Arguments =
+    let wrong (flag: string) (wants: string) =
+        eprintfn $"mutants: {flag} wants {wants}; ./build.sh mutants --help"
+        exit 2
 
-    use started = Process.Start info
-    let errors = started.StandardError.ReadToEndAsync()
-    let output = started.StandardOutput.ReadToEnd() + errors.Result
-    started.WaitForExit()
-    started.ExitCode, output
+    match arguments with
+    | [] -> a
+    | ("--help" | "-h") :: _ ->
+        printfn $"{usage}"
+        exit 0
+    | "--seed" :: rest ->
+        match rest with
+        | Whole n :: rest -> parse { a with Seed = n } rest
+        | _ -> wrong "--seed" "a whole number"
+    | "--jobs" :: rest ->
+        match rest with
+        | Whole n :: rest when n > 0 -> parse { a with Jobs = n } rest
+        | _ -> wrong "--jobs" "a whole number from 1"
+    | "--share" :: rest ->
+        match rest with
+        | Part s :: rest -> parse { a with Share = s } rest
+        | _ -> wrong "--share" "a number above 0, at most 1"
+    | "--list" :: rest -> parse { a with List = true } rest
+    | flag :: _ when flag.StartsWith '-' ->
+        eprintfn $"mutants: there is no option {flag}; ./build.sh mutants --help"
+        exit 2
+    | word :: rest -> parse { a with Words = a.Words @ [ word ] } rest
 
-let test (copy: string) (mutant: Mutant) : Result<unit, string> =
-    let path = Path.Combine(copy, mutant.File)
-    let original = File.ReadAllText path
+let arguments =
+    parse
+        { Seed = 1; Share = 1.0; Jobs = Environment.ProcessorCount; List = false; Words = [] }
+        (fsi.CommandLineArgs[1..] |> List.ofArray |> List.filter ((<>) "--"))
 
-    let count = original.Split(mutant.From).Length - 1
+let say (text: string) = eprintfn $"{text}"
 
-    if count <> 1 then
-        Error $"its text is {count} times in {mutant.File}: bring the fault up to date"
-    else
-        File.WriteAllText(path, original.Replace(mutant.From, mutant.To))
+/// Every fault's own random number, by the seed, decides whether it is in a share of them all.
+let share (a: Arguments) (faults: Fault list) : Fault list =
+    let number (f: Fault) =
+        let hash = Security.Cryptography.SHA256.HashData(Text.Encoding.UTF8.GetBytes $"{a.Seed} {f.Name}")
+        float (BitConverter.ToUInt32(hash, 0)) / 4294967296.0
 
-        try
-            let project = Path.Combine("tests", mutant.Project)
+    let count = max 1 (int (ceil (a.Share * float faults.Length)))
+    let kept = faults |> List.sortBy number |> List.truncate count |> List.map _.Name |> Set
+    faults |> List.filter (fun f -> kept.Contains f.Name)
 
-            match
-                run copy "dotnet" [ "build"; project; "-c"; "Release"; "-nologo"; "-v"; "quiet"; "-clp:NoSummary" ]
-            with
-            | 0, _ ->
-                let dll = Path.Combine(project, "bin", "Release", $"{mutant.Project}.dll")
+let files = Copy.files ()
+let here (name: string) = Path.Combine(__SOURCE_DIRECTORY__, name)
 
-                match run copy "dotnet" (dll :: mutant.Words) with
-                | 0, _ -> Error "no test notices it"
-                | 64, _ -> Error $"""no test has the words {String.concat " " mutant.Words} in its name"""
-                | _ -> Ok()
-            | _, output -> Error $"it does not compile: {output.Trim()}"
-        finally
-            File.WriteAllText(path, original)
-
-// Paket reads the feed from there; build.sh chooses it for its own commands only.
-if String.IsNullOrEmpty(Environment.GetEnvironmentVariable "NUGET_SOURCE") then
-    let enabled =
-        (run root "dotnet" [ "nuget"; "list"; "source"; "--format"; "short" ] |> snd).Split '\n'
-        |> Array.tryFind (fun line -> line.StartsWith "E ")
-
-    match enabled with
-    | Some line -> Environment.SetEnvironmentVariable("NUGET_SOURCE", line.Substring(2).Trim())
-    | None -> failwith "no NuGet source is enabled: add one (dotnet nuget add source) or set NUGET_SOURCE"
-
-let words = fsi.CommandLineArgs[1..]
-
-let mutants =
+let stale, written =
     Directory.GetFiles(__SOURCE_DIRECTORY__, "*.mutant")
     |> Array.sort
-    |> Array.map read
-    |> Array.filter (fun m -> words |> Array.forall m.Name.Contains)
+    |> List.ofArray
+    |> List.map (read files Copy.source)
+    |> List.partition _.IsError
 
-if mutants.Length = 0 then
-    eprintfn "no fault has these words in its name"
+for complaint in stale do
+    match complaint with
+    | Error why -> say why
+    | Ok _ -> ()
+
+/// More than are wanted, since not every change compiles.
+let generated =
+    files
+    |> List.filter (fun f -> f.StartsWith "src/Sdac.Functional/" || f.StartsWith "src/Sdac.Sampling/")
+    |> Generator.faults arguments.Seed 96 (areas (here "areas.txt")) Copy.source
+
+let argued = equivalent (here "equivalent.txt")
+let isArgued (f: Fault) = argued.Contains(if f.Generated then f.Title else f.Name)
+
+/// Generated faults of which an earlier run has found that they do not compile.
+let noCode = Path.Combine(Copy.folder, "no-code.txt")
+let known = if File.Exists noCode then Set(File.ReadAllLines noCode) else Set.empty
+
+/// All faults get their switches, also where few are run: what is compiled stays as it is from run to run.
+let all =
+    (written |> List.choose Result.toOption) @ generated
+    |> List.indexed
+    |> List.filter (fun (_, f) -> not (f.Generated && known.Contains f.Title))
+
+let chosen =
+    all
+    |> List.map snd
+    |> List.filter (fun f -> arguments.Words |> List.forall f.Name.Contains)
+    |> share arguments
+
+if chosen.IsEmpty then
+    eprintfn "mutants: no fault has all of these words in its name"
     exit 2
 
-let copy = Path.Combine(Path.GetTempPath(), $"sdac-mutants-{Environment.ProcessId}")
+if arguments.List then
+    for f in chosen do
+        printfn $"{f.Name}: {f.Title}"
+
+    exit 0
+
+let clock = Stopwatch.StartNew()
+
+/// Builds what has the tests, until every fault that stands in the way has its next way or none.
+let rec built (attempt: int) (planned: Planned list) : Planned list =
+    write planned
+    let projects = chosen |> List.collect _.Tests |> List.map _.Project |> List.distinct
+
+    match Copy.buildAll [ for p in projects -> $"tests/{p}" ] with
+    | Ok() -> planned
+    | Error complaints when attempt = 12 -> failwith $"the copy still does not build: {complaints}"
+    | Error complaints -> built (attempt + 1) (after complaints planned)
+
+say $"{chosen.Length} faults; the copy is written to {Copy.folder}"
+let plan = make all
+Copy.bring (plan |> List.map _.Fault.File |> Set)
+say $"building it ({clock.Elapsed.TotalSeconds:F0} s so far)"
+
+/// A generated fault that does not compile is none.
+let noFaults, compiled = built 1 plan |> List.partition (fun p -> p.Fault.Generated && p.Ways.IsEmpty)
+File.AppendAllLines(noCode, noFaults |> List.map _.Fault.Title)
+let names = chosen |> List.map _.Name |> Set
+let planned = compiled |> List.filter (fun p -> names.Contains p.Fault.Name)
+say $"running the tests without a fault ({clock.Elapsed.TotalSeconds:F0} s so far)"
+let usual = planned |> List.collect _.Fault.Tests |> List.distinct |> baseline arguments.Jobs
+
+let shown (p: Planned) (outcome: Outcome) =
+    let result =
+        match outcome with
+        | Noticed -> "noticed"
+        | Survived when isArgued p.Fault -> "argued equivalent"
+        | Survived -> "SURVIVED"
+        | Broken why -> $"NO RESULT: {why}"
+
+    lock clock (fun () -> printfn $"{p.Fault.Name}: {result}  ({p.Fault.Title})")
+    p, outcome
+
+say $"switching the faults on ({clock.Elapsed.TotalSeconds:F0} s so far)"
+let switched, single = planned |> List.partition (fun p -> not p.Ways.IsEmpty)
 
 let results =
-    try
-        run root "git" [ "worktree"; "add"; "--detach"; copy; "HEAD" ] |> ignore
+    (switched |> atOnce arguments.Jobs (fun p -> shown p (trial usual p.Number p.Fault.Tests)))
+    @ (single |> List.map (fun p -> shown p (alone usual p)))
 
-        match run copy "bash" [ "./build.sh"; "build" ] with
-        | 0, _ -> ()
-        | _, output -> failwith $"the last commit does not build: {output}"
+let equivalents = results |> List.filter (fun (p, outcome) -> outcome = Survived && isArgued p.Fault)
+let noticed = results |> List.filter (fun (_, outcome) -> outcome = Noticed)
 
-        [ for m in mutants do
-              let result = test copy m
+let missed =
+    results
+    |> List.filter (fun (p, outcome) -> outcome <> Noticed && not (outcome = Survived && isArgued p.Fault))
 
-              let said =
-                  match result with
-                  | Ok() -> "noticed"
-                  | Error why -> $"NOT NOTICED: {why}"
+if not (missed.IsEmpty && stale.IsEmpty) then
+    printfn "\nnot noticed:"
 
-              printfn $"{m.Name}: {said}  ({m.Title})"
-              result ]
-    finally
-        run root "git" [ "worktree"; "remove"; "--force"; copy ] |> ignore
+for p, _ in missed do
+    printfn $"  {p.Fault.Name}  {p.Fault.File}:{Fault.lineNumber (Copy.source p.Fault.File) p.Fault}  ({p.Fault.Title})"
 
-let missed = results |> List.filter _.IsError |> List.length
-printfn $"{results.Length - missed} of {results.Length} faults are noticed"
-exit (if missed = 0 then 0 else 1)
+printfn
+    $"\n{noticed.Length} of {results.Length} faults noticed ({single.Length} built alone), {equivalents.Length} argued equivalent, {missed.Length} not noticed, {stale.Length} out of date ({clock.Elapsed.TotalMinutes:F0} min)"
+
+exit (if missed.IsEmpty && stale.IsEmpty then 0 else 1)

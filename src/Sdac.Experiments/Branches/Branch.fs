@@ -61,7 +61,7 @@ module internal Branch =
         if File.Exists run.Machine then
             copy run.Machine folder.Machine
 
-        if Map.tryFind "spec" (Safetensors.metadata checkpoint) = Some(Spec.print spec) then
+        if Map.tryFind "spec" (Safetensors.metadata checkpoint) = Some(Spec.print (Spec.planned spec)) then
             copy checkpoint (folder.CheckpointAt iteration)
         else
             Checkpoint.rebase checkpoint spec (folder.CheckpointAt iteration)

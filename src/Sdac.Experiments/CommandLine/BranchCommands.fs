@@ -48,7 +48,7 @@ module ForkCommand =
 
     /// Makes the branches that the arguments name.
     let run (program: Program) (arguments: string[]) : int =
-        let parser = ArgumentParser.Create<ForkArguments>(programName = program.Name)
+        let parser = ArgumentParser.Create<ForkArguments>(programName = program.Shown)
         let results = parser.ParseCommandLine arguments
         let path, at = results.GetResult ForkArguments.Run, results.GetResult ForkArguments.At
         let default' = $"{IO.Path.TrimEndingDirectorySeparator path}-fork-at-{at}"
@@ -93,7 +93,7 @@ module VerifyCommand =
 
     /// Verifies the run that the arguments name.
     let run (program: Program) (arguments: string[]) : int =
-        let parser = ArgumentParser.Create<VerifyArguments>(programName = program.Name)
+        let parser = ArgumentParser.Create<VerifyArguments>(programName = program.Shown)
         let results = parser.ParseCommandLine arguments
 
         Verify.run

@@ -31,7 +31,7 @@ module EvaluateCommand =
 
     /// Plays as the arguments say.
     let run (program: Program) (arguments: string[]) : int =
-        let parser = ArgumentParser.Create<EvaluateArguments>(programName = program.Name)
+        let parser = ArgumentParser.Create<EvaluateArguments>(programName = program.Shown)
         let results = parser.ParseCommandLine arguments
 
         let run = results.GetResult EvaluateArguments.Run

@@ -1,11 +1,13 @@
 namespace Sdac.Experiments
 
-/// A script as others start it, and the algorithms that it knows.
+/// A program as others start it, and the algorithms that it knows.
 [<NoComparison; NoEquality>]
 type Program =
     {
         /// What usage texts and messages call it: "train.fsx", "mine.fsx train"
         Name: string
+        /// How a user starts it: "./build.sh train", "dotnet fsi --exec mine.fsx train"
+        Shown: string
         Registry: Sdac.Registry
         /// The command that starts "train" or "report", to be followed by its arguments
         Start: string -> string list

@@ -8,7 +8,6 @@ open System.Reflection
 open System.Text.Json.Nodes
 open System.Text.RegularExpressions
 open System.Xml.Linq
-open Microsoft.FSharp.Reflection
 open Sdac
 
 /// The settings of an algorithm as a table: name, type, value in a preset, meaning.
@@ -37,27 +36,6 @@ module SettingsList =
             | _ -> ""
         | _ -> ""
 
-    /// A type as it is written in JSON.
-    let rec private typeName (ty: Type) : string =
-        let argument () = typeName (ty.GetGenericArguments()[0])
-
-        if ty = typeof<int> || ty = typeof<int64> then
-            "whole number"
-        elif ty = typeof<float> then
-            "number"
-        elif ty = typeof<bool> then
-            "true or false"
-        elif ty = typeof<string> then
-            "text"
-        elif ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<option<_>> then
-            $"{argument ()} or null"
-        elif ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<list<_>> then
-            $"list of {argument ()}s"
-        elif FSharpType.IsUnion ty then
-            Json.cases ty |> String.concat ", "
-        else
-            ty.Name
-
     let private valueAt (root: JsonNode | null) (path: string) : string =
         let step (node: JsonNode | null) (name: string) : JsonNode | null =
             match node with
@@ -81,9 +59,11 @@ module SettingsList =
 
         let values = Json.compact preset.Config |> Json.parseNode "the settings"
 
+        let all = Json.leaves typeof<'c>
+
         [ for path, field in Json.fields typeof<'c> ->
-              [ path.Substring(path.LastIndexOf '.' + 1)
-                typeName field.PropertyType
+              [ Json.shortest all path
+                Json.kind field.PropertyType
                 valueAt values path
                 meaning documented field ] ]
 

@@ -43,7 +43,7 @@ module Train =
                 | TrainArguments.Task _ -> "a task such as Hopper-v4, dmc/walker-walk or PushT; default the preset's"
                 | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
                 | TrainArguments.Out _ ->
-                    "the run folder to make; default runs/TASK-PRESET[-ALGORITHM]-seedSEED, numbered on when that is taken"
+                    "the run folder to make; default runs/TASK-PRESET[-ALGORITHM][-SETTING=VALUE...]-seedSEED with the settings that are not the preset's, numbered on when that is taken"
                 | TrainArguments.Iterations _ ->
                     "updates; default the preset's. With --resume: train so far, also beyond what the run was to have; its schedules stay as planned"
                 | TrainArguments.Steps _ -> "environment steps, instead of --iterations; default the preset's"
@@ -122,7 +122,11 @@ module Train =
             |> change (results.TryGetResult TrainArguments.Kernels) (fun spec text ->
                 { spec with Kernels = isOn "--kernels" text })
 
-        let options = results.GetResults TrainArguments.Option |> assignments "--option"
+        // a run is taken up from any folder
+        let whole (name: string, value: string) =
+            name, (if name = "xml_file" && File.Exists value then Path.GetFullPath value else value)
+
+        let options = results.GetResults TrainArguments.Option |> assignments "--option" |> List.map whole
         let options = options |> List.fold (fun all (name, value) -> Map.add name value all) spec.TaskOptions
 
         let spec =
@@ -138,14 +142,27 @@ module Train =
         | Some steps -> Spec.envSteps registry steps spec
         | None -> spec
 
-    /// A name of the run's own in `runs`, where none is given.
-    let private numbered (results: ParseResults<TrainArguments>) (preset: string) (spec: Spec) (train: string -> unit) =
-        let algorithm =
-            match results.TryGetResult TrainArguments.Algorithm with
-            | Some name -> $"-{name}"
-            | None -> ""
+    /// A run that --iterations or --steps make short evaluates itself less, where nothing is said of evaluations.
+    let private asTrial (results: ParseResults<TrainArguments>) (spec: Spec) : Spec =
+        let isShort = results.Contains TrainArguments.Iterations || results.Contains TrainArguments.Steps
 
-        let out = RunFolder.unused $"runs/{spec.Task.Replace('/', '-')}-{preset}{algorithm}-seed{spec.Seed}"
+        let said =
+            results.Contains TrainArguments.Config
+            || results.GetResults TrainArguments.Set
+               |> List.exists _.StartsWith("evaluat", StringComparison.Ordinal)
+
+        if isShort && not said then Spec.lessEvaluation spec else spec
+
+    /// A name of the run's own in `runs`, where none is given.
+    let private numbered
+        (registry: Registry)
+        (results: ParseResults<TrainArguments>)
+        (preset: string)
+        (spec: Spec)
+        (train: string -> unit)
+        =
+        let given = results.TryGetResult TrainArguments.Algorithm
+        let out = RunFolder.unused $"runs/{RunName.create registry preset given spec}"
 
         try
             train out
@@ -156,7 +173,7 @@ module Train =
 
     let private anew (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let preset = results.GetResult(TrainArguments.Preset, "quick")
-        let spec = specification registry results preset
+        let spec = specification registry results preset |> asTrial results
 
         // what the file itself makes impossible is said of the file
         match results.TryGetResult TrainArguments.Config with
@@ -170,7 +187,7 @@ module Train =
 
         match results.TryGetResult TrainArguments.Out with
         | Some out -> train out
-        | None -> numbered results preset spec train
+        | None -> numbered registry results preset spec train
 
     let private resume (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let goesAlong argument =
@@ -211,7 +228,7 @@ module Train =
         let registry = program.Registry
 
         let parser =
-            ArgumentParser.Create<TrainArguments>(programName = program.Name, helpTextMessage = about registry)
+            ArgumentParser.Create<TrainArguments>(programName = program.Shown, helpTextMessage = about registry)
 
         let results = parser.ParseCommandLine arguments
 

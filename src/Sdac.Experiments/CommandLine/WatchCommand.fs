@@ -30,7 +30,7 @@ module WatchCommand =
 
     /// Writes the page that the arguments ask for.
     let run (program: Program) (arguments: string[]) : int =
-        let parser = ArgumentParser.Create<WatchArguments>(programName = program.Name)
+        let parser = ArgumentParser.Create<WatchArguments>(programName = program.Shown)
         let results = parser.ParseCommandLine arguments
 
         Watch.run

@@ -94,6 +94,7 @@ type Panel =
     }
 
 /// A picture: rows of panels under a title, with one legend for all of them. It is a value; the renderers draw it.
+[<StructuredFormatDisplay("{Display}")>]
 type Picture =
     {
         Title: string
@@ -102,6 +103,11 @@ type Picture =
         Panels: Panel list list
         Legend: bool
     }
+
+    /// One line for a session.
+    member picture.Display =
+        let named = picture.Title + (if picture.Subtitle = "" then "" else $" ({picture.Subtitle})")
+        $"picture: {named}, panels: %d{List.sumBy List.length picture.Panels}; Plot.show draws it, Plot.save writes it"
 
 /// What both renderers need to know of a picture.
 [<RequireQualifiedAccess>]

@@ -1,28 +1,8 @@
 namespace Sdac.Experiments
 
 open System
+open System.Text.RegularExpressions
 open Sdac
-
-/// Runs that differ in their seeds alone.
-type RunGroup =
-    {
-        Task: string
-        /// Algorithm, and the settings in which it differs from other groups
-        Name: string
-        /// By seed
-        Runs: RunRecord list
-    }
-
-    member group.Finished = group.Runs |> List.filter _.Finished
-
-    /// The last evaluation of every finished run; an unfinished run's would be of another age.
-    member group.FinalScores = [| for run in group.Finished -> run.Final |]
-
-    /// The best evaluation of every finished run.
-    member group.BestScores = [| for run in group.Finished -> run.Best |]
-
-/// A figure against environment steps, over the runs of a group.
-type CurvePoint = { EnvSteps: int64; Runs: int; Estimate: Estimate }
 
 /// Runs put together and compared.
 [<RequireQualifiedAccess>]
@@ -39,35 +19,66 @@ module Comparison =
     [<Literal>]
     let private CurveResamples = 1000
 
+    /// Characters of a group's name; a longer one becomes a number.
+    [<Literal>]
+    let private LongestName = 44
+
     /// All intervals of a report are drawn from here: the same runs give the same report.
     let key = Key.ofSeed 95L
 
-    let private short (path: string) = path.Substring(path.LastIndexOf '.' + 1)
+    // ---- groups
 
     let private settingOf path (run: RunRecord) = Map.tryFind path run.Settings |> Option.defaultValue "unset"
 
-    /// The settings that differ between runs of one algorithm on one task. What differs only from task to task belongs to
-    /// the task.
-    let private differing (runs: RunRecord list) : string list =
-        let within (runs: RunRecord list) =
-            let paths = runs |> List.collect (_.Settings >> Map.keys >> List.ofSeq) |> List.distinct
+    let private pathsOf (runs: RunRecord list) =
+        runs |> List.collect (_.Settings >> Map.keys >> List.ofSeq) |> List.distinct
 
-            paths
+    /// The settings in which runs of one algorithm differ on some task, by what they are called. What differs only from task to
+    /// task belongs to the task.
+    let private differing (runs: RunRecord list) : (string * string) list =
+        let within (runs: RunRecord list) =
+            pathsOf runs
             |> List.filter (fun path -> runs |> List.map (settingOf path) |> List.distinct |> List.length > 1)
 
+        let all = pathsOf runs
+
         runs
-        |> List.groupBy (fun run -> run.Task, run.Algorithm)
+        |> List.groupBy _.Task
         |> List.collect (snd >> within)
         |> List.distinct
         |> List.sort
+        |> List.map (fun path -> path, Json.shortest all path)
 
-    let private nameOf (differing: string list) (run: RunRecord) =
-        let parts =
-            differing
-            |> List.filter run.Settings.ContainsKey
-            |> List.map (fun path -> $"{short path}={settingOf path run}")
+    /// For sorting: 4 before 16.
+    let private natural (name: string) = Regex.Replace(name, "[0-9]+", fun digits -> digits.Value.PadLeft(12, '0'))
 
-        String.concat " " (run.Title :: parts)
+    let private wholeName (title: string) (differing: (string * string) list) =
+        String.concat " " (title :: [ for name, value in differing -> $"{name}={value}" ])
+
+    /// The settings that a name tells, of those in which the groups of an algorithm differ: not the value that more than half of the
+    /// groups have.
+    let private telling (groups: (string * string) list list) : (string * string) list -> (string * string) list =
+        let usual =
+            List.concat groups
+            |> List.countBy id
+            |> List.filter (fun (_, count) -> 2 * count > groups.Length)
+            |> List.map fst
+
+        List.filter (fun setting -> not (List.contains setting usual))
+
+    /// Names by what differs, for each title: the whole where it is short, else the title with a number.
+    let private namesOf (wholes: (string * string) list) : Map<string, string> =
+        let wholes = wholes |> List.distinct |> List.sortBy (snd >> natural)
+
+        Map
+            [ for title, own in List.groupBy fst wholes do
+                  let long = own |> List.map snd |> List.filter (fun whole -> whole.Length > LongestName)
+
+                  for _, whole in own do
+                      whole,
+                      match List.tryFindIndex ((=) whole) long with
+                      | Some i -> $"{title} #{i + 1}"
+                      | None -> whole ]
 
     /// The first run of every seed, and a warning for each repeated one: a seed counted twice would make results look surer.
     let private distinctSeeds (name: string) (runs: RunRecord list) : RunRecord list * string list =
@@ -83,18 +94,32 @@ module Comparison =
 
     /// The groups of the runs, by task and name, and warnings.
     let group (runs: RunRecord list) : RunGroup list * string list =
-        let differing = differing runs
+        let described =
+            [ for _, runs in runs |> List.groupBy (fun (run: RunRecord) -> run.Algorithm) do
+                  let differing = differing runs
+
+                  let own (run: RunRecord) = [ for path, name in differing -> name, settingOf path run ]
+                  let telling = runs |> List.map own |> List.distinct |> telling
+
+                  for run in runs do
+                      run, own run, wholeName run.Title (telling (own run)) ]
+
+        let names = namesOf [ for run, _, whole in described -> run.Title, whole ]
 
         let groups =
-            [ for (task, name), runs in runs |> List.groupBy (fun run -> run.Task, nameOf differing run) do
-                  let kept, warnings = distinctSeeds name runs
-                  { Task = task; Name = name; Runs = kept }, warnings ]
-            |> List.sortBy (fun (group, _) -> group.Task, group.Name)
+            [ for (task, whole), members in described |> List.groupBy (fun (run, _, whole) -> run.Task, whole) do
+                  let name = names[whole]
+                  let kept, warnings = members |> List.map (fun (run, _, _) -> run) |> distinctSeeds name
+                  let _, differing, _ = members.Head
+                  { Task = task; Name = name; Differing = differing; Runs = kept }, warnings ]
+            |> List.sortBy (fun (group, _) -> group.Task, natural group.Name)
 
         List.map fst groups, List.collect snd groups
 
     let tasks (groups: RunGroup list) = groups |> List.map _.Task |> List.distinct
-    let names (groups: RunGroup list) = groups |> List.map _.Name |> List.distinct |> List.sort
+    let names (groups: RunGroup list) = groups |> List.map _.Name |> List.distinct |> List.sortBy natural
+
+    // ---- figures of one group
 
     /// An estimate over the runs of one task.
     let estimate (statistic: float[] -> float) (scores: float[]) : Estimate =
@@ -103,14 +128,16 @@ module Comparison =
     /// The learning curve of a group: at every evaluation the runs that have got there.
     let curve (statistic: float[] -> float) (group: RunGroup) : CurvePoint list =
         [ for run in group.Runs do
-              yield! run.Evaluations ]
+              for (steps, score), seconds in Array.zip run.Evaluations run.EvaluatedAfter -> steps, (score, seconds) ]
         |> List.groupBy fst
         |> List.sortBy fst
-        |> List.map (fun (steps, scores) ->
-            let scores = [| for _, score in scores -> score |]
+        |> List.map (fun (steps, found) ->
+            let scores = [| for _, (score, _) in found -> score |]
             let statistic = Statistics.pooled statistic
 
             { EnvSteps = steps
+              Seconds =
+                found |> List.map (snd >> snd) |> List.filter Double.IsFinite |> Array.ofList |> Statistics.mean
               Runs = scores.Length
               Estimate = Statistics.bootstrap Level CurveResamples key statistic [| scores |] })
 
@@ -123,46 +150,97 @@ module Comparison =
         |> Array.sortBy fst
         |> Array.map (fun (steps, values) -> steps, values |> Array.averageBy snd)
 
-    /// Final scores by name over the tasks on which every name has finished runs: on the tasks' own scale where there is one
-    /// task, else on 0 (the worst final score of the task) to 1 (the best). No tasks where nothing is shared.
+    // ---- several groups
+
+    let private scored (groups: RunGroup list) = groups |> List.filter (fun group -> not group.Finished.IsEmpty)
+
+    /// Final scores by name over the tasks on which every name has finished runs: on the task's own scale where there is one, else on
+    /// that of the stored reference scores, without the tasks that have none. No tasks where nothing is shared.
     let shared (groups: RunGroup list) : string list * (string * float[][]) list =
-        let scored = groups |> List.filter (fun group -> not group.Finished.IsEmpty)
+        let scored = scored groups
         let names = names scored
         let on task = scored |> List.filter (fun group -> group.Task = task)
-        let tasks = tasks scored |> List.filter (fun task -> (on task).Length = names.Length)
+        let common = tasks scored |> List.filter (fun task -> (on task).Length = names.Length)
 
-        let scale task =
-            let all = on task |> List.map _.FinalScores |> Array.concat
+        let scales =
+            match common with
+            | [ task ] -> [ task, id ]
+            | _ ->
+                [ for task in common do
+                      match ReferenceScores.tryFind task with
+                      | Some score -> task, ReferenceScores.normalise score
+                      | None -> () ]
 
-            if tasks.Length = 1 then
-                id
-            else
-                Statistics.normalise (Array.min all) (Array.max all)
-
-        tasks,
+        List.map fst scales,
         [ for name in names ->
               name,
-              [| for task in tasks ->
+              [| for task, scale in scales ->
                      let group = on task |> List.find (fun group -> group.Name = name)
-                     scale task group.FinalScores |] ]
+                     scale group.FinalScores |] ]
 
-    /// P(x > y) for every two names, over the tasks that both have finished.
-    let improvements (groups: RunGroup list) : (string * string * int * Estimate) list =
-        let scored = groups |> List.filter (fun group -> not group.Finished.IsEmpty)
+    /// Mean of the differences over the seeds that both have finished.
+    let private paired (x: RunGroup) (y: RunGroup) : int * Estimate option =
+        let bySeed (group: RunGroup) = Map [ for run in group.Finished -> run.Seed, run.Final ]
+        let a, b = bySeed x, bySeed y
+        let seeds = [| for seed in a.Keys |> Seq.filter b.ContainsKey -> seed |]
 
-        let scores name =
-            Map
-                [ for group in scored do
-                      if group.Name = name then
-                          group.Task, group.FinalScores ]
+        if seeds.Length = 0 then
+            0, None
+        else
+            let side (scores: Map<int64, float>) = seeds |> Array.map (fun seed -> scores[seed])
+            seeds.Length, Some(Statistics.pairedDifference Level Resamples key (side a) (side b))
 
-        let names = names scored
+    /// Two names on the tasks that both have finished; None where there is none.
+    let compare (groups: RunGroup list) (x: string) (y: string) : ComparedPair option =
+        let of' name task = scored groups |> List.tryFind (fun group -> group.Name = name && group.Task = task)
+
+        match
+            [ for task in tasks groups do
+                  match of' x task, of' y task with
+                  | Some a, Some b -> task, a, b
+                  | _ -> () ]
+        with
+        | [] -> None
+        | found ->
+            let side pick = [| for pair in found -> (pick pair: RunGroup).FinalScores |]
+            let a, b = side (fun (_, a, _) -> a), side (fun (_, _, b) -> b)
+
+            let seeds, difference =
+                match found with
+                | [ _, a, b ] -> paired a b
+                | _ -> 0, None
+
+            Some
+                { X = x
+                  Y = y
+                  Tasks = [ for task, _, _ in found -> task ]
+                  Sizes = List.zip [ for s in a -> s.Length ] [ for s in b -> s.Length ]
+                  Probability = Statistics.bootstrapImprovement Level Resamples key a b
+                  Difference = difference
+                  EqualSeeds = seeds }
+
+    /// Every two names over the tasks that both have finished.
+    let improvements (groups: RunGroup list) : ComparedPair list =
+        let names = names (scored groups)
 
         [ for i, x in List.indexed names do
               for y in List.skip (i + 1) names do
-                  let a, b = scores x, scores y
-                  let tasks = a.Keys |> Seq.filter b.ContainsKey |> Array.ofSeq
+                  yield! Option.toList (compare groups x y) ]
 
-                  if tasks.Length > 0 then
-                      let side (map: Map<string, float[]>) = tasks |> Array.map (fun task -> map[task])
-                      x, y, tasks.Length, Statistics.bootstrapImprovement Level Resamples key (side a) (side b) ]
+    /// Every two names on each task.
+    let byTask (groups: RunGroup list) : (string * ComparedPair list) list =
+        [ for task in tasks groups do
+              match groups |> List.filter (fun group -> group.Task = task) |> improvements with
+              | [] -> ()
+              | pairs -> task, pairs ]
+
+    /// Does a name score more than every other one that it is compared with, beyond the interval?
+    let isBest (pairs: ComparedPair list) (name: string) : bool =
+        let own =
+            [ for pair in pairs do
+                  if pair.X = name then
+                      pair
+                  elif pair.Y = name then
+                      pair.Reversed ]
+
+        not own.IsEmpty && own |> List.forall (fun pair -> pair.Finding = Finding.Better)

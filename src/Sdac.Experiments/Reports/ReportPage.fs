@@ -11,6 +11,8 @@ type ReportPart =
     /// File name without ending, what it shows for those who cannot see it, the picture
     | Picture of Name: string * Alternative: string * Picture
     | Tabular of Table
+    /// A title that opens named lists
+    | Details of Title: string * Lists: (string * string list) list
     /// Words, then links: their texts, and paths from the page
     | Links of string * (string * string) list
 
@@ -77,14 +79,32 @@ figcaption, .files { margin: .25rem 0 0; font-size: .8rem; }
 figcaption a, .files a { margin-right: .75rem; }
 .table { margin-top: 1rem; overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .5rem; color: #444; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: right; white-space: nowrap; }
-thead th { border-bottom: 2px solid #999; vertical-align: bottom; white-space: normal; }
-th:first-child { text-align: left; font-weight: normal; }
-thead th:first-child { font-weight: bold; }
+caption { text-align: left; padding-bottom: .5rem; color: #444; max-width: 75ch; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: right; vertical-align: top; }
+thead th { border-bottom: 2px solid #999; vertical-align: bottom; }
+tbody th, td.words { text-align: left; font-weight: normal; overflow-wrap: anywhere; min-width: 5.5rem; max-width: 24rem; }
+tbody th { min-width: 8.5rem; }
+thead th:first-child, thead th.words { text-align: left; }
+.lead h2 { margin: 1.25rem 0 .25rem; padding: 0; border: 0; font-size: 1.05rem; }
+.lead ul { margin: 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
+.lead li { max-width: 130ch; font-size: .95rem; }
+nav { margin-top: 1.25rem; }
+details { margin: .5rem 0; font-size: .875rem; }
+summary { cursor: pointer; overflow-wrap: anywhere; }
+details h4 { margin: .5rem 0 .1rem; font-size: .875rem; }
+details ul { margin: 0; padding-left: 1.2rem; columns: 22rem; overflow-wrap: anywhere; }
 .warning { margin: 1rem 0; padding: .5rem 1rem; border-left: 4px solid #D55E00; background: #fdf3ec; }
 .warning ul { margin: .25rem 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
-@media (max-width: 760px) { .figures { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 760px) {
+  .figures { grid-template-columns: minmax(0, 1fr); }
+  table, caption, tbody, tr, th, td { display: block; }
+  thead { display: none; }
+  caption { max-width: none; }
+  tr { padding: .4rem 0; border-bottom: 1px solid #999; }
+  tbody th { max-width: none; padding: .1rem 0; border: 0; font-weight: bold; }
+  td, td.words { display: flex; justify-content: space-between; gap: 1rem; max-width: none; padding: .1rem 0; border: 0; text-align: right; }
+  td::before { content: attr(data-name); flex: none; max-width: 50%; color: #555; text-align: left; }
+}
 """
 
     let private list (items: string list) =
@@ -95,6 +115,20 @@ thead th:first-child { font-weight: bold; }
             ""
         else
             $"<div class=\"warning\" role=\"note\"><strong>Left out or unfinished</strong>\n{list warnings}</div>\n"
+
+    let private details (title: string) (lists: (string * string list) list) =
+        let listed = String.concat "" [ for name, items in lists -> $"<h4>{encode name}</h4>\n{list items}" ]
+        $"<details>\n<summary>{encode title}</summary>\n{listed}</details>\n"
+
+    /// The first lines: lists under their titles and notes, without the empty ones.
+    let private leading (lead: (string * string * string list) list) =
+        let lists =
+            [ for title, note, items in lead do
+                  if not items.IsEmpty then
+                      let note = if note = "" then "" else $"<p class=\"subtitle\">{encode note}</p>\n"
+                      $"<h2>{encode title}</h2>\n{note}{list items}" ]
+
+        $"<div class=\"lead\">\n{String.Concat lists}</div>\n"
 
     /// The parts' elements, and the pictures' scripts. Consecutive pictures stand side by side.
     let private body (prefix: string) (written: Set<string>) (parts: ReportPart list) : string * string =
@@ -125,6 +159,9 @@ thead th:first-child { font-weight: bold; }
             | Tabular content ->
                 inFigures false
                 text.Append(table prefix content) |> ignore
+            | Details(title, lists) ->
+                inFigures false
+                text.Append(details title lists) |> ignore
             | Links(words, targets) ->
                 inFigures false
                 text.Append $"<p class=\"files\">{encode words} {pathLinks targets}</p>\n" |> ignore
@@ -137,7 +174,7 @@ thead th:first-child { font-weight: bold; }
     let html
         (prefix: string)
         (title: string)
-        (summary: string list)
+        (lead: (string * string * string list) list)
         (warnings: string list)
         (written: Set<string>)
         (parts: ReportPart list)
@@ -158,7 +195,7 @@ thead th:first-child { font-weight: bold; }
                 $"<script>{PlotlyRenderer.library ()}</script>\n<script>\n{scripts}</script>\n"
 
         $"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{encode title}</title>\n<style>{style}</style>\n</head>\n<body>\n<h1>{encode title}</h1>\n"
-        + list summary
+        + leading lead
         + warningBox warnings
         + $"""<nav aria-label="Sections">{String.concat "\n" links}</nav>{"\n"}"""
         + $"<main>\n{elements}</main>\n{scripts}</body>\n</html>\n"

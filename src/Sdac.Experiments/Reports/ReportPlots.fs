@@ -57,6 +57,18 @@ module ReportPlots =
 
     let private steps = Plot.axis "Environment steps"
 
+    /// Over how many seeds, and what the band around a line is.
+    let private seedsOf (groups: RunGroup list) =
+        let runs = groups |> List.map _.Runs.Length
+
+        let seeds =
+            if List.min runs = List.max runs then
+                count (List.min runs) "seed"
+            else
+                $"{List.min runs} to {List.max runs} seeds"
+
+        if List.max runs > 1 then $"{seeds}; band: 95 %% bootstrap interval" else seeds
+
     /// The learning curves of one task; `statistic` is named in the title.
     let learning
         (statisticName: string)
@@ -68,21 +80,34 @@ module ReportPlots =
             groups
             |> List.map (fun g -> g.Name, [ for p in Comparison.curve statistic g -> float p.EnvSteps, p.Estimate ])
 
-        let runs = groups |> List.map _.Runs.Length
-
-        let seeds =
-            if List.min runs = List.max runs then
-                count (List.min runs) "seed"
-            else
-                $"{List.min runs} to {List.max runs} seeds"
-
-        let band = if List.max runs > 1 then "; band: 95 % bootstrap interval" else ""
-
         banded names false curves
         |> Plot.chart
             $"{groups.Head.Task}: {statisticName} return"
-            $"Evaluations without exploration noise, {statisticName} over {seeds}{band}"
+            $"Evaluations without exploration noise, {statisticName} over {seedsOf groups}"
             steps
+            (Plot.axis "Return per episode (undiscounted)")
+
+    /// The same mean returns against the time that it took to get there.
+    let overTime (names: string list) (groups: RunGroup list) : Picture =
+        let timed =
+            [ for g in groups ->
+                  g.Name,
+                  Comparison.curve Statistics.mean g
+                  |> List.filter (fun point -> Double.IsFinite point.Seconds)
+                  |> List.sortBy _.Seconds ]
+
+        let longest = timed |> List.collect snd |> List.map _.Seconds |> List.fold max 0.0
+
+        let unit, seconds =
+            if longest >= 7200.0 then "hours", 3600.0
+            elif longest >= 120.0 then "minutes", 60.0
+            else "seconds", 1.0
+
+        banded names false [ for name, points in timed -> name, [ for p in points -> p.Seconds / seconds, p.Estimate ] ]
+        |> Plot.chart
+            $"{groups.Head.Task}: mean return against wall-clock time"
+            $"Evaluations without exploration noise, mean over {seedsOf groups}; at the mean time of the runs, evaluations included"
+            (Plot.axis $"Wall-clock time ({unit})")
             (Plot.axis "Return per episode (undiscounted)")
 
     /// A figure of every group of one task against environment steps or updates, averaged over runs.
@@ -116,7 +141,7 @@ module ReportPlots =
 
         let x =
             if normalised then
-                "τ (final score, 0: the task's worst run, 1: its best)"
+                "τ (final score, 0: random actions, 1: the stored reference)"
             else
                 "τ (final return of a run)"
 
@@ -138,10 +163,10 @@ module ReportPlots =
     let private shares =
         Ticks.At [ for tenth in 0.0..2.0..10.0 -> tenth / 10.0, RoundNumbers.text (tenth / 10.0) ]
 
-    /// Probabilities of improvement, one row a pair.
-    let improvement (pairs: (string * string * int * Estimate) list) : Picture =
+    /// Probabilities of improvement, one row a pair; `where` names the task or tasks.
+    let improvement (where: string) (pairs: ComparedPair list) : Picture =
         let layer mark = { Name = ""; Colour = Plot.palette.Head; Mark = mark }
-        let rows f = [ for i, (_, _, _, e) in List.indexed pairs -> f (float i) e ]
+        let rows f = [ for i, pair in List.indexed pairs -> f (float i) pair.Probability ]
 
         let x =
             { Plot.axis "Probability of improvement" with Extent = Extent.Between(-0.02, 1.02); Ticks = shares }
@@ -150,10 +175,10 @@ module ReportPlots =
           layer (Mark.Intervals(6.0, rows (fun row e -> row, e.Low, e.High)))
           layer (Mark.Dots(9.0, 1.0, rows (fun row e -> e.Value, row))) ]
         |> rowed
-            "Probability of improvement"
+            $"{where}: probability of improvement"
             "How likely a run of the first scores more than one of the second on the same task; bar: 95 % bootstrap interval"
             26
-            [ for x, y, _, _ in pairs -> $"{x} > {y}" ]
+            [ for pair in pairs -> $"{pair.X} > {pair.Y}" ]
             x
             false
 
@@ -179,7 +204,7 @@ module ReportPlots =
             (scored |> List.map _.Name)
             { Plot.axis "Final return per episode (undiscounted)" with
                 Extent = Extent.AroundData
-                Ticks = Ticks.Round 6 }
+                Ticks = Ticks.Round 4 }
             false
 
     /// Milliseconds per update by phase, one bar a group: (group, phase, milliseconds).

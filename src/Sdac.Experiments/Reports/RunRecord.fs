@@ -1,7 +1,6 @@
 namespace Sdac.Experiments
 
 open System
-open System.Collections.Generic
 open System.Globalization
 open System.IO
 open System.Text.Json
@@ -22,6 +21,8 @@ type RecordedTimings =
         Phases: (string * float) list
         /// Resident memory, MiB, by iteration
         Memory: (int64 * float)[]
+        /// Seconds since the run's start, by iteration
+        Clock: (int64 * float)[]
     }
 
 /// What a run folder tells to a report: read leniently, so that folders of older and newer programs can be shown together.
@@ -42,6 +43,8 @@ type RunRecord =
         EnvSteps: int64
         /// Environment steps and mean return
         Evaluations: (int64 * float)[]
+        /// Seconds from the run's start to each evaluation; NaN where the run holds no timings
+        EvaluatedAfter: float[]
         EvaluationEpisodes: int
         TrainingEpisodes: int
         /// The figures of the updates against environment steps, by name
@@ -51,10 +54,34 @@ type RunRecord =
         Timings: RecordedTimings option
         /// MiB, as far as known
         PeakMemory: float
+        /// Why it will not be finished, where its sweep says so
+        Failure: string option
+        /// A process works on it
+        Running: bool
+        /// The program's version that began it; empty where machine.json is missing
+        Program: string
+        /// When it was begun, by its specification's file: a day, UTC
+        Begun: DateOnly
     }
 
     /// Mean return of the last evaluation; NaN before the first.
     member run.Final = if run.Evaluations.Length = 0 then nan else snd (Array.last run.Evaluations)
+
+    /// Mean return of the evaluations in the last tenth of the environment steps, the last one among them; NaN before the first.
+    member run.Window =
+        match Array.tryLast run.Evaluations with
+        | None -> nan
+        | Some(last, _) ->
+            run.Evaluations
+            |> Array.filter (fun (steps, _) -> steps = last || float steps > 0.9 * float last)
+            |> Array.averageBy snd
+
+    /// Finished, failed, running, or stopped: begun, unfinished, and nobody works on it.
+    member run.State =
+        if run.Finished then "finished"
+        elif run.Running then "running"
+        elif run.Failure.IsSome then "failed"
+        else "stopped"
 
     /// Mean return of the best evaluation; NaN before the first.
     member run.Best =
@@ -63,7 +90,7 @@ type RunRecord =
         else
             run.Evaluations |> Array.map snd |> Array.max
 
-/// Finding and reading run folders.
+/// Reading run folders.
 [<RequireQualifiedAccess>]
 module RunRecord =
     /// Settings that decide when a run looks at itself, not what it learns.
@@ -78,88 +105,6 @@ module RunRecord =
               "checkpointsKept"
               "keepEvery"
               "logEvery" ]
-
-    let private at (folder: string) : RunFolder = { Path = folder }
-
-    let private isRun (folder: string) = File.Exists (at folder).Spec
-
-    /// A folder that began as a run, or holds nothing.
-    let private isRemains (folder: string) =
-        File.Exists (at folder).Metrics || Seq.isEmpty (Directory.EnumerateFileSystemEntries folder)
-
-    /// The folders in a folder, the links to folders in it, and a warning for each link that leads nowhere.
-    let private children (path: string) : string list * string list * string list =
-        Files.guarded "read" path (fun () ->
-            let entries = Directory.GetFileSystemEntries path |> Array.sort |> List.ofArray
-            let links, own = entries |> List.partition NumberedFiles.isLink
-            let whole, broken = links |> List.partition (fun link -> (Files.realPath link).IsSome)
-
-            List.filter Directory.Exists own,
-            List.filter Directory.Exists whole,
-            [ for link in broken -> $"{link} is a link that leads nowhere: it is left out" ])
-
-    /// A folder to be searched, and the real paths of the folders above it.
-    type private Place = { Path: string; Above: string list }
-
-    /// The run folders at or below a place, and a warning for each folder among them that is none or cannot be read. No folder is
-    /// searched twice, whatever the links: `seen` are the real paths of those before. Links are only noted, in `links`: what can be
-    /// reached without them is found under its own name.
-    let rec private below (seen: HashSet<string>) (links: Queue<Place>) (place: Place) : string list * string list =
-        let path = place.Path
-        let real = Files.realPath path |> Option.defaultValue path
-
-        if List.contains real place.Above then
-            [], [ $"{path} is a link back to {real}, in which it lies: it is not followed" ]
-        elif not (seen.Add real) then
-            [], []
-        elif isRun path then
-            [ path ], []
-        else
-            try
-                let folders, linked, broken = children path
-                let inside child = { Path = child; Above = real :: place.Above }
-                linked |> List.iter (inside >> links.Enqueue)
-
-                let found = folders |> List.map (inside >> below seen links)
-                let runs, warnings = List.collect fst found, List.collect snd found
-
-                let remains =
-                    [ if not place.Above.IsEmpty && isRemains path then
-                          $"{path} is no run (spec.json is missing): it is left out" ]
-
-                runs, broken @ warnings @ remains
-            with :? UserError as error ->
-                [], [ $"{error.Failure.Sentence}; it is left out" ]
-
-    /// The run folders at or below `path`, through links too, and warnings.
-    let private search (seen: HashSet<string>) (path: string) : string list * string list =
-        let places = Queue [ { Path = path; Above = [] } ]
-
-        let found =
-            [ while places.Count > 0 do
-                  below seen places (places.Dequeue()) ]
-
-        List.collect fst found, List.collect snd found
-
-    /// The run folders at or below the given paths, each once, and warnings. A path that is no folder is refused.
-    let find (paths: string list) : (string list * string list) =
-        let seen = HashSet<string>()
-
-        let found =
-            [ for path in paths do
-                  if not (Directory.Exists path) then
-                      Errors.fail (Storage $"there is no folder {path}: give run folders, or folders that hold some")
-
-                  let full = Path.TrimEndingDirectorySeparator(Path.GetFullPath path)
-                  let known = seen.Count
-                  let runs, warnings = search seen full
-
-                  if runs.IsEmpty && warnings.IsEmpty && seen.Count > known then
-                      [], [ $"{path} holds no run folder (no spec.json at or below it)" ]
-                  else
-                      runs, warnings ]
-
-        List.collect fst found |> List.distinct, List.collect snd found |> List.distinct
 
     // ---- spec.json
 
@@ -290,16 +235,33 @@ module RunRecord =
 
                 let last name = lines |> List.choose (number name) |> List.tryLast |> Option.defaultValue nan
 
-                let memory =
+                let byIteration name =
                     lines
                     |> List.choose (fun line ->
-                        Option.map2 (fun at size -> int64 at, size) (number "iteration" line) (number "memoryMiB" line))
+                        Option.map2 (fun at value -> int64 at, value) (number "iteration" line) (number name line))
+                    |> Array.ofList
 
                 Some
                     { Updates = int64 (last "iteration")
                       Seconds = last "seconds"
                       Phases = phases
-                      Memory = Array.ofList memory }
+                      Memory = byIteration "memoryMiB"
+                      Clock = byIteration "seconds" }
+
+    /// Seconds from the start to an iteration, between lines of timings by linear interpolation; beyond the last line its own.
+    let private secondsAt (timings: RecordedTimings option) (iteration: int64) : float =
+        let clock = timings |> Option.map _.Clock |> Option.defaultValue [||]
+
+        match clock |> Array.tryFindIndex (fun (at, _) -> at >= iteration) with
+        | None -> clock |> Array.tryLast |> Option.map snd |> Option.defaultValue nan
+        | Some i ->
+            let at, seconds = clock[i]
+            let before, earlier = if i = 0 then 0L, 0.0 else clock[i - 1]
+
+            if at = before then
+                seconds
+            else
+                earlier + (seconds - earlier) * float (iteration - before) / float (at - before)
 
     let private property (name: string) (value: JsonElement) : JsonElement option =
         match value.ValueKind with
@@ -323,6 +285,30 @@ module RunRecord =
             | Some _, _ ->
                 damaged
                     $"{folder.Metrics} does not end with the evaluation that {folder.Summary} gives: put the whole file back, or delete summary.json and finish the run again with --resume"
+
+    /// What the sweep of a run says of its end; None for a run of no sweep.
+    let private failure (path: string) : string option =
+        let runs = Files.folderOf path
+        let sweep: SweepFolder = { Path = Files.folderOf runs }
+
+        if runs = sweep.Runs && File.Exists sweep.Sweep then
+            match SweepFolder.idleState sweep (string (Path.GetFileName path)) with
+            | Failed sentence -> Some sentence
+            | _ -> None
+        else
+            None
+
+    /// The program that began a run, as machine.json names it; a damaged file names none.
+    let private program (folder: RunFolder) : string =
+        try
+            match Files.readText folder.Machine |> Json.parseNode folder.Machine with
+            | :? JsonObject as fields ->
+                match fields["program"] with
+                | null -> ""
+                | name -> name.ToString()
+            | _ -> ""
+        with :? UserError ->
+            ""
 
     /// Every number in the lines of updates.
     let private figures (updates: Map<string, Figure> list) : Map<string, (int64 * float)[]> =
@@ -355,6 +341,13 @@ module RunRecord =
         if not compared then
             summary |> Option.iter (fun summary -> checkEnd folder summary lines)
 
+        // evaluations with a figure
+        let whole =
+            [| for line in evaluations do
+                   match number "iteration" line, number "envSteps" line, number "mean" line with
+                   | at, Some steps, Some mean when Double.IsFinite mean -> defaultArg at 0.0, steps, mean
+                   | _ -> () |]
+
         let peak =
             summary
             |> Option.map (property "peakMemoryMiB" >> Option.bind Number.tryRead >> Option.defaultValue nan)
@@ -368,7 +361,8 @@ module RunRecord =
           Finished = peak.IsSome
           Iterations = greatest "iteration"
           EnvSteps = greatest "envSteps"
-          Evaluations = series "mean" evaluations |> Array.filter (snd >> Double.IsFinite)
+          Evaluations = whole |> Array.map (fun (_, steps, mean) -> int64 steps, mean)
+          EvaluatedAfter = whole |> Array.map (fun (iteration, _, _) -> secondsAt timings (int64 iteration))
           EvaluationEpisodes = evaluations |> List.sumBy (fun line -> (values "returns" line).Length)
           TrainingEpisodes = (ofKind "episode").Length
           Figures = figures updates
@@ -382,7 +376,11 @@ module RunRecord =
             match peak, timings with
             | Some peak, _ when Double.IsFinite peak -> peak
             | _, Some t when t.Memory.Length > 0 -> t.Memory |> Array.map snd |> Array.max
-            | _ -> nan }
+            | _ -> nan
+          Failure = if peak.IsSome then None else failure path
+          Running = peak.IsNone && RunFolder.isLocked folder
+          Program = if File.Exists folder.Machine then program folder else ""
+          Begun = DateOnly.FromDateTime(File.GetLastWriteTimeUtc folder.Spec) }
 
     /// What a run folder holds, or a sentence that says why it cannot be used.
     let read (registry: Registry) (path: string) : Result<RunRecord, string> =

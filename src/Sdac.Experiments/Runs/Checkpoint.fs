@@ -123,12 +123,15 @@ module Checkpoint =
 
     /// What a file of networks says of itself.
     let internal header (spec: Spec) (step: Step<'s, 'w>) : (string * string) list =
+        let task = step.Environment.Spec
+
         [ "format", $"{FormatName}{Format}"
           "algorithm", spec.Algorithm
           "task", step.Environment.Task
           "iteration", string step.Iteration
           "envSteps", string step.EnvSteps
-          "spec", Spec.print spec ]
+          "spec", Spec.print (Spec.planned spec)
+          PolicyMetadata.Key, step.Agent.Form step.State |> PolicyMetadata.ofForm task.ActionLow task.ActionHigh ]
 
     let private environments (states: EnvStates) =
         let n = int64 states.Count
@@ -170,7 +173,7 @@ module Checkpoint =
     /// clock has put between them; then the parts of the replay memory that none of the others names. Files that this run has not
     /// written are neither counted nor deleted, whatever their names. Those of later iterations could not be used, or the run would
     /// have gone on from them: they wait to be replaced.
-    let private prune (folder: RunFolder) (spec: Spec) (updates: int) (iteration: int64) =
+    let prune (folder: RunFolder) (spec: Spec) (updates: int) (iteration: int64) =
         let delete path = Files.guarded "delete" path (fun () -> File.Delete path)
         let isPlanned at = at = spec.Iterations || isDue spec.CheckpointEvery updates at
         let isForGood at = isDue (spec.CheckpointEvery * spec.KeepEvery) updates at
@@ -507,9 +510,9 @@ module Checkpoint =
         let made = entry path file "spec" |> Spec.parseRecorded registry path
         // a checkpoint of format 2 knows no stages
         let made = if made.Stages.IsEmpty then { made with Stages = spec.Stages } else made
-        // a run that has been extended since
+        // how far a run goes is in spec.json alone; a checkpoint of an earlier version says how far it was to go then
         let made =
-            if made.Iterations < spec.Iterations then
+            if made.Iterations = made.Horizon || made.Iterations < spec.Iterations then
                 { made with Iterations = spec.Iterations }
             else
                 made
@@ -622,6 +625,17 @@ module Checkpoint =
     /// Writes a checkpoint again as one of a branch with another specification, the first checkpoint of its folder.
     let rebase (path: string) (spec: Spec) (target: string) =
         let file = Safetensors.read path
+        let text = Spec.print (Spec.planned spec)
+
+        let metadata =
+            file.Metadata
+            // other settings may make another policy of the same networks
+            |> if Map.tryFind "spec" file.Metadata = Some text then
+                   id
+               else
+                   Map.remove PolicyMetadata.Key
+            |> Map.remove "sha256"
+            |> Map.add "spec" text
 
         let tensors =
             file.Tensors
@@ -632,6 +646,6 @@ module Checkpoint =
 
         Safetensors.write
             target
-            (file.Metadata |> Map.remove "sha256" |> Map.add "spec" (Spec.print spec))
+            metadata
             [ for KeyValue(name, tensor) in tensors ->
                   Safetensors.ofBytes name tensor.Dtype tensor.Shape (ReadOnlyMemory tensor.Data) ]

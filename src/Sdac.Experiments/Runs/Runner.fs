@@ -132,9 +132,11 @@ module Runner =
             reraise ()
 
     /// The specification with what is known of its stages before the first iteration: the algorithm's own, or a mark of the
-    /// script that brings others. An algorithm that is not this library's is marked so too.
+    /// script that brings others. An algorithm or a task that is not this library's is marked so too.
     let private marked (agent: Agent<'s, 'w>) (stages: Stage<'s, 'w> option) (spec: Spec) : Spec =
-        let isOwn = (Registry.tryFind spec.Algorithm Registry.standard).IsNone
+        let isOwn =
+            (Registry.tryFind spec.Algorithm Registry.standard).IsNone
+            || not (Seq.contains spec.Task Registry.standard.Tasks.Names)
 
         { spec with
             Stages = if stages.IsSome then [] else Round.standardTrail agent
@@ -161,11 +163,14 @@ module Runner =
 
     /// A specification's algorithm at work, with its own stages.
     let private planOf (registry: Registry) (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Plan<'c, 's, 'w> =
-        { Registry = registry; Spec = spec; Experiment = Spec.experiment algorithm spec; Stages = None }
+        { Registry = registry
+          Spec = spec
+          Experiment = Spec.experimentOn registry.Tasks algorithm spec
+          Stages = None }
 
     /// What to do with a specification's algorithm, whatever its types.
     let private opened (registry: Registry) (spec: Spec) (work: IOpen<'r>) : 'r =
-        (Spec.algorithm registry "the specification" spec.Algorithm).Open work
+        (Spec.algorithmOf registry "the specification" spec).Open work
 
     /// A whole run of a specification from nothing: folder, specification, training, curve, summary table.
     let run (registry: Registry) (spec: Spec) (options: RunOptions) : Summary =
@@ -177,22 +182,33 @@ module Runner =
             { new IOpen<Summary> with
                 member _.Open algorithm = start (planOf registry algorithm spec) options }
 
-    let private registryOf (algorithm: Algorithm<'c, 's, 'w>) =
-        match Registry.tryFind algorithm.Name Registry.standard with
-        | Some _ -> Registry.standard
-        | None -> Registry.add algorithm Registry.standard
+    let private joined (registry: Registry) (algorithm: Algorithm<'c, 's, 'w>) =
+        match Registry.tryFind algorithm.Name registry with
+        | Some _ -> registry
+        | None -> Registry.add algorithm registry
 
-    /// A whole run with stages of one's own. `spec` is the experiment's (`Spec.create`), with other schedules where wanted.
+    /// A whole run with stages of one's own, on a task of `registry`. `spec` is the experiment's (`Spec.create`), with other
+    /// schedules where wanted.
+    let composeOn
+        (registry: Registry)
+        (stages: Stage<'s, 'w>)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        (spec: Spec)
+        (options: RunOptions)
+        : Summary =
+        let registry = joined registry algorithm
+        let spec = Spec.validate registry "" spec
+
+        start { planOf registry algorithm spec with Stages = Some stages } options
+
+    /// The same on a task of this library.
     let compose
         (stages: Stage<'s, 'w>)
         (algorithm: Algorithm<'c, 's, 'w>)
         (spec: Spec)
         (options: RunOptions)
         : Summary =
-        let registry = registryOf algorithm
-        let spec = Spec.validate registry "" spec
-
-        start { planOf registry algorithm spec with Stages = Some stages } options
+        composeOn Registry.standard stages algorithm spec options
 
     // ---- runs taken up again
 
@@ -252,6 +268,10 @@ module Runner =
             reraise ()
 
         noteMachine folder from.Step.Iteration
+
+        // a process may have been killed between its last checkpoint and what that made superfluous
+        if from.Step.Iteration > 0L then
+            Checkpoint.prune folder plan.Spec from.Step.Agent.Rhythm.Updates from.Step.Iteration
 
         if not options.Quiet && from.Step.Iteration > 0L then
             printfn $"{plan.Spec.Task}: resumed after iteration {Progress.thousands from.Step.Iteration}"
@@ -325,14 +345,15 @@ module Runner =
                     member _.Open algorithm = takeUp (advance last) (planOf registry algorithm spec) folder options })
         |> ignore
 
-    /// The same with the stages of one's own that the run was begun with.
-    let goOnComposed
+    /// The same with the stages of one's own that the run was begun with, on a task of `registry`.
+    let goOnComposedOn
+        (registry: Registry)
         (stages: Stage<'s, 'w>)
         (algorithm: Algorithm<'c, 's, 'w>)
         (options: RunOptions)
         (iterations: int64 option)
         : Summary option =
-        let registry = registryOf algorithm
+        let registry = joined registry algorithm
 
         unlessFinished registry options iterations (fun spec folder ->
             if spec.Algorithm <> algorithm.Name then
@@ -342,6 +363,15 @@ module Runner =
                 )
 
             takeUp finish { planOf registry algorithm spec with Stages = Some stages } folder options)
+
+    /// The same on a task of this library.
+    let goOnComposed
+        (stages: Stage<'s, 'w>)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        (options: RunOptions)
+        (iterations: int64 option)
+        : Summary option =
+        goOnComposedOn Registry.standard stages algorithm options iterations
 
     let private optionsOf path threads quiet = { RunOptions.into path with Threads = threads; Quiet = quiet }
 

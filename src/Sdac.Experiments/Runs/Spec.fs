@@ -106,19 +106,32 @@ module Spec =
         | Some found -> found
         | None -> Errors.fail (Settings(Errors.unknown "algorithm" name place (Registry.names registry)))
 
-    /// The experiment that a specification is about.
-    let experiment (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Experiment<'c, 's, 'w> =
+    /// The algorithm of a specification, with what the task's options put before it.
+    let algorithmOf (registry: Registry) (place: string) (spec: Spec) : IAlgorithm =
+        algorithm registry place spec.Algorithm |> ObservationMoments.forTask spec.Task spec.TaskOptions
+
+    /// The experiment that a specification is about, on one of these tasks.
+    let experimentOn
+        (tasks: Sdac.Environments.TaskSuite)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        (spec: Spec)
+        : Experiment<'c, 's, 'w> =
         let spec = typed algorithm spec
 
         { Algorithm = algorithm
           Config = spec.Config
           Task = spec.Task
+          Tasks = tasks
           TaskOptions = spec.TaskOptions
           Seed = spec.Seed
           Iterations = spec.Iterations
           Horizon = { Iterations = spec.Horizon }
           Device = spec.Device
           Kernels = spec.Kernels }
+
+    /// The same on a task of this library.
+    let experiment (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Experiment<'c, 's, 'w> =
+        experimentOn Environment.suite algorithm spec
 
     /// Settings of a replay memory among these names are refused for an algorithm that has none, for what they are: the nearest name
     /// would mislead.
@@ -182,6 +195,9 @@ module Spec =
                         let names = algorithm.Presets |> List.map _.Name
                         Errors.fail (Settings(Errors.unknown $"preset of {algorithm.Name}" name place names)) }
 
+    /// What a run's files say of it: as it was planned, so that their bytes do not depend on how far it was trained on later.
+    let planned (spec: Spec) : Spec = { spec with Iterations = spec.Horizon }
+
     /// With another number of iterations, planned and run, the schedules keep their share of it.
     let iterations (count: int64) (spec: Spec) : Spec =
         let share (every: int64) =
@@ -199,6 +215,29 @@ module Spec =
                 EvaluateEvery = share spec.EvaluateEvery
                 CheckpointEvery = share spec.CheckpointEvery
                 LogEvery = share spec.LogEvery }
+
+    /// Updates between two evaluations of a short trial, at least.
+    [<Literal>]
+    let private TrialEvaluateEvery = 500L
+
+    /// Of a trial of fewer updates than this an evaluation has few episodes.
+    [<Literal>]
+    let private Trial = 1_000L
+
+    /// Fewer evaluations where a run is so short that it would mostly evaluate itself: none between the ends of 500 updates, and five
+    /// episodes at most in a run of fewer than 1,000.
+    let lessEvaluation (spec: Spec) : Spec =
+        { spec with
+            EvaluateEvery =
+                if spec.EvaluateEvery = 0L then
+                    0L
+                else
+                    max spec.EvaluateEvery (min TrialEvaluateEvery spec.Iterations)
+            EvaluationEpisodes =
+                if spec.Iterations < Trial then
+                    min 5 spec.EvaluationEpisodes
+                else
+                    spec.EvaluationEpisodes }
 
     /// So many environment steps at least, as iterations.
     let envSteps (registry: Registry) (count: int64) (spec: Spec) : Spec =
@@ -279,6 +318,39 @@ module Spec =
                 Settings
                     $"{place} says {path} = {now}, but {madeBy} was made with {before}: put it back, or train anew in another folder"
             )
+
+    /// What of a specification is not what another has, by its shortest name, with its value as JSON: settings that decide results.
+    /// Schedules follow the number of iterations; task and seed have places of their own.
+    let changes (from: Spec) (spec: Spec) : (string * string) list =
+        let aside =
+            Set
+                [ "schema"
+                  "task"
+                  "seed"
+                  "algorithm"
+                  "horizon"
+                  "stages"
+                  "script"
+                  "from"
+                  "evaluateEvery"
+                  "evaluationEpisodes"
+                  "checkpointEvery"
+                  "checkpointsKept"
+                  "keepEvery"
+                  "logEvery" ]
+
+        let rec paths (path: string) (node: JsonNode | null) =
+            match node with
+            | :? JsonObject as fields when fields.Count > 0 ->
+                [ for field in fields do
+                      yield! paths (if path = "" then field.Key else $"{path}.{field.Key}") field.Value ]
+            | _ -> [ path ]
+
+        let all = paths "" (Json.parseNode "the specification" (Json.print spec))
+
+        [ for path, _, now in Json.differences from spec do
+              if not (aside.Contains(path.Split('.')[0])) then
+                  Json.shortest all path, now ]
 
     // ---- reading and printing
 

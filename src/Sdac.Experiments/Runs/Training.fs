@@ -50,6 +50,8 @@ type internal TrainingContext<'config, 'state, 'work> =
         Stages: Stage<'state, 'work>
         Options: RunOptions
         Request: StopRequest
+        /// To the console
+        Report: TrainingProgress -> unit
         /// Stop behind this iteration, at the end of its round; None: go on to the end
         Until: int64 option
         /// Where this process began
@@ -76,7 +78,7 @@ module internal Training =
 
     /// Environments for evaluations.
     let arena (e: Experiment<'c, 's, 'w>) (episodes: int) : Environment =
-        Environment.create e.Task e.TaskOptions episodes
+        Environment.createFrom e.Tasks e.Task e.TaskOptions episodes
 
     // ---- what stops a run
 
@@ -95,7 +97,7 @@ module internal Training =
             )
         | None -> ()
 
-    /// What the environments refuse (a diverging simulation, an action that is not finite) stops the run with its place.
+    /// What the environments refuse (a diverging simulation, an action that is not finite, a function of the user's that throws) stops the run with its place.
     let stepping (folder: RunFolder) (iteration: int64) (advance: unit -> 'a) : 'a =
         let stop (error: exn) =
             Errors.fail (Diverged $"{error.Message.TrimEnd('.')} (iteration {iteration}); {lastGood folder}")
@@ -105,13 +107,34 @@ module internal Training =
         with
         | :? Sdac.Environments.SimulationException as error -> stop error
         | :? Sdac.Environments.ActionException as error -> stop error
+        | :? Sdac.Environments.TaskFunctionException as error -> stop error
 
     // ---- an iteration and what follows it
 
     /// Is a multiple of `every` among the iterations behind `before` up to `now`?
     let private due every (before: int64) (now: int64) = every > 0L && now / every > before / every
 
-    let private evaluateNow (w: TrainingContext<'c, 's, 'w>) (step: Step<'s, 'w>) : Score =
+    let private rate (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
+        float (p.Step.EnvSteps - w.FirstEnvSteps) / (w.Timings.Elapsed - p.Aside)
+
+    let headlines (infos: FigureInfo list) (figures: Figures) =
+        [ for info in infos do
+              match info.Headline, Map.tryFind info.Name figures with
+              | Some label, Some value -> label, value
+              | _ -> () ]
+
+    /// What is shown of a run at an activity.
+    let private told (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) activity (figures: Figures) =
+        { Activity = activity
+          Iteration = p.Step.Iteration
+          EnvSteps = p.Step.EnvSteps
+          StepsPerSecond = if p.Step.EnvSteps > w.FirstEnvSteps then rate w p else nan
+          RecentReturn = w.Log.RecentReturn
+          Headlines = headlines w.Plan.Experiment.Algorithm.Figures figures }
+
+    let private evaluateNow (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : Score =
+        let step = p.Step
+        told w p (Activity.Evaluating w.Plan.Spec.EvaluationEpisodes) w.Log.Figures |> w.Report
         let key = evaluationKey w.Plan.Spec.Seed
 
         let episodes =
@@ -119,9 +142,7 @@ module internal Training =
 
         let score = Score.ofEpisodes episodes
         w.Log.Evaluation(RunPlace.ofStep step, score, episodes)
-
-        BestCheckpoint.keep w.Folder w.Plan.Spec score step
-        |> Option.iter (fun sentence -> eprintfn $"warning: {sentence}")
+        BestCheckpoint.keep w.Folder w.Plan.Spec score step |> Option.iter Progress.warn
 
         score
 
@@ -137,7 +158,7 @@ module internal Training =
 
     let private evaluateWhenDue (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
         if dueBetween w.Plan.Spec.EvaluateEvery w.Plan.Spec p.Step then
-            let struct (_, p) = aside w "evaluation" (fun () -> evaluateNow w p.Step) p
+            let struct (_, p) = aside w "evaluation" (fun () -> evaluateNow w p) p
             p
         else
             p
@@ -151,9 +172,6 @@ module internal Training =
                 ()
 
         struct (path, { p with Parts = parts; SavedAt = w.Timings.Elapsed })
-
-    let private rate (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
-        float (p.Step.EnvSteps - w.FirstEnvSteps) / (w.Timings.Elapsed - p.Aside)
 
     let private note (w: TrainingContext<'c, 's, 'w>) (before: int64) (p: TrainingState<'s, 'w>) : Figures =
         let at = RunPlace.ofStep p.Step
@@ -169,19 +187,6 @@ module internal Training =
 
             figures
         | None -> w.Log.Figures
-
-    let headlines (infos: FigureInfo list) (figures: Figures) =
-        [ for info in infos do
-              match info.Headline, Map.tryFind info.Name figures with
-              | Some label, Some value -> label, value
-              | _ -> () ]
-
-    let private told (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) (figures: Figures) : TrainingProgress =
-        { Iteration = p.Step.Iteration
-          EnvSteps = p.Step.EnvSteps
-          StepsPerSecond = rate w p
-          RecentReturn = w.Log.RecentReturn
-          Headlines = headlines w.Plan.Experiment.Algorithm.Figures figures }
 
     /// Is it time for a checkpoint by the clock?
     let private isOverdue (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
@@ -212,14 +217,14 @@ module internal Training =
         if halt.IsSome then p else evaluateWhenDue w p
 
     /// One iteration with all that belongs to it: log, progress, and what lies between rounds.
-    let private iterate (w: TrainingContext<'c, 's, 'w>) (report: TrainingProgress -> unit) (p: TrainingState<'s, 'w>) =
+    let private iterate (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
         let phases = w.Timings.Phases
         let before = p.Step.Iteration
         let step = stepping w.Folder before (fun () -> Round.consume w.Stages p.Step)
         let p = { p with Step = step }
         checkFinite w.Folder w.Plan.Experiment.Algorithm.Figures step
         let figures = phases.Time "logging" (note w before) p
-        phases.Time "progress" (told w p >> report) figures
+        phases.Time "progress" (told w p Activity.Updates >> w.Report) figures
 
         if due CollectEvery before step.Iteration then
             GC.Collect(0, GCCollectionMode.Forced, true)
@@ -260,13 +265,15 @@ module internal Training =
         else
             let transitions = int64 step.Agent.Rhythm.WarmUp
 
-            if not w.Options.Quiet && transitions > 0L then
-                printfn $"{step.Environment.Task}: {Progress.thousands transitions} random transitions first"
+            let shown (step: Step<'s, 'w>) =
+                let finished = min transitions step.Memory.Total
+                told w { p with Step = step } (Activity.WarmUp(finished, transitions)) Map.empty |> w.Report
 
             let rec warm step =
                 if Round.isWarm step || w.Request.Signal.IsSome then
                     step
                 else
+                    shown step
                     warm (Round.warmUp step)
 
             let struct (step, p) = aside w "warmUp" (fun () -> stepping w.Folder 0L (fun () -> warm step)) p
@@ -274,12 +281,10 @@ module internal Training =
             { p with Step = step; Halt = halt }
 
     let private rounds (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : TrainingState<'s, 'w> =
-        let total = w.Plan.Spec.Iterations
         let mutable p = p
 
-        Progress.run w.Options.Quiet total p.Step.Iteration (fun report ->
-            while p.Halt.IsNone && p.Step.Iteration < total do
-                p <- iterate w report p)
+        while p.Halt.IsNone && p.Step.Iteration < w.Plan.Spec.Iterations do
+            p <- iterate w p
 
         p
 
@@ -316,7 +321,7 @@ module internal Training =
             else
                 struct (Checkpoint.path w.Folder p.Step.Iteration, p)
 
-        let final = evaluateNow w p.Step
+        let final = evaluateNow w p
         let summary = summary w last final p.Step
         w.Log.Save() |> ignore
         w.Timings.Flush()
@@ -334,6 +339,15 @@ module internal Training =
             $"the run was stopped by {Sessions.signalName signal} {place}; go on with {RunOptions.resumeCommand options}",
             signal
         )
+
+    /// What the run is going to take, and what of its settings can hardly be meant.
+    let private announce (plan: Plan<'c, 's, 'w>) (options: RunOptions) (step: Step<'s, 'w>) : unit =
+        let space, rhythm = step.Agent.Space, step.Agent.Rhythm
+
+        for sentence in Forecast.warnings (Forecast.room ()) options.Threads space rhythm plan.Spec do
+            Progress.warn sentence
+
+        printfn $"{Forecast.line plan.Experiment.Algorithm.Title space rhythm plan.Spec}"
 
     /// Trains on from the beginning given to the end of the run, or to that of the round of iteration `until`: None. Fails with Interrupted where a signal asks for it, with a checkpoint at
     /// the end of the round that is under way.
@@ -354,18 +368,6 @@ module internal Training =
         use timings = new Timings(folder, from.Step.Iteration)
         let stages = plan.Stages |> Option.defaultWith (fun () -> Round.standard from.Step.Agent)
 
-        let context =
-            { Plan = plan
-              Folder = folder
-              Arena = arena
-              Log = log
-              Timings = timings
-              Stages = stages
-              Options = options
-              Request = request
-              Until = until
-              FirstEnvSteps = from.Step.EnvSteps }
-
         let mutable p =
             { Step = { from.Step with Around = timings.Phases.Time }
               Parts = from.Parts
@@ -373,7 +375,20 @@ module internal Training =
               SavedAt = 0.0
               Halt = None }
 
-        try
+        let follow (report: TrainingProgress -> unit) : Summary option =
+            let context =
+                { Plan = plan
+                  Folder = folder
+                  Arena = arena
+                  Log = log
+                  Timings = timings
+                  Stages = stages
+                  Options = options
+                  Request = request
+                  Report = report
+                  Until = until
+                  FirstEnvSteps = from.Step.EnvSteps }
+
             p <- prepare context p
 
             let context =
@@ -395,5 +410,11 @@ module internal Training =
                 | Halt.Signal signal -> Errors.fail (stopped plan options p.Step.Iteration signal)
                 | Halt.Until -> None
             | None -> Some(conclude context trained p)
+
+        if not options.Quiet && p.Step.Iteration = 0L then
+            announce plan options p.Step
+
+        try
+            Progress.run options.Quiet plan.Spec.Iterations follow
         finally
             Round.disposeState p.Step

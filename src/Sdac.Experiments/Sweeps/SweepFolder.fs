@@ -107,6 +107,8 @@ else
     set -- --config "$PWD/specs/$name.json" --out "$run"
 fi
 {Sessions.endWithBash}
+# asked to stop, like the worker: it writes a checkpoint first, and bash waits for that
+trap : TERM
 "${{guard[@]}}" {commandLine worker} "$@" --threads "$threads" --quiet
 code=$?
 [ $code -eq {locked} ] && echo "--- not a try: another process works on this run"
@@ -266,7 +268,7 @@ exit $code
     let idleState (folder: SweepFolder) (name: string) : RunState =
         match exitCode folder name with
         | _ when finished folder name -> Finished
-        | Some code when code <> 0 && code <> locked -> Failed(complaint folder name)
+        | Some code when code <> 0 && code <> locked && not (Sessions.isStop code) -> Failed(complaint folder name)
         | _ when File.Exists (folder.Run name).Spec -> Stopped
         | _ -> Waiting
 

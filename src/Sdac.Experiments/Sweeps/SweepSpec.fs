@@ -63,27 +63,50 @@ module SweepSpec =
                 )
             | _ -> ()
 
-    /// One impossible combination among many fails as a run and leaves the others alone; a sweep of nothing else is refused.
-    let private refuseImpossible (registry: Registry) (sweep: Sweep) (runs: (PlannedRun * Spec) list) =
-        let impossible (_, spec) =
-            try
-                Spec.validate registry (place sweep) spec |> ignore
-                false
-            with :? UserError ->
-                true
+    /// Why a task cannot be made with its options; None where it can.
+    let private taskProblem (registry: Registry) (task: string, options: Map<string, string>) : string option =
+        try
+            using (Environment.createFrom registry.Tasks task options 1) ignore
+            None
+        with :? ArgumentException as error ->
+            Some error.Message
 
-        if List.forall impossible runs then
-            runs |> List.head |> snd |> Spec.validate registry (place sweep) |> ignore
+    /// Why runs cannot be made, by what makes them so: settings, or the task with its options. Nothing for those that can.
+    let private complaints (registry: Registry) (sweep: Sweep) (runs: (PlannedRun * Spec) list) =
+        let tasks =
+            runs
+            |> List.map (fun (_, spec) -> spec.Task, spec.TaskOptions)
+            |> List.distinct
+            |> List.map (fun task -> task, taskProblem registry task)
+            |> Map
 
-    let private checkTasks (sweep: Sweep) =
-        for task in sweep.Tasks do
-            using (Environment.create task Map.empty 1) ignore
+        [ for run, spec in runs do
+              try
+                  Spec.validate registry (place sweep) spec |> ignore
+
+                  match tasks[spec.Task, spec.TaskOptions] with
+                  | Some problem -> run, Settings problem
+                  | None -> ()
+              with :? UserError as error ->
+                  run, error.Failure ]
+
+    /// Looks at every run before anything is started: a sweep of impossible ones alone is refused; a single impossible combination
+    /// will fail as a run and leave the others alone, and is told.
+    let private refuseImpossible (registry: Registry) (sweep: Sweep) (runs: (PlannedRun * Spec) list) : string list =
+        match complaints registry sweep runs with
+        | (_, failure) :: _ as all when all.Length = runs.Length -> Errors.fail failure
+        | some -> [ for run, failure in some -> $"the run {run.Name} will fail: {failure.Sentence}" ]
 
     /// The runs of a sweep with their specifications. Settings failure where a name is unknown, a run stands there twice, or nothing
-    /// of it is possible.
-    let plan (registry: Registry) (sweep: Sweep) : (PlannedRun * Spec) list =
+    /// of it is possible; `warn` is told of single runs that are not.
+    let planWith (warn: string -> unit) (registry: Registry) (sweep: Sweep) : (PlannedRun * Spec) list =
+        for task in sweep.Tasks do
+            using (Environment.createFrom registry.Tasks task Map.empty 1) ignore
+
         let runs = Sweep.expand sweep |> List.map (fun run -> run, resolve registry sweep run)
         refuseTwins runs
-        refuseImpossible registry sweep runs
-        checkTasks sweep
+        refuseImpossible registry sweep runs |> List.iter warn
         runs
+
+    /// The same without a word about runs that will fail.
+    let plan (registry: Registry) (sweep: Sweep) : (PlannedRun * Spec) list = planWith ignore registry sweep

@@ -64,7 +64,7 @@ module Sweeps =
     /// A folder that holds a part of the sweep already is continued. `worker` is the command that takes train.fsx's arguments.
     /// Unfinished failure naming the runs that failed.
     let run (registry: Registry) (folder: SweepFolder) (sweep: Sweep) (worker: string list) (engine: Engine) : int =
-        let plan = SweepSpec.plan registry sweep
+        let plan = SweepSpec.planWith Progress.warn registry sweep
         use _ = SweepFolder.lock folder
         SweepFolder.prepare registry folder sweep plan worker
 

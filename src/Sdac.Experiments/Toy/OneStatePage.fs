@@ -179,7 +179,10 @@ module OneStatePage =
     let private estimatorNotes =
         "<p>A policy's regression is given an estimate of ε*(a_t) = E[w·ε]/E[w], w = exp(Q), from K draws of q̃<sub>0|t</sub>. Raw weights, divided by the exact E[w], are unbiased from K = 1 on, with a variance of 1/K. Softmax weights and the gradient of log mean exp Q (iDEM, DQS) are biased: with one draw the softmax knows nothing of Q. Their bias falls as 1/K until it is lost in the error of the mean of 262,144 draws a point (grey).</p>"
 
-    /// Writes one-state.html, .svg, .png, .md and .csv, and estimators.svg and .png, into a folder.
+    let private rssmNotes =
+        "<p>RSSM in one picture. Left: the K draws around a noised action come from a normal distribution that knows nothing of Q; their weight is exp(Q). Right: the weighted mean of their noise is ε*(a_t), wherever a_t came from: the distribution of the noised actions decides where the network is trained, not what it learns there.</p>"
+
+    /// Writes one-state.html, .svg, .png, .md and .csv, and the pictures of the estimators and of RSSM beside them, into a folder.
     let write
         (folder: string)
         (updates: int)
@@ -187,6 +190,7 @@ module OneStatePage =
         (methods: OneStateMethod list)
         (cells: OneStateCell list)
         (estimators: Picture)
+        (rssm: Picture)
         =
         let table = table methods cells
         let path ending = Path.Combine(folder, "one-state" + ending)
@@ -214,6 +218,8 @@ module OneStatePage =
               "<h2>What they learn from</h2>"
               drawn "estimators" "Bias and deviation of estimates against the number of draws" estimators
               estimatorNotes
+              drawn "rssm" "Draws around a noised action, and the regression's targets" rssm
+              rssmNotes
               "</html>" ]
         |> text ".html"
 
@@ -234,7 +240,8 @@ module OneStatePage =
 
                           cell ]
 
-        EstimatorPicture.create (Key.ofSeed seed) |> write folder updates OneState.targets methods cells
+        let key = Key.ofSeed seed
+        write folder updates OneState.targets methods cells (EstimatorPicture.create key) (RssmPicture.create key)
 
     /// The method of that name; Settings failure with the nearest name otherwise.
     let named (name: string) : OneStateMethod =

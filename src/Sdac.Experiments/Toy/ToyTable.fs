@@ -32,7 +32,7 @@ module ToyTable =
             elif Double.IsNaN mean.Low then shown mean.Value
             else $"{shown mean.Value} [{shown mean.Low}, {shown mean.High}]"
 
-        { Shown = text; Raw = (Cell.number mean.Value).Raw; Strong = false }
+        { Cell.number mean.Value with Shown = text }
 
     /// The measures that mean something for one of the cells.
     let private used (cells: ToyCell list) =

@@ -71,6 +71,32 @@ module ActorCritic =
         | ActingPolicy.Target -> state.TargetPolicy
         | ActingPolicy.Online -> state.Policy
 
+    /// What acts in evaluations, as data.
+    let form (model: ActorCriticModel) (state: ActorCriticState) : Result<PolicyForm, string> =
+        let particles = ParticleSettings.evaluation model.Particles
+
+        let leaf =
+            match model.Policy.ActsBy with
+            | ActingPolicy.Target -> "target_policy"
+            | ActingPolicy.Online -> "policy"
+
+        match model.Particles.Candidates with
+        | Candidates.OneStep _ when particles > 1 ->
+            Error
+                "its candidates are draws around one chain's action (Candidates is OneStep): take 1 particle, or train with Candidates = Chains"
+        | _ ->
+            let network, times =
+                actor model state |> FormChain.noiseNetwork leaf model.Noise model.Schedule.Timesteps
+
+            FormChain.reverse ReverseStep.Posterior model.Schedule model.Diffusion.InitialNoiseScale times network
+            |> PolicyForm.chained
+                model.Compute
+                model.Space.ActionDim
+                particles
+                (Some(TwinCritics.form model.Critics state.Critics))
+                PolicyForm.firstOf
+            |> Ok
+
     /// Deviation of the exploration noise: NoiseScale·λ.
     let explorationScale (model: ActorCriticModel) (state: ActorCriticState) =
         model.Particles.NoiseScale * state.Temperature.Lambda

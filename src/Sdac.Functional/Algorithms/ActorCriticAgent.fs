@@ -8,7 +8,7 @@ module ActorCriticAgent =
         let carried info = { info with Carried = true }
 
         TwinCritics.figureInfos
-        @ [ { carried (FigureInfo.finite "policyLoss" "the policy loss") with Headline = Some "policy" }
+        @ [ { carried (FigureInfo.finite "policyLoss" "the policy loss") with Headline = Some "policy loss" }
             carried (FigureInfo.finite "policyGradientNorm" "the gradient of the policy")
             // the largest weight of a state over its mean weight, averaged over states: 1 where all draws weigh the same; with
             // one draw per state the largest weight of the batch over its mean weight
@@ -62,6 +62,7 @@ module ActorCriticAgent =
           Init = ActorCriticState.init model
           Parts = ActorCriticState.parts
           Act = act
+          Form = ActorCritic.form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
           Begin =

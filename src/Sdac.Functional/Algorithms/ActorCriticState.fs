@@ -171,7 +171,7 @@ module ActorCriticModel =
 
 /// Everything that training changes. Immutable: an update makes a new one. The tensors belong to whoever holds the
 /// state; `ActorCritic.parts` is its traversal.
-[<NoComparison; NoEquality>]
+[<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]
 type ActorCriticState =
     {
         Policy: Params
@@ -187,6 +187,10 @@ type ActorCriticState =
         /// Updates done
         Updates: int64
     }
+
+    /// Two lines for a session.
+    member state.Display =
+        $"after %d{state.Updates} updates, λ %.4g{state.Temperature.Lambda}; policy of {state.Policy.Display}"
 
 [<RequireQualifiedAccess>]
 module ActorCriticState =

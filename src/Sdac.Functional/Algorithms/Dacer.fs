@@ -270,6 +270,16 @@ module Dacer =
                 policyAction model state (Drawn chainKey) noise obs
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: DacerModel) (state: DacerState) : Result<PolicyForm, string> =
+        let network, times = FormChain.noiseNetwork "policy" model.Policy model.Schedule.Timesteps state.Policy
+
+        let scale = model.Config.Diffusion.InitialNoiseScale
+
+        FormChain.reverse ReverseStep.Posterior model.Schedule scale times network
+        |> PolicyForm.chained model.Compute model.Space.ActionDim 1 None PolicyForm.firstOf
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -428,6 +438,7 @@ module Dacer =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
           Begin =
@@ -441,7 +452,9 @@ module Dacer =
 
     let private figures: FigureInfo list =
         DistributionalCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
             { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
             { FigureInfo.finite "entropy" "the policy's entropy" with Carried = true; Plotted = Some "Entropy" } ]

@@ -269,6 +269,21 @@ module Dipo =
         { Action = sampled model state.Policy quiet (chainNoise model (Tensors.size 0 obs) key) obs
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: DipoModel) (state: DipoState) : Result<PolicyForm, string> =
+        let c = model.Config
+        let network, times = FormChain.timed "policy" model.Policy c.Chain.Timesteps state.Policy
+
+        let chain =
+            FormChain.reverse ReverseStep.Posterior model.Schedule c.Chain.InitialNoiseScale times network
+
+        (if c.QuietEvaluation then
+             FormChain.spread (Array.zeroCreate c.Chain.Timesteps) chain
+         else
+             chain)
+        |> PolicyForm.chained model.Compute model.Space.ActionDim 1 None id
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -418,6 +433,7 @@ module Dipo =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare =
             fun key memory state ->
@@ -441,7 +457,7 @@ module Dipo =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             FigureInfo.plain "climb" "how far the actions climbed, the mean of |Δa|" ]
 

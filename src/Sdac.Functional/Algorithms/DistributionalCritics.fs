@@ -318,7 +318,7 @@ module DistributionalCritics =
 
     /// What the figures are, for an algorithm's list.
     let figureInfos: FigureInfo list =
-        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic" }
+        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic loss" }
           FigureInfo.finite "q2Loss" "the loss of critic 2"
           FigureInfo.plain "q1Mean" "the mean value of critic 1"
           FigureInfo.plain "q1Deviation" "the mean deviation of the returns by critic 1"

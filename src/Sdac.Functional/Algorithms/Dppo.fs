@@ -213,6 +213,27 @@ module Dppo =
                   beside actionDim xs |> tensor ((steps + 1) * actionDim)
                   logProbabilities model deviations xs predicted |> tensor steps ] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: DppoModel) (state: DppoState) : Result<PolicyForm, string> =
+        let c, steps = model.Config, model.Config.Chain.Timesteps
+        let network, times = FormChain.timed "policy" model.Policy steps state.Policy
+
+        let deviations = DenoisingSteps.evaluationDeviations model.Schedule c.Denoising.EvaluationFloor
+
+        let chain =
+            FormChain.reverse ReverseStep.Posterior model.Schedule c.Chain.InitialNoiseScale times network
+            |> FormChain.spread (Array.rev deviations)
+
+        Ok
+            { PolicyForm.chained
+                  model.Compute
+                  model.Space.ActionDim
+                  1
+                  None
+                  id
+                  { chain with NoiseClip = Some c.Denoising.NoiseClip; End = FormEnd.Free } with
+                Moments = OnPolicy.form c.Normalisation state.Observations }
+
     /// The moments of the observations after a step, and what of it is stored beside the transition: the next observation as the
     /// networks see it. The rewards are scaled when the round is whole.
     let private observe (model: DppoModel) (t: Transitions) (state: DppoState) : struct (DppoState * Transitions) =
@@ -426,6 +447,7 @@ module Dppo =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = observe model
           Prepare = prepare model
           Begin = fun table _ state -> begins model table state
@@ -434,8 +456,8 @@ module Dppo =
           Finish = finish }
 
     let private figures: FigureInfo list =
-        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
-          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value" }
+        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
+          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value loss" }
           { FigureInfo.plain "kl" "the divergence from the policy that collected" with
               Plotted = Some "KL divergence" }
           FigureInfo.plain "clippedShare" "the share of clipped ratios"

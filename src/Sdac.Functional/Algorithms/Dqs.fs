@@ -439,6 +439,9 @@ module Dqs =
 
     // ---- acting
 
+    /// The points u of the exploding process's steps, in their order.
+    let private timesOf (steps: int) : float[] = Array.init steps (fun i -> 1.0 - float i / float steps)
+
     let private chain (model: DqsModel) (state: DqsState) (policy: Params) (noise: ChainNoise) (obs: Tensor) =
         let c, compute = model.Config, model.Compute
 
@@ -446,9 +449,8 @@ module Dqs =
         | DqsProcess.Exploding(low, high) ->
             let ve: VarianceExploding = { SigmaMin = low; SigmaMax = high }
             let steps = c.Timesteps
-            let u = Array.init steps (fun i -> 1.0 - float i / float steps)
             let tau = Array.create steps (temperature c state.Updates)
-            let score = ActionNetwork.along compute model.Policy policy obs [ u; tau ]
+            let score = ActionNetwork.along compute model.Policy policy obs [ timesOf steps; tau ]
             let start = noise.Initial.mul (Scalars.ofFloat (sqrt (VarianceExploding.variance ve 1.0)))
             let x = VarianceExploding.reverse ve steps c.DiffusionScale score (Array.get noise.Steps) start
 
@@ -517,6 +519,40 @@ module Dqs =
             | Purpose.Explore -> draw true c.BestOf.BehaviourParticles
             | Purpose.Evaluate -> draw false c.BestOf.EvaluationParticles
           Extras = [] }
+
+    /// What acts in evaluations, as data.
+    let private form (model: DqsModel) (state: DqsState) : Result<PolicyForm, string> =
+        let c = model.Config
+
+        let struct (leaf, policy) =
+            if c.AverageActs then
+                struct ("target_policy", state.TargetPolicy)
+            else
+                struct ("policy", state.Policy)
+
+        let critics = Some(TwinCritics.form model.Critics state.Critics)
+
+        let chain =
+            match c.Process with
+            | DqsProcess.Exploding(low, high) ->
+                let tau = Array.create c.Timesteps (temperature c state.Updates)
+                let network, times = FormChain.actionNetwork leaf model.Policy [ timesOf c.Timesteps; tau ] policy
+                let finish = if c.Box = DqsBox.Clip then FormEnd.Clipped else FormEnd.Tanh
+                let ve: VarianceExploding = { SigmaMin = low; SigmaMax = high }
+                FormChain.exploding ve c.Timesteps c.DiffusionScale finish times network
+            | DqsProcess.Preserving schedule ->
+                let network, times = FormChain.timed leaf model.Policy c.Timesteps policy
+                let schedule = Schedule.create schedule c.Timesteps
+                FormChain.reverse ReverseStep.Posterior schedule c.InitialNoiseScale times network
+
+        chain
+        |> PolicyForm.chained
+            model.Compute
+            model.Space.ActionDim
+            c.BestOf.EvaluationParticles
+            critics
+            PolicyForm.firstOf
+        |> Ok
 
     // ---- an update
 
@@ -803,6 +839,7 @@ module Dqs =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -816,7 +853,9 @@ module Dqs =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
             { FigureInfo.plain "temperature" "the temperature τ" with Headline = Some "τ" } ]
 

@@ -343,6 +343,12 @@ module Idql =
     let value (model: IdqlModel) (value: Params) (obs: Tensor) : Tensor =
         Mlp.forward model.Compute model.Value value.Flat obs |> Tensors.view [ -1 ]
 
+    /// The chain's steps, and the deviation of their noise at t.
+    let private sampler (model: IdqlModel) : struct (ReverseStep * (int -> float)) =
+        match model.Config.Sampler with
+        | IdqlSampler.ClippedState -> struct (ReverseStep.ClippedState 1.0, (fun t -> sqrt model.Schedule.Betas[t]))
+        | IdqlSampler.Posterior -> struct (ReverseStep.Posterior, Schedule.sigma model.Schedule)
+
     /// One candidate a row by the reverse chain of the policy's moving average, its noise of at least this deviation but for the last
     /// step. obs: [B, O]; the noise has B·N rows -> [B·N, A], in [-1, 1].
     let candidates (model: IdqlModel) (state: IdqlState) (least: float) (noise: ChainNoise) (obs: Tensor) : Tensor =
@@ -351,10 +357,7 @@ module Idql =
             let times = [ Array.init chain.Timesteps float ]
             let predict = ActionNetwork.along model.Compute model.Policy state.TargetPolicy obs times
 
-            let struct (step, deviation) =
-                match model.Config.Sampler with
-                | IdqlSampler.ClippedState -> struct (ReverseStep.ClippedState 1.0, (fun t -> sqrt schedule.Betas[t]))
-                | IdqlSampler.Posterior -> struct (ReverseStep.Posterior, Schedule.sigma schedule)
+            let struct (step, deviation) = sampler model
 
             let z i =
                 match chain.Timesteps - 1 - i with
@@ -422,6 +425,38 @@ module Idql =
         { Action = sampled model state purpose noise (Key.uniform model.Compute [ batch ] choiceKey) obs
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: IdqlModel) (state: IdqlState) : Result<PolicyForm, string> =
+        let c, schedule, steps = model.Config, model.Schedule, model.Config.Chain.Timesteps
+
+        match c.Evaluation with
+        | IdqlChoice.Expectile _ when c.EvaluationParticles > 1 ->
+            Error
+                "its evaluations draw among the candidates by their weights (Evaluation is Expectile): take 1 particle, or train with Evaluation = Best"
+        | _ ->
+            let network, times = FormChain.timed "target_policy" model.Policy steps state.TargetPolicy
+            let struct (step, _) = sampler model
+
+            let critics =
+                if c.ChooseByAverages then
+                    TwinCritics.averagesForm model.Critics state.Critics
+                else
+                    TwinCritics.form model.Critics state.Critics
+
+            let chain = FormChain.reverse step schedule c.Chain.InitialNoiseScale times network
+
+            chain
+            |> FormChain.spread
+                [| for i in 0 .. steps - 1 ->
+                       if i = steps - 1 then 0.0 else max chain.Steps[i].Spread c.EvaluationDeviation |]
+            |> PolicyForm.chained
+                model.Compute
+                model.Space.ActionDim
+                c.EvaluationParticles
+                (Some critics)
+                PolicyForm.firstOf
+            |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -458,13 +493,18 @@ module Idql =
     let policyGradient (u: IdqlUpdate) : struct (Tensor * Tensor) =
         let model, t = u.Model, u.Noise.Timesteps
         let noised = Diffusion.noised model.Compute model.Schedule t u.Batch.Action u.Noise.Forward
-        let weights = (advantage u |> weights model.Config).unsqueeze 1L
 
         use vjp =
             ActionNetwork.vjp model.Compute model.Policy u.State.Policy u.Batch.Obs noised [ Array.map float t ]
 
         let error = vjp.Output.sub u.Noise.Forward
-        let weighed = error.mul weights
+
+        let weighed =
+            match model.Config.Weights with
+            // all of them 1: no critic is asked for what they do not depend on
+            | IdqlWeights.Cloning -> error
+            | _ -> error.mul ((advantage u |> weights model.Config).unsqueeze 1L)
+
         let batch = float (Tensors.size 0 error)
         let loss = weighed.mul(error).sum().mul(Scalars.ofFloat (1.0 / batch))
         struct (loss, vjp.PullbackParameters(weighed.mul (Scalars.ofFloat (2.0 / batch))))
@@ -559,6 +599,7 @@ module Idql =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits c.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -572,9 +613,9 @@ module Idql =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
-            { FigureInfo.finite "valueLoss" "the loss of the value network" with Headline = Some "value" }
+            { FigureInfo.finite "valueLoss" "the loss of the value network" with Headline = Some "value loss" }
             FigureInfo.finite "valueGradientNorm" "the gradient of the value network" ]
 
     /// The algorithm.

@@ -278,6 +278,20 @@ module MaxEntDp =
         { Action = sampled model state particles (chainNoise model (Tensors.size 0 obs * particles) key) obs
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: MaxEntDpModel) (state: MaxEntDpState) : Result<PolicyForm, string> =
+        let c = model.Config
+        let step = if c.WideNoise then ReverseStep.WideNoise else ReverseStep.Posterior
+
+        let network, times =
+            FormChain.actionNetwork "policy" model.Policy [ Array.rev (times model) ] state.Policy
+
+        let critics = Some(TwinCritics.averagesForm model.Critics state.Critics)
+
+        FormChain.reverse step model.Schedule c.Chain.InitialNoiseScale times network
+        |> PolicyForm.chained model.Compute model.Space.ActionDim c.BestOf.EvaluationParticles critics id
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -472,6 +486,7 @@ module MaxEntDp =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -485,7 +500,7 @@ module MaxEntDp =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             { FigureInfo.finite "entropy" "the policy's entropy, as estimated" with
                 Headline = Some "entropy"

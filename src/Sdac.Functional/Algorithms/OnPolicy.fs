@@ -72,10 +72,7 @@ module NormalisationSettings =
 [<RequireQualifiedAccess>]
 module OnPolicy =
     /// The traversal of moments.
-    let moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments =
-        { Count = visit.Float($"{name}.count", m.Count)
-          Mean = visit.Numbers($"{name}.mean", m.Mean)
-          Variance = visit.Numbers($"{name}.variance", m.Variance) }
+    let moments (name: string) (visit: IVisit) (m: RunningMoments) : RunningMoments = Parts.moments name visit m
 
     /// The traversal of the returns' scale.
     let returns (visit: IVisit) (scale: ReturnScale) : ReturnScale =
@@ -88,6 +85,13 @@ module OnPolicy =
             RunningMoments.normaliseSingle n.ObservationClip moments obs
         else
             obs
+
+    /// How the networks see observations, as data. The state calls the moments "observations".
+    let form (n: NormalisationSettings) (moments: RunningMoments) : FormMoments option =
+        if n.NormaliseObservations then
+            Some { Leaf = "observations"; Moments = moments; Clip = n.ObservationClip }
+        else
+            None
 
     /// The moments once these observations were seen, if they are the first ones: all others are seen when the step that leads to
     /// them is observed.

@@ -297,6 +297,14 @@ module Ppo =
             { Action = tensor actionDim (boxed actions)
               Extras = [ tensor obsDim obs; tensor actionDim actions; tensor 1 (logProbability logStd means actions) ] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: PpoModel) (state: PpoState) : Result<PolicyForm, string> =
+        Ok
+            { PolicyForm.direct
+                  FormEnd.Clipped
+                  (FormNetwork.layers "networks" "policy.layer" model.Networks.Policy state.Networks) with
+                Moments = OnPolicy.form model.Config.Normalisation state.Observations }
+
     /// The moments of observations and returns after a step, and what of it is stored beside the transition: the next observation as
     /// the networks see it, and the scaled reward.
     let private observe (model: PpoModel) (t: Transitions) (state: PpoState) : struct (PpoState * Transitions) =
@@ -485,6 +493,7 @@ module Ppo =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = observe model
           Prepare = prepare model
           Begin = fun table _ state -> begins model table state
@@ -493,8 +502,8 @@ module Ppo =
           Finish = finish }
 
     let private figures: FigureInfo list =
-        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
-          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value" }
+        [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
+          { FigureInfo.finite "valueLoss" "the value loss" with Headline = Some "value loss" }
           { FigureInfo.plain "entropy" "the policy's entropy" with Plotted = Some "Entropy" }
           { FigureInfo.plain "kl" "the divergence from the policy that collected" with
               Plotted = Some "KL divergence" }

@@ -260,6 +260,22 @@ module Qipo =
 
         { Action = (sampled model policy noise obs).squeeze(Nullable 1L); Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: QipoModel) (state: QipoState) : Result<PolicyForm, string> =
+        let c = model.Config
+
+        let struct (leaf, policy) =
+            if c.AverageActs then
+                struct ("target_policy", state.TargetPolicy)
+            else
+                struct ("policy", state.Policy)
+
+        let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
+
+        FormChain.reverse ReverseStep.Posterior model.Schedule c.Chain.InitialNoiseScale times network
+        |> PolicyForm.chained model.Compute model.Space.ActionDim 1 None id
+        |> Ok
+
     // ---- an update
 
     /// Does an update after so many only clone the replay memory's actions?
@@ -416,6 +432,7 @@ module Qipo =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -429,7 +446,7 @@ module Qipo =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             FigureInfo.plain "effectiveActions" "of how many actions of a state the policy learns, 1/Σ g²" ]
 

@@ -297,6 +297,26 @@ module Qsm =
                 (draw c.BestOf.BehaviourParticles).add(z, Scalars.ofFloat c.ExplorationNoise) |> Diffusion.clip
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: QsmModel) (state: QsmState) : Result<PolicyForm, string> =
+        let c = model.Config
+        let critics = Some(TwinCritics.form model.Critics state.Critics)
+
+        (if isLangevin c then
+             FormNetwork.segments "policy" model.Policy.Segments state.Policy
+             |> FormChain.langevin c.Chain.Timesteps c.Chain.InitialNoiseScale
+         else
+             let network, times = FormChain.timed "policy" model.Policy c.Chain.Timesteps state.Policy
+             let step = ReverseStep.ClippedState 1.0
+             FormChain.reverse step model.Schedule c.Chain.InitialNoiseScale times network)
+        |> PolicyForm.chained
+            model.Compute
+            model.Space.ActionDim
+            c.BestOf.EvaluationParticles
+            critics
+            PolicyForm.firstOf
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -425,6 +445,7 @@ module Qsm =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -438,7 +459,9 @@ module Qsm =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true } ]
 
     /// The algorithm.

@@ -350,6 +350,23 @@ module Qvpo =
         { Action = sampled model policy (TwinCritics.values model.Critics state.Critics) noise obs
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: QvpoModel) (state: QvpoState) : Result<PolicyForm, string> =
+        let c = model.Config
+
+        let struct (leaf, policy) =
+            if c.AverageActs then
+                struct ("target_policy", state.TargetPolicy)
+            else
+                struct ("policy", state.Policy)
+
+        let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
+        let critics = Some(TwinCritics.form model.Critics state.Critics)
+
+        FormChain.reverse ReverseStep.Posterior model.Schedule c.Chain.InitialNoiseScale times network
+        |> PolicyForm.chained model.Compute model.Space.ActionDim c.BestOf.EvaluationParticles critics id
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -525,6 +542,7 @@ module Qvpo =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -539,7 +557,9 @@ module Qvpo =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
             { FigureInfo.plain "weight" "the mean weight of the chosen actions" with Carried = true }
             FigureInfo.plain "entropyWeight" "ω, the share of a weight that each uniform action gets" ]

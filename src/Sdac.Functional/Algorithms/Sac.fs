@@ -277,6 +277,18 @@ module Sac =
             | Purpose.Evaluate -> draw bestOf.EvaluationParticles
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: SacModel) (state: SacState) : Result<PolicyForm, string> =
+        let network = FormNetwork.layers "policy" "layer" model.Policy state.Policy
+
+        match model.Config.BestOf.EvaluationParticles with
+        | 1 -> PolicyForm.direct FormEnd.Tanh network
+        | particles ->
+            let critics = TwinCritics.form model.Critics state.Critics
+            let spread = FormSpread.Outputs model.Head.LogStd
+            PolicyForm.jittered model.Compute model.Space.ActionDim particles critics spread FormEnd.Tanh network
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -404,6 +416,7 @@ module Sac =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
           Begin =
@@ -417,7 +430,7 @@ module Sac =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy" }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
             FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
             { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
             { FigureInfo.plain "entropy" "the policy's entropy" with Plotted = Some "Entropy" } ]

@@ -212,6 +212,18 @@ module Td3 =
             | Purpose.Evaluate -> explored model.Config.BestOf.EvaluationParticles
           Extras = [] }
 
+    /// What acts in evaluations, as data.
+    let private form (model: Td3Model) (state: Td3State) : Result<PolicyForm, string> =
+        let network = FormNetwork.layers "policy" "layer" model.Policy state.Policy
+
+        match model.Config.BestOf.EvaluationParticles with
+        | 1 -> PolicyForm.direct FormEnd.Free network
+        | particles ->
+            let critics = TwinCritics.form model.Critics state.Critics
+            let spread = FormSpread.Constant model.Config.ExplorationNoise
+            PolicyForm.jittered model.Compute model.Space.ActionDim particles critics spread FormEnd.Clipped network
+        |> Ok
+
     // ---- an update
 
     /// The random numbers of an update.
@@ -318,6 +330,7 @@ module Td3 =
           Init = init model
           Parts = parts
           Act = act model
+          Form = form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
           Begin =
@@ -331,7 +344,9 @@ module Td3 =
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy"; Carried = true }
+        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
+                Headline = Some "policy loss"
+                Carried = true }
             { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true } ]
 
     /// The algorithm.

@@ -144,6 +144,18 @@ module TwinCritics =
         let struct (values, slopes) = actionGradients model c obs (action.unsqueeze 1L)
         struct (values.squeeze 1L, slopes.squeeze 1L)
 
+    /// The online critics as data, for a policy that chooses by them.
+    let form (model: TwinCriticsModel) (c: TwinCritics) : FormCritics =
+        let network leaf = FormNetwork.layers leaf "layer" model.Net.Shape
+        { Networks = [ network "q1" c.Q1; network "q2" c.Q2 ]; Reduction = model.Settings.QReduction }
+
+    /// The moving averages as data.
+    let averagesForm (model: TwinCriticsModel) (c: TwinCritics) : FormCritics =
+        let network leaf = FormNetwork.layers leaf "layer" model.Net.Shape
+
+        { Networks = [ network "target_q1" c.TargetQ1; network "target_q2" c.TargetQ2 ]
+          Reduction = model.Settings.QReduction }
+
     /// The online critics as a policy's step asks them.
     let actionValue (model: TwinCriticsModel) (c: TwinCritics) : ActionValue =
         { Values = values model c; WithSlopes = actionGradients model c }
@@ -250,7 +262,7 @@ module TwinCritics =
 
     /// What the figures are, for an algorithm's list.
     let figureInfos: FigureInfo list =
-        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic" }
+        [ { FigureInfo.finite "q1Loss" "the loss of critic 1" with Headline = Some "critic loss" }
           FigureInfo.finite "q2Loss" "the loss of critic 2"
           FigureInfo.plain "q1Mean" "the mean value of critic 1"
           FigureInfo.finite "q1GradientNorm" "the gradient of critic 1"

@@ -52,6 +52,9 @@ public static unsafe partial class ReverseChain
         var tape = new ChainTape(shape, coefficients.Timesteps, rows, record);
         if (rows == 0)
             return tape;
+        PassTally.Current?.Add(
+            shape.Main, PassKind.Recorded, (long)rows * coefficients.Timesteps,
+            MultiplyAdds.Chain(shape, rows, rows, coefficients.Timesteps));
         fixed (float* p = parameters, o = obs, i = initialNoise, z = stepNoise, a = actions)
         {
             var kernel = new ForwardKernel
@@ -108,6 +111,11 @@ public static unsafe partial class ReverseChain
         parameterGradient.Clear();
         if (tape.Rows == 0)
             return;
+        var toParameters = !parameterGradient.IsEmpty;
+        PassTally.Current?.Add(
+            shape.Main, toParameters ? PassKind.BackToParameters : PassKind.BackToInputs,
+            (long)tape.Rows * tape.Timesteps,
+            MultiplyAdds.ChainBackward(shape, tape.Rows, tape.Timesteps, toParameters, tape.IsRecorded));
         fixed (float* p = parameters, o = obs, g = actionGradient, dp = parameterGradient, dx = initialGradient)
         {
             var kernel = new BackwardKernel

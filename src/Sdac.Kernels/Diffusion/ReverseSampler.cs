@@ -34,6 +34,7 @@ public static unsafe partial class ReverseSampler
         PhiloxKey stepKey, Span<float> actions)
     {
         CheckArguments(shape, parameters, coefficients, obs, states, particles, actions);
+        Count(shape, coefficients.Timesteps, states, particles);
         fixed (float* p = parameters, o = obs, a = actions)
         {
             var kernel = new SampleKernel(shape, p, coefficients, o, states, particles, a)
@@ -69,6 +70,7 @@ public static unsafe partial class ReverseSampler
         Check.Length(
             nameof(stepNoise), stepNoise.Length, (long)actions.Length * coefficients.Timesteps,
             "timesteps x states x particles x action dimension");
+        Count(shape, coefficients.Timesteps, states, particles);
         fixed (float* p = parameters, o = obs, a = actions, i = initialNoise, z = stepNoise)
         {
             var kernel = new SampleKernel(shape, p, coefficients, o, states, particles, a)
@@ -98,5 +100,15 @@ public static unsafe partial class ReverseSampler
         Check.Length(
             nameof(actions), actions.Length, (long)states * particles * shape.ActionDim,
             "states x particles x action dimension");
+    }
+
+    // The time network's rows are counted by its own pass.
+    private static void Count(NoiseNetworkShape shape, int timesteps, long states, int particles)
+    {
+        if (states == 0)
+            return;
+        PassTally.Current?.Add(
+            shape.Main, PassKind.Forward, timesteps * states * particles,
+            MultiplyAdds.Chain(shape, states, states * particles, timesteps));
     }
 }

@@ -49,6 +49,9 @@ public static unsafe partial class Mlp
             return;
         }
 
+        PassTally.Current?.Add(
+            shape, parameterGradient.IsEmpty ? PassKind.BackToInputs : PassKind.BackToParameters, rows,
+            MultiplyAdds.Backward(shape, rows, !parameterGradient.IsEmpty, !inputGradient.IsEmpty));
         fixed (float* p = parameters, g = outputGradient, dp = parameterGradient, dx = inputGradient)
         {
             var kernel = new BackwardKernel

@@ -56,6 +56,7 @@ public static unsafe partial class Mlp
     {
         if (sizes.Rows == 0)
             return;
+        Count(shape, PassKind.Forward, sizes, second == null ? 1 : 2);
         var kernel = new ForwardKernel
         {
             Shape = shape,

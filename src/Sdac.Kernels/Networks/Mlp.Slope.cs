@@ -30,6 +30,10 @@ public static unsafe partial class Mlp
         Check.Length(nameof(slope), slope.Length, own.Length, "rows x columns that are not shared");
         if (rows == 0)
             return;
+        PassTally.Current?.Add(
+            shape, PassKind.Slope, rows,
+            MultiplyAdds.Forward(shape, rows, sizes.SharedRows, sizes.SharedWidth)
+            + MultiplyAdds.ToOwnInputs(shape, rows, sizes.OwnWidth));
         fixed (float* p = parameters, s = shared, o = own, y = output, dx = slope)
         {
             var kernel = new SlopeKernel

@@ -16,6 +16,9 @@ public static unsafe partial class Mlp
         int rows, Span<float> output)
     {
         var sizes = CheckInput(shape, parameters, shared, repeat, own, rows, output);
+
+        // Each row multiplies its shared columns itself: the backward pass needs them there.
+        Count(shape, PassKind.Recorded, sizes with { SharedRows = 0, SharedWidth = 0 });
         var tape = new MlpTape(shape, rows);
         fixed (float* p = parameters, s = shared, o = own, y = output)
         {

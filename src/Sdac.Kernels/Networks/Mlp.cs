@@ -13,6 +13,12 @@ public static unsafe partial class Mlp
     /// <summary>Sizes of a checked input.</summary>
     private readonly record struct Sizes(int Rows, int Repeat, int SharedRows, int SharedWidth, int OwnWidth);
 
+    /// <summary>Counts a forward pass of one network, or of two.</summary>
+    private static void Count(MlpShape shape, PassKind kind, Sizes sizes, int networks = 1) =>
+        PassTally.Current?.Add(
+            shape, kind, (long)networks * sizes.Rows,
+            networks * MultiplyAdds.Forward(shape, sizes.Rows, sizes.SharedRows, sizes.SharedWidth));
+
     /// <summary>
     /// Splits an input width into shared and own columns by the lengths given. Shared rows: ⌈rows / repeat⌉.
     /// </summary>

@@ -38,12 +38,11 @@ public static class ControlSuite
             Begin = begin,
             InfoNames = reward.InfoNames,
             Reward = (step, info) => reward.Of(step.Physics, info),
-            Options = TaskOptions.Checked("dmc/" + name, new SuiteOptions()),
         };
 
     private static ITask Make(TaskDefinition task, IReadOnlyDictionary<string, object?> options)
     {
-        var chosen = TaskOptions.Parse<SuiteOptions>(task.Name, options);
-        return Repeated.Of(task with { Options = TaskOptions.Checked(task.Name, chosen) }, chosen.ActionRepeat);
+        TaskOptions.Parse<SuiteOptions>(task.Name, options);
+        return task;
     }
 }

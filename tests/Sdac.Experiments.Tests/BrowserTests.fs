@@ -1,0 +1,117 @@
+/// The report in a browser: nothing stands out of the window or out of its picture.
+module Sdac.Experiments.Tests.BrowserTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.Json
+open System.Text.RegularExpressions
+open Expecto
+open Sdac
+open Sdac.Experiments
+open Sdac.Experiments.Tests.Support
+open Sdac.Experiments.Tests.ReportSupport
+open Sdac.Testing
+
+let private browser =
+    [ "/usr/bin/chromium"; "/usr/bin/chromium-browser"; "/usr/bin/google-chrome" ]
+    |> List.tryFind File.Exists
+
+/// Writes what stands out to an attribute: the window's width, the page's, elements beyond the window, tables that must be scrolled,
+/// labels that are cut.
+let private measuring =
+    """<script>
+window.addEventListener('load', () => setTimeout(() => {
+  const width = document.documentElement.clientWidth, out = [];
+  const say = (what, e) => out.push(`${what}: ${e.tagName} ${e.className.baseVal ?? e.className} ${(e.textContent || '').trim().slice(0, 40)}`);
+  for (const e of document.body.querySelectorAll('*')) {
+    if (e.closest('svg, script, .modebar')) continue;
+    const r = e.getBoundingClientRect();
+    if (r.width > 0 && (r.right > width + 1 || r.left < -1)) say('beyond the window', e);
+  }
+  for (const e of document.querySelectorAll('.table')) if (e.scrollWidth > e.clientWidth + 1) say('to be scrolled', e);
+  for (const plot of document.querySelectorAll('.plot')) {
+    const p = plot.getBoundingClientRect();
+    for (const e of plot.querySelectorAll('svg text')) {
+      const r = e.getBoundingClientRect();
+      if (r.width > 0 && (r.left < p.left - 1 || r.right > p.right + 1 || r.bottom > p.bottom + 1)) say('cut', e);
+    }
+  }
+  const found = { width, page: document.documentElement.scrollWidth, plots: document.querySelectorAll('.plot svg').length, out };
+  document.documentElement.setAttribute('data-found', JSON.stringify(found));
+}, 500));
+</script>
+</body>"""
+
+/// The page's DOM once its scripts have run, in a window of a width.
+let private dom (browser: string) (folder: string) (page: string) (width: int) : string =
+    let start = ProcessStartInfo(browser, RedirectStandardOutput = true, RedirectStandardError = true)
+
+    for argument in
+        [ "--headless"
+          "--no-sandbox"
+          "--disable-gpu"
+          "--hide-scrollbars"
+          $"--user-data-dir={folder}"
+          $"--window-size={width},2000"
+          "--virtual-time-budget=20000"
+          "--dump-dom"
+          Uri(page).AbsoluteUri ] do
+        start.ArgumentList.Add argument
+
+    use browser = nonNull (Process.Start start)
+    browser.ErrorDataReceived.Add ignore
+    browser.BeginErrorReadLine()
+    let text = browser.StandardOutput.ReadToEnd()
+    browser.WaitForExit()
+    text
+
+/// Runs of two tasks with a long name among those of the groups, failed seeds and a single run.
+let private widest (root: string) =
+    campaign root
+
+    for seed in 0L .. 2L do
+        spec "Hopper-v4" seed 4
+        |> configured (fun c -> { c with Hidden = [ 256; 256; 256 ] })
+        |> fun spec -> folderOf (Path.Combine(root, $"wide-{seed}")) spec [ 1.0; 12345.678 ] (seed > 0L)
+
+        folderOf (Path.Combine(root, $"dpmd-{seed}")) (asDpmd (spec "Hopper-v4" seed 4)) [ 1.0; 2.0 ] true
+
+[<Tests>]
+let tests =
+    testList
+        "browser"
+        [ testCase "a report fits windows of 1280 and 500 pixels" (fun () ->
+              match browser with
+              | None -> skiptest "no Chromium on this machine: the widths of the report are not checked"
+              | Some browser ->
+                  // beside the folder of the test, whose files must be in no language
+                  let profile = Directory.CreateTempSubdirectory("sdac-browser-").FullName
+
+                  try
+                      inFolder (fun root ->
+                          widest (Path.Combine(root, "runs"))
+                          let out = Path.Combine(root, "out")
+
+                          let page, _ =
+                              captureError (fun () -> Report.write standard [ Path.Combine(root, "runs") ] out)
+
+                          let measured = Path.Combine(out, "measured.html")
+                          File.WriteAllText(measured, (File.ReadAllText page).Replace("</body>", measuring))
+
+                          for width in [ 1280; 500 ] do
+                              let text = dom browser profile measured width
+                              let found = Regex.Match(text, "data-found=\"([^\"]*)\"")
+                              Expect.isTrue found.Success $"the page was measured at {width} pixels"
+
+                              use json =
+                                  JsonDocument.Parse(Net.WebUtility.HtmlDecode found.Groups[1].Value |> nonNull)
+
+                              let figure (name: string) = json.RootElement.GetProperty(name)
+                              Expect.equal ((figure "width").GetInt32()) width "the window"
+                              Expect.isGreaterThan ((figure "plots").GetInt32()) 10 "pictures"
+                              let out = [ for line in (figure "out").EnumerateArray() -> line.GetString() ]
+                              Expect.isEmpty out $"at {width} pixels"
+                              Expect.isLessThanOrEqual ((figure "page").GetInt32()) width "the page's width")
+                  finally
+                      Directory.Delete(profile, true)) ]
