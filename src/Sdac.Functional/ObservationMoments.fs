@@ -66,6 +66,12 @@ module ObservationMoments =
           Parts = parts inner.Parts
           Act =
             fun purpose state key obs -> inner.Act purpose state.Inner key (shown inner.Compute state.Observations obs)
+          Form =
+            fun state ->
+                inner.Form state.Inner
+                |> Result.map (fun form ->
+                    { form with
+                        Moments = Some { Leaf = "observationMoments"; Moments = state.Observations; Clip = Limit } })
           Observe =
             fun transitions state ->
                 let struct (next, stored) = inner.Observe transitions state.Inner
