@@ -254,6 +254,6 @@ let tests =
               let none = Array.zeroCreate<float> 0
               let states = envs.Reset key
               again <- fun () -> envs.Step(states, ReadOnlySpan none) |> ignore
-              says<InvalidOperationException> [ "Nosy"; "its own VecEnv" ] again
+              says<Sdac.Environments.TaskFunctionException> [ "Nosy"; "its own VecEnv" ] again
               again <- ignore
               envs.Step(states, ReadOnlySpan none) |> ignore) ]

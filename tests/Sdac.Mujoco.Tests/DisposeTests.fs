@@ -221,7 +221,7 @@ let tests =
               armed <- true
 
               let error =
-                  Expect.raises<InvalidOperationException>(fun () ->
+                  Expect.raises<Sdac.Environments.TaskFunctionException>(fun () ->
                       mine.Step(states, ReadOnlySpan(Array.zeroCreate<float> 3)) |> ignore)
 
               Expect.stringContains error.Message "Rail: Observe failed" "sentence"
