@@ -266,7 +266,7 @@ let tests =
                       [ "<caption>gaussian</caption>"
                         "<caption>pair</caption>"
                         "<img alt='Error of the learned score by noise level' src='data:image/svg+xml;base64,"
-                        "0.015 [0.01, 0.02]" ] do
+                        "0.015 [0.01,&#160;0.02]" ] do
                       Expect.stringContains html part "html"
 
                   Expect.stringLacks html "<caption>moons</caption>" "html"
