@@ -142,9 +142,9 @@ let tests =
                         [ "train"; "--set"; "tau=0.1"; "--set=config.critics.tau=0.2" ],
                         2,
                         [ "--set"; "tau"; "2 times" ]
-                        [ "train"; "--task=Hopper-v4"; "--option=xml_file=mine.xml" ],
+                        [ "train"; "--task=Hopper-v4"; "--option=terrain=mine.xml" ],
                         3,
-                        [ "Hopper-v4"; "no option xml_file"; "reset_noise_scale" ]
+                        [ "Hopper-v4"; "no option terrain"; "reset_noise_scale" ]
                         [ "evaluate"; "--seed=-5"; "--run=nowhere" ], 4, [ "no run folder nowhere" ]
                         [ "toy"; "--seed=-5"; "--target=nowhere" ], 3, [ "nowhere" ]
                         [ "sweep"; "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
