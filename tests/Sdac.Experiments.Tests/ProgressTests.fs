@@ -136,7 +136,7 @@ let tests =
               // 500 + 2,000 rows of 17 + 6 + 4 numbers: 0.26 MiB
               Expect.equal
                   line
-                  "HalfCheetah-v4, SDAC: 1,000 updates, 2,000 environment steps, 4 evaluations of 5 episodes, replay memory up to 0 MiB"
+                  "HalfCheetah-v4, SDAC: 1,000 updates, 2,000 environment steps, 500 random transitions first, 4 evaluations of 5 episodes, replay memory up to 0 MiB"
                   "line"
 
               Expect.isEmpty warnings "warnings")

@@ -76,6 +76,8 @@ module Forecast =
 
         [ $"{spec.Task}, {title}: " + plural spec.Iterations "update"
           plural steps "environment step"
+          if rhythm.WarmUp > 0 then
+              plural (int64 rhythm.WarmUp) "random transition" + " first"
           plural evaluations "evaluation" + " of " + plural (int64 spec.EvaluationEpisodes) "episode"
           if rhythm.KeepMemory then
               $"replay memory up to {size (replayBytes space rhythm spec.Iterations)}" ]
