@@ -182,29 +182,39 @@ build() {
 }
 
 # One program after the other: each may use all cores, and each leaves its own result file.
+# run_test_program FOLDER RESULTS ARGUMENT...: its output in RESULTS/NAME.log too, its exit code in RESULTS/NAME.code.
+run_test_program() {
+    local name code=0
+    name=$(basename "$1")
+    dotnet "$1/bin/$configuration/$name.dll" --junit-summary "$2/$name.xml" "${@:3}" | tee "$2/$name.log" || code=$?
+    if [ $code -ne 0 ] && [ $code -ne 64 ] && ! grep -q '^[0-9]* passed, ' "$2/$name.log"; then
+        echo "failed: $name ended with code $code before its last test" | tee -a "$2/$name.log"
+    fi
+    echo $code >"$2/$name.code"
+}
+
 run_tests() {
     local word
     for word in "$@"; do
         [[ $word != -* ]] || fail "unknown option '$word': test takes words, and runs the tests with all of them in their names"
     done
     build
-    local results=artifacts/test-results guard=() project name code status=0 some=
+    local results=artifacts/test-results guard=() project name status=0 some=
     [ -z "${CI:-}" ] || guard=(--fail-on-focused-tests)
     rm -rf $results
     mkdir -p $results
+    # a program a processor, the longest ones first: their tests often wait for a child, a file or each other
+    for project in tests/*.Tests; do
+        while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+        run_test_program "$project" $results "${guard[@]}" "$@" &
+    done
+    wait
     for project in tests/*.Tests; do
         name=$(basename "$project")
-        code=0
-        dotnet "$project/bin/$configuration/$name.dll" --junit-summary "$results/$name.xml" "${guard[@]}" "$@" |
-            tee $results/"$name.log" || code=$?
-        case $code in
+        case $(cat "$results/$name.code") in
             0) some=yes ;;
-            64) rm $results/"$name.log" ;; # none of its tests has the words
-            *)
-                some=yes status=$code
-                grep -q '^[0-9]* passed, ' $results/"$name.log" || echo "failed: $name ended with code $code before its last test" |
-                    tee -a $results/"$name.log"
-                ;;
+            64) rm "$results/$name.log" ;; # none of its tests has the words
+            *) some=yes status=1 ;;
         esac
     done
     [ -n "$some" ] || fail "no test has all of these words in its name: $*"

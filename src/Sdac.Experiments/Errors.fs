@@ -100,10 +100,16 @@ module Errors =
 
     /// The valid name a misspelt one most likely means; None where none is near.
     let nearest (name: string) (valid: string seq) : string option =
+        let allowed (candidate: string) = min (tolerance name) (candidate.Length - 1)
+
         valid
-        |> Seq.filter (fun candidate -> distance name candidate <= min (tolerance name) (candidate.Length - 1))
-        |> Seq.sortBy (distance name)
+        // an edit changes the length by one at most
+        |> Seq.filter (fun candidate -> abs (candidate.Length - name.Length) <= allowed candidate)
+        |> Seq.map (fun candidate -> candidate, distance name candidate)
+        |> Seq.filter (fun (candidate, edits) -> edits <= allowed candidate)
+        |> Seq.sortBy snd
         |> Seq.tryHead
+        |> Option.map fst
 
     /// Names of which all are told.
     [<Literal>]

@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System.Collections.Concurrent
 open System.Collections.Generic
 open System.Globalization
 open System.Text
@@ -12,15 +13,15 @@ open Microsoft.FSharp.Reflection
 open Sdac
 
 /// A literal as the JSON it is.
-type internal LiteralConverter() =
-    inherit JsonConverter<Literal>()
+type internal SettingValueConverter() =
+    inherit JsonConverter<SettingValue>()
 
     override _.Read(reader, _, _) =
         match JsonNode.Parse(&reader) with
-        | null -> Literal "null"
-        | node -> Literal(node.ToJsonString())
+        | null -> SettingValue "null"
+        | node -> SettingValue(node.ToJsonString())
 
-    override _.Write(writer, Literal text, _) = writer.WriteRawValue text
+    override _.Write(writer, SettingValue text, _) = writer.WriteRawValue text
 
 /// An algorithm's settings as JSON, where their type is not known.
 [<Struct>]
@@ -59,7 +60,7 @@ module Json =
             ||| JsonUnionEncoding.UnwrapSingleFieldCases
             ||| JsonUnionEncoding.UnwrapOption
 
-        options.Converters.Add(LiteralConverter())
+        options.Converters.Add(SettingValueConverter())
         options.Converters.Add(ConfigJsonConverter())
         options.Converters.Add(JsonFSharpConverter(encoding, unionTagNamingPolicy = JsonNamingPolicy.CamelCase))
         options
@@ -90,17 +91,26 @@ module Json =
         else
             ty.GetGenericArguments()[0]
 
-    let private isUnion (ty: Type) =
-        FSharpType.IsUnion ty
-        && ty <> typeof<Literal>
-        && ty <> typeof<ConfigJson>
-        && not (isOption ty)
-        && not (isSequence ty)
+    // reflection is slow, and a specification asks for the same types again and again
+    let private remembered (compute: Type -> 'a) : Type -> 'a =
+        let known = ConcurrentDictionary<Type, 'a>()
+        fun ty -> known.GetOrAdd(ty, compute)
+
+    let private isRecord = remembered (fun ty -> FSharpType.IsRecord ty)
+
+    let private isUnion =
+        remembered (fun ty ->
+            FSharpType.IsUnion ty
+            && ty <> typeof<SettingValue>
+            && ty <> typeof<ConfigJson>
+            && not (isOption ty)
+            && not (isSequence ty))
 
     let private isMap (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<Map<_, _>>
 
-    let private fieldsOf (ty: Type) =
-        FSharpType.GetRecordFields ty |> Array.map (fun field -> camel field.Name, field.PropertyType)
+    let private fieldsOf =
+        remembered (fun ty ->
+            FSharpType.GetRecordFields ty |> Array.map (fun field -> camel field.Name, field.PropertyType))
 
     let private below path name = if path = "" then name else $"{path}.{name}"
 
@@ -202,10 +212,10 @@ module Json =
         (given: JsonNode | null)
         : JsonNode | null =
         match given with
-        | :? JsonObject as given when FSharpType.IsRecord ty -> overlayRecord place path ty complete given
-        | null when isOption ty || ty = typeof<Literal> -> null
+        | :? JsonObject as given when isRecord ty -> overlayRecord place path ty complete given
+        | null when isOption ty || ty = typeof<SettingValue> -> null
         | null -> settings $"{at path}{place} is null: give it a value, or leave it out"
-        | given when FSharpType.IsRecord ty ->
+        | given when isRecord ty ->
             settings $"{at path}{place} must be an object with named fields, not {given.ToJsonString()}"
         | :? JsonObject as given when ty = typeof<Map<string, string>> -> texts given
         | :? JsonObject as given when isMap ty ->
@@ -435,7 +445,7 @@ module Json =
 
         let rec below' path (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) =
             match complete, given with
-            | (:? JsonObject as complete), (:? JsonObject as given) when FSharpType.IsRecord ty ->
+            | (:? JsonObject as complete), (:? JsonObject as given) when isRecord ty ->
                 [ for name, fieldType in fieldsOf ty do
                       if given.ContainsKey name then
                           yield! below' (below path name) fieldType complete[name] given[name]

@@ -21,7 +21,7 @@ module Soak =
             Diffusion.Timesteps = 2
             Particles.Particles = 1
             Draws.MonteCarloDraws = 1
-            Draws.Weights = Raw }
+            Draws.Weights = RssmWeights.Raw }
 
     let private reading (rounds: int64) : SoakReading =
         GC.Collect()

@@ -34,7 +34,7 @@ module Updates =
         { SdacConfig.published with
             Particles.Particles = 1
             Draws.MonteCarloDraws = 1
-            Draws.Weights = Raw }
+            Draws.Weights = RssmWeights.Raw }
 
     let private describe (size: TaskSize) (c: SdacConfig) =
         let hidden = c.Hidden |> List.map string |> String.concat "x"
@@ -121,7 +121,7 @@ module Updates =
                       state.Policy
                       0.5
                       c.Particles.Particles
-                      (Drawn key)
+                      (SamplerNoise.Drawn key)
                       batch.Obs
                   |> ignore)
           if c.Particles.Particles > 1 then

@@ -91,7 +91,7 @@ let private wrongSweep =
               Random =
                 { Count = 1
                   Seed = -1L
-                  Ranges = Map [ "tau", Uniform(1.5, -0.5); "rewardScale", LogUniform(-1.5, 2.5) ] } } }
+                  Ranges = Map [ "tau", Range.Uniform(1.5, -0.5); "rewardScale", Range.LogUniform(-1.5, 2.5) ] } } }
 
 let private sentences () : string list =
     [ complaint (fun () -> Spec.validate standard "" wrongSpec |> ignore)
@@ -99,8 +99,8 @@ let private sentences () : string list =
       String.concat
           "; "
           (SdacConfig.problems
-              { SdacConfig.published with Diffusion.BetaSchedule = Linear 1e-9; Diffusion.Timesteps = 2 })
-      String.concat "; " (DpmdConfig.problems { DpmdConfig.published with Diffusion.BetaSchedule = Linear -1.5 })
+              { SdacConfig.published with Diffusion.BetaSchedule = BetaSchedule.Linear 1e-9; Diffusion.Timesteps = 2 })
+      String.concat "; " (DpmdConfig.problems { DpmdConfig.published with Diffusion.BetaSchedule = BetaSchedule.Linear -1.5 })
       complaint (fun () -> Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
       complaint (fun () -> Target.create "t" -1 2.0 id |> ignore)
       complaint (fun () -> Target.create "t" 2 -1.5 id |> ignore)

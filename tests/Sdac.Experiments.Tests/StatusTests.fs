@@ -18,7 +18,7 @@ let private state (path: string) =
           // not File.ReadAllText, which would ask for the lock
           (if File.Exists entry then Files.peek entry else "") ]
 
-let private status (folder: SweepFolder) (sweep: Sdac.Sweep) =
+let private status (folder: SweepFolder) (sweep: Sweep) =
     let before = state folder.Path
     let options = Local { Jobs = 1; Threads = 1; Retries = 0 }
     let _, text = captureOutput (fun () -> Sweeps.status standard folder sweep options)

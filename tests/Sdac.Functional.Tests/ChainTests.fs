@@ -115,16 +115,16 @@ let tests =
         "chains"
         [ testCase "one step of each kind has the reference sheet's numbers" (fun () ->
               use _ = torch.NewDisposeScope()
-              let cosine = Schedule.create Cosine 20
+              let cosine = Schedule.create BetaSchedule.Cosine 20
               near 1e-5 0.528842 (stepped ReverseStep.Posterior cosine 10 0.5 0.4 0.2) "posterior"
-              let vp = Schedule.create (VariancePreserving(0.1, 10.0)) 5
+              let vp = Schedule.create (BetaSchedule.VariancePreserving(0.1, 10.0)) 5
               near 1e-5 -0.648729 (stepped (ReverseStep.ClippedState 1.0) vp 4 0.5 1.0 0.2) "clipped state"
               near 1e-5 -0.831489 (stepped (ReverseStep.ClippedState 0.0) vp 4 0.5 1.0 0.2) "its mean"
-              let continuous = Schedule.create ContinuousCosine 20
+              let continuous = Schedule.create BetaSchedule.ContinuousCosine 20
               near 1e-5 0.529249 (stepped ReverseStep.WideNoise continuous 9 0.5 0.4 0.2) "wide noise")
 
           testCase "the continuous cosine's chain has the reference sheet's numbers, its end included" (fun () ->
-              let s = Schedule.create ContinuousCosine 20
+              let s = Schedule.create BetaSchedule.ContinuousCosine 20
               near 1e-6 0.999959 s.AlphaBarsPrevious[0] "the chain's end"
               near 1e-6 0.991816 s.AlphaBars[0] "first"
               near 1e-6 0.971907 s.AlphaBars[1] "second"
@@ -138,15 +138,15 @@ let tests =
 
           testCase "the other schedules have the reference sheet's numbers" (fun () ->
               let last schedule steps = Array.last (Schedule.create schedule steps).AlphaBars
-              let vp = (Schedule.create (VariancePreserving(0.1, 10.0)) 5).AlphaBars
+              let vp = (Schedule.create (BetaSchedule.VariancePreserving(0.1, 10.0)) 5).AlphaBars
               closeTo 1e-4 "vp" [| 0.80413; 0.43518; 0.1585; 0.038852; 0.0064093 |] vp
-              near 1e-6 0.0064093 (last (VariancePreserving(0.1, 10.0)) 20) "vp over 20"
-              near 1e-9 6.0596e-6 (last Cosine 20) "cosine over 20"
-              near 1e-9 2.4092e-5 (last Cosine 10) "cosine over 10"
-              near 1e-9 2.43e-7 (last Cosine 100) "cosine over 100"
-              near 1e-6 0.034637 (last (Linear 0.3) 20) "linear 0.3 over 20"
-              near 1e-9 5.2e-8 (last (Linear 0.3) 100) "linear 0.3 over 100"
-              near 1e-8 5.27e-6 (last (Linear 0.8) 20) "linear 0.8 over 20")
+              near 1e-6 0.0064093 (last (BetaSchedule.VariancePreserving(0.1, 10.0)) 20) "vp over 20"
+              near 1e-9 6.0596e-6 (last BetaSchedule.Cosine 20) "cosine over 20"
+              near 1e-9 2.4092e-5 (last BetaSchedule.Cosine 10) "cosine over 10"
+              near 1e-9 2.43e-7 (last BetaSchedule.Cosine 100) "cosine over 100"
+              near 1e-6 0.034637 (last (BetaSchedule.Linear 0.3) 20) "linear 0.3 over 20"
+              near 1e-9 5.2e-8 (last (BetaSchedule.Linear 0.3) 100) "linear 0.3 over 100"
+              near 1e-8 5.27e-6 (last (BetaSchedule.Linear 0.8) 20) "linear 0.8 over 20")
 
           testForAll
               "where the clean estimate is inside the box, a step's mean is the posterior's by Bayes' rule"
@@ -154,7 +154,7 @@ let tests =
               (Gen.zip kinds (Gen.zip (sizes 2 30) (Gen.zip (between -0.6 0.6) (between -1.0 1.0))))
               (fun (kind, (T, (clean, z))) ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create Cosine T
+                  let s = Schedule.create BetaSchedule.Cosine T
                   let t = T / 2
                   let x = s.SqrtAlphaBars[t] * clean + s.SqrtOneMinusAlphaBars[t] * z
                   let before, beta = s.AlphaBarsPrevious[t], s.Betas[t]
@@ -177,7 +177,7 @@ let tests =
               (Gen.zip kinds (sizes 2 30))
               (fun (kind, T) ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create Cosine T
+                  let s = Schedule.create BetaSchedule.Cosine T
 
                   for t in [ 0; T / 2 ] do
                       // so small that no clip is met
@@ -197,7 +197,7 @@ let tests =
               "a network that is M·(x - 0.3) drives the chain as the reference sheet says: M 50 to the corners"
               (fun () ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create (VariancePreserving(0.1, 10.0)) 5
+                  let s = Schedule.create (BetaSchedule.VariancePreserving(0.1, 10.0)) 5
 
                   let path (scale: float) =
                       let seen = ResizeArray()
@@ -400,14 +400,14 @@ let tests =
                               near 1e-5 (if i = j then 2.0 else 0.0) dot $"rows {i} and {j}")
 
           testCase "a rate falls along half a cosine, and impossible ones are refused in a sentence" (fun () ->
-              let rate = CosineDecay(3e-4, 0.0, 2_000_000L)
+              let rate = LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L)
               near 1e-9 3e-4 (LearningRate.at 0L rate) "start"
               near 1e-9 1.5e-4 (LearningRate.at 1_000_000L rate) "half-way"
               near 1e-12 0.0 (LearningRate.at 3_000_000L rate) "end"
 
               let sentence rate = LearningRate.problems "PolicyRate" rate |> String.concat "; "
               Expect.equal (sentence rate) "" "possible"
-              Expect.stringContains (sentence (Constant nan)) "PolicyRate stays at NaN" "not a number"
-              Expect.stringContains (sentence (CosineDecay(1e-3, -1.0, 5L))) "ends at -1" "negative"
-              Expect.stringContains (sentence (CosineDecay(1e-3, 0.0, 0L))) "takes 0 updates" "length"
-              Expect.stringContains (sentence (LinearDecay(1e-3, 0.0, -1L, 5L))) "after -1 updates" "begin") ]
+              Expect.stringContains (sentence (LearningRate.Constant nan)) "PolicyRate stays at NaN" "not a number"
+              Expect.stringContains (sentence (LearningRate.CosineDecay(1e-3, -1.0, 5L))) "ends at -1" "negative"
+              Expect.stringContains (sentence (LearningRate.CosineDecay(1e-3, 0.0, 0L))) "takes 0 updates" "length"
+              Expect.stringContains (sentence (LearningRate.LinearDecay(1e-3, 0.0, -1L, 5L))) "after -1 updates" "begin") ]

@@ -104,7 +104,7 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let config = { config with PolicyRate = CosineDecay(2e-3, 0.0, 100L) }
+                  let config = { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L) }
                   let u = started config key
                   let struct (loss, gradient) = Dacer.policyGradient u u.State.Critics
                   let stepped = Dacer.evaluateQ u
@@ -222,7 +222,7 @@ let tests =
                   let config = { config with Temperature.TemperatureDelay = 5 }
                   let u = started config key
                   let samples, keys = config.Entropy.MixtureSamples, Key.splitMany 3 u.Noise.Entropy
-                  let chain = Dacer.sampled u.Model u.State samples (Drawn keys[0]) u.Batch.Obs
+                  let chain = Dacer.sampled u.Model u.State samples (SamplerNoise.Drawn keys[0]) u.Batch.Obs
                   let noise = Key.normal cpu [ batchSize; samples; 2 ] keys[1]
                   let deviation = config.NoiseScale * config.Temperature.InitialTemperature
 
@@ -285,7 +285,7 @@ let tests =
                   let agent = Dacer.agent u.Model
                   let act purpose = (agent.Act purpose u.State key u.Batch.Obs).Action |> values
                   let struct (chainKey, exploreKey) = Key.split key
-                  let chain = Dacer.sampled u.Model u.State 1 (Drawn chainKey) u.Batch.Obs |> values
+                  let chain = Dacer.sampled u.Model u.State 1 (SamplerNoise.Drawn chainKey) u.Batch.Obs |> values
                   Expect.equal (act Purpose.Evaluate) chain "no noise"
                   let z = Key.normal cpu [ batchSize; 2 ] exploreKey |> values
                   let deviation = config.NoiseScale * config.Temperature.InitialTemperature
@@ -313,10 +313,10 @@ let tests =
               let p, s = DacerConfig.published, DacerConfig.sdacPaper
               let d = p.Diffusion
               Expect.equal (p.Hidden, p.Networks.Activation) ([ 256; 256; 256 ], HiddenActivation.Mish) "networks"
-              Expect.equal (d.Timesteps, d.BetaSchedule) (20, VariancePreserving(0.1, 10.0)) "chain"
+              Expect.equal (d.Timesteps, d.BetaSchedule) (20, BetaSchedule.VariancePreserving(0.1, 10.0)) "chain"
               Expect.equal (d.InitialNoiseScale, d.TimeDim, d.TimeHidden) (1.0, 16, 32) "chain"
               Expect.equal (p.Data.Environments, p.Data.WarmUp, p.Data.BatchSize) (20, 200_000, 256) "data"
-              Expect.equal (p.PolicyRate, p.Adam.LearningRate, p.PolicyDelay) (Constant 1e-4, 1e-4, 2) "rates"
+              Expect.equal (p.PolicyRate, p.Adam.LearningRate, p.PolicyDelay) (LearningRate.Constant 1e-4, 1e-4, 2) "rates"
 
               Expect.equal
                   (p.Critics.Discount, p.Critics.RewardScale, p.Critics.Tau, p.Critics.SpreadGuard)
@@ -330,10 +330,10 @@ let tests =
 
               Expect.equal (p.Temperature.TemperatureDelay, p.Temperature.TargetEntropyPerDim) (10_000, -0.9) "α"
               Expect.equal (p.Entropy.MixtureSamples, p.Entropy.MixtureComponents) (200, 3) "entropy"
-              Expect.equal (s.Diffusion.BetaSchedule, s.Diffusion.InitialNoiseScale) (Linear 0.3, 0.5) "port"
+              Expect.equal (s.Diffusion.BetaSchedule, s.Diffusion.InitialNoiseScale) (BetaSchedule.Linear 0.3, 0.5) "port"
               Expect.equal (s.Data.Environments, s.Data.WarmUp, s.Adam.LearningRate) (5, 30_000, 3e-4) "port"
 
-              Expect.equal (s.PolicyRate, s.NoiseScale) (LinearDecay(3e-4, 3e-5, 25_000L, 50_000L), 0.15) "port"
+              Expect.equal (s.PolicyRate, s.NoiseScale) (LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L), 0.15) "port"
 
               for preset in Dacer.algorithm.Presets do
                   Expect.equal (DacerConfig.problems preset.Config) [] preset.Name)

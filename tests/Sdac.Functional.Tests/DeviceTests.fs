@@ -47,7 +47,7 @@ let private chain (timesteps: int) : Map<string, int64> =
     let normal shape i = Key.normal Compute.libtorch shape (Key.foldIn i (Key.ofSeed 4L))
 
     let noise =
-        Given(normal shape 0L, normal (timesteps :: shape) 1L, normal [ c.Data.BatchSize; actionDim ] 2L)
+        SamplerNoise.Given(normal shape 0L, normal (timesteps :: shape) 1L, normal [ c.Data.BatchSize; actionDim ] 2L)
 
     let obs = normal [ c.Data.BatchSize; obsDim ] 3L
     use profile = new OperationProfile()
@@ -122,7 +122,7 @@ let tests =
               for name, particles, mine, theirs in
                   [ "next action", 3, kernels.Next, device.Next; "new action", 32, kernels.New, device.New ] do
                   match mine, theirs with
-                  | Drawn key, Given(initial, steps, explore) ->
+                  | SamplerNoise.Drawn key, SamplerNoise.Given(initial, steps, explore) ->
                       let expected =
                           SamplerNoise.streams c.Diffusion.Timesteps c.Data.BatchSize particles actionDim key
                           |> Key.normals Compute.cpu

@@ -193,7 +193,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
                   let u = begun config key
                   let action = (u |> Dipo.evaluateQ |> Dipo.climbActions).Climbed.Value
-                  let bars = (Schedule.create Cosine 5).AlphaBars
+                  let bars = (Schedule.create BetaSchedule.Cosine 5).AlphaBars
 
                   let column (f: float -> float) =
                       torch.tensor([| for t in u.Noise.Timesteps -> f bars[t] |]).unsqueeze 1L
@@ -324,7 +324,7 @@ let tests =
 
               Expect.equal
                   (p.Hidden, p.Chain.Timesteps, p.Chain.BetaSchedule, p.Adam.AdamEpsilon)
-                  ([ 256; 256; 256 ], 100, Cosine, 1e-5)
+                  ([ 256; 256; 256 ], 100, BetaSchedule.Cosine, 1e-5)
                   "authors"
 
               Expect.equal
@@ -341,7 +341,7 @@ let tests =
 
               Expect.equal
                   (s.Chain.BetaSchedule, s.Chain.InitialNoiseScale, s.ClipCriticsTogether, s.GradientClip)
-                  (Linear 0.3, 0.5, false, 4.0)
+                  (BetaSchedule.Linear 0.3, 0.5, false, 4.0)
                   "port"
 
               Expect.equal

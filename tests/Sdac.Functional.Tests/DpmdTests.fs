@@ -177,7 +177,7 @@ let tests =
                   let v = { Mean = 0.1; Deviation = 0.4 }
                   let moved = q.mul(Scalars.ofFloat scale).add(Scalars.ofFloat shift)
                   let followed = { Mean = scale * v.Mean + shift; Deviation = scale * v.Deviation }
-                  let weights v q = Energy.ofValues c v 0.7 q |> Rssm.weights Raw |> values
+                  let weights v q = Energy.ofValues c v 0.7 q |> Rssm.weights RssmWeights.Raw |> values
                   closeTo 1e-2 "weights" (weights v q) (weights followed moved)
 
                   for w in weights v q do
@@ -297,7 +297,7 @@ let tests =
                     Networks = custom.Networks
                     CriticActivation = custom.CriticActivation
                     Data = custom.Data
-                    Diffusion = { custom.Diffusion with BetaSchedule = Linear 0.3 }
+                    Diffusion = { custom.Diffusion with BetaSchedule = BetaSchedule.Linear 0.3 }
                     Particles = custom.Particles
                     Mirror = MirrorSettings.published
                     Regression = RegressionSettings.from Anchor.TargetAction

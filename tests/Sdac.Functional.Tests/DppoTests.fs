@@ -261,7 +261,7 @@ let private sheet =
           closeTo 1e-12 "flat" (Array.create 10 0.1) (Array.init 10 (Dppo.clipRange small.Objective 10)))
 
       testCase "the deviations have the reference sheet's numbers; an evaluation's last step has none" (fun () ->
-          let s = Schedule.create Cosine 10
+          let s = Schedule.create BetaSchedule.Cosine 10
 
           let wanted =
               [| 0.1; 0.144219; 0.243172; 0.327271; 0.406521; 0.487794; 0.578098; 0.687273; 0.830970; 0.987399 |]
@@ -508,7 +508,7 @@ let private updates =
               let config = { small with Objective.MaximumGradientNorm = most; Objective.TargetKl = None }
 
               let u =
-                  started { config with Adam.AdamEpsilon = 1e-3; PolicyRate = LinearDecay(0.02, 0.0, 10L, 10L) } key
+                  started { config with Adam.AdamEpsilon = 1e-3; PolicyRate = LearningRate.LinearDecay(0.02, 0.0, 10L, 10L) } key
 
               let struct (policy, clipped) = Dppo.policyGradient u
               let struct (value, error) = Dppo.valueGradient u
@@ -540,7 +540,7 @@ let private updates =
 
       testCase "the policy's rate follows its own steps" (fun () ->
           use _ = torch.NewDisposeScope()
-          let config = { small with PolicyRate = LinearDecay(1e-2, 0.0, 0L, 10L); Objective.TargetKl = None }
+          let config = { small with PolicyRate = LearningRate.LinearDecay(1e-2, 0.0, 0L, 10L); Objective.TargetKl = None }
           let u = started config (Key.ofSeed 3L)
 
           let moved count =
@@ -632,7 +632,7 @@ let private settings =
               refused [ "DenoisingDiscount is" ] (fun c ->
                   { c with Objective.DenoisingDiscount = (if bad = 0.0 then nan else bad) })
 
-          refused [ "PolicyRate stays at -1" ] (fun c -> { c with PolicyRate = Constant -1.0 })
+          refused [ "PolicyRate stays at -1" ] (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })
           refused [ "ClipGrowth is 0" ] (fun c -> { c with Objective.ClipGrowth = 0.0 })
           refused [ "DenoisingDiscount is 1.1" ] (fun c -> { c with Objective.DenoisingDiscount = 1.1 }))
 
@@ -668,13 +668,13 @@ let private settings =
 
           Expect.equal
               (c.Chain, c.Rollout)
-              ({ Timesteps = 10; BetaSchedule = Cosine; InitialNoiseScale = 1.0 },
+              ({ Timesteps = 10; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 },
                { Environments = 10; VectorSteps = 1000; Epochs = 10; Minibatches = 20 })
               "chain and rollout"
 
           Expect.equal
               (c.PolicyRate, c.Adam.LearningRate, c.Adam.AdamEpsilon, c.Discount, c.Lambda)
-              (Constant 1e-4, 1e-3, 1e-8, 0.99, 0.95)
+              (LearningRate.Constant 1e-4, 1e-3, 1e-8, 0.99, 0.95)
               "rates and discounts"
 
           let o = c.Objective

@@ -11,7 +11,7 @@ open Sdac.Tests.TwinCriticsTests
 open Sdac.Testing
 
 let private cpu = Compute.cpu
-let private preserving = DqsProcess.Preserving(Linear 0.8)
+let private preserving = DqsProcess.Preserving(BetaSchedule.Linear 0.8)
 
 let private small: DqsConfig =
     { DqsConfig.published with

@@ -193,7 +193,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
 
                   let config =
-                      { config with PolicyRate = CosineDecay(2e-3, 0.0, 100L); WeightDecay = 0.5; PolicyTau = 0.3 }
+                      { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L); WeightDecay = 0.5; PolicyTau = 0.3 }
 
                   let u = started config key
                   let struct (_, gradient) = Idql.policyGradient u
@@ -388,7 +388,7 @@ let tests =
 
               Expect.equal
                   (p.Hidden, p.CriticHidden, p.Chain.Timesteps, p.Chain.BetaSchedule, p.Sampler)
-                  ([ 256; 256; 256 ], [ 256; 256 ], 5, VariancePreserving(0.1, 10.0), IdqlSampler.ClippedState)
+                  ([ 256; 256; 256 ], [ 256; 256 ], 5, BetaSchedule.VariancePreserving(0.1, 10.0), IdqlSampler.ClippedState)
                   "networks and chain"
 
               Expect.equal
@@ -398,7 +398,7 @@ let tests =
 
               Expect.equal
                   (p.PolicyRate, p.Weights, p.ChooseByAverages, p.Evaluation)
-                  (CosineDecay(3e-4, 0.0, 2_000_000L), IdqlWeights.Cloning, true, IdqlChoice.Best)
+                  (LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L), IdqlWeights.Cloning, true, IdqlChoice.Best)
                   "policy"
 
               Expect.equal
@@ -411,7 +411,7 @@ let tests =
                   (0.8, IdqlChoice.Expectile 0.7, 0.01, 0.001)
                   "DPPO's learning"
 
-              Expect.equal (d.PolicyRate, d.Adam.LearningRate) (Constant 1e-4, 1e-3) "DPPO's rates"
+              Expect.equal (d.PolicyRate, d.Adam.LearningRate) (LearningRate.Constant 1e-4, 1e-3) "DPPO's rates"
 
               for preset in Idql.algorithm.Presets do
                   Expect.equal (IdqlConfig.problems preset.Config) [] preset.Name)

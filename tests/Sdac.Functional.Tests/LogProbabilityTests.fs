@@ -18,7 +18,7 @@ let internal strata (n: int) : float[] =
     let deviation = sqrt (z |> Array.averageBy (fun z -> z * z))
     z |> Array.map (fun z -> z / deviation)
 
-let private authors = Schedule.create ContinuousCosine 20
+let private authors = Schedule.create BetaSchedule.ContinuousCosine 20
 
 /// A Gaussian policy of mean m and covariance R diag(v) Rᵀ in two dimensions, R a turn by this angle, and its exact network:
 /// ε = √(1-ᾱ)·(ᾱΣ + (1-ᾱ)I)⁻¹(x - √ᾱ m).
@@ -100,7 +100,7 @@ let private estimate clips predict (actions: float[]) (draws: float[]) =
 
 /// A random network for one state and an action of one component, and the trapezoid rule over its density.
 let private mass clips (form: LogProbabilityForm) (key: Key) =
-    let schedule = Schedule.create (Geometric(0.02, 60.0)) 100
+    let schedule = Schedule.create (BetaSchedule.Geometric(0.02, 60.0)) 100
     let net = NoiseNetwork.create 1 1 8 16 [ 24; 24 ]
     let p = NoiseNetwork.init cpu net key
     let n, width = 1201, 12.0
@@ -144,7 +144,7 @@ let tests =
               gaussians
               (fun (g, key) ->
                   use _ = torch.NewDisposeScope()
-                  let schedule = Schedule.create (Geometric(0.005, 200.0)) 200
+                  let schedule = Schedule.create (BetaSchedule.Geometric(0.005, 200.0)) 200
                   let a = drawn g 2_000 (Key.foldIn 1L key)
                   let got = LogProbability.flow false schedule (differentiate schedule g) [] a
                   closeTo 0.01 "log π" (values (logDensity g a)) (values got)
@@ -165,7 +165,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
 
                   let entropy timesteps =
-                      let schedule = Schedule.create (Geometric(0.01, 100.0)) timesteps
+                      let schedule = Schedule.create (BetaSchedule.Geometric(0.01, 100.0)) timesteps
                       let a = drawn g 4_000 (Key.foldIn 1L key)
                       let noise t = Key.normal cpu [ 4_000; 4; 2 ] (Key.at t (Key.foldIn 2L key))
                       let got = LogProbability.noiseErrors false schedule (exact schedule g) noise a
@@ -233,7 +233,7 @@ let tests =
               "the settings choose the form, its clip, draws and probes; each timestep has noise of its own"
               (fun () ->
                   use _ = torch.NewDisposeScope()
-                  let key, schedule = Key.ofSeed 4L, Schedule.create Cosine 6
+                  let key, schedule = Key.ofSeed 4L, Schedule.create BetaSchedule.Cosine 6
                   let net = NoiseNetwork.create 3 2 8 16 [ 12 ]
                   let p = NoiseNetwork.init cpu net key
                   let obs, a = Key.normal cpu [ 5; 3 ] key, (Key.normal cpu [ 5; 2 ] (Key.foldIn 1L key)).tanh()

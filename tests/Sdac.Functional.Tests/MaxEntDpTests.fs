@@ -28,8 +28,8 @@ let private forms = [ MaxEntDpForm.Noise; MaxEntDpForm.Gradient; MaxEntDpForm.Sl
 let private configs =
     gen {
         let! form = Gen.elements forms
-        let! schedule = Gen.elements [ ContinuousCosine; Cosine; Linear 0.5 ]
-        let! reverse = Gen.elements [ TruncatedNormal; Clipped; Unbounded ]
+        let! schedule = Gen.elements [ BetaSchedule.ContinuousCosine; BetaSchedule.Cosine; BetaSchedule.Linear 0.5 ]
+        let! reverse = Gen.elements [ ReverseNoise.TruncatedNormal; ReverseNoise.Clipped; ReverseNoise.Unbounded ]
         let! temperature = between 0.1 3.0
         let! wide = Gen.elements [ true; false ]
 
@@ -84,7 +84,7 @@ let private doubleLoss (u: MaxEntDpUpdate) (critics: TwinCritics) (policy: Tenso
 
     let bars =
         match c.Chain.BetaSchedule with
-        | ContinuousCosine ->
+        | BetaSchedule.ContinuousCosine ->
             let alpha v = cos (Math.PI / 2.0 * (v + 0.008) / 1.008) / cos (Math.PI / 2.0 * 0.008 / 1.008)
             u.Noise.Times |> Array.map (fun r -> (alpha (0.001 + 0.9936 * r)) ** 2.0)
         | _ -> u.Noise.Times |> Array.map (fun r -> model.Schedule.AlphaBars[int (r * 6.0)])
@@ -112,7 +112,7 @@ let private doubleLoss (u: MaxEntDpUpdate) (critics: TwinCritics) (policy: Tenso
 
     let noise =
         match c.ReverseNoise with
-        | TruncatedNormal ->
+        | ReverseNoise.TruncatedNormal ->
             // the quantiles themselves are tested with `NormalInterval`
             let struct (noise, _) = MaxEntDp.draws model bars (noised.``to`` torch.float32) u.Noise.Draws
             Doubles.double noise
@@ -121,7 +121,7 @@ let private doubleLoss (u: MaxEntDpUpdate) (critics: TwinCritics) (policy: Tenso
     let clean = (scale.mul noised).unsqueeze(1L).sub((spread.unsqueeze 1L).mul noise)
 
     let clean =
-        if c.ReverseNoise = Unbounded then
+        if c.ReverseNoise = ReverseNoise.Unbounded then
             clean
         else
             clean.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
@@ -150,7 +150,7 @@ let tests =
         [ testCase "truncated draws of a flat Q give the reference sheet's noise: +0.301877" (fun () ->
               use _ = torch.NewDisposeScope()
               let uniform = Array.init 20_000 (fun i -> (float i + 0.5) / 20_000.0)
-              let at bar a = targetAt { small with ReverseNoise = TruncatedNormal } flat bar a uniform
+              let at bar a = targetAt { small with ReverseNoise = ReverseNoise.TruncatedNormal } flat bar a uniform
 
               closeTo 1e-4 "ε*" [| 0.301877; 0.702530; 0.302433 |] [| at 0.5 0.3; at 0.9 0.9; at 0.05 0.3 |])
 
@@ -162,7 +162,7 @@ let tests =
 
                   for lambda, wanted in [ 1.0, -0.173726; 0.5, -0.193029; 2.0, -0.144772 ] do
                       let at form =
-                          let config = { small with Form = form; ReverseNoise = Unbounded; Temperature = lambda }
+                          let config = { small with Form = form; ReverseNoise = ReverseNoise.Unbounded; Temperature = lambda }
 
                           targetAt config q 0.5 0.2 (strata 20_001)
 
@@ -177,9 +177,9 @@ let tests =
 
                   targetAt config (quadratic 4.0 0.5) 0.5 0.2 [| -1.0; 0.0; 1.0 |]
 
-              closeTo 1e-5 "noise" [| -0.192707 |] [| at MaxEntDpForm.Noise Unbounded |]
-              closeTo 1e-5 "gradient" [| -0.097800 |] [| at MaxEntDpForm.Gradient Unbounded |]
-              closeTo 1e-5 "clipped noise" [| -0.353824 |] [| at MaxEntDpForm.Noise Clipped |]
+              closeTo 1e-5 "noise" [| -0.192707 |] [| at MaxEntDpForm.Noise ReverseNoise.Unbounded |]
+              closeTo 1e-5 "gradient" [| -0.097800 |] [| at MaxEntDpForm.Gradient ReverseNoise.Unbounded |]
+              closeTo 1e-5 "clipped noise" [| -0.353824 |] [| at MaxEntDpForm.Noise ReverseNoise.Clipped |]
               // √(1-ᾱ) = 0.6, ∇Q = 0.4, λ 0.1
               let config = { small with Form = MaxEntDpForm.Slope; Temperature = 0.1 }
               closeTo 1e-5 "slope" [| -2.4 |] [| targetAt config (quadratic 4.0 0.3) 0.64 0.2 [| 0.0; 0.0 |] |])
@@ -245,9 +245,9 @@ let tests =
                       let free = x / sqrt bar - sqrt (1.0 / bar - 1.0) * noise[i]
 
                       match config.ReverseNoise with
-                      | Unbounded -> closeTo 1e-3 "free" [| free |] [| clean[i] |]
-                      | Clipped -> closeTo 1e-3 "clipped" [| max -1.0 (min 1.0 free) |] [| clean[i] |]
-                      | TruncatedNormal ->
+                      | ReverseNoise.Unbounded -> closeTo 1e-3 "free" [| free |] [| clean[i] |]
+                      | ReverseNoise.Clipped -> closeTo 1e-3 "clipped" [| max -1.0 (min 1.0 free) |] [| clean[i] |]
+                      | ReverseNoise.TruncatedNormal ->
                           Expect.isTrue (abs clean[i] <= 1.0) "in the box"
                           closeTo 1e-3 "inside already" [| free |] [| clean[i] |])
 
@@ -292,7 +292,7 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let config = { config with PolicyRate = CosineDecay(2e-3, 0.0, 100L); Critics.Tau = 0.4 }
+                  let config = { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L); Critics.Tau = 0.4 }
                   let u = started config key
                   let evaluated = MaxEntDp.evaluateQ u
                   let after = MaxEntDp.improvePolicy evaluated
@@ -394,7 +394,7 @@ let tests =
                       let model = MaxEntDp.model cpu space { small with ReverseNoise = reverse; MonteCarloDraws = 50 }
                       MaxEntDp.drawNoise model batchSize (Key.ofSeed 9L)
 
-                  let truncated, free = noise TruncatedNormal, noise Unbounded
+                  let truncated, free = noise ReverseNoise.TruncatedNormal, noise ReverseNoise.Unbounded
                   Expect.equal (values truncated.Forward) (values free.Forward) "other numbers stay"
                   let inside (t: Tensor) = values t |> Array.forall (fun u -> u >= 0.0 && u < 1.0)
                   Expect.isTrue (inside truncated.Draws) "uniform"
@@ -405,11 +405,11 @@ let tests =
 
           testCase "times of the continuous cosine lie between its points, others on the chain's" (fun () ->
               let bars kind = Schedule.alphaBarsAt kind (Schedule.create kind 20)
-              let ends = bars ContinuousCosine [| 0.0; 0.25; 1.0 |]
-              let schedule = Schedule.create ContinuousCosine 20
+              let ends = bars BetaSchedule.ContinuousCosine [| 0.0; 0.25; 1.0 |]
+              let schedule = Schedule.create BetaSchedule.ContinuousCosine 20
               closeTo 1e-6 "ends" [| 0.999959; schedule.AlphaBars[4]; 7.08212e-5 |] ends
-              let cosine = Schedule.create Cosine 20
-              closeTo 0.0 "grid" [| cosine.AlphaBars[0]; cosine.AlphaBars[19] |] (bars Cosine [| 0.04; 0.999 |]))
+              let cosine = Schedule.create BetaSchedule.Cosine 20
+              closeTo 0.0 "grid" [| cosine.AlphaBars[0]; cosine.AlphaBars[19] |] (bars BetaSchedule.Cosine [| 0.04; 0.999 |]))
 
           testCase "time limits count as terminations only where asked" (fun () ->
               let transitions: Transitions =
@@ -436,12 +436,12 @@ let tests =
 
               Expect.equal
                   (p.Hidden, p.Chain.Timesteps, p.Chain.BetaSchedule, p.Chain.InitialNoiseScale, p.WideNoise)
-                  ([ 256; 256 ], 20, ContinuousCosine, 1.0, true)
+                  ([ 256; 256 ], 20, BetaSchedule.ContinuousCosine, 1.0, true)
                   "chain"
 
               Expect.equal
                   (p.MonteCarloDraws, p.ReverseNoise, p.Form, p.Temperature)
-                  (500, TruncatedNormal, MaxEntDpForm.Noise, 0.2)
+                  (500, ReverseNoise.TruncatedNormal, MaxEntDpForm.Noise, 0.2)
                   "draws"
 
               Expect.equal
@@ -456,7 +456,7 @@ let tests =
 
               Expect.equal
                   (p.Data.WarmUp, p.Data.Environments, p.PolicyRate, p.Adam.LearningRate, p.Critics.Tau)
-                  (10_000, 1, CosineDecay(3e-4, 0.0, 2_000_000L), 3e-4, 0.005)
+                  (10_000, 1, LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L), 3e-4, 0.005)
                   "learning"
 
               Expect.equal
@@ -475,7 +475,7 @@ let tests =
               says "Temperature is 0; it must be a positive number" (fun c -> { c with Temperature = 0.0 })
               says "Timesteps is 0; it must be at least 1" (fun c -> { c with Chain.Timesteps = 0 })
               says "LikelihoodDraws is 0; it must be at least 1" (fun c -> { c with Likelihood.LikelihoodDraws = 0 })
-              says "PolicyRate stays at -1" (fun c -> { c with PolicyRate = Constant -1.0 })
+              says "PolicyRate stays at -1" (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })
               let slope = { small with Form = MaxEntDpForm.Slope; MonteCarloDraws = 1 }
               Expect.equal (MaxEntDpConfig.problems slope) [] "the slope needs no draws"
               Expect.equal (problems id) "" "possible") ]

@@ -5,14 +5,8 @@ open FsCheck
 open FsCheck.FSharp
 open Sdac.Testing
 
-/// A test of a property on so many values, always the same ones.
-let testForAll name (count: int) gen (property: 'a -> unit) =
-    testForAllWith (fixedSeed 20250701UL count) name gen property
-
-let sizes (low: int) (high: int) : Gen<int> = Gen.choose (low, high)
-
 let schedules: Gen<Sdac.BetaSchedule> =
     Gen.oneof
-        [ between 0.01 1.0 |> Gen.map Sdac.Linear
-          Gen.constant Sdac.Cosine
-          Gen.map2 (fun low high -> Sdac.VariancePreserving(low, low + high)) (between 0.01 0.5) (between 1.0 20.0) ]
+        [ between 0.01 1.0 |> Gen.map Sdac.BetaSchedule.Linear
+          Gen.constant Sdac.BetaSchedule.Cosine
+          Gen.map2 (fun low high -> Sdac.BetaSchedule.VariancePreserving(low, low + high)) (between 0.01 0.5) (between 1.0 20.0) ]

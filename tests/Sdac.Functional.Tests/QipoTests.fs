@@ -86,7 +86,7 @@ let private linear: QipoConfig =
     { small with
         Hidden = []
         TimeEmbedding = TimeEmbedding.Bare
-        Chain = { Timesteps = 1; BetaSchedule = VariancePreserving(0.1, 1.5); InitialNoiseScale = 1.0 } }
+        Chain = { Timesteps = 1; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 1.5); InitialNoiseScale = 1.0 } }
 
 /// The loss's gradient at p and c, with so many draws a of N(m, v) as the support, weighted as given.
 let private slopeAt (slope: float) (offset: float) (m: float) (v: float) (weight: Tensor -> Tensor) : float list =
@@ -196,7 +196,7 @@ let tests =
                   let each = Tensors.size 1 support.Action
                   let rows = batchSize * each
                   let t = u.Noise.Timesteps[.. rows - 1]
-                  let bars = (Schedule.create Cosine 5).AlphaBars
+                  let bars = (Schedule.create BetaSchedule.Cosine 5).AlphaBars
                   let column (f: float -> float) = torch.tensor([| for t in t -> f bars[t] |]).unsqueeze 1L
                   let noise = (Doubles.double u.Noise.Forward).narrow(0L, 0L, int64 rows)
                   let action = (Doubles.double support.Action).view(int64 rows, 2L)
@@ -307,7 +307,7 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let u = started { config with PolicyRate = LinearDecay(1e-3, 1e-4, 0L, 10L) } key |> at 4L
+                  let u = started { config with PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 0L, 10L) } key |> at 4L
                   let u = { u with State = { u.State with PolicyAdam.Count = 5L } }
                   let after = through u
                   let adam = AdamSettings.ofSettings config.Adam

@@ -144,7 +144,7 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let config = { config with PolicyRate = CosineDecay(2e-3, 0.0, 100L) }
+                  let config = { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L) }
                   let u = started config key
                   let after = u |> Qsm.evaluateQ |> Qsm.matchScore
                   let stepped = (Qsm.evaluateQ u).Next.Critics
@@ -325,7 +325,7 @@ let tests =
 
               Expect.equal
                   (p.Data.WarmUp, p.Data.Environments, p.PolicyRate)
-                  (10_000, 1, CosineDecay(3e-4, 0.0, 2_000_000L))
+                  (10_000, 1, LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L))
                   "authors"
 
               Expect.equal (s.Hidden, s.Chain.Timesteps, s.BestOf.TargetParticles) ([ 256; 256; 256 ], 20, 32) "port"
@@ -337,7 +337,7 @@ let tests =
 
               Expect.equal
                   (s.Critics.RewardScale, s.PolicyRate)
-                  (1.0, LinearDecay(3e-4, 3e-5, 25_000L, 50_000L))
+                  (1.0, LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L))
                   "port"
 
               for preset in Qsm.algorithm.Presets do
@@ -366,7 +366,7 @@ let tests =
               Expect.stringContains (problems (fun c -> { c with PolicyDelay = 0 })) "PolicyDelay is 0" "delay"
 
               Expect.stringContains
-                  (problems (fun c -> { c with PolicyRate = Constant -1.0 }))
+                  (problems (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 }))
                   "PolicyRate stays at -1"
                   "rate"
 

@@ -169,7 +169,7 @@ let tests =
                   let chosen = (u |> at 0L |> Qvpo.evaluateQ |> Qvpo.chooseActions).Chosen.Value
                   let each = int64 config.EntropyActions
                   let again (t: Tensor) = torch.cat ([| t; t.repeat_interleave (each, Nullable 0L) |], 0L)
-                  let bars = (Schedule.create Cosine 5).AlphaBars
+                  let bars = (Schedule.create BetaSchedule.Cosine 5).AlphaBars
 
                   let column (f: float -> float) =
                       torch.tensor([| for t in u.Noise.Timesteps -> f bars[t] |]).unsqueeze 1L
@@ -264,7 +264,7 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let config = { config with PolicyRate = LinearDecay(1e-3, 1e-4, 0L, 10L) }
+                  let config = { config with PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 0L, 10L) }
                   let u = started config key
                   let u = { u with State = { u.State with PolicyAdam.Count = 5L } }
                   let after = through u
@@ -396,12 +396,12 @@ let tests =
 
               Expect.equal
                   (p.Hidden, p.Chain.Timesteps, p.Chain.BetaSchedule, p.Chain.InitialNoiseScale)
-                  ([ 256; 256; 256 ], 20, Cosine, 1.0)
+                  ([ 256; 256; 256 ], 20, BetaSchedule.Cosine, 1.0)
                   "authors: networks"
 
               Expect.equal
                   (p.Adam.LearningRate, p.Adam.AdamEpsilon, p.PolicyRate, p.GradientClip, p.ClipCriticsTogether)
-                  (3e-4, 1e-5, Constant 1e-4, Some 2.0, true)
+                  (3e-4, 1e-5, LearningRate.Constant 1e-4, Some 2.0, true)
                   "authors: steps"
 
               Expect.equal
@@ -416,7 +416,7 @@ let tests =
 
               Expect.equal
                   (s.Chain, s.TrainingParticles, s.Weights, s.Critics.CriticSteps, s.Critics.RewardScale, s.PolicyDelay)
-                  ({ Timesteps = 20; BetaSchedule = Linear 0.3; InitialNoiseScale = 0.5 },
+                  ({ Timesteps = 20; BetaSchedule = BetaSchedule.Linear 0.3; InitialNoiseScale = 0.5 },
                    32,
                    QvpoWeights.Qgate,
                    2,
@@ -426,7 +426,7 @@ let tests =
 
               Expect.equal
                   (s.BestOf.BehaviourParticles, s.AverageActs, s.AverageTargets, s.PolicyRate)
-                  (32, true, false, LinearDecay(3e-4, 5e-5, 25_000L, 50_000L))
+                  (32, true, false, LearningRate.LinearDecay(3e-4, 5e-5, 25_000L, 50_000L))
                   "port"
 
               for preset in Qvpo.algorithm.Presets do

@@ -114,7 +114,7 @@ let tests =
           testCase
               "SDAC's raw weights are measured from the shift of the state, by the kernels and by libtorch"
               (fun () ->
-                  let c = { small with Draws.Weights = Raw; Energy.QScale = 1e4 }
+                  let c = { small with Draws.Weights = RssmWeights.Raw; Energy.QScale = 1e4 }
                   let key = Key.ofSeed 5L
                   let normal shape i = Key.normal Compute.cpu shape (Key.foldIn i key)
 

@@ -59,7 +59,7 @@ let private noise compute shape phase =
 let private samplerNoise compute x z explore =
     let T = config.Diffusion.Timesteps
 
-    Given(
+    SamplerNoise.Given(
         (noise compute [ particles; batchSize; actionDim ] x).transpose(0L, 1L).contiguous(),
         (noise compute [ T; particles; batchSize; actionDim ] z).transpose(1L, 2L).contiguous(),
         noise compute [ batchSize; actionDim ] explore
@@ -103,8 +103,8 @@ let tests =
                   for recorded in items (load source /. "schedules") do
                       let kind =
                           match (recorded /. "kind").GetString() with
-                          | "linear" -> Linear(number (recorded /. "scale"))
-                          | "cosine" -> Cosine
+                          | "linear" -> BetaSchedule.Linear(number (recorded /. "scale"))
+                          | "cosine" -> BetaSchedule.Cosine
                           | other -> failwith $"unknown schedule {other}"
 
                       let s = Schedule.create kind ((recorded /. "T").GetInt32())

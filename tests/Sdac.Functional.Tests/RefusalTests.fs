@@ -70,7 +70,7 @@ let tests =
                           "problems")
 
           testCase "options that would silently do nothing are refused" (fun () ->
-              let raw = { SamplerConfig.standard with Jackknife = true; Weights = Raw }
+              let raw = { SamplerConfig.standard with Jackknife = true; Weights = RssmWeights.Raw }
 
               Expect.stringContains
                   (Expect.single (SamplerConfig.problems raw) "problems")

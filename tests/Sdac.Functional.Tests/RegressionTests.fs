@@ -40,7 +40,7 @@ let private anchoredAt anchor = { small with Regression.Anchor = anchor }
 /// DPMD on several actions of the old policy, each part of its own size.
 let private severalActions =
     { DpmdConfig.ofSdac small with
-        Mirror = { Actions = 3; ActionNoise = 0.2; ActionWeights = LogSumExp }
+        Mirror = { Actions = 3; ActionNoise = 0.2; ActionWeights = RssmWeights.LogSumExp }
         Regression =
             { RegressionSettings.from Anchor.Policy with
                 WeightCritic = Some QReduction.Mean
@@ -93,12 +93,12 @@ let tests =
 
           testCase "balanced timesteps of very many components are all the noisiest" (fun () ->
               // ᾱ^(-d/2) is beyond any double
-              let p = Regression.probabilities (Schedule.create Cosine 20) 2_000 TimestepDraws.Balanced
+              let p = Regression.probabilities (Schedule.create BetaSchedule.Cosine 20) 2_000 TimestepDraws.Balanced
               near 1e-12 1.0 (Array.sum p) "the sum"
               near 1e-12 1.0 (Array.last p) "the last one")
 
           testCase "timesteps are drawn as often as their probabilities say" (fun () ->
-              let s, n = Schedule.create (Linear 0.3) 6, 60_000
+              let s, n = Schedule.create (BetaSchedule.Linear 0.3) 6, 60_000
 
               for draws in [ TimestepDraws.Uniform; TimestepDraws.LowNoise; TimestepDraws.Balanced ] do
                   let found = Regression.timesteps s 1 draws n (Key.ofSeed 5L) |> Array.countBy id |> Map.ofArray
@@ -148,17 +148,17 @@ let tests =
           testCase "weights, entropy and divergence have the reference sheet's numbers" (fun () ->
               use _ = torch.NewDisposeScope()
               let q = row [ 0.0; 1.0; 2.0 ]
-              let w = Rssm.weights SelfNormalised q
+              let w = Rssm.weights RssmWeights.SelfNormalised q
               closeTo 1e-6 "softmax" [| 0.090031; 0.244728; 0.665241 |] (values w)
-              closeTo 1e-6 "logsumexp" [| 0.270092; 0.734185; 1.995723 |] (values (Rssm.weights LogSumExp q))
+              closeTo 1e-6 "logsumexp" [| 0.270092; 0.734185; 1.995723 |] (values (Rssm.weights RssmWeights.LogSumExp q))
               near 1e-6 2.407606 (Tensors.scalar (q.logsumexp 1L)) "normaliser"
               let kl = Temperature.divergence 3 (Tensors.toArray w)
               near 1e-6 0.266217 kl "divergence"
               near 1e-6 0.832396 (log 3.0 - kl) "entropy"
               near 1e-6 1.733783 (Temperature.divergenceGradient 2.0 kl (Temperature.init 1.0)) "λ's gradient"
               // a draw alone weighs the same whatever Q says
-              closeTo 0.0 "one draw" [| 1.0 |] (values (Rssm.weights SelfNormalised (row [ -7.0 ])))
-              closeTo 0.0 "one draw" [| 1.0 |] (values (Rssm.weights LogSumExp (row [ 5.0 ]))))
+              closeTo 0.0 "one draw" [| 1.0 |] (values (Rssm.weights RssmWeights.SelfNormalised (row [ -7.0 ])))
+              closeTo 0.0 "one draw" [| 1.0 |] (values (Rssm.weights RssmWeights.LogSumExp (row [ 5.0 ]))))
 
           testForAll
               "the divergence is 0 for equal weights, ln K for one that has all, and the mean over states"
@@ -399,12 +399,12 @@ let tests =
                       let model = Sdac.model compute space { small with Particles.Candidates = Candidates.OneStep t }
                       let state = stateOf model (Key.ofSeed 1L)
                       let obs, key = Key.normal cpu [ n; space.ObsDim ] (Key.ofSeed 4L), Key.ofSeed 5L
-                      let acted = ActorCritic.act model state.Policy state N 0.0 (Drawn key) obs
+                      let acted = ActorCritic.act model state.Policy state N 0.0 (SamplerNoise.Drawn key) obs
                       let struct (sample, _) = Key.split key
                       let scale = model.Diffusion.InitialNoiseScale
 
                       let chain =
-                          Diffusion.sample compute model.Schedule model.Noise state.Policy scale 1 (Drawn sample) obs
+                          Diffusion.sample compute model.Schedule model.Noise state.Policy scale 1 (SamplerNoise.Drawn sample) obs
 
                       let bar = model.Schedule.AlphaBars[t]
                       let z = Key.normal compute [ n; 2 ] (Key.foldIn 1L sample)
@@ -422,7 +422,7 @@ let tests =
                       let q = TwinCritics.values model.Critics state.Critics obs candidates
                       closeTo 1e-5 "actions" (values (Diffusion.bestOf candidates q).Action) (values acted)
                       // one candidate: nothing to choose from, the chain's own action
-                      let one = ActorCritic.act model state.Policy state 1 0.0 (Drawn key) obs
+                      let one = ActorCritic.act model state.Policy state 1 0.0 (SamplerNoise.Drawn key) obs
                       closeTo 0.0 "one" (values chain) (values one))
 
           testCase "candidates in one step: an update draws them from its keys on every device" (fun () ->
@@ -459,7 +459,7 @@ let tests =
                   let policy = NoiseNetwork.init cpu model.Noise keys[0]
                   let obs = Key.normal cpu [ 6; space.ObsDim ] keys[1]
                   let initial, steps = Key.normal cpu [ 6; 1; 2 ] keys[2], Key.normal cpu [ T; 6; 1; 2 ] keys[3]
-                  let noise = Given(initial, steps, Tensors.zeros cpu [ 6; 2 ])
+                  let noise = SamplerNoise.Given(initial, steps, Tensors.zeros cpu [ 6; 2 ])
                   let fast = Diffusion.sample cpu model.Schedule model.Noise policy 0.5 1 noise obs
                   let plain = Schedule.create schedule T
                   let predict t x = NoiseNetwork.forward cpu model.Noise policy obs x (Array.create 6 t)
@@ -473,9 +473,9 @@ let tests =
               Expect.isEmpty (SdacConfig.problems s) "SDAC's settings are possible"
               Expect.isEmpty (DpmdConfig.problems d) "DPMD's settings are possible"
               Expect.equal (s.Data.Environments, s.Data.UpdatesPerStep, s.Data.WarmUp) (1, 1, 5_000) "data"
-              Expect.equal (s.Diffusion.BetaSchedule, s.Diffusion.Timesteps) (ContinuousCosine, 20) "chain"
-              Expect.equal (d.Diffusion.BetaSchedule, d.Diffusion.WideNoise) (ContinuousCosine, true) "DPMD's chain"
-              Expect.equal (s.Draws.MonteCarloDraws, s.Draws.ReverseNoise) (500, TruncatedNormal) "draws"
+              Expect.equal (s.Diffusion.BetaSchedule, s.Diffusion.Timesteps) (BetaSchedule.ContinuousCosine, 20) "chain"
+              Expect.equal (d.Diffusion.BetaSchedule, d.Diffusion.WideNoise) (BetaSchedule.ContinuousCosine, true) "DPMD's chain"
+              Expect.equal (s.Draws.MonteCarloDraws, s.Draws.ReverseNoise) (500, ReverseNoise.TruncatedNormal) "draws"
               Expect.equal (s.Regression.Anchor, d.Regression.Anchor) (Anchor.Replay, Anchor.Policy) "anchors"
               Expect.equal (s.Temperature.InitialTemperature, s.Temperature.TemperatureLearningRate) (0.05, 0.0) "λ"
               Expect.equal (s.Energy.QScale, s.Critics.RewardScale) (1.0, 1.0) "rewards as they are"
@@ -485,7 +485,7 @@ let tests =
                   (QNormalisation.Off, Some 3.0)
                   "DPMD's loss"
 
-              Expect.equal d.Mirror { Actions = 64; ActionNoise = 0.2; ActionWeights = LogSumExp } "DPMD's actions"
+              Expect.equal d.Mirror { Actions = 64; ActionNoise = 0.2; ActionWeights = RssmWeights.LogSumExp } "DPMD's actions"
 
               Expect.equal
                   (d.Policy.PolicyCopies, d.Tuning)
@@ -506,11 +506,11 @@ let tests =
               let mirrored = DpmdConfig.ofSdac small
 
               sdac { small with Particles.Candidates = Candidates.OneStep 6 } [ "timestep 6"; "0 to 5" ]
-              sdac { small with Draws.MonteCarloDraws = 1; Draws.Weights = LogSumExp } [ "MonteCarloDraws is 1" ]
+              sdac { small with Draws.MonteCarloDraws = 1; Draws.Weights = RssmWeights.LogSumExp } [ "MonteCarloDraws is 1" ]
               sdac { small with Tuning = TemperatureTuning.Divergence 2.0 } [ "5 weights"; "ln 5 = 1.609" ]
               sdac { small with Regression.ErrorCap = Some 0.0 } [ "ErrorCap is 0" ]
               sdac { small with Policy.PolicyCopies = Some 0 } [ "PolicyCopies is 0" ]
               dpmd { mirrored with Mirror.Actions = 4 } [ "Actions is 4"; "Anchor = Policy" ]
-              dpmd { mirrored with Mirror.ActionWeights = LogSumExp } [ "Actions is 1"; "at least 2 actions" ]
+              dpmd { mirrored with Mirror.ActionWeights = RssmWeights.LogSumExp } [ "Actions is 1"; "at least 2 actions" ]
               dpmd { mirrored with Tuning = TemperatureTuning.Divergence 0.5 } [ "1 weights"; "between" ]
               dpmd { mirrored with Mirror.ActionNoise = -1.0 } [ "ActionNoise is -1" ]) ]

@@ -64,7 +64,7 @@ type private Case =
 let private cases =
     gen {
         let! timesteps = sizes 1 6
-        let! schedule = Gen.oneof [ schedules; Gen.constant ContinuousCosine ]
+        let! schedule = Gen.oneof [ schedules; Gen.constant BetaSchedule.ContinuousCosine ]
         let! norm = Gen.elements [ None; None; Some 1e-5 ]
         let! widths = Gen.elements [ [ 12; 9 ]; [ 33 ]; [ 8; 40; 7 ] ]
         let! scale = between 0.2 1.5
@@ -108,7 +108,7 @@ let tests =
         [ testCase "two steps of ε = θx have the reference sheet's action and gradient" (fun () ->
               use _ = torch.NewDisposeScope()
               let struct (net, policy) = proportional 0.3
-              let schedule = Schedule.create (VariancePreserving(0.1, 10.0)) 2
+              let schedule = Schedule.create (BetaSchedule.VariancePreserving(0.1, 10.0)) 2
               closeTo 1e-6 "β" [| 0.724040; 0.976774 |] schedule.Betas
               let one (x: float) = Tensors.ofArray Compute.cpu [ 1; 1 ] [| float32 x |]
               let noise = { Initial = one 0.1; Steps = [| one 0.0; one 0.0 |] }
@@ -145,7 +145,7 @@ let tests =
                           (policyOf c)
                           c.Scale
                           1
-                          (Drawn(noiseKey c))
+                          (SamplerNoise.Drawn(noiseKey c))
                           (obsOf c)
 
                   let close what (wanted: Tensor) (got: Tensor) =
@@ -214,7 +214,7 @@ let tests =
           testCase "observations of another width are refused" (fun () ->
               use _ = torch.NewDisposeScope()
               let struct (net, policy) = proportional 0.3
-              let schedule = Schedule.create Cosine 2
+              let schedule = Schedule.create BetaSchedule.Cosine 2
               let noise = ChainNoise.draw Compute.cpu 2 3 1 (Key.ofSeed 1L)
 
               let failure =

@@ -29,14 +29,14 @@ let tests =
               (fun ((size, rest), shift) ->
                   use _ = torch.NewDisposeScope()
                   let e = (drawn size rest).Energy
-                  let w = Rssm.weights SelfNormalised e
+                  let w = Rssm.weights RssmWeights.SelfNormalised e
                   closeTo 1e-6 "sum" (Array.create (fst size) 1.0) (values (w.sum 1L))
                   // float32 rounds the shifted energy itself to about 1e-3 at 1e4
                   closeTo
                       2e-3
                       "shifted"
                       (values w)
-                      (values (Rssm.weights SelfNormalised (e.add (Scalars.ofFloat shift)))))
+                      (values (Rssm.weights RssmWeights.SelfNormalised (e.add (Scalars.ofFloat shift)))))
 
           testCase "energies of ±1e4 give finite weights" (fun () ->
               let energy = Tensors.ofArray Compute.cpu [ 2; 3 ] [| 1e4f; -1e4f; 0.0f; -1e4f; -1e4f; -1e4f |]
@@ -45,11 +45,11 @@ let tests =
                   1e-6
                   "weights"
                   [| 1.0; 0.0; 0.0; 1.0 / 3.0; 1.0 / 3.0; 1.0 / 3.0 |]
-                  (values (Rssm.weights SelfNormalised energy)))
+                  (values (Rssm.weights RssmWeights.SelfNormalised energy)))
 
           testCase "raw weights are the exponentials of the energies" (fun () ->
               let energy = Tensors.ofArray Compute.cpu [ 1; 3 ] [| 0.0f; 1.0f; -2.0f |]
-              closeTo 1e-6 "weights" [| 1.0; exp 1.0; exp -2.0 |] (values (Rssm.weights Raw energy)))
+              closeTo 1e-6 "weights" [| 1.0; exp 1.0; exp -2.0 |] (values (Rssm.weights RssmWeights.Raw energy)))
 
           testForAll
               "one trained row per state has the gradient of the loss over all draws"
@@ -59,7 +59,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
                   let c = drawn size rest
 
-                  for kind in [ SelfNormalised; Raw ] do
+                  for kind in [ RssmWeights.SelfNormalised; RssmWeights.Raw ] do
                       let w = Rssm.weights kind c.Energy
                       let prediction = c.Prediction.detach().requires_grad_()
                       let loss = Rssm.loss prediction c.Noise w
@@ -91,7 +91,7 @@ let tests =
               cases
               (fun ((batch, k), (d, seed)) ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create (Linear 0.8) 20
+                  let s = Schedule.create (BetaSchedule.Linear 0.8) 20
                   let keys = Key.splitMany 3 (Key.ofSeed (int64 seed))
 
                   let noisy, noise =
@@ -169,11 +169,11 @@ let tests =
               (Gen.zip (Gen.zip (sizes 1 7) (sizes 1 9)) (Gen.zip (sizes 1 6) (sizes 1 20)))
               (fun ((batch, n), (d, T)) ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create (Linear 0.8) T
+                  let s = Schedule.create (BetaSchedule.Linear 0.8) T
                   let net = NoiseNetwork.create 5 d 16 32 [ 24; 17 ]
                   let p = NoiseNetwork.init Compute.cpu net (Key.ofSeed 2L)
                   let struct (a, b) = Key.split (Key.ofSeed (int64 (batch + 10 * T)))
                   let obs = Key.normal Compute.cpu [ batch; 5 ] a
-                  let sample compute = Diffusion.sample compute s net p 0.5 n (Drawn b) obs |> values
+                  let sample compute = Diffusion.sample compute s net p 0.5 n (SamplerNoise.Drawn b) obs |> values
                   // errors of the clean estimate grow with √(1/ᾱ - 1) until the clip
                   closeTo 1e-4 "particles" (sample Compute.libtorch) (sample Compute.cpu)) ]

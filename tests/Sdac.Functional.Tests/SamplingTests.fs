@@ -38,7 +38,7 @@ let private line =
         [ { Weight = 0.7; Mean = [| 0.4 |]; Deviation = [| 0.15 |] }
           { Weight = 0.3; Mean = [| -0.5 |]; Deviation = [| 0.1 |] } ]
 
-let private independent = { SamplerConfig.standard with Points = Independent }
+let private independent = { SamplerConfig.standard with Points = DrawPoints.Independent }
 
 /// Squared deviation of the regression target Σ w·ε over states that are all the same.
 let private targetVariance config t k =
@@ -48,7 +48,7 @@ let private targetVariance config t k =
     let noisy = Tensors.ofArray cpu [ 1; 2 ] [| 0.3f; 0.2f |] |> Tensors.expand [ n; 2 ]
     let struct (noise, weights, _) = RssmTrainer.regression model 0.0 (Array.create n t) noisy (key 11)
     let target = noise.mul(weights.unsqueeze 2L).sum(1L)
-    let target = if config.Weights = Raw then target |> scale (1.0 / float k) else target
+    let target = if config.Weights = RssmWeights.Raw then target |> scale (1.0 / float k) else target
     let mean = target.mean ([| 0L |], true)
     Tensors.scalar (target.sub(mean).square().mean()), values mean
 
@@ -216,11 +216,11 @@ let tests =
               (Gen.zip (sizes 0 19) seeds)
               (fun (t, seed) ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create (VariancePreserving(0.1, 10.0)) 20
+                  let s = Schedule.create (BetaSchedule.VariancePreserving(0.1, 10.0)) 20
                   let keys = Key.splitMany 3 (key seed)
                   let n = 40_000
                   let noisy = Key.normal cpu [ 1; 2 ] keys[0]
-                  let draws = Rssm.cleanDraws Unbounded cpu s [| t |] noisy (Key.normal cpu [ 1; n; 2 ] keys[1])
+                  let draws = Rssm.cleanDraws ReverseNoise.Unbounded cpu s [| t |] noisy (Key.normal cpu [ 1; n; 2 ] keys[1])
 
                   let again =
                       Diffusion.noised
@@ -237,7 +237,7 @@ let tests =
                       Expect.inRange got (want - error, want + error) "coordinate of the mean")
 
           let kinds =
-              Gen.oneof [ schedules; Gen.map2 (fun a b -> Geometric(a, b)) (between 1e-3 0.1) (between 1.0 50.0) ]
+              Gen.oneof [ schedules; Gen.map2 (fun a b -> BetaSchedule.Geometric(a, b)) (between 1e-3 0.1) (between 1.0 50.0) ]
 
           testForAll "posterior coefficients reproduce the marginals" 100 (Gen.zip kinds (sizes 1 60)) (fun (kind, T) ->
               let s = Schedule.create kind T
@@ -255,7 +255,7 @@ let tests =
               let target =
                   Mixture.target "normal" 1.0 [ { Weight = 1.0; Mean = [| 0.2; -0.1 |]; Deviation = [| 0.2; 0.1 |] } ]
 
-              let s = Schedule.create (Geometric(0.005, 20.0)) 400
+              let s = Schedule.create (BetaSchedule.Geometric(0.005, 20.0)) 400
               let n = 20_000
               let keys = Key.splitMany 2 (key 3)
 
@@ -287,7 +287,7 @@ let tests =
                   let struct (noise, logShare) =
                       Rssm.truncatedNoise cpu s t noisy (Key.uniform cpu [ 5; 7; 2 ] keys[2])
 
-                  let draws = values (Rssm.cleanDraws Unbounded cpu s t noisy noise)
+                  let draws = values (Rssm.cleanDraws ReverseNoise.Unbounded cpu s t noisy noise)
                   // float32 rounds a large noise by as much as the slack
                   let slack = 1e-5 * (2.0 + (t |> Array.map (fun t -> s.SqrtRecipAlphaBars[t]) |> Array.max) * 4.0)
 
@@ -300,7 +300,7 @@ let tests =
           testCase
               "the Monte-Carlo gradient is unbiased for the weighted score-matching gradient whatever the sampling distribution"
               (fun () ->
-                  let s = Schedule.create (Geometric(0.01, 20.0)) 32
+                  let s = Schedule.create (BetaSchedule.Geometric(0.01, 20.0)) 32
                   let normal deviation x = exp (-0.5 * (x / deviation) ** 2.0) / (deviation * sqrt (2.0 * Math.PI))
 
                   // ε_θ(a) = a + 0.3: the gradient with respect to slope and offset is E[2·(ε_θ·Σw - Σw·ε)·(a, 1)].
@@ -316,15 +316,15 @@ let tests =
                             / (2.0 * keep)) ]
 
                   for states, density in kinds do
-                      for t, points in [ 14, Independent; 18, Lattice; 22, Independent; 22, Lattice ] do
+                      for t, points in [ 14, DrawPoints.Independent; 18, DrawPoints.Lattice; 22, DrawPoints.Independent; 22, DrawPoints.Lattice ] do
                           use _ = torch.NewDisposeScope()
                           let n, k = 100_000, 2
 
                           let config =
                               { SamplerConfig.standard with
-                                  Schedule = Geometric(0.01, 20.0)
+                                  Schedule = BetaSchedule.Geometric(0.01, 20.0)
                                   Timesteps = 32
-                                  Weights = Raw
+                                  Weights = RssmWeights.Raw
                                   Draws = k
                                   Points = points
                                   States = states }
@@ -379,7 +379,7 @@ let tests =
 
           testCase "the variance of the estimated score falls as one over the number of draws" (fun () ->
               for weights, jackknife, least in
-                  [ Raw, false, 16; SelfNormalised, false, 256; SelfNormalised, true, 256 ] do
+                  [ RssmWeights.Raw, false, 16; RssmWeights.SelfNormalised, false, 256; RssmWeights.SelfNormalised, true, 256 ] do
                   let config = { independent with Weights = weights; Jackknife = jackknife }
 
                   for t in [ 60; 80 ] do
@@ -394,7 +394,7 @@ let tests =
               (fun ((dim, seed), (low, high)) ->
                   use _ = torch.NewDisposeScope()
                   let batch, draws = 200, 256
-                  let u = values (DrawPoints.uniform cpu Lattice batch draws dim (key seed))
+                  let u = values (DrawPoints.uniform cpu DrawPoints.Lattice batch draws dim (key seed))
 
                   for v in u do
                       Expect.inRange v (0.0, 1.0 - 1e-9) "lattice point"
@@ -421,7 +421,7 @@ let tests =
                           "mean")
 
           testCase "normal lattice points have the normal distribution's moments" (fun () ->
-              let z = values (DrawPoints.normal cpu Lattice 50 400 2 (key 3))
+              let z = values (DrawPoints.normal cpu DrawPoints.Lattice 50 400 2 (key 3))
               let moment n = z |> Array.averageBy (fun v -> v ** n)
               Expect.inRange (moment 1.0) (-0.01, 0.01) "moment"
               Expect.inRange (moment 2.0) (0.98, 1.02) "moment"
@@ -431,7 +431,7 @@ let tests =
               for t in [ 60; 80 ] do
                   let config = { independent with Jackknife = false }
                   let plain, wanted = targetVariance config t 256
-                  let even, got = targetVariance { config with Points = Lattice } t 256
+                  let even, got = targetVariance { config with Points = DrawPoints.Lattice } t 256
 
                   Expect.isTrue
                       (even < 0.3 * plain)
@@ -505,7 +505,7 @@ let tests =
               (Gen.zip (Gen.zip (sizes 1 200) (between 0.0 1.0)) (between 0.0 1.0))
               (fun ((batch, share), progress) ->
                   use _ = torch.NewDisposeScope()
-                  let s = Schedule.create (Geometric(0.01, 20.0)) 8
+                  let s = Schedule.create (BetaSchedule.Geometric(0.01, 20.0)) 8
                   // all of the model's samples lie at 5, where no point of the box comes near
                   let own = Tensors.ofArray cpu [ 1; 2 ] [| 5.0f; 5.0f |]
                   let kind = NoisyStates.during progress (OwnSamples(10, share))
@@ -650,7 +650,7 @@ let tests =
 
           testCase "the score's error is the relative error itself" (fun () ->
               use _ = torch.NewDisposeScope()
-              let schedule = Schedule.create (Geometric(0.01, 20.0)) 32
+              let schedule = Schedule.create (BetaSchedule.Geometric(0.01, 20.0)) 32
 
               for target in [ Targets.gaussian; Targets.eight ] do
                   let errors factor =

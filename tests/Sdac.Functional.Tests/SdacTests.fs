@@ -270,7 +270,7 @@ let tests =
               Expect.equal c.Data.BatchSize 256 "batch size"
               Expect.equal c.Hidden [ 256; 256; 256 ] "hidden"
               Expect.equal c.Diffusion.Timesteps 20 "timesteps"
-              Expect.equal c.Diffusion.BetaSchedule (Linear 0.8) "beta schedule"
+              Expect.equal c.Diffusion.BetaSchedule (BetaSchedule.Linear 0.8) "beta schedule"
 
               Expect.equal
                   (c.Particles.Particles,

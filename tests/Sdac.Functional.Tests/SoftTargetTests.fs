@@ -58,11 +58,11 @@ let private trained () : struct (ActorCriticModel * ActorCriticState) =
                 Hidden = [ 64; 64 ]
                 Data = data
                 Diffusion.Timesteps = 50
-                Diffusion.BetaSchedule = Geometric(0.02, 30.0)
+                Diffusion.BetaSchedule = BetaSchedule.Geometric(0.02, 30.0)
                 Diffusion.InitialNoiseScale = 1.0
                 Particles.Particles = 1
                 Particles.NoiseScale = 0.0
-                Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = TruncatedNormal }
+                Draws = { MonteCarloDraws = 64; Weights = RssmWeights.SelfNormalised; ReverseNoise = ReverseNoise.TruncatedNormal }
                 Energy.QScale = 1.0
                 Adam.LearningRate = 1e-3
                 Policy.PolicyDelay = 1
@@ -187,7 +187,7 @@ let tests =
               let struct (model, state) = trained ()
               let n = 4_000
               let obs = Tensors.zeros cpu [ n; 1 ]
-              let action = ActorCritic.act model state.Policy state 1 0.0 (Drawn(Key.ofSeed 3L)) obs
+              let action = ActorCritic.act model state.Policy state 1 0.0 (SamplerNoise.Drawn(Key.ofSeed 3L)) obs
               let policy = PolicyNoise.ofNoiseNetwork cpu model.Noise state.Policy 50 obs
 
               let entropy form clips =

@@ -11,7 +11,7 @@ open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
 open Sdac.Testing
 
-let private schedule = Schedule.create (Linear 0.8) 20
+let private schedule = Schedule.create (BetaSchedule.Linear 0.8) 20
 
 /// ∫ f(x)·N(x; centre, spread²) over [-1, 1], by the midpoint rule where the density is not negligible.
 let private integral (centre: float) (spread: float) (f: float -> float) =
@@ -53,7 +53,7 @@ let tests =
                   for a in draws do
                       Expect.inRange a (-1.0 - 3e-4, 1.0 + 3e-4) "draw"
 
-                  let box = Rssm.cleanDraws TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
+                  let box = Rssm.cleanDraws ReverseNoise.TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
 
                   for a in box do
                       Expect.inRange a (-1.0, 1.0) "draw"
@@ -139,10 +139,10 @@ let tests =
               (fun key ->
                   use _ = torch.NewDisposeScope()
 
-                  for weights in [ Raw; SelfNormalised ] do
+                  for weights in [ RssmWeights.Raw; RssmWeights.SelfNormalised ] do
                       let config =
                           { small with
-                              Draws.ReverseNoise = TruncatedNormal
+                              Draws.ReverseNoise = ReverseNoise.TruncatedNormal
                               Draws.Weights = weights
                               Energy.QScale = 1.0 }
 
@@ -173,7 +173,7 @@ let tests =
 
                       let expected =
                           match weights with
-                          | Raw -> raw
+                          | RssmWeights.Raw -> raw
                           | _ -> (q.div (Scalars.ofFloat state.Temperature.Lambda)).softmax 1L
 
                       closeTo 1e-4 "weights" (values expected) (values found.Weights)
@@ -181,7 +181,7 @@ let tests =
                       closeTo 1e-4 "loss" (values (Rssm.loss predicted reverse expected)) (values found.Loss))
 
           testCase "updates with every kind of reverse noise are the same by kernels and by libtorch" (fun () ->
-              for kind in [ Clipped; TruncatedNormal; Unbounded ] do
+              for kind in [ ReverseNoise.Clipped; ReverseNoise.TruncatedNormal; ReverseNoise.Unbounded ] do
                   let run compute =
                       let model =
                           Sdac.model compute { ObsDim = 4; ActionDim = 2 } { small with Draws.ReverseNoise = kind }
@@ -245,5 +245,5 @@ let tests =
                       let action = batch.Action.mul (Scalars.ofFloat nan)
                       (Sdac.rssmUpdate { u with Action = Some action }).Figures["policyLoss"]
 
-                  for kind in [ Clipped; TruncatedNormal; Unbounded ] do
+                  for kind in [ ReverseNoise.Clipped; ReverseNoise.TruncatedNormal; ReverseNoise.Unbounded ] do
                       Expect.isTrue (Double.IsNaN(found kind)) $"{kind}") ]

@@ -18,3 +18,9 @@ module Properties =
 
     let between (low: float) (high: float) : Gen<float> =
         Gen.choose (0, 1_000_000) |> Gen.map (fun i -> low + (high - low) * float i / 1e6)
+
+    /// A test of a property on so many values, always the same ones.
+    let testForAll name (count: int) gen (property: 'a -> unit) =
+        testForAllWith (fixedSeed 20250701UL count) name gen property
+
+    let sizes (low: int) (high: int) : Gen<int> = Gen.choose (low, high)

@@ -40,7 +40,7 @@ let private matches (words: string list) (name: string list) =
 
 /// Writes to standard output itself: Expecto's writer wraps each line of the console in escape codes, and tests put writers of
 /// their own in the console's place.
-type private Report(output: TextWriter, total: int, untilFailure: bool) =
+type private Report(output: TextWriter, project: string, total: int, untilFailure: bool) =
     let clock = Stopwatch.StartNew()
     let mutable ended = 0
     let mutable told = 0.0
@@ -51,7 +51,7 @@ type private Report(output: TextWriter, total: int, untilFailure: bool) =
 
         if clock.Elapsed.TotalSeconds > told + 10.0 then
             told <- clock.Elapsed.TotalSeconds
-            say $"  {ended} of {total} after {told:F0} s"
+            say $"  {project}: {ended} of {total} after {told:F0} s"
 
     let failed name (complaint: string) =
         say $"FAILED {name}\n{complaint}\n"
@@ -82,11 +82,11 @@ type private Report(output: TextWriter, total: int, untilFailure: bool) =
         for test, _ in failures do
             say $"failed: {name test}"
 
-        say $"\n{summary.passed.Length} passed, {failures.Length} failed, {summary.ignored.Length} skipped"
+        say $"{project}:\n{summary.passed.Length} passed, {failures.Length} failed, {summary.ignored.Length} skipped"
 
 let private execute (output: TextWriter) (project: string) (options: Options) (tests: Test) (count: int) : int =
     output.WriteLine $"{project}: {count} tests"
-    let report = Report(output, count, options.UntilFailure)
+    let report = Report(output, project, count, options.UntilFailure)
     let mutable summary = None
 
     let printers = { report.Printers with summary = fun _ found -> async { summary <- Some found } }

@@ -16,7 +16,7 @@ module SweepSpec =
         name = setting || name.EndsWith("." + setting, StringComparison.Ordinal)
 
     /// The algorithm that settings choose; the registry's first where they choose none.
-    let private algorithmOf (registry: Registry) (place: string) (settings: (string * Literal) list) : IAlgorithm =
+    let private algorithmOf (registry: Registry) (place: string) (settings: (string * SettingValue) list) : IAlgorithm =
         match settings |> List.filter (named "algorithm") |> List.tryLast with
         | Some(_, literal) -> Spec.algorithm registry place (literal.Text.Trim '"')
         | None -> List.head (Registry.all registry)
@@ -51,7 +51,7 @@ module SweepSpec =
         let settings = iterations @ List.filter (named "algorithm" >> not) others
         let start = algorithmOf registry place run.Settings |> Spec.preset place sweep.Preset
 
-        let set (spec: Spec) (name, value: Literal) = Spec.set registry place spec (key name) value.Text
+        let set (spec: Spec) (name, value: SettingValue) = Spec.set registry place spec (key name) value.Text
         { List.fold set start settings with Task = run.Task; Seed = run.Seed }
 
     let private refuseTwins (runs: (PlannedRun * Spec) list) =

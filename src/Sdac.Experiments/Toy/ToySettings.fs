@@ -15,7 +15,7 @@ module ToySettings =
         | "eight" -> { deeper with Draws = 256; Updates = 8000 }
         | "forty" ->
             { config with
-                Schedule = Geometric(0.01, 12.0)
+                Schedule = BetaSchedule.Geometric(0.01, 12.0)
                 Hidden = List.replicate 5 128
                 Sharpness = 8.0
                 LearningRate = 2.5e-3

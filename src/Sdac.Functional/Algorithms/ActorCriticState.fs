@@ -80,12 +80,12 @@ type MirrorSettings =
 [<RequireQualifiedAccess>]
 module MirrorSettings =
     /// One action a state, its weight exp(Q̃/λ).
-    let published: MirrorSettings = { Actions = 1; ActionNoise = 0.0; ActionWeights = Raw }
+    let published: MirrorSettings = { Actions = 1; ActionNoise = 0.0; ActionWeights = RssmWeights.Raw }
 
     let problems (anchor: Anchor) (m: MirrorSettings) : string list =
         [ Check.atLeast (nameof m.Actions) 1 m.Actions
           Check.within (nameof m.ActionNoise) 0.0 1e6 m.ActionNoise
-          [ if m.ActionWeights <> Raw && m.Actions = 1 then
+          [ if m.ActionWeights <> RssmWeights.Raw && m.Actions = 1 then
                 "Actions is 1 with weights normalised over a state's actions: every weight would be 1 and nothing would be learned; take at least 2 actions, or ActionWeights = Raw"
 
             if m.Actions > 1 && anchor <> Anchor.Policy then

@@ -87,15 +87,15 @@ module UpdateNoise =
 
         let reverseNormal =
             match model.Step with
-            | PolicyStep.Rssm { ReverseNoise = TruncatedNormal } -> []
+            | PolicyStep.Rssm { ReverseNoise = ReverseNoise.TruncatedNormal } -> []
             | _ -> [ reverse ]
 
         let drawn = Key.normals compute (forward :: sampled @ reverseNormal) |> List.toArray
-        let given first = Given(drawn[first], drawn[first + 1], drawn[first + 2])
+        let given first = SamplerNoise.Given(drawn[first], drawn[first + 1], drawn[first + 2])
 
-        { Next = if fromKeys then Drawn keys[0] else given 1
+        { Next = if fromKeys then SamplerNoise.Drawn keys[0] else given 1
           Smoothing = TwinCritics.smoothingNoise model.Critics [ batchSize; actionDim ] keys[5]
-          New = if fromKeys then Drawn keys[1] else given 4
+          New = if fromKeys then SamplerNoise.Drawn keys[1] else given 4
           Timesteps = Regression.timesteps model.Schedule actionDim model.Regression.TimestepDraws rows keys[2]
           Forward = drawn[0]
           Reverse =

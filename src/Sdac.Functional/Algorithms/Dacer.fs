@@ -41,7 +41,7 @@ module DacerConfig =
               BufferCapacity = 1_000_000 }
           Diffusion =
             { Timesteps = 20
-              BetaSchedule = VariancePreserving(0.1, 10.0)
+              BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0)
               InitialNoiseScale = 1.0
               WideNoise = false
               TimeDim = 16
@@ -49,7 +49,7 @@ module DacerConfig =
           ChainActivations = ChainActivations.Recorded
           Critics = DistributionalSettings.usual
           Adam = AdamSettings.usual 1e-4
-          PolicyRate = Constant 1e-4
+          PolicyRate = LearningRate.Constant 1e-4
           PolicyDelay = 2
           NoiseScale = 0.15
           Temperature =
@@ -64,10 +64,10 @@ module DacerConfig =
         { published with
             Data.Environments = 5
             Data.WarmUp = 30_000
-            Diffusion.BetaSchedule = Linear 0.3
+            Diffusion.BetaSchedule = BetaSchedule.Linear 0.3
             Diffusion.InitialNoiseScale = 0.5
             Adam.LearningRate = 3e-4
-            PolicyRate = LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
+            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
 
     /// InvertedPendulum-v4 in a minute or two: five steps, and α that moves often enough to fall within the run.
     let quick: DacerConfig =
@@ -80,7 +80,7 @@ module DacerConfig =
             Diffusion.Timesteps = 5
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3
-            PolicyRate = LinearDecay(1e-3, 1e-5, 3_500L, 3_000L)
+            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-5, 3_500L, 3_000L)
             NoiseScale = 0.1
             Temperature.TemperatureDelay = 100
             Entropy.MixtureSamples = 50 }
@@ -94,7 +94,7 @@ module DacerConfig =
             Data.BatchSize = 64
             Data.BufferCapacity = 20_000
             Adam.LearningRate = 3e-3
-            PolicyRate = LinearDecay(3e-3, 3e-4, 150L, 150L)
+            PolicyRate = LearningRate.LinearDecay(3e-3, 3e-4, 150L, 150L)
             Temperature.InitialTemperature = 2.0
             Entropy.MixtureSamples = 20 }
 
@@ -108,7 +108,7 @@ module DacerConfig =
             Diffusion.Timesteps = 10
             Critics.Tau = 0.01
             Adam.LearningRate = 5e-4
-            PolicyRate = Constant 5e-4
+            PolicyRate = LearningRate.Constant 5e-4
             Temperature.TemperatureDelay = 1_000 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
@@ -264,10 +264,10 @@ module Dacer =
 
         { Action =
             match purpose with
-            | Purpose.Evaluate -> (sampled model state 1 (Drawn chainKey) obs).squeeze(Nullable 1L)
+            | Purpose.Evaluate -> (sampled model state 1 (SamplerNoise.Drawn chainKey) obs).squeeze(Nullable 1L)
             | Purpose.Explore ->
                 let noise = Key.normal model.Compute [ Tensors.size 0 obs; model.Space.ActionDim ] exploreKey
-                policyAction model state (Drawn chainKey) noise obs
+                policyAction model state (SamplerNoise.Drawn chainKey) noise obs
           Extras = [] }
 
     /// What acts in evaluations, as data.
@@ -287,7 +287,7 @@ module Dacer =
         let keys, actionDim = Key.splitMany 7 key, model.Space.ActionDim
         let normal shape key = Key.normal model.Compute shape key
 
-        { Next = Drawn keys[0]
+        { Next = SamplerNoise.Drawn keys[0]
           NextAction = normal [ batchSize; actionDim ] keys[1]
           Targets = struct (normal [ batchSize ] keys[2], normal [ batchSize ] keys[3])
           New = ChainNoise.draw model.Compute model.Config.Diffusion.Timesteps batchSize actionDim keys[4]
@@ -377,7 +377,7 @@ module Dacer =
         use _ = torch.NewDisposeScope()
         let noise = Key.normal model.Compute [ states; settings.MixtureSamples; actionDim ] keys[1]
 
-        sampled model u.State settings.MixtureSamples (Drawn keys[0]) obs
+        sampled model u.State settings.MixtureSamples (SamplerNoise.Drawn keys[0]) obs
         |> noisy model u.State noise
         |> Diffusion.clip
         |> Tensors.toArray

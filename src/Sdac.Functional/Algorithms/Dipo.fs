@@ -48,7 +48,7 @@ module DipoConfig =
               WarmUp = 10_000
               BatchSize = 256
               BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 100; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 100; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
           Critics = CriticSettings.usual
           Adam = { AdamSettings.usual 3e-4 with AdamEpsilon = 1e-5 }
           GradientClip = 2.0
@@ -68,7 +68,7 @@ module DipoConfig =
             TimeEmbedding = TimeEmbedding.Bare
             Data.Environments = 5
             Data.WarmUp = 30_000
-            Chain = { Timesteps = 100; BetaSchedule = Linear 0.3; InitialNoiseScale = 0.5 }
+            Chain = { Timesteps = 100; BetaSchedule = BetaSchedule.Linear 0.3; InitialNoiseScale = 0.5 }
             Adam = AdamSettings.usual 3e-4
             // their 2 for gradients of half our losses: Adam's steps are the same
             GradientClip = 4.0

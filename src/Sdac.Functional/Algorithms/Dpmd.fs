@@ -38,7 +38,7 @@ module DpmdConfig =
           Networks = c.Networks
           CriticActivation = c.CriticActivation
           Data = c.Data
-          Diffusion = { c.Diffusion with BetaSchedule = Linear 0.3 }
+          Diffusion = { c.Diffusion with BetaSchedule = BetaSchedule.Linear 0.3 }
           Particles = c.Particles
           Mirror = MirrorSettings.published
           Regression = RegressionSettings.from Anchor.TargetAction
@@ -59,8 +59,8 @@ module DpmdConfig =
         let shared = ofSdac SdacConfig.flowRl
 
         { shared with
-            Diffusion.BetaSchedule = ContinuousCosine
-            Mirror = { Actions = 64; ActionNoise = 0.2; ActionWeights = LogSumExp }
+            Diffusion.BetaSchedule = BetaSchedule.ContinuousCosine
+            Mirror = { Actions = 64; ActionNoise = 0.2; ActionWeights = RssmWeights.LogSumExp }
             Regression =
                 { RegressionSettings.from Anchor.Policy with
                     WeightCritic = Some QReduction.Mean

@@ -95,7 +95,7 @@ module DppoConfig =
               ValueBlocks = 1
               ValueActivation = HiddenActivation.Mish
               InitialWeights = InitialWeights.TorchUniform }
-          Chain = { Timesteps = 10; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 10; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
           Denoising =
             { DeviationFloor = 0.1
               EvaluationFloor = 0.001
@@ -118,7 +118,7 @@ module DppoConfig =
               MaximumGradientNorm = None
               TargetKl = Some 1.0 }
           Adam = AdamSettings.usual 1e-3
-          PolicyRate = Constant 1e-4 }
+          PolicyRate = LearningRate.Constant 1e-4 }
 
     /// HalfCheetah-v4 in less than half an hour.
     let laptop: DppoConfig =
@@ -126,7 +126,7 @@ module DppoConfig =
             Networks.PolicyWidth = 128
             Networks.ValueWidth = 128
             Rollout = { Environments = 4; VectorSteps = 512; Epochs = 10; Minibatches = 20 }
-            PolicyRate = Constant 3e-4 }
+            PolicyRate = LearningRate.Constant 3e-4 }
 
     /// InvertedPendulum-v4 in a minute.
     let quick: DppoConfig =
@@ -135,7 +135,7 @@ module DppoConfig =
             Networks.ValueWidth = 64
             Chain.Timesteps = 5
             Rollout = { Environments = 4; VectorSteps = 256; Epochs = 10; Minibatches = 16 }
-            PolicyRate = Constant 3e-4 }
+            PolicyRate = LearningRate.Constant 3e-4 }
 
     /// Learns the contract's task in seconds.
     let tiny: DppoConfig =
@@ -144,7 +144,7 @@ module DppoConfig =
             Networks.ValueWidth = 32
             Chain.Timesteps = 4
             Rollout = { Environments = 16; VectorSteps = 16; Epochs = 4; Minibatches = 4 }
-            PolicyRate = Constant 3e-3 }
+            PolicyRate = LearningRate.Constant 3e-3 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: DppoConfig) : string list =

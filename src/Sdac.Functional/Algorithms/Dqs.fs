@@ -145,7 +145,7 @@ module DqsConfig =
           Critics = CriticSettings.usual
           TargetNoise = TargetNoiseSettings.off
           Adam = AdamSettings.usual 1e-3
-          PolicyRate = Constant 3e-4
+          PolicyRate = LearningRate.Constant 3e-4
           PolicyDelay = 1
           NoiseScale = 0.0
           Exploration =
@@ -164,7 +164,7 @@ module DqsConfig =
             PolicyActivation = HiddenActivation.Mish
             Data.Environments = 5
             Data.WarmUp = 30_000
-            Process = DqsProcess.Preserving(Linear 0.8)
+            Process = DqsProcess.Preserving(BetaSchedule.Linear 0.8)
             InitialNoiseScale = 0.5
             MonteCarloDraws = 64
             Draws = DqsDraws.Clipped
@@ -176,7 +176,7 @@ module DqsConfig =
             AverageActs = true
             Critics.RewardScale = 0.2
             Adam.LearningRate = 3e-4
-            PolicyRate = LinearDecay(3e-4, 3e-5, 25_000L, 50_000L)
+            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L)
             PolicyDelay = 2
             NoiseScale = 0.1
             Exploration =
@@ -207,7 +207,7 @@ module DqsConfig =
             AverageActs = true
             Critics.Tau = 0.02
             Adam.LearningRate = 5e-4
-            PolicyRate = LinearDecay(1e-3, 1e-5, 7_000L, 6_000L) }
+            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-5, 7_000L, 6_000L) }
 
     /// Learns the contract's task in seconds: the density of the action itself, half of the process's noise.
     let tiny: DqsConfig =
@@ -228,7 +228,7 @@ module DqsConfig =
             TemperatureEnd = 0.1
             AverageActs = false
             Adam.LearningRate = 3e-3
-            PolicyRate = LinearDecay(3e-3, 3e-4, 300L, 300L) }
+            PolicyRate = LearningRate.LinearDecay(3e-3, 3e-4, 300L, 300L) }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: DqsConfig =
@@ -248,7 +248,7 @@ module DqsConfig =
             TemperatureUpdates = 50_000L
             AverageActs = true
             Critics.Tau = 0.01
-            PolicyRate = Constant 1e-3 }
+            PolicyRate = LearningRate.Constant 1e-3 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: DqsConfig) : string list =

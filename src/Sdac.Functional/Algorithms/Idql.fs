@@ -97,7 +97,7 @@ module IdqlConfig =
               BatchSize = 256
               BufferCapacity = 1_000_000 }
           RoundSteps = 1_000
-          Chain = { Timesteps = 5; BetaSchedule = VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
           Sampler = IdqlSampler.ClippedState
           ExplorationDeviation = 0.0
           EvaluationDeviation = 0.0
@@ -109,7 +109,7 @@ module IdqlConfig =
           Critics = CriticSettings.usual
           ValueExpectile = 0.7
           Adam = AdamSettings.usual 3e-4
-          PolicyRate = CosineDecay(3e-4, 0.0, 2_000_000L)
+          PolicyRate = LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L)
           WeightDecay = 1e-4
           Weights = IdqlWeights.Cloning
           PolicyTau = 0.001
@@ -123,7 +123,7 @@ module IdqlConfig =
             Networks.Activation = HiddenActivation.Mish
             Networks.InitialWeights = InitialWeights.TorchUniform
             PolicyActivation = HiddenActivation.Relu
-            Chain = { Timesteps = 10; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+            Chain = { Timesteps = 10; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
             Sampler = IdqlSampler.Posterior
             ExplorationDeviation = 0.1
             EvaluationDeviation = 0.001
@@ -133,7 +133,7 @@ module IdqlConfig =
             Critics.Tau = 0.001
             ValueExpectile = 0.8
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-4
+            PolicyRate = LearningRate.Constant 1e-4
             WeightDecay = 0.0 }
 
     /// In the frame of the SDAC paper's comparison, which does not have it: its networks, five environments, an update a step and
@@ -166,7 +166,7 @@ module IdqlConfig =
             Exploration = IdqlChoice.Best
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3
+            PolicyRate = LearningRate.Constant 1e-3
             PolicyTau = 0.02 }
 
     /// Learns the contract's task in seconds.
@@ -180,7 +180,7 @@ module IdqlConfig =
             Data.BufferCapacity = 20_000
             RoundSteps = 2
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3 }
+            PolicyRate = LearningRate.Constant 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: IdqlConfig =
@@ -193,7 +193,7 @@ module IdqlConfig =
             Exploration = IdqlChoice.Best
             Critics.Tau = 0.01
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3
+            PolicyRate = LearningRate.Constant 1e-3
             PolicyTau = 0.005 }
 
     let private expectile name value =

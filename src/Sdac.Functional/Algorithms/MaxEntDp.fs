@@ -61,15 +61,15 @@ module MaxEntDpConfig =
               WarmUp = 10_000
               BatchSize = 256
               BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 20; BetaSchedule = ContinuousCosine; InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.ContinuousCosine; InitialNoiseScale = 1.0 }
           WideNoise = true
           BestOf = { BestOfSettings.off with EvaluationParticles = 10 }
           Critics = CriticSettings.usual
           Adam = AdamSettings.usual 3e-4
-          PolicyRate = CosineDecay(3e-4, 0.0, 2_000_000L)
+          PolicyRate = LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L)
           Form = MaxEntDpForm.Noise
           MonteCarloDraws = 500
-          ReverseNoise = TruncatedNormal
+          ReverseNoise = ReverseNoise.TruncatedNormal
           Temperature = 0.2
           Likelihood = LikelihoodSettings.maxEntDp
           TimeLimitsTerminate = false }
@@ -81,7 +81,7 @@ module MaxEntDpConfig =
             Networks.InitialWeights = InitialWeights.CutNormal
             Data.Environments = 5
             Data.WarmUp = 30_000
-            PolicyRate = LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
+            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
 
     /// InvertedPendulum-v4 in a minute or two: small networks, few draws.
     let quick: MaxEntDpConfig =
@@ -94,7 +94,7 @@ module MaxEntDpConfig =
             Chain.Timesteps = 10
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3
-            PolicyRate = LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
+            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
             MonteCarloDraws = 32
             Temperature = 0.2
             Likelihood.LikelihoodDraws = 4 }
@@ -109,7 +109,7 @@ module MaxEntDpConfig =
             Data.BufferCapacity = 20_000
             Chain.Timesteps = 5
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3
+            PolicyRate = LearningRate.Constant 3e-3
             MonteCarloDraws = 16
             Temperature = 0.05
             Likelihood.LikelihoodDraws = 2 }
@@ -123,7 +123,7 @@ module MaxEntDpConfig =
             Chain.Timesteps = 10
             Critics.Tau = 0.01
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3
+            PolicyRate = LearningRate.Constant 1e-3
             MonteCarloDraws = 32
             Likelihood.LikelihoodDraws = 4 }
 
@@ -306,9 +306,9 @@ module MaxEntDp =
           Forward = Key.normal compute [ batchSize; dim ] keys[3]
           Draws =
             match c.ReverseNoise with
-            | TruncatedNormal -> Key.uniform compute draws keys[4]
-            | Clipped
-            | Unbounded -> Key.normal compute draws keys[4] }
+            | ReverseNoise.TruncatedNormal -> Key.uniform compute draws keys[4]
+            | ReverseNoise.Clipped
+            | ReverseNoise.Unbounded -> Key.normal compute draws keys[4] }
 
     /// An update that has done nothing yet.
     let start (model: MaxEntDpModel) (noise: MaxEntDpNoise) (batch: Batch) (state: MaxEntDpState) : MaxEntDpUpdate =
@@ -373,14 +373,14 @@ module MaxEntDp =
 
         let noise =
             match model.Config.ReverseNoise with
-            | TruncatedNormal ->
+            | ReverseNoise.TruncatedNormal ->
                 let struct (noise, _) = Rssm.truncatedAround model.Compute scale spread noised numbers
                 noise
-            | Clipped
-            | Unbounded -> numbers
+            | ReverseNoise.Clipped
+            | ReverseNoise.Unbounded -> numbers
 
         let clean = (per scale).mul(noised.unsqueeze 1L).sub((per spread).mul noise)
-        struct (noise, (if model.Config.ReverseNoise = Unbounded then clean else Diffusion.clip clean))
+        struct (noise, (if model.Config.ReverseNoise = ReverseNoise.Unbounded then clean else Diffusion.clip clean))
 
     // Rows of one pass through the critics: where libtorch makes it, their activations must not fill the memory (500 draws a state
     // are 128,000 rows).

@@ -51,7 +51,7 @@ module QipoConfig =
               WarmUp = 10_000
               BatchSize = 256
               BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 20; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
           SupportActions = 4
           ReplayAction = true
           Beta = 1.0
@@ -61,7 +61,7 @@ module QipoConfig =
           AverageActs = false
           Critics = { CriticSettings.usual with QReduction = QReduction.Mean }
           Adam = AdamSettings.usual 3e-4
-          PolicyRate = Constant 3e-4
+          PolicyRate = LearningRate.Constant 3e-4
           TimeLimitsTerminate = false }
 
     /// InvertedPendulum-v4 in a minute or two.
@@ -79,7 +79,7 @@ module QipoConfig =
             Critics.QReduction = QReduction.Minimum
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3
-            PolicyRate = LinearDecay(1e-3, 1e-5, 10_000L, 8_000L)
+            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-5, 10_000L, 8_000L)
             AverageActs = true }
 
     /// Learns the contract's task in seconds.
@@ -93,7 +93,7 @@ module QipoConfig =
             Chain.Timesteps = 5
             AverageActs = false
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3 }
+            PolicyRate = LearningRate.Constant 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: QipoConfig =
@@ -105,7 +105,7 @@ module QipoConfig =
             SupportActions = 8
             Critics.Tau = 0.01
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3 }
+            PolicyRate = LearningRate.Constant 1e-3 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: QipoConfig) : string list =

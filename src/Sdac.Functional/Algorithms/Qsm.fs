@@ -65,12 +65,12 @@ module QsmConfig =
               WarmUp = 10_000
               BatchSize = 256
               BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 5; BetaSchedule = VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
           BestOf = BestOfSettings.off
           Critics = CriticSettings.usual
           TargetNoise = { TargetNoise = 0.1; TargetNoiseClip = 10.0 }
           Adam = AdamSettings.usual 3e-4
-          PolicyRate = CosineDecay(3e-4, 0.0, 2_000_000L)
+          PolicyRate = LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L)
           PolicyDelay = 1
           Form = QsmForm.Scaled
           GradientScale = 50.0
@@ -91,7 +91,7 @@ module QsmConfig =
             Chain.Timesteps = 20
             BestOf = { BehaviourParticles = 32; TargetParticles = 32; EvaluationParticles = 32 }
             TargetNoise = TargetNoiseSettings.off
-            PolicyRate = LinearDecay(3e-4, 3e-5, 25_000L, 50_000L)
+            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L)
             Form = QsmForm.Langevin
             GradientCritic = QReduction.Minimum
             ExplorationNoise = 0.0 }
@@ -107,7 +107,7 @@ module QsmConfig =
             Chain.Timesteps = 10
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3
-            PolicyRate = LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
+            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
             Form = QsmForm.Consistent
             Temperature = 0.3
             NormaliseGradient = true }
@@ -122,7 +122,7 @@ module QsmConfig =
             Data.BufferCapacity = 20_000
             Chain.Timesteps = 5
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3 }
+            PolicyRate = LearningRate.Constant 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: QsmConfig =
@@ -133,7 +133,7 @@ module QsmConfig =
             Chain.Timesteps = 10
             Critics.Tau = 0.01
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3
+            PolicyRate = LearningRate.Constant 1e-3
             Form = QsmForm.Consistent
             Temperature = 0.3
             NormaliseGradient = true }

@@ -70,7 +70,7 @@ module QvpoConfig =
               WarmUp = 10_000
               BatchSize = 256
               BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 20; BetaSchedule = Cosine; InitialNoiseScale = 1.0 }
+          Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
           TrainingParticles = 64
           Weights = QvpoWeights.Qadv
           EntropyActions = 10
@@ -82,7 +82,7 @@ module QvpoConfig =
           AverageTargets = true
           Critics = CriticSettings.usual
           Adam = { AdamSettings.usual 3e-4 with AdamEpsilon = 1e-5 }
-          PolicyRate = Constant 1e-4
+          PolicyRate = LearningRate.Constant 1e-4
           PolicyDelay = 1
           GradientClip = Some 2.0
           ClipCriticsTogether = true
@@ -96,7 +96,7 @@ module QvpoConfig =
             TimeEmbedding = TimeEmbedding.Dacer
             Data.Environments = 5
             Data.WarmUp = 30_000
-            Chain = { Timesteps = 20; BetaSchedule = Linear 0.3; InitialNoiseScale = 0.5 }
+            Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.Linear 0.3; InitialNoiseScale = 0.5 }
             TrainingParticles = 32
             Weights = QvpoWeights.Qgate
             EntropyCountsWarmUp = false
@@ -106,7 +106,7 @@ module QvpoConfig =
             Critics.RewardScale = 0.2
             Critics.CriticSteps = 2
             Adam = AdamSettings.usual 3e-4
-            PolicyRate = LinearDecay(3e-4, 5e-5, 25_000L, 50_000L)
+            PolicyRate = LearningRate.LinearDecay(3e-4, 5e-5, 25_000L, 50_000L)
             PolicyDelay = 2
             GradientClip = None
             ClipCriticsTogether = false }
@@ -126,7 +126,7 @@ module QvpoConfig =
             BestOf = { BehaviourParticles = 4; TargetParticles = 2; EvaluationParticles = 8 }
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3 }
+            PolicyRate = LearningRate.Constant 1e-3 }
 
     /// Learns the contract's task in seconds.
     let tiny: QvpoConfig =
@@ -139,7 +139,7 @@ module QvpoConfig =
             Chain.Timesteps = 5
             EntropyActions = 4
             Adam.LearningRate = 3e-3
-            PolicyRate = Constant 3e-3 }
+            PolicyRate = LearningRate.Constant 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: QvpoConfig =
@@ -151,7 +151,7 @@ module QvpoConfig =
             TrainingParticles = 16
             Critics.Tau = 0.01
             Adam.LearningRate = 1e-3
-            PolicyRate = Constant 1e-3 }
+            PolicyRate = LearningRate.Constant 1e-3 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: QvpoConfig) : string list =

@@ -45,7 +45,7 @@ module SdacConfig =
               BufferCapacity = 1_000_000 }
           Diffusion =
             { Timesteps = 20
-              BetaSchedule = Linear 0.8
+              BetaSchedule = BetaSchedule.Linear 0.8
               InitialNoiseScale = 0.5
               WideNoise = false
               TimeDim = 16
@@ -57,7 +57,7 @@ module SdacConfig =
               EvaluationParticles = None
               Candidates = Candidates.Chains
               NoiseScale = 0.1 }
-          Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = Clipped }
+          Draws = { MonteCarloDraws = 64; Weights = RssmWeights.SelfNormalised; ReverseNoise = ReverseNoise.Clipped }
           Regression = RegressionSettings.from Anchor.Policy
           Energy = { QScale = 5.0; QNormalisation = QNormalisation.Off; QNormalisationRate = 0.001; QClip = 3.0 }
           Critics = { CriticSettings.usual with RewardScale = 0.2 }
@@ -144,14 +144,14 @@ module SdacConfig =
             Networks.InitialWeights = InitialWeights.Orthogonal
             Data.Environments = 1
             Data.WarmUp = 5_000
-            Diffusion.BetaSchedule = ContinuousCosine
+            Diffusion.BetaSchedule = BetaSchedule.ContinuousCosine
             Diffusion.InitialNoiseScale = 1.0
             Diffusion.WideNoise = true
             Particles.Particles = 1
             Particles.EvaluationParticles = Some 10
             Particles.NoiseScale = 0.0
             Draws.MonteCarloDraws = 500
-            Draws.ReverseNoise = TruncatedNormal
+            Draws.ReverseNoise = ReverseNoise.TruncatedNormal
             Regression.Anchor = Anchor.Replay
             Energy.QScale = 1.0
             Critics.RewardScale = 1.0
@@ -207,15 +207,15 @@ module Sdac =
     /// of q̃_{0|t} that was kept (self-normalised weights do not see it).
     let private reverseNoise (model: ActorCriticModel) (draws: DrawSettings) (noise: UpdateNoise) (noisy: Tensor) =
         match draws.ReverseNoise, draws.Weights with
-        | (Clipped | Unbounded), _ -> struct (noise.Reverse, id)
-        | TruncatedNormal, weights ->
+        | (ReverseNoise.Clipped | ReverseNoise.Unbounded), _ -> struct (noise.Reverse, id)
+        | ReverseNoise.TruncatedNormal, weights ->
             let struct (reverse, logShare) =
                 Rssm.truncatedNoise model.Compute model.Schedule noise.Timesteps noisy noise.Reverse
 
             match weights with
-            | Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add logShare))
-            | SelfNormalised
-            | LogSumExp -> struct (reverse, id)
+            | RssmWeights.Raw -> struct (reverse, (fun (energy: Tensor) -> energy.add logShare))
+            | RssmWeights.SelfNormalised
+            | RssmWeights.LogSumExp -> struct (reverse, id)
 
     /// The RSSM loss of actions and its gradient. The forward noising of `action` is the sampling distribution
     /// p̃_t of the theorem.

@@ -4,6 +4,7 @@ open System
 
 /// How the K draws of one state are spread. Every single draw has the same distribution either way, so the means that they
 /// estimate are the same.
+[<RequireQualifiedAccess>]
 type DrawPoints =
     /// Independent draws, as in SDAC: the error of a mean falls as 1/√K.
     | Independent
@@ -42,14 +43,14 @@ module DrawPoints =
     /// K points uniform on [0, 1)^D for each of B states: [B, K, D].
     let uniform (compute: Compute) (kind: DrawPoints) (batch: int) (draws: int) (dim: int) (key: Key) : Tensor =
         match kind with
-        | Independent -> Key.uniform compute [ batch; draws; dim ] key
-        | Lattice -> lattice compute batch draws dim key
+        | DrawPoints.Independent -> Key.uniform compute [ batch; draws; dim ] key
+        | DrawPoints.Lattice -> lattice compute batch draws dim key
 
     /// K standard normal points for each of B states: [B, K, D].
     let normal (compute: Compute) (kind: DrawPoints) (batch: int) (draws: int) (dim: int) (key: Key) : Tensor =
         match kind with
-        | Independent -> Key.normal compute [ batch; draws; dim ] key
-        | Lattice ->
+        | DrawPoints.Independent -> Key.normal compute [ batch; draws; dim ] key
+        | DrawPoints.Lattice ->
             let u = Tensors.toArray (lattice compute batch draws dim key)
 
             u

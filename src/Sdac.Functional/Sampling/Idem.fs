@@ -123,7 +123,7 @@ module Idem =
         { Compute = compute
           Config = config
           Target = target
-          Schedule = Schedule.create (Geometric config.Noise) config.Timesteps
+          Schedule = Schedule.create (BetaSchedule.Geometric config.Noise) config.Timesteps
           Noise = NoiseNetwork.create 1 target.Dim config.TimeDim config.TimeHidden config.Hidden }
 
     let private kept (s: IdemState) = [ s.Network.Flat; s.Average.Flat; s.Adam.M; s.Adam.V; s.Buffer ]
@@ -141,7 +141,7 @@ module Idem =
             let s = model.Schedule
             let start = s.SqrtOneMinusAlphaBars[s.Timesteps - 1]
 
-            Diffusion.sample model.Compute s model.Noise network start n (Drawn key) (Training.obs model.Compute 1)
+            Diffusion.sample model.Compute s model.Noise network start n (SamplerNoise.Drawn key) (Training.obs model.Compute 1)
             |> Tensors.view [ n; model.Target.Dim ])
 
     /// n samples [n, D] of the target from the averaged network.

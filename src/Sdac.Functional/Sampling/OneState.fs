@@ -238,8 +238,8 @@ module OneState =
     // Twenty steps of the cosine would end 41 % too narrow in variance on the quadratic with the exact score (KL 0.06), fifty of
     // equal ratios 14 % (KL 0.006): the posterior's steps are those of a point.
     let private timesteps = 50
-    let private schedule = Geometric(0.02, 30.0)
-    let private rate (updates: int) = LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
+    let private schedule = BetaSchedule.Geometric(0.02, 30.0)
+    let private rate (updates: int) = LearningRate.LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
 
     let private sdac (updates: int) : SdacConfig =
         { SdacConfig.published with
@@ -250,7 +250,7 @@ module OneState =
             Diffusion.InitialNoiseScale = 1.0
             Particles.Particles = 1
             Particles.NoiseScale = 0.0
-            Draws = { MonteCarloDraws = 64; Weights = SelfNormalised; ReverseNoise = TruncatedNormal }
+            Draws = { MonteCarloDraws = 64; Weights = RssmWeights.SelfNormalised; ReverseNoise = ReverseNoise.TruncatedNormal }
             Energy.QScale = 1.0
             Adam.LearningRate = 1e-3
             Policy.PolicyDelay = 1
@@ -408,7 +408,7 @@ module OneState =
             { c with
                 CloneUpdates = updates / 2
                 RenewEvery = max 1 updates
-                PolicyRate = Constant 1e-3
+                PolicyRate = LearningRate.Constant 1e-3
                 AverageActs = true }
 
         qipo once value updates
@@ -495,7 +495,7 @@ module OneState =
               "no density: the target does not depend on t"
               false
               (batch * 5, batch)
-              (qsm QsmForm.Scaled { chain with Timesteps = 5; BetaSchedule = VariancePreserving(0.1, 10.0) })
+              (qsm QsmForm.Scaled { chain with Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0) })
           method "qsm langevin" "exp(Q) with steps too wide for it" false (chained, batch) (qsm QsmForm.Langevin chain)
           method
               "dqs truncated noise"

@@ -49,7 +49,7 @@ module SamplerConfig =
     let standard =
         { Learning = FromEnergy
           Timesteps = 128
-          Schedule = Geometric(0.01, 20.0)
+          Schedule = BetaSchedule.Geometric(0.01, 20.0)
           Hidden = [ 128; 128; 128 ]
           Sharpness = 1.0
           TimeDim = 8
@@ -57,10 +57,10 @@ module SamplerConfig =
           Updates = 4000
           Batch = 128
           Draws = 128
-          Points = Lattice
-          Weights = SelfNormalised
+          Points = DrawPoints.Lattice
+          Weights = RssmWeights.SelfNormalised
           Jackknife = false
-          ReverseNoise = TruncatedNormal
+          ReverseNoise = ReverseNoise.TruncatedNormal
           States = OwnSamples(500, 0.5)
           Temperature = 1.0
           LearningRate = 5e-3
@@ -72,11 +72,11 @@ module SamplerConfig =
           Checks.atLeast "Updates" 1 c.Updates
           Checks.atLeast "Batch" 1 c.Batch
           Checks.atLeast "Draws (K)" 1 c.Draws
-          [ if c.Learning = FromEnergy && c.Weights <> Raw && c.Draws = 1 then
+          [ if c.Learning = FromEnergy && c.Weights <> RssmWeights.Raw && c.Draws = 1 then
                 "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
           [ if c.Jackknife && c.Draws % 2 <> 0 then
                 $"Draws (K) is %d{c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
-          [ if c.Jackknife && c.Weights = Raw then
+          [ if c.Jackknife && c.Weights = RssmWeights.Raw then
                 "Jackknife is on with raw weights, which have no bias to remove; take Jackknife = false" ]
           Checks.positive "Sharpness" c.Sharpness
           Checks.positive "Temperature" c.Temperature
@@ -145,7 +145,7 @@ module RssmTrainer =
                 policy
                 1.0
                 n
-                (Drawn key)
+                (SamplerNoise.Drawn key)
                 (Training.obs model.Compute 1)
             |> Tensors.view [ n; model.Target.Dim ])
 
@@ -226,9 +226,9 @@ module RssmTrainer =
 
         let struct (noise, logShare) =
             match c.ReverseNoise with
-            | TruncatedNormal -> Rssm.truncatedNoise compute schedule t noisy (drawn DrawPoints.uniform)
-            | Clipped
-            | Unbounded -> struct (drawn DrawPoints.normal, Tensors.zeros compute [ t.Length; 1 ])
+            | ReverseNoise.TruncatedNormal -> Rssm.truncatedNoise compute schedule t noisy (drawn DrawPoints.uniform)
+            | ReverseNoise.Clipped
+            | ReverseNoise.Unbounded -> struct (drawn DrawPoints.normal, Tensors.zeros compute [ t.Length; 1 ])
 
         let energy =
             (energies model t (Rssm.cleanDraws c.ReverseNoise compute schedule t noisy noise)).add logShare
@@ -237,10 +237,10 @@ module RssmTrainer =
 
         let weights =
             match c.Weights with
-            | SelfNormalised when c.Jackknife -> Rssm.jackknifeWeights energy
-            | SelfNormalised
-            | LogSumExp -> Rssm.weights c.Weights energy
-            | Raw -> Rssm.weights Raw (energy.sub (Scalars.ofFloat top))
+            | RssmWeights.SelfNormalised when c.Jackknife -> Rssm.jackknifeWeights energy
+            | RssmWeights.SelfNormalised
+            | RssmWeights.LogSumExp -> Rssm.weights c.Weights energy
+            | RssmWeights.Raw -> Rssm.weights RssmWeights.Raw (energy.sub (Scalars.ofFloat top))
 
         struct (noise, weights, top)
 

@@ -13,7 +13,7 @@ module Training =
     /// Constant over the first half of the updates, then linearly down to a hundredth.
     let learningRate (initial: float) (updates: int) (update: int64) : float =
         let half = int64 (updates / 2)
-        LearningRate.at update (LinearDecay(initial, initial / 100.0, half, max 1L (int64 updates - half)))
+        LearningRate.at update (LearningRate.LinearDecay(initial, initial / 100.0, half, max 1L (int64 updates - half)))
 
     /// The rate of the parameters' moving average: early on it forgets the untrained start as fast as a plain mean would.
     let averaging (rate: float) (update: int64) : float = max rate (min 1.0 (10.0 / float (update + 10L)))

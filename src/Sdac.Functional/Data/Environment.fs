@@ -4,6 +4,9 @@ open System
 open System.Collections.Generic
 open Sdac.Environments
 
+/// The sizes of a task.
+type Space = { ObsDim: int; ActionDim: int }
+
 /// The states of N environments of one task, an immutable value.
 type EnvStates = Sdac.Environments.EnvStates
 

@@ -4,6 +4,7 @@ open System
 open Sdac.Kernels
 
 /// A learning rate as a function of the number of updates done.
+[<RequireQualifiedAccess>]
 type LearningRate =
     | Constant of float
     /// `Start` until `Begin` updates are done, then linearly to `End` over `Length` updates, then `End`.
@@ -16,11 +17,11 @@ module LearningRate =
     /// The rate of the update after `count` updates.
     let at (count: int64) (rate: LearningRate) =
         match rate with
-        | Constant value -> value
-        | LinearDecay(start, finish, first, length) ->
+        | LearningRate.Constant value -> value
+        | LearningRate.LinearDecay(start, finish, first, length) ->
             let progress = min 1.0 (max 0.0 (float (count - first) / float length))
             start + (finish - start) * progress
-        | CosineDecay(start, finish, length) ->
+        | LearningRate.CosineDecay(start, finish, length) ->
             let progress = min 1.0 (float count / float length)
             finish + 0.5 * (start - finish) * (1.0 + cos (System.Math.PI * progress))
 
@@ -35,14 +36,14 @@ module LearningRate =
                   $"{name} takes %d{value} updates; it must be at least 1" ]
 
         match rate with
-        | Constant value -> rateOf "stays" value
-        | LinearDecay(start, finish, first, steps) ->
+        | LearningRate.Constant value -> rateOf "stays" value
+        | LearningRate.LinearDecay(start, finish, first, steps) ->
             rateOf "starts" start
             @ rateOf "ends" finish
             @ length steps
             @ [ if first < 0L then
                     $"{name} begins to fall after %d{first} updates; it must be at least 0" ]
-        | CosineDecay(start, finish, steps) -> rateOf "starts" start @ rateOf "ends" finish @ length steps
+        | LearningRate.CosineDecay(start, finish, steps) -> rateOf "starts" start @ rateOf "ends" finish @ length steps
 
 /// Decay rates of Adam's moments and the guard of its denominator (Kingma & Ba 2015).
 type AdamConfig = { Beta1: float; Beta2: float; Epsilon: float }

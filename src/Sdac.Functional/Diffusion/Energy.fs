@@ -92,10 +92,10 @@ module Energy =
     /// energy: [B, K] -> [B, K].
     let weights (kind: RssmWeights) (shift: EnergyShift) (energy: Tensor) : struct (Tensor * EnergyShift) =
         match kind with
-        | SelfNormalised
-        | LogSumExp -> struct (Rssm.weights kind energy, shift)
-        | Raw ->
+        | RssmWeights.SelfNormalised
+        | RssmWeights.LogSumExp -> struct (Rssm.weights kind energy, shift)
+        | RssmWeights.Raw ->
             let largest = Tensors.scalar (energy.max ())
             let found = EnergyShift.raised largest shift
             let measured = if found.Shift = 0.0 then energy else energy.sub (Scalars.ofFloat found.Shift)
-            struct (Rssm.weights Raw measured, EnergyShift.next largest found)
+            struct (Rssm.weights RssmWeights.Raw measured, EnergyShift.next largest found)

@@ -1,11 +1,11 @@
 /// Statistics over runs, against cases by hand, closed forms and laws.
-module Sdac.Tests.StatisticsTests
+module Sdac.Experiments.Tests.StatisticsTests
 
 open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
-open Sdac.Tests.Properties
+open Sdac.Experiments
 open Sdac.Testing
 
 let private near (tolerance: float) (expected: float) (actual: float) =

@@ -64,17 +64,17 @@ module Rssm =
     /// noisy: [B, A], noise: [B, K, A], t: [B] -> [B, K, A].
     let cleanDraws (kind: ReverseNoise) (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) noise =
         match kind with
-        | Clipped
-        | TruncatedNormal -> draws compute schedule t noisy noise
-        | Unbounded -> unclipped compute schedule t noisy noise
+        | ReverseNoise.Clipped
+        | ReverseNoise.TruncatedNormal -> draws compute schedule t noisy noise
+        | ReverseNoise.Unbounded -> unclipped compute schedule t noisy noise
 
     /// Weights of the K draws of each state from their energies Q/λ. Raw weights are the theorem's exp(energy), as they are:
     /// `Energy.weights` keeps them finite by a shift that is state. energy: [B, K] -> [B, K].
     let weights (kind: RssmWeights) (energy: Tensor) : Tensor =
         match kind with
-        | SelfNormalised -> energy.softmax 1L
-        | LogSumExp -> (energy.softmax 1L).mul(Scalars.ofFloat (float (energy.size 1)))
-        | Raw -> energy.exp ()
+        | RssmWeights.SelfNormalised -> energy.softmax 1L
+        | RssmWeights.LogSumExp -> (energy.softmax 1L).mul(Scalars.ofFloat (float (energy.size 1)))
+        | RssmWeights.Raw -> energy.exp ()
 
     /// Self-normalised weights with their leading bias removed by the jackknife (Quenouille 1956): twice the weights of all
     /// K draws less the mean of those of either half, so that the error of the target falls as 1/K² instead of 1/K. They

@@ -5,7 +5,7 @@ open Sdac.Kernels
 open TorchSharp
 
 /// The random numbers of one reverse sampling of P particles for each of B states.
-[<NoComparison; NoEquality>]
+[<RequireQualifiedAccess; NoComparison; NoEquality>]
 type SamplerNoise =
     /// Drawn from a key.
     | Drawn of Key
@@ -23,9 +23,9 @@ module SamplerNoise =
     /// What acting draws: the noise of the sampling, and of exploration.
     let split (noise: SamplerNoise) : struct (SamplerNoise * SamplerNoise) =
         match noise with
-        | Drawn key ->
+        | SamplerNoise.Drawn key ->
             let struct (sample, explore) = Key.split key
-            struct (Drawn sample, Drawn explore)
+            struct (SamplerNoise.Drawn sample, SamplerNoise.Drawn explore)
         | given -> struct (given, given)
 
     /// All streams that acting with `Drawn key` draws from: x_T, step noise, exploration.
@@ -212,7 +212,7 @@ module Diffusion =
 
         Tensors.scoped List.singleton (fun () ->
             match noise, compute.Kernels with
-            | Drawn key, true ->
+            | SamplerNoise.Drawn key, true ->
                 let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
                 let actions = Tensors.empty shape
                 let obs = obs.contiguous ()
@@ -232,7 +232,7 @@ module Diffusion =
 
                 Tensors.keepAlive [ policy.Flat; obs ]
                 actions
-            | Given(initial, steps, _), true ->
+            | SamplerNoise.Given(initial, steps, _), true ->
                 let actions = Tensors.empty shape
                 let obs, initial, steps = obs.contiguous (), initial.contiguous (), steps.contiguous ()
 
@@ -251,14 +251,14 @@ module Diffusion =
 
                 Tensors.keepAlive [ policy.Flat; obs; initial; steps ]
                 actions
-            | Drawn key, false ->
+            | SamplerNoise.Drawn key, false ->
                 let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
 
                 match Key.normals compute [ shape, initialKey; schedule.Timesteps :: shape, stepKey ] with
                 | [ initial; steps ] ->
                     sampleInLibtorch compute schedule net policy obs (initial.mul (Scalars.ofFloat initialScale)) steps
                 | _ -> invalidOp "two streams give two tensors"
-            | Given(initial, steps, _), false ->
+            | SamplerNoise.Given(initial, steps, _), false ->
                 sampleInLibtorch compute schedule net policy obs (initial.mul (Scalars.ofFloat initialScale)) steps)
 
     /// The particle with the largest value for each state. actions: [B, P, A], values: [B, P].
@@ -275,8 +275,8 @@ module Diffusion =
     let explore (compute: Compute) (scale: float) (noise: SamplerNoise) (action: Tensor) : Tensor =
         let z =
             match noise with
-            | Drawn key -> Key.normal compute (Tensors.shape action) (SamplerNoise.exploreKey key)
-            | Given(_, _, explore) -> explore
+            | SamplerNoise.Drawn key -> Key.normal compute (Tensors.shape action) (SamplerNoise.exploreKey key)
+            | SamplerNoise.Given(_, _, explore) -> explore
 
         action.add (z.mul (Scalars.ofFloat scale))
 

@@ -3,6 +3,7 @@ namespace Sdac
 open System
 
 /// How β_t grows with the timestep t = 0 .. T-1.
+[<RequireQualifiedAccess>]
 type BetaSchedule =
     /// `Scale` · linspace(1e-4, 0.999, T). SDAC uses scale 0.8, DPMD 0.3.
     | Linear of Scale: float
@@ -54,24 +55,24 @@ module Schedule =
     /// ᾱ_{-1}, where the reverse chain ends.
     let private start schedule =
         match schedule with
-        | ContinuousCosine -> continuousCosine 0.001
+        | BetaSchedule.ContinuousCosine -> continuousCosine 0.001
         | _ -> 1.0
 
     let private betas schedule timesteps =
         let T = float timesteps
 
         match schedule with
-        | Linear scale ->
+        | BetaSchedule.Linear scale ->
             let step = if timesteps = 1 then 0.0 else (0.999 - 1e-4) / (T - 1.0)
             Array.init timesteps (fun t -> scale * (1e-4 + step * float t))
-        | Cosine ->
+        | BetaSchedule.Cosine ->
             let alphaBar u = Math.Pow(cos ((u + 0.008) / 1.008 * Math.PI / 2.0), 2.0)
 
             Array.init timesteps (fun t -> min 0.999 (1.0 - alphaBar (float (t + 1) / T) / alphaBar (float t / T)))
-        | VariancePreserving(betaMin, betaMax) ->
+        | BetaSchedule.VariancePreserving(betaMin, betaMax) ->
             Array.init timesteps (fun t ->
                 1.0 - exp (-betaMin / T - (betaMax - betaMin) * float (2 * t + 1) / (2.0 * T * T)))
-        | Geometric(first, last) ->
+        | BetaSchedule.Geometric(first, last) ->
             let alphaBar t =
                 if t < 0 then
                     1.0
@@ -80,7 +81,7 @@ module Schedule =
                     1.0 / (1.0 + ratio * ratio)
 
             Array.init timesteps (fun t -> 1.0 - alphaBar t / alphaBar (t - 1))
-        | ContinuousCosine ->
+        | BetaSchedule.ContinuousCosine ->
             let alphaBar point = continuousCosine (0.001 + 0.9936 * float point / T)
             Array.init timesteps (fun t -> 1.0 - alphaBar (t + 1) / alphaBar t)
 
@@ -140,7 +141,7 @@ module Schedule =
     /// schedules at one of their timesteps.
     let alphaBarsAt (kind: BetaSchedule) (schedule: Schedule) (uniform: float[]) : float[] =
         match kind with
-        | ContinuousCosine -> uniform |> Array.map (fun u -> continuousCosine (0.001 + 0.9936 * u))
+        | BetaSchedule.ContinuousCosine -> uniform |> Array.map (fun u -> continuousCosine (0.001 + 0.9936 * u))
         | _ ->
             let last = schedule.Timesteps - 1
             uniform |> Array.map (fun u -> schedule.AlphaBars[min last (int (u * float schedule.Timesteps))])

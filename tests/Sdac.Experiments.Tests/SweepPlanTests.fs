@@ -1,4 +1,4 @@
-module Sdac.Tests.SweepTests
+module Sdac.Experiments.Tests.SweepPlanTests
 
 open System
 open System.Globalization
@@ -7,16 +7,16 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac
-open Sdac.Tests.Properties
+open Sdac.Experiments
 open Sdac.Testing
 
-let private number (literal: Literal) = Double.Parse(literal.Text, CultureInfo.InvariantCulture)
+let private number (literal: SettingValue) = Double.Parse(literal.Text, CultureInfo.InvariantCulture)
 
 let private names =
     Gen.elements [ "tau"; "particles"; "hidden"; "learningRate"; "qScale"; "experiment.config.discount" ]
 
 let private numbers =
-    Gen.listOfLength 3 (sizes 1 50) |> Gen.map (List.distinct >> List.map (string >> Literal))
+    Gen.listOfLength 3 (sizes 1 50) |> Gen.map (List.distinct >> List.map (string >> SettingValue))
 
 let private mapOf (values: Gen<'v>) : Gen<Map<string, 'v>> =
     gen {
@@ -35,10 +35,10 @@ let private ranges: Gen<Range> =
 
         return!
             Gen.elements
-                [ Uniform(low - 0.5, low + width)
-                  LogUniform(low, low + width)
-                  Integers(int64 start, int64 start + 1000L)
-                  Choice choice ]
+                [ Range.Uniform(low - 0.5, low + width)
+                  Range.LogUniform(low, low + width)
+                  Range.Integers(int64 start, int64 start + 1000L)
+                  Range.Choice choice ]
     }
 
 /// Sweeps that can be expanded: every setting is varied in one place.
@@ -55,10 +55,10 @@ let private sweeps: Gen<Sweep> =
 
         return
             { Sweep.create "test" "quick" with
-                Base = Map [ "iterations", Literal "100" ]
+                Base = Map [ "iterations", SettingValue "100" ]
                 Tasks = if tasks.IsEmpty then [ "Reacher-v4" ] else tasks
                 Seeds = seeds
-                Algorithms = Map [ "sdac", Map.empty; "raw", Map [ "weights", Literal "\"raw\"" ] ]
+                Algorithms = Map [ "sdac", Map.empty; "raw", Map [ "weights", SettingValue "\"raw\"" ] ]
                 Settings =
                     { List = if withList then listed |> List.map (fun v -> Map [ "batchSize", v ]) else []
                       Grid = grid
@@ -72,7 +72,7 @@ let private below middle range count =
 
 let private example = { Sweep.create "test" "quick" with Tasks = [ "Ant-v4" ] }
 
-let private four = Literal "4"
+let private four = SettingValue "4"
 
 [<Tests>]
 let tests =
@@ -105,7 +105,7 @@ let tests =
                       Name = "other"
                       Tasks = "Walker2d-v4" :: sweep.Tasks
                       Seeds = 5000L :: sweep.Seeds
-                      Algorithms = sweep.Algorithms.Add("another", Map [ "weights", Literal "\"raw\"" ])
+                      Algorithms = sweep.Algorithms.Add("another", Map [ "weights", SettingValue "\"raw\"" ])
                       Settings =
                           { sweep.Settings with
                               Random = { sweep.Settings.Random with Count = 2 * sweep.Settings.Random.Count } } }
@@ -122,26 +122,26 @@ let tests =
                   Expect.equal (Sweep.draw range (Key.ofSeed (int64 seed))) value "draw"
 
                   match range with
-                  | Uniform(low, high)
-                  | LogUniform(low, high) -> Expect.inRange (number value) (low, high) "value"
-                  | Integers(low, high) ->
+                  | Range.Uniform(low, high)
+                  | Range.LogUniform(low, high) -> Expect.inRange (number value) (low, high) "value"
+                  | Range.Integers(low, high) ->
                       Expect.inRange
                           (Int64.Parse(value.Text, Globalization.CultureInfo.InvariantCulture))
                           (low, high)
                           "value"
-                  | Choice values -> Expect.contains values value "values")
+                  | Range.Choice values -> Expect.contains values value "values")
 
           testCase
               "uniform values are even, log-uniform ones even in their logarithm, whole numbers reach both ends"
               (fun () ->
                   // four standard deviations of a fair coin thrown 10,000 times
                   let near share = Expect.inRange share (0.48, 0.52) "share"
-                  near (below 3.0 (Uniform(2.0, 4.0)) 10_000L)
-                  near (below 1e-3 (LogUniform(1e-4, 1e-2)) 10_000L)
-                  near (below 5.0 (Integers(0L, 9L)) 10_000L)
+                  near (below 3.0 (Range.Uniform(2.0, 4.0)) 10_000L)
+                  near (below 1e-3 (Range.LogUniform(1e-4, 1e-2)) 10_000L)
+                  near (below 5.0 (Range.Integers(0L, 9L)) 10_000L)
 
                   let values =
-                      [ for i in 1L .. 200L -> Sweep.draw (Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
+                      [ for i in 1L .. 200L -> Sweep.draw (Range.Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
 
                   Expect.equal (values |> List.distinct |> List.sort) [ -1.0; 0.0; 1.0 ] "whole numbers that come")
 
@@ -154,8 +154,8 @@ let tests =
                   |> Sweep.expand
                   |> List.map (fun run -> List.find (fst >> (=) "tau") run.Settings |> snd)
 
-              let tau = "tau", Uniform(0.0, 1.0)
-              let rate = "learningRate", LogUniform(1e-4, 1e-2)
+              let tau = "tau", Range.Uniform(0.0, 1.0)
+              let rate = "learningRate", Range.LogUniform(1e-4, 1e-2)
               Expect.equal (values [ rate; tau ]) (values [ tau ]) "rate"
               Expect.equal (values [ tau ] |> List.distinct |> List.length) 5 "number of tau")
 
@@ -167,7 +167,7 @@ let tests =
                       Settings =
                           { example.Settings with
                               Grid =
-                                  Map [ "hidden", [ Literal "[64,64]" ]; "experiment.config.tau", [ Literal "0.01" ] ] } }
+                                  Map [ "hidden", [ SettingValue "[64,64]" ]; "experiment.config.tau", [ SettingValue "0.01" ] ] } }
 
               Expect.equal
                   ((List.exactlyOne (Sweep.expand sweep)).Name)
@@ -178,7 +178,7 @@ let tests =
 
               let long =
                   { example with
-                      Settings = { example.Settings with Grid = Map [ String('x', 300), [ four; Literal "5" ] ] } }
+                      Settings = { example.Settings with Grid = Map [ String('x', 300), [ four; SettingValue "5" ] ] } }
 
               Expect.equal (Sweep.expand long |> List.map _.Name.Length) [ 120; 120 ] "lengths of the names")
 
@@ -199,23 +199,23 @@ let tests =
                     "is no file name", { example with Name = ".." }
                     "'tau' in the grid has no values", grid [ "tau", [] ]
                     "the grid's 'tau' 4 is given 2 times", grid [ "tau", [ four; four ] ]
-                    "list tasks under 'tasks'", grid [ "task", [ Literal "\"Ant-v4\"" ] ]
+                    "list tasks under 'tasks'", grid [ "task", [ SettingValue "\"Ant-v4\"" ] ]
                     "list seeds under 'seeds'", { example with Base = Map [ "experiment.seed", four ] }
                     "the list's setting tau=4 is given 2 times",
                     settings (fun s -> { s with List = [ Map [ "tau", four ]; Map [ "tau", four ] ] })
                     "'tau' is varied in more than one",
                     settings (fun s ->
                         { s with List = [ Map [ "tau", four ] ]; Grid = Map [ "config.tau", [ four ] ] })
-                    "low must be below high", random 1 [ "tau", Uniform(1.0, 1.0) ]
-                    "low must be above 0", random 1 [ "tau", LogUniform(0.0, 1.0) ]
-                    "must be numbers", random 1 [ "tau", Uniform(nan, 1.0) ]
-                    "no values to choose from", random 1 [ "tau", Choice [] ]
-                    "the count of random settings is 0", random 0 [ "tau", Uniform(0.0, 1.0) ]
+                    "low must be below high", random 1 [ "tau", Range.Uniform(1.0, 1.0) ]
+                    "low must be above 0", random 1 [ "tau", Range.LogUniform(0.0, 1.0) ]
+                    "must be numbers", random 1 [ "tau", Range.Uniform(nan, 1.0) ]
+                    "no values to choose from", random 1 [ "tau", Range.Choice [] ]
+                    "the count of random settings is 0", random 0 [ "tau", Range.Uniform(0.0, 1.0) ]
                     "a count but no ranges", random 3 []
-                    "the ranges hold 2", random 3 [ "tau", Integers(1L, 2L) ]
+                    "the ranges hold 2", random 3 [ "tau", Range.Integers(1L, 2L) ]
                     // what a file name cannot hold is left out of it
                     "the run Ant-v4_device=cuda_seed0 is given 2 times",
-                    grid [ "device", [ Literal "\"cuda\""; Literal "\"cu da\"" ] ] ] do
+                    grid [ "device", [ SettingValue "\"cuda\""; SettingValue "\"cu da\"" ] ] ] do
                   let problems = String.concat "; " (Sweep.problems sweep)
                   Expect.stringContains problems reason "problems"
                   let error = Expect.raises<ArgumentException>(fun () -> Sweep.expand sweep |> ignore)

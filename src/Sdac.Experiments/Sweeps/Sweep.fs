@@ -1,21 +1,23 @@
-namespace Sdac
+namespace Sdac.Experiments
 
 open System
 open System.Globalization
+open Sdac
 
 /// A value of a setting as JSON writes it: 4, 1e-3, "raw", [64,64].
 [<Struct>]
-type Literal =
-    | Literal of string
+type SettingValue =
+    | SettingValue of string
 
     member literal.Text =
-        let (Literal text) = literal
+        let (SettingValue text) = literal
         text
 
 /// Settings by name, as in spec.json: a path ("experiment.config.tau") or its unambiguous last part ("tau").
-type Assignment = Map<string, Literal>
+type Assignment = Map<string, SettingValue>
 
 /// Where a setting is drawn from.
+[<RequireQualifiedAccess>]
 type Range =
     /// Evenly from low to high.
     | Uniform of Low: float * High: float
@@ -24,7 +26,7 @@ type Range =
     /// Whole numbers, both ends included.
     | Integers of Low: int64 * High: int64
     /// One of these.
-    | Choice of Literal list
+    | Choice of SettingValue list
 
 /// Settings drawn at random: `Count` different ones, decided by `Seed` alone. Without ranges: none.
 type RandomSettings =
@@ -41,7 +43,7 @@ type Variations =
         /// Written out, one assignment each
         List: Assignment list
         /// All combinations of the values
-        Grid: Map<string, Literal list>
+        Grid: Map<string, SettingValue list>
         Random: RandomSettings
     }
 
@@ -72,7 +74,7 @@ type PlannedRun =
         Task: string
         Seed: int64
         /// In the order in which they are to be set: base, algorithm, variation
-        Settings: (string * Literal) list
+        Settings: (string * SettingValue) list
     }
 
 [<RequireQualifiedAccess>]
@@ -110,17 +112,17 @@ module Sweep =
     let private rounded (low: float) (high: float) (value: float) =
         let short = value.ToString($"G{Digits}", CultureInfo.InvariantCulture)
         let value = Math.Clamp(Double.Parse(short, CultureInfo.InvariantCulture), low, high)
-        Literal(value.ToString("R", CultureInfo.InvariantCulture))
+        SettingValue(value.ToString("R", CultureInfo.InvariantCulture))
 
     /// A value of the range; the same key gives the same one.
-    let draw (range: Range) (key: Key) : Literal =
+    let draw (range: Range) (key: Key) : SettingValue =
         let u = unit key
 
         match range with
-        | Uniform(low, high) -> rounded low high (low + u * (high - low))
-        | LogUniform(low, high) -> rounded low high (low * Math.Pow(high / low, u))
-        | Integers(low, high) -> Literal(string (min high (low + int64 (u * float (high - low + 1L)))))
-        | Choice values -> values[int (u * float values.Length)]
+        | Range.Uniform(low, high) -> rounded low high (low + u * (high - low))
+        | Range.LogUniform(low, high) -> rounded low high (low * Math.Pow(high / low, u))
+        | Range.Integers(low, high) -> SettingValue(string (min high (low + int64 (u * float (high - low + 1L)))))
+        | Range.Choice values -> values[int (u * float values.Length)]
 
     /// A setting's draws depend on its name, not on its neighbours: ranges may be added or dropped without changing the others.
     let private ofName (name: string) (key: Key) = name |> Seq.fold (fun key c -> Key.foldIn (int64 c) key) key
@@ -139,7 +141,7 @@ module Sweep =
 
     // ---- expanding
 
-    let private combinations (grid: Map<string, Literal list>) : Assignment list =
+    let private combinations (grid: Map<string, SettingValue list>) : Assignment list =
         Map.foldBack
             (fun name values rest ->
                 [ for value in values do
@@ -178,7 +180,7 @@ module Sweep =
     let private short (setting: string) = setting.Substring(setting.LastIndexOf '.' + 1)
 
     let private describe (assignment: Assignment) =
-        let one (KeyValue(name: string, value: Literal)) = $"{short name}={value.Text.Replace(',', 'x')}"
+        let one (KeyValue(name: string, value: SettingValue)) = $"{short name}={value.Text.Replace(',', 'x')}"
         assignment |> Seq.map one |> String.concat ","
 
     let private nameOf task algorithm (variation: Assignment) (seed: int64) =
@@ -205,7 +207,7 @@ module Sweep =
 
     // ---- refusing
 
-    let private textOf (literal: Literal) = literal.Text
+    let private textOf (literal: SettingValue) = literal.Text
 
     let private repeated (what: string) (show: 'a -> string) (items: 'a list) =
         items
@@ -221,17 +223,17 @@ module Sweep =
 
     let private rangeProblems (name: string) (range: Range) =
         match range with
-        | Uniform(low, high) -> boundProblems name "uniform" low high
-        | LogUniform(low, high) ->
+        | Range.Uniform(low, high) -> boundProblems name "uniform" low high
+        | Range.LogUniform(low, high) ->
             [ yield! boundProblems name "logUniform" low high
               if low <= 0.0 then
                   $"'{name}' is logUniform from {string low}; low must be above 0" ]
-        | Integers(low, high) ->
+        | Range.Integers(low, high) ->
             [ yield! boundProblems name "integers" (float low) (float high)
               if float high - float low > 1e15 then
                   $"'{name}' has more than 1e15 whole numbers to choose from; bring its ends nearer" ]
-        | Choice [] -> [ $"'{name}' has no values to choose from" ]
-        | Choice values -> repeated $"the choice of '{name}'" textOf values
+        | Range.Choice [] -> [ $"'{name}' has no values to choose from" ]
+        | Range.Choice values -> repeated $"the choice of '{name}'" textOf values
 
     let private randomProblems (random: RandomSettings) =
         let ranges = random.Ranges |> Map.toList |> List.collect (fun (name, range) -> rangeProblems name range)
@@ -247,7 +249,7 @@ module Sweep =
             [ if found < random.Count then
                   $"%d{random.Count} different random settings are asked for, but the ranges hold {found}" ]
 
-    let private gridProblems (grid: Map<string, Literal list>) =
+    let private gridProblems (grid: Map<string, SettingValue list>) =
         [ for KeyValue(name, values) in grid do
               if values.IsEmpty then
                   $"'{name}' in the grid has no values"
