@@ -187,7 +187,14 @@ module CudaCheck =
             use _ = torch.NewDisposeScope()
             let obs = batch.Obs.narrow (0L, 0L, 1L)
 
-            ActorCritic.act model state.TargetPolicy state config.Particles.Particles 0.0 (SamplerNoise.Drawn(Key.ofSeed 3L)) obs
+            ActorCritic.act
+                model
+                state.TargetPolicy
+                state
+                config.Particles.Particles
+                0.0
+                (SamplerNoise.Drawn(Key.ofSeed 3L))
+                obs
             |> Tensors.toArray
             |> ignore
 

@@ -62,7 +62,14 @@ module Loop =
                 |> Tensors.ofArray compute [ c.Data.Environments; model.Space.ObsDim ]
 
             for _ in 1..vectorSteps do
-                ActorCritic.act model step.State.TargetPolicy step.State c.Particles.Particles 0.1 (SamplerNoise.Drawn key) obs
+                ActorCritic.act
+                    model
+                    step.State.TargetPolicy
+                    step.State
+                    c.Particles.Particles
+                    0.1
+                    (SamplerNoise.Drawn key)
+                    obs
                 |> ignore
 
         let updates () =

@@ -99,8 +99,12 @@ let private sentences () : string list =
       String.concat
           "; "
           (SdacConfig.problems
-              { SdacConfig.published with Diffusion.BetaSchedule = BetaSchedule.Linear 1e-9; Diffusion.Timesteps = 2 })
-      String.concat "; " (DpmdConfig.problems { DpmdConfig.published with Diffusion.BetaSchedule = BetaSchedule.Linear -1.5 })
+              { SdacConfig.published with
+                  Diffusion.BetaSchedule = BetaSchedule.Linear 1e-9
+                  Diffusion.Timesteps = 2 })
+      String.concat
+          "; "
+          (DpmdConfig.problems { DpmdConfig.published with Diffusion.BetaSchedule = BetaSchedule.Linear -1.5 })
       complaint (fun () -> Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
       complaint (fun () -> Target.create "t" -1 2.0 id |> ignore)
       complaint (fun () -> Target.create "t" 2 -1.5 id |> ignore)

@@ -38,7 +38,8 @@ let tests =
                   Expect.equal (sdac.Iterations, dpmd.Iterations) (200_000L, 200_000L) "iterations")
 
           testCase "all schedules and weights survive printing and parsing" (fun () ->
-              for schedule in [ BetaSchedule.Linear 0.3; BetaSchedule.Cosine; BetaSchedule.VariancePreserving(0.1, 10.0) ] do
+              for schedule in
+                  [ BetaSchedule.Linear 0.3; BetaSchedule.Cosine; BetaSchedule.VariancePreserving(0.1, 10.0) ] do
                   for weights in [ RssmWeights.Raw; RssmWeights.SelfNormalised ] do
                       let change (c: SdacConfig) =
                           { c with Diffusion.BetaSchedule = schedule; Draws.Weights = weights }

@@ -141,7 +141,8 @@ let tests =
                   near (below 5.0 (Range.Integers(0L, 9L)) 10_000L)
 
                   let values =
-                      [ for i in 1L .. 200L -> Sweep.draw (Range.Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
+                      [ for i in 1L .. 200L ->
+                            Sweep.draw (Range.Integers(-1L, 1L)) (Key.foldIn i (Key.ofSeed 1L)) |> number ]
 
                   Expect.equal (values |> List.distinct |> List.sort) [ -1.0; 0.0; 1.0 ] "whole numbers that come")
 
@@ -167,7 +168,9 @@ let tests =
                       Settings =
                           { example.Settings with
                               Grid =
-                                  Map [ "hidden", [ SettingValue "[64,64]" ]; "experiment.config.tau", [ SettingValue "0.01" ] ] } }
+                                  Map
+                                      [ "hidden", [ SettingValue "[64,64]" ]
+                                        "experiment.config.tau", [ SettingValue "0.01" ] ] } }
 
               Expect.equal
                   ((List.exactlyOne (Sweep.expand sweep)).Name)

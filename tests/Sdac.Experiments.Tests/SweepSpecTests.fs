@@ -45,9 +45,22 @@ let tests =
                       "task, seed, iterations and horizon"
 
                   Expect.equal c.Hidden [ 8; 8 ] "hidden"
-                  Expect.equal c.Draws.Weights (if run.Name.Contains "_raw_" then RssmWeights.Raw else RssmWeights.SelfNormalised) "weights"
+
+                  Expect.equal
+                      c.Draws.Weights
+                      (if run.Name.Contains "_raw_" then
+                           RssmWeights.Raw
+                       else
+                           RssmWeights.SelfNormalised)
+                      "weights"
+
                   Expect.stringContains run.Name $"particles={c.Particles.Particles}" "name of run"
-                  Expect.equal (c.Diffusion.BetaSchedule = BetaSchedule.Cosine) (run.Name.Contains "cosine") "beta schedule"
+
+                  Expect.equal
+                      (c.Diffusion.BetaSchedule = BetaSchedule.Cosine)
+                      (run.Name.Contains "cosine")
+                      "beta schedule"
+
                   Expect.inRange c.Critics.Tau (0.001, 0.1) "tau"
                   // what the sweep does not name is the preset's
                   Expect.equal c.Data.Environments 4 "environments"

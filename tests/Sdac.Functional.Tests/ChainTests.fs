@@ -410,4 +410,8 @@ let tests =
               Expect.stringContains (sentence (LearningRate.Constant nan)) "PolicyRate stays at NaN" "not a number"
               Expect.stringContains (sentence (LearningRate.CosineDecay(1e-3, -1.0, 5L))) "ends at -1" "negative"
               Expect.stringContains (sentence (LearningRate.CosineDecay(1e-3, 0.0, 0L))) "takes 0 updates" "length"
-              Expect.stringContains (sentence (LearningRate.LinearDecay(1e-3, 0.0, -1L, 5L))) "after -1 updates" "begin") ]
+
+              Expect.stringContains
+                  (sentence (LearningRate.LinearDecay(1e-3, 0.0, -1L, 5L)))
+                  "after -1 updates"
+                  "begin") ]

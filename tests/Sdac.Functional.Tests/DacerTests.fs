@@ -316,7 +316,11 @@ let tests =
               Expect.equal (d.Timesteps, d.BetaSchedule) (20, BetaSchedule.VariancePreserving(0.1, 10.0)) "chain"
               Expect.equal (d.InitialNoiseScale, d.TimeDim, d.TimeHidden) (1.0, 16, 32) "chain"
               Expect.equal (p.Data.Environments, p.Data.WarmUp, p.Data.BatchSize) (20, 200_000, 256) "data"
-              Expect.equal (p.PolicyRate, p.Adam.LearningRate, p.PolicyDelay) (LearningRate.Constant 1e-4, 1e-4, 2) "rates"
+
+              Expect.equal
+                  (p.PolicyRate, p.Adam.LearningRate, p.PolicyDelay)
+                  (LearningRate.Constant 1e-4, 1e-4, 2)
+                  "rates"
 
               Expect.equal
                   (p.Critics.Discount, p.Critics.RewardScale, p.Critics.Tau, p.Critics.SpreadGuard)
@@ -330,10 +334,18 @@ let tests =
 
               Expect.equal (p.Temperature.TemperatureDelay, p.Temperature.TargetEntropyPerDim) (10_000, -0.9) "α"
               Expect.equal (p.Entropy.MixtureSamples, p.Entropy.MixtureComponents) (200, 3) "entropy"
-              Expect.equal (s.Diffusion.BetaSchedule, s.Diffusion.InitialNoiseScale) (BetaSchedule.Linear 0.3, 0.5) "port"
+
+              Expect.equal
+                  (s.Diffusion.BetaSchedule, s.Diffusion.InitialNoiseScale)
+                  (BetaSchedule.Linear 0.3, 0.5)
+                  "port"
+
               Expect.equal (s.Data.Environments, s.Data.WarmUp, s.Adam.LearningRate) (5, 30_000, 3e-4) "port"
 
-              Expect.equal (s.PolicyRate, s.NoiseScale) (LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L), 0.15) "port"
+              Expect.equal
+                  (s.PolicyRate, s.NoiseScale)
+                  (LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L), 0.15)
+                  "port"
 
               for preset in Dacer.algorithm.Presets do
                   Expect.equal (DacerConfig.problems preset.Config) [] preset.Name)

@@ -508,7 +508,11 @@ let private updates =
               let config = { small with Objective.MaximumGradientNorm = most; Objective.TargetKl = None }
 
               let u =
-                  started { config with Adam.AdamEpsilon = 1e-3; PolicyRate = LearningRate.LinearDecay(0.02, 0.0, 10L, 10L) } key
+                  started
+                      { config with
+                          Adam.AdamEpsilon = 1e-3
+                          PolicyRate = LearningRate.LinearDecay(0.02, 0.0, 10L, 10L) }
+                      key
 
               let struct (policy, clipped) = Dppo.policyGradient u
               let struct (value, error) = Dppo.valueGradient u
@@ -540,7 +544,10 @@ let private updates =
 
       testCase "the policy's rate follows its own steps" (fun () ->
           use _ = torch.NewDisposeScope()
-          let config = { small with PolicyRate = LearningRate.LinearDecay(1e-2, 0.0, 0L, 10L); Objective.TargetKl = None }
+
+          let config =
+              { small with PolicyRate = LearningRate.LinearDecay(1e-2, 0.0, 0L, 10L); Objective.TargetKl = None }
+
           let u = started config (Key.ofSeed 3L)
 
           let moved count =

@@ -193,7 +193,10 @@ let tests =
                   use _ = torch.NewDisposeScope()
 
                   let config =
-                      { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L); WeightDecay = 0.5; PolicyTau = 0.3 }
+                      { config with
+                          PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L)
+                          WeightDecay = 0.5
+                          PolicyTau = 0.3 }
 
                   let u = started config key
                   let struct (_, gradient) = Idql.policyGradient u
@@ -388,7 +391,11 @@ let tests =
 
               Expect.equal
                   (p.Hidden, p.CriticHidden, p.Chain.Timesteps, p.Chain.BetaSchedule, p.Sampler)
-                  ([ 256; 256; 256 ], [ 256; 256 ], 5, BetaSchedule.VariancePreserving(0.1, 10.0), IdqlSampler.ClippedState)
+                  ([ 256; 256; 256 ],
+                   [ 256; 256 ],
+                   5,
+                   BetaSchedule.VariancePreserving(0.1, 10.0),
+                   IdqlSampler.ClippedState)
                   "networks and chain"
 
               Expect.equal

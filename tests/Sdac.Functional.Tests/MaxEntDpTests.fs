@@ -28,8 +28,13 @@ let private forms = [ MaxEntDpForm.Noise; MaxEntDpForm.Gradient; MaxEntDpForm.Sl
 let private configs =
     gen {
         let! form = Gen.elements forms
-        let! schedule = Gen.elements [ BetaSchedule.ContinuousCosine; BetaSchedule.Cosine; BetaSchedule.Linear 0.5 ]
-        let! reverse = Gen.elements [ ReverseNoise.TruncatedNormal; ReverseNoise.Clipped; ReverseNoise.Unbounded ]
+
+        let! schedule =
+            Gen.elements [ BetaSchedule.ContinuousCosine; BetaSchedule.Cosine; BetaSchedule.Linear 0.5 ]
+
+        let! reverse =
+            Gen.elements [ ReverseNoise.TruncatedNormal; ReverseNoise.Clipped; ReverseNoise.Unbounded ]
+
         let! temperature = between 0.1 3.0
         let! wide = Gen.elements [ true; false ]
 
@@ -162,7 +167,8 @@ let tests =
 
                   for lambda, wanted in [ 1.0, -0.173726; 0.5, -0.193029; 2.0, -0.144772 ] do
                       let at form =
-                          let config = { small with Form = form; ReverseNoise = ReverseNoise.Unbounded; Temperature = lambda }
+                          let config =
+                              { small with Form = form; ReverseNoise = ReverseNoise.Unbounded; Temperature = lambda }
 
                           targetAt config q 0.5 0.2 (strata 20_001)
 
@@ -292,7 +298,10 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let config = { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L); Critics.Tau = 0.4 }
+
+                  let config =
+                      { config with PolicyRate = LearningRate.CosineDecay(2e-3, 0.0, 100L); Critics.Tau = 0.4 }
+
                   let u = started config key
                   let evaluated = MaxEntDp.evaluateQ u
                   let after = MaxEntDp.improvePolicy evaluated
@@ -409,7 +418,12 @@ let tests =
               let schedule = Schedule.create BetaSchedule.ContinuousCosine 20
               closeTo 1e-6 "ends" [| 0.999959; schedule.AlphaBars[4]; 7.08212e-5 |] ends
               let cosine = Schedule.create BetaSchedule.Cosine 20
-              closeTo 0.0 "grid" [| cosine.AlphaBars[0]; cosine.AlphaBars[19] |] (bars BetaSchedule.Cosine [| 0.04; 0.999 |]))
+
+              closeTo
+                  0.0
+                  "grid"
+                  [| cosine.AlphaBars[0]; cosine.AlphaBars[19] |]
+                  (bars BetaSchedule.Cosine [| 0.04; 0.999 |]))
 
           testCase "time limits count as terminations only where asked" (fun () ->
               let transitions: Transitions =

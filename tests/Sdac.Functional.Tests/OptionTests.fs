@@ -74,7 +74,10 @@ let tests =
           testCase "a temperature far too low leaves the loss of raw weights finite" (fun () ->
               use _ = torch.NewDisposeScope()
               let key = Key.ofSeed 5L
-              let config = { small with Draws.Weights = RssmWeights.Raw; Draws.MonteCarloDraws = 1; Energy.QScale = 1e4 }
+
+              let config =
+                  { small with Draws.Weights = RssmWeights.Raw; Draws.MonteCarloDraws = 1; Energy.QScale = 1e4 }
+
               let model = Sdac.model Compute.cpu { ObsDim = 4; ActionDim = 2 } config
               let noise = UpdateNoise.draw model small.Data.BatchSize (Key.foldIn 1L key)
               let state = ActorCriticState.init model (Key.foldIn 3L key)
@@ -93,7 +96,15 @@ let tests =
               let one = ActorCritic.act m u.State.Policy u.State 1 0.3 (SamplerNoise.Drawn key) u.Batch.Obs
 
               let drawn =
-                  Diffusion.sample m.Compute m.Schedule m.Noise u.State.Policy 0.5 1 (SamplerNoise.Drawn sampleKey) u.Batch.Obs
+                  Diffusion.sample
+                      m.Compute
+                      m.Schedule
+                      m.Noise
+                      u.State.Policy
+                      0.5
+                      1
+                      (SamplerNoise.Drawn sampleKey)
+                      u.Batch.Obs
                   |> Tensors.view [ small.Data.BatchSize; 2 ]
                   |> Diffusion.explore m.Compute 0.3 (SamplerNoise.Drawn exploreKey)
 
@@ -155,7 +166,11 @@ let tests =
                   let expected = Temperature.init(1.7).LogLambda
                   closeTo 1e-6 "step" [| rate |] [| abs (last.Temperature.LogLambda - expected) |])
 
-          for schedule in [ BetaSchedule.Linear 0.8; BetaSchedule.Linear 0.3; BetaSchedule.Cosine; BetaSchedule.VariancePreserving(0.1, 10.0) ] do
+          for schedule in
+              [ BetaSchedule.Linear 0.8
+                BetaSchedule.Linear 0.3
+                BetaSchedule.Cosine
+                BetaSchedule.VariancePreserving(0.1, 10.0) ] do
               testForAll
                   $"raw weights with one draw learn under every schedule, and libtorch agrees with the kernels: %A{schedule}"
                   3
@@ -245,7 +260,12 @@ let tests =
                       (clipped (fun q -> q - 0.7 / deviation))
                       (found QNormalisation.RunningAsPublished))
 
-          let kinds = [ BetaSchedule.Linear 0.8; BetaSchedule.Linear 0.3; BetaSchedule.Cosine; BetaSchedule.VariancePreserving(0.1, 10.0); BetaSchedule.Geometric(0.01, 20.0) ]
+          let kinds =
+              [ BetaSchedule.Linear 0.8
+                BetaSchedule.Linear 0.3
+                BetaSchedule.Cosine
+                BetaSchedule.VariancePreserving(0.1, 10.0)
+                BetaSchedule.Geometric(0.01, 20.0) ]
 
           testForAll
               "the schedule that the settings name noises the actions, and no two of them alike"

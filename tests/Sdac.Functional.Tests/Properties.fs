@@ -9,4 +9,7 @@ let schedules: Gen<Sdac.BetaSchedule> =
     Gen.oneof
         [ between 0.01 1.0 |> Gen.map Sdac.BetaSchedule.Linear
           Gen.constant Sdac.BetaSchedule.Cosine
-          Gen.map2 (fun low high -> Sdac.BetaSchedule.VariancePreserving(low, low + high)) (between 0.01 0.5) (between 1.0 20.0) ]
+          Gen.map2
+              (fun low high -> Sdac.BetaSchedule.VariancePreserving(low, low + high))
+              (between 0.01 0.5)
+              (between 1.0 20.0) ]

@@ -307,7 +307,10 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
-                  let u = started { config with PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 0L, 10L) } key |> at 4L
+
+                  let u =
+                      started { config with PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 0L, 10L) } key |> at 4L
+
                   let u = { u with State = { u.State with PolicyAdam.Count = 5L } }
                   let after = through u
                   let adam = AdamSettings.ofSettings config.Adam

@@ -150,7 +150,13 @@ let tests =
               let q = row [ 0.0; 1.0; 2.0 ]
               let w = Rssm.weights RssmWeights.SelfNormalised q
               closeTo 1e-6 "softmax" [| 0.090031; 0.244728; 0.665241 |] (values w)
-              closeTo 1e-6 "logsumexp" [| 0.270092; 0.734185; 1.995723 |] (values (Rssm.weights RssmWeights.LogSumExp q))
+
+              closeTo
+                  1e-6
+                  "logsumexp"
+                  [| 0.270092; 0.734185; 1.995723 |]
+                  (values (Rssm.weights RssmWeights.LogSumExp q))
+
               near 1e-6 2.407606 (Tensors.scalar (q.logsumexp 1L)) "normaliser"
               let kl = Temperature.divergence 3 (Tensors.toArray w)
               near 1e-6 0.266217 kl "divergence"
@@ -404,7 +410,15 @@ let tests =
                       let scale = model.Diffusion.InitialNoiseScale
 
                       let chain =
-                          Diffusion.sample compute model.Schedule model.Noise state.Policy scale 1 (SamplerNoise.Drawn sample) obs
+                          Diffusion.sample
+                              compute
+                              model.Schedule
+                              model.Noise
+                              state.Policy
+                              scale
+                              1
+                              (SamplerNoise.Drawn sample)
+                              obs
 
                       let bar = model.Schedule.AlphaBars[t]
                       let z = Key.normal compute [ n; 2 ] (Key.foldIn 1L sample)
@@ -473,8 +487,17 @@ let tests =
               Expect.isEmpty (SdacConfig.problems s) "SDAC's settings are possible"
               Expect.isEmpty (DpmdConfig.problems d) "DPMD's settings are possible"
               Expect.equal (s.Data.Environments, s.Data.UpdatesPerStep, s.Data.WarmUp) (1, 1, 5_000) "data"
-              Expect.equal (s.Diffusion.BetaSchedule, s.Diffusion.Timesteps) (BetaSchedule.ContinuousCosine, 20) "chain"
-              Expect.equal (d.Diffusion.BetaSchedule, d.Diffusion.WideNoise) (BetaSchedule.ContinuousCosine, true) "DPMD's chain"
+
+              Expect.equal
+                  (s.Diffusion.BetaSchedule, s.Diffusion.Timesteps)
+                  (BetaSchedule.ContinuousCosine, 20)
+                  "chain"
+
+              Expect.equal
+                  (d.Diffusion.BetaSchedule, d.Diffusion.WideNoise)
+                  (BetaSchedule.ContinuousCosine, true)
+                  "DPMD's chain"
+
               Expect.equal (s.Draws.MonteCarloDraws, s.Draws.ReverseNoise) (500, ReverseNoise.TruncatedNormal) "draws"
               Expect.equal (s.Regression.Anchor, d.Regression.Anchor) (Anchor.Replay, Anchor.Policy) "anchors"
               Expect.equal (s.Temperature.InitialTemperature, s.Temperature.TemperatureLearningRate) (0.05, 0.0) "λ"
@@ -485,7 +508,10 @@ let tests =
                   (QNormalisation.Off, Some 3.0)
                   "DPMD's loss"
 
-              Expect.equal d.Mirror { Actions = 64; ActionNoise = 0.2; ActionWeights = RssmWeights.LogSumExp } "DPMD's actions"
+              Expect.equal
+                  d.Mirror
+                  { Actions = 64; ActionNoise = 0.2; ActionWeights = RssmWeights.LogSumExp }
+                  "DPMD's actions"
 
               Expect.equal
                   (d.Policy.PolicyCopies, d.Tuning)
@@ -506,11 +532,19 @@ let tests =
               let mirrored = DpmdConfig.ofSdac small
 
               sdac { small with Particles.Candidates = Candidates.OneStep 6 } [ "timestep 6"; "0 to 5" ]
-              sdac { small with Draws.MonteCarloDraws = 1; Draws.Weights = RssmWeights.LogSumExp } [ "MonteCarloDraws is 1" ]
+
+              sdac
+                  { small with Draws.MonteCarloDraws = 1; Draws.Weights = RssmWeights.LogSumExp }
+                  [ "MonteCarloDraws is 1" ]
+
               sdac { small with Tuning = TemperatureTuning.Divergence 2.0 } [ "5 weights"; "ln 5 = 1.609" ]
               sdac { small with Regression.ErrorCap = Some 0.0 } [ "ErrorCap is 0" ]
               sdac { small with Policy.PolicyCopies = Some 0 } [ "PolicyCopies is 0" ]
               dpmd { mirrored with Mirror.Actions = 4 } [ "Actions is 4"; "Anchor = Policy" ]
-              dpmd { mirrored with Mirror.ActionWeights = RssmWeights.LogSumExp } [ "Actions is 1"; "at least 2 actions" ]
+
+              dpmd
+                  { mirrored with Mirror.ActionWeights = RssmWeights.LogSumExp }
+                  [ "Actions is 1"; "at least 2 actions" ]
+
               dpmd { mirrored with Tuning = TemperatureTuning.Divergence 0.5 } [ "1 weights"; "between" ]
               dpmd { mirrored with Mirror.ActionNoise = -1.0 } [ "ActionNoise is -1" ]) ]

@@ -48,7 +48,13 @@ let private targetVariance config t k =
     let noisy = Tensors.ofArray cpu [ 1; 2 ] [| 0.3f; 0.2f |] |> Tensors.expand [ n; 2 ]
     let struct (noise, weights, _) = RssmTrainer.regression model 0.0 (Array.create n t) noisy (key 11)
     let target = noise.mul(weights.unsqueeze 2L).sum(1L)
-    let target = if config.Weights = RssmWeights.Raw then target |> scale (1.0 / float k) else target
+
+    let target =
+        if config.Weights = RssmWeights.Raw then
+            target |> scale (1.0 / float k)
+        else
+            target
+
     let mean = target.mean ([| 0L |], true)
     Tensors.scalar (target.sub(mean).square().mean()), values mean
 
@@ -220,7 +226,9 @@ let tests =
                   let keys = Key.splitMany 3 (key seed)
                   let n = 40_000
                   let noisy = Key.normal cpu [ 1; 2 ] keys[0]
-                  let draws = Rssm.cleanDraws ReverseNoise.Unbounded cpu s [| t |] noisy (Key.normal cpu [ 1; n; 2 ] keys[1])
+
+                  let draws =
+                      Rssm.cleanDraws ReverseNoise.Unbounded cpu s [| t |] noisy (Key.normal cpu [ 1; n; 2 ] keys[1])
 
                   let again =
                       Diffusion.noised
@@ -237,7 +245,9 @@ let tests =
                       Expect.inRange got (want - error, want + error) "coordinate of the mean")
 
           let kinds =
-              Gen.oneof [ schedules; Gen.map2 (fun a b -> BetaSchedule.Geometric(a, b)) (between 1e-3 0.1) (between 1.0 50.0) ]
+              Gen.oneof
+                  [ schedules
+                    Gen.map2 (fun a b -> BetaSchedule.Geometric(a, b)) (between 1e-3 0.1) (between 1.0 50.0) ]
 
           testForAll "posterior coefficients reproduce the marginals" 100 (Gen.zip kinds (sizes 1 60)) (fun (kind, T) ->
               let s = Schedule.create kind T
@@ -316,7 +326,11 @@ let tests =
                             / (2.0 * keep)) ]
 
                   for states, density in kinds do
-                      for t, points in [ 14, DrawPoints.Independent; 18, DrawPoints.Lattice; 22, DrawPoints.Independent; 22, DrawPoints.Lattice ] do
+                      for t, points in
+                          [ 14, DrawPoints.Independent
+                            18, DrawPoints.Lattice
+                            22, DrawPoints.Independent
+                            22, DrawPoints.Lattice ] do
                           use _ = torch.NewDisposeScope()
                           let n, k = 100_000, 2
 
@@ -379,7 +393,9 @@ let tests =
 
           testCase "the variance of the estimated score falls as one over the number of draws" (fun () ->
               for weights, jackknife, least in
-                  [ RssmWeights.Raw, false, 16; RssmWeights.SelfNormalised, false, 256; RssmWeights.SelfNormalised, true, 256 ] do
+                  [ RssmWeights.Raw, false, 16
+                    RssmWeights.SelfNormalised, false, 256
+                    RssmWeights.SelfNormalised, true, 256 ] do
                   let config = { independent with Weights = weights; Jackknife = jackknife }
 
                   for t in [ 60; 80 ] do

@@ -56,7 +56,10 @@ let tests =
           testCase "an impossible schedule is refused with the value that is wrong" (fun () ->
               let none = Expect.raises<ArgumentException>(fun () -> Schedule.create BetaSchedule.Cosine 0 |> ignore)
               Expect.stringContains none.Message "at least 1 timestep, not 0" "sentence"
-              let beta = Expect.raises<ArgumentException>(fun () -> Schedule.create (BetaSchedule.Linear 1.5) 20 |> ignore)
+
+              let beta =
+                  Expect.raises<ArgumentException>(fun () -> Schedule.create (BetaSchedule.Linear 1.5) 20 |> ignore)
+
               Expect.stringContains beta.Message "timestep 13" "sentence")
 
           testForAll
@@ -68,10 +71,21 @@ let tests =
                   let bars kind = (Schedule.create kind T).AlphaBars
                   // exp(-∫β) of the SDE with β rising linearly
                   let continuous t = exp (-betaMin * u t - 0.5 * (betaMax - betaMin) * u t ** 2.0)
-                  closeTo 1e-9 "VP" (Array.init T continuous) (bars (BetaSchedule.VariancePreserving(betaMin, betaMax)))
+
+                  closeTo
+                      1e-9
+                      "VP"
+                      (Array.init T continuous)
+                      (bars (BetaSchedule.VariancePreserving(betaMin, betaMax)))
+
                   let cosine u = cos ((u + 0.008) / 1.008 * Math.PI / 2.0) ** 2.0
                   let expected = Array.init T (fun t -> cosine (u t) / cosine 0.0)
                   // the last β, which would be 1, is clipped at 0.999
                   let found = bars BetaSchedule.Cosine
                   closeTo 1e-9 "cosine" expected[.. T - 2] found[.. T - 2]
-                  Expect.floatClose (within 5e-10) ((Schedule.create BetaSchedule.Cosine T).Betas[T - 1]) 0.999 "last beta") ]
+
+                  Expect.floatClose
+                      (within 5e-10)
+                      ((Schedule.create BetaSchedule.Cosine T).Betas[T - 1])
+                      0.999
+                      "last beta") ]

@@ -62,7 +62,10 @@ let private trained () : struct (ActorCriticModel * ActorCriticState) =
                 Diffusion.InitialNoiseScale = 1.0
                 Particles.Particles = 1
                 Particles.NoiseScale = 0.0
-                Draws = { MonteCarloDraws = 64; Weights = RssmWeights.SelfNormalised; ReverseNoise = ReverseNoise.TruncatedNormal }
+                Draws =
+                    { MonteCarloDraws = 64
+                      Weights = RssmWeights.SelfNormalised
+                      ReverseNoise = ReverseNoise.TruncatedNormal }
                 Energy.QScale = 1.0
                 Adam.LearningRate = 1e-3
                 Policy.PolicyDelay = 1

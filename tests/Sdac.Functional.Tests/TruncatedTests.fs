@@ -53,7 +53,8 @@ let tests =
                   for a in draws do
                       Expect.inRange a (-1.0 - 3e-4, 1.0 + 3e-4) "draw"
 
-                  let box = Rssm.cleanDraws ReverseNoise.TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
+                  let box =
+                      Rssm.cleanDraws ReverseNoise.TruncatedNormal Compute.cpu schedule [| t |] noisy noise |> values
 
                   for a in box do
                       Expect.inRange a (-1.0, 1.0) "draw"

@@ -17,7 +17,15 @@ module ActorCritic =
         let batch, actionDim = Tensors.size 0 obs, model.Space.ActionDim
 
         let action =
-            Diffusion.sample compute schedule model.Noise policy model.Diffusion.InitialNoiseScale 1 (SamplerNoise.Drawn key) obs
+            Diffusion.sample
+                compute
+                schedule
+                model.Noise
+                policy
+                model.Diffusion.InitialNoiseScale
+                1
+                (SamplerNoise.Drawn key)
+                obs
 
         let times = Array.create batch t
         let forward = Key.normal compute [ batch; actionDim ] (Key.foldIn 1L key)
@@ -41,7 +49,8 @@ module ActorCritic =
         Tensors.scoped List.singleton (fun () ->
             let actions =
                 match model.Particles.Candidates, sampleNoise with
-                | Candidates.OneStep t, SamplerNoise.Drawn key when particles > 1 -> oneStep model policy t particles key obs
+                | Candidates.OneStep t, SamplerNoise.Drawn key when particles > 1 ->
+                    oneStep model policy t particles key obs
                 | _ ->
                     Diffusion.sample
                         model.Compute

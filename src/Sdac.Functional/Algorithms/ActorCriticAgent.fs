@@ -49,7 +49,15 @@ module ActorCriticAgent =
                     struct (ParticleSettings.behaviour model.Particles, ActorCritic.explorationScale model state)
                 | Purpose.Evaluate -> struct (ParticleSettings.evaluation model.Particles, 0.0)
 
-            { Action = ActorCritic.act model (ActorCritic.actor model state) state particles exploration (SamplerNoise.Drawn key) obs
+            { Action =
+                ActorCritic.act
+                    model
+                    (ActorCritic.actor model state)
+                    state
+                    particles
+                    exploration
+                    (SamplerNoise.Drawn key)
+                    obs
               Extras = [] }
 
         { Compute = model.Compute

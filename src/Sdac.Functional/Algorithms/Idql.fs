@@ -97,7 +97,10 @@ module IdqlConfig =
               BatchSize = 256
               BufferCapacity = 1_000_000 }
           RoundSteps = 1_000
-          Chain = { Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
+          Chain =
+            { Timesteps = 5
+              BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0)
+              InitialNoiseScale = 1.0 }
           Sampler = IdqlSampler.ClippedState
           ExplorationDeviation = 0.0
           EvaluationDeviation = 0.0

@@ -380,7 +380,12 @@ module MaxEntDp =
             | ReverseNoise.Unbounded -> numbers
 
         let clean = (per scale).mul(noised.unsqueeze 1L).sub((per spread).mul noise)
-        struct (noise, (if model.Config.ReverseNoise = ReverseNoise.Unbounded then clean else Diffusion.clip clean))
+
+        struct (noise,
+                (if model.Config.ReverseNoise = ReverseNoise.Unbounded then
+                     clean
+                 else
+                     Diffusion.clip clean))
 
     // Rows of one pass through the critics: where libtorch makes it, their activations must not fill the memory (500 draws a state
     // are 128,000 rows).

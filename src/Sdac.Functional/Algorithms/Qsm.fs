@@ -65,7 +65,10 @@ module QsmConfig =
               WarmUp = 10_000
               BatchSize = 256
               BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0); InitialNoiseScale = 1.0 }
+          Chain =
+            { Timesteps = 5
+              BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0)
+              InitialNoiseScale = 1.0 }
           BestOf = BestOfSettings.off
           Critics = CriticSettings.usual
           TargetNoise = { TargetNoise = 0.1; TargetNoiseClip = 10.0 }

@@ -29,11 +29,16 @@ module EstimatorBias =
 
     /// The estimators by name. The gradient form takes -√(1-ᾱ)·∇ log mean exp Q, the estimate of iDEM and DQS.
     let estimators: (string * Estimator) list =
-        [ "raw weights", (fun _ z q noise _ -> (Rssm.weights RssmWeights.Raw q).mul(noise).mean([| 1L |]).mul(scalar (1.0 / z)))
+        [ "raw weights",
+          (fun _ z q noise _ -> (Rssm.weights RssmWeights.Raw q).mul(noise).mean([| 1L |]).mul(scalar (1.0 / z)))
           "softmax weights", (fun _ _ q noise _ -> weighed (Rssm.weights RssmWeights.SelfNormalised q) noise)
           "softmax weights, jackknife",
           (fun _ _ q noise _ ->
-              let weights = if q.size 1 = 1L then Rssm.weights RssmWeights.SelfNormalised q else Rssm.jackknifeWeights q
+              let weights =
+                  if q.size 1 = 1L then
+                      Rssm.weights RssmWeights.SelfNormalised q
+                  else
+                      Rssm.jackknifeWeights q
 
               weighed weights noise)
           "gradient of log mean exp Q",

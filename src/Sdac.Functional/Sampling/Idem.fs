@@ -141,7 +141,15 @@ module Idem =
             let s = model.Schedule
             let start = s.SqrtOneMinusAlphaBars[s.Timesteps - 1]
 
-            Diffusion.sample model.Compute s model.Noise network start n (SamplerNoise.Drawn key) (Training.obs model.Compute 1)
+            Diffusion.sample
+                model.Compute
+                s
+                model.Noise
+                network
+                start
+                n
+                (SamplerNoise.Drawn key)
+                (Training.obs model.Compute 1)
             |> Tensors.view [ n; model.Target.Dim ])
 
     /// n samples [n, D] of the target from the averaged network.

@@ -239,7 +239,9 @@ module OneState =
     // equal ratios 14 % (KL 0.006): the posterior's steps are those of a point.
     let private timesteps = 50
     let private schedule = BetaSchedule.Geometric(0.02, 30.0)
-    let private rate (updates: int) = LearningRate.LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
+
+    let private rate (updates: int) =
+        LearningRate.LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
 
     let private sdac (updates: int) : SdacConfig =
         { SdacConfig.published with
@@ -250,7 +252,10 @@ module OneState =
             Diffusion.InitialNoiseScale = 1.0
             Particles.Particles = 1
             Particles.NoiseScale = 0.0
-            Draws = { MonteCarloDraws = 64; Weights = RssmWeights.SelfNormalised; ReverseNoise = ReverseNoise.TruncatedNormal }
+            Draws =
+                { MonteCarloDraws = 64
+                  Weights = RssmWeights.SelfNormalised
+                  ReverseNoise = ReverseNoise.TruncatedNormal }
             Energy.QScale = 1.0
             Adam.LearningRate = 1e-3
             Policy.PolicyDelay = 1
@@ -495,7 +500,9 @@ module OneState =
               "no density: the target does not depend on t"
               false
               (batch * 5, batch)
-              (qsm QsmForm.Scaled { chain with Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0) })
+              (qsm
+                  QsmForm.Scaled
+                  { chain with Timesteps = 5; BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0) })
           method "qsm langevin" "exp(Q) with steps too wide for it" false (chained, batch) (qsm QsmForm.Langevin chain)
           method
               "dqs truncated noise"
