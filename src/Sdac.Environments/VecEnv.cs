@@ -19,7 +19,7 @@ public sealed partial class VecEnv : IDisposable
     private readonly int measureDim;
     private readonly Divergence divergence;
     private readonly double[] controls;
-    private readonly bool[] badStarts; // which no further reset can mend
+    private readonly bool[] badStarts; // which no further reset can repair
     private readonly int[] order; // in which the environments are stepped
     private readonly long[] costs; // time that each one's last step took
 

@@ -6,7 +6,7 @@ open System.Text.RegularExpressions
 open Sdac.Environments
 open Sdac.LibTorch
 
-/// What a user can do something about. The text of each case is one sentence: the thing, the place, the mend.
+/// What a user can do something about. The text of each case is one sentence: the thing, the place, the fix.
 type Failure =
     /// The command line cannot be understood.
     | Usage of string
@@ -59,7 +59,7 @@ type Failure =
         // as shells have it
         | Interrupted(_, signal) -> 128 + signal
 
-/// Raised by everything in this library that a user can mend.
+/// Raised by everything in this library that a user can fix.
 type UserError(failure: Failure) =
     inherit Exception(failure.Sentence)
 
@@ -121,7 +121,7 @@ module Errors =
         let all = Seq.distinct valid |> List.ofSeq
         let listed = String.concat ", " all
 
-        let mend =
+        let fix =
             match nearest name all, all with
             | _, [] -> "nothing is valid there; remove it"
             | Some candidate, [ _ ] -> $"did you mean '{candidate}'?"
@@ -131,7 +131,7 @@ module Errors =
             | None, _ -> $"no {kind} has a name like that; compare with a list of them"
 
         let place = if place = "" then "" else $" in {place}"
-        $"unknown {kind} '{name}'{place}: {mend}"
+        $"unknown {kind} '{name}'{place}: {fix}"
 
 /// The outermost frame of a script.
 [<RequireQualifiedAccess>]

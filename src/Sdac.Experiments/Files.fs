@@ -64,7 +64,7 @@ module Files =
     [<Literal>]
     let private QuotaUsedUp = 122
 
-    /// Runs a file operation on `path`; what the system refuses becomes a Storage failure that names path and mend.
+    /// Runs a file operation on `path`; what the system refuses becomes a Storage failure that names path and fix.
     let guarded (doing: string) (path: string) (operation: unit -> 'a) : 'a =
         let storage text = Errors.fail (Storage text)
         // only writing is all or nothing

@@ -443,17 +443,17 @@ module Json =
             | null -> "null"
             | node -> node.ToJsonString()
 
-        let rec below' path (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) =
+        let rec missingIn path (ty: Type) (complete: JsonNode | null) (given: JsonNode | null) =
             match complete, given with
             | (:? JsonObject as complete), (:? JsonObject as given) when isRecord ty ->
                 [ for name, fieldType in fieldsOf ty do
                       if given.ContainsKey name then
-                          yield! below' (below path name) fieldType complete[name] given[name]
+                          yield! missingIn (below path name) fieldType complete[name] given[name]
                       else
                           yield below path name, shown complete[name] ]
             | _ -> []
 
-        below' "" typeof<'a> (tree complete) (parseTree place text)
+        missingIn "" typeof<'a> (tree complete) (parseTree place text)
 
     /// Reads plain JSON as a tree.
     let parseNode (place: string) (text: string) =

@@ -54,7 +54,7 @@ module Cell =
     let number (value: float) = { Shown = show value; Raw = raw value; Strong = false; Words = false }
 
     /// A number to so many places behind its point, with commas; to tens and hundreds where there are fewer than none.
-    let private to' (places: int) (value: float) =
+    let private toPlaces (places: int) (value: float) =
         let unit = 10.0 ** float (max 0 -places)
         let rounded = if places < 0 then Math.Round(value / unit) * unit else value
         // no "-0.00"
@@ -72,7 +72,7 @@ module Cell =
             show e.Value
         elif e.High > e.Low then
             let places = min 9 (1 - int (floor (log10 ((e.High - e.Low) / 2.0))))
-            $"{to' places e.Value} [{to' places e.Low}, {to' places e.High}]"
+            $"{toPlaces places e.Value} [{toPlaces places e.Low}, {toPlaces places e.High}]"
         else
             $"{show e.Value} [{show e.Low}, {show e.High}]"
 

@@ -14,7 +14,7 @@ let private two = { Jobs = 2; Threads = 1; Retries = 2 }
 
 let private never = CancellationToken.None
 
-let private states (runs: RunStanding list) = runs |> List.map _.State
+let private states (runs: RunStatus list) = runs |> List.map _.State
 
 [<Tests>]
 let tests =
@@ -29,7 +29,7 @@ let tests =
                   let killed, failing = fst runs[0], fst runs[1]
                   let mutable atOnce = 0
 
-                  let show (runs: RunStanding list) =
+                  let show (runs: RunStatus list) =
                       atOnce <- max atOnce (runs |> List.filter (fun run -> run.State = Running) |> List.length)
 
                   let killing = whenBegun folder killed (fun () -> killWorker folder killed)
@@ -90,7 +90,7 @@ let tests =
                   use source = new CancellationTokenSource()
 
                   // as soon as it has timed iterations
-                  let show (_: RunStanding list) =
+                  let show (_: RunStatus list) =
                       if File.Exists run.Timings && FileInfo(run.Timings).Length > 0L then
                           source.Cancel()
 
@@ -115,7 +115,7 @@ let tests =
                   let mutable seen = []
                   let other = RunFolder.lock (folder.Run name)
 
-                  let show (runs: RunStanding list) =
+                  let show (runs: RunStatus list) =
                       seen <- states runs @ seen
 
                       if states runs = [ Held ] then

@@ -158,7 +158,7 @@ let tests =
                               requeuing.Wait()
                               restart ())
 
-                      let show (note: string) (_: RunStanding list) =
+                      let show (note: string) (_: RunStatus list) =
                           if note.Contains "does not answer" then
                               silence <- silence + 1
 
@@ -218,7 +218,7 @@ let tests =
                       let mutable shown = []
 
                       let run () =
-                          let show _ (runs: RunStanding list) =
+                          let show _ (runs: RunStatus list) =
                               shown <- shown @ [ runs |> List.map _.State |> List.head ]
 
                           SlurmEngine.run
@@ -319,7 +319,7 @@ let tests =
                               (0, 2)
                               "exit code and number of tries"
 
-                          for code in SweepFolder.hopeless do
+                          for code in SweepFolder.failedForGood do
                               Expect.equal
                                   (task 0 [ code; 0 ] |> fun (code, lines) -> code, lines.Length)
                                   (code, 1)

@@ -55,7 +55,7 @@ let sameAs (expected: Map<string, byte[] * byte[]>) (folder: SweepFolder) =
         Expect.isTrue (metrics.AsSpan().SequenceEqual(foundMetrics.AsSpan())) $"the metrics of {name} differ"
         Expect.isTrue (checkpoint.AsSpan().SequenceEqual(foundCheckpoint.AsSpan())) $"the checkpoint of {name} differs"
 
-let find (name: string) (runs: RunStanding list) = List.find (fun (run: RunStanding) -> run.Name = name) runs
+let find (name: string) (runs: RunStatus list) = List.find (fun (run: RunStatus) -> run.Name = name) runs
 
 /// Processes whose command line holds the text.
 let processesWith (text: string) : int list =

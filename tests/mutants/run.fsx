@@ -95,7 +95,7 @@ for complaint in stale do
 /// More than are wanted, since not every change compiles.
 let generated =
     files
-    |> List.filter (fun f -> f.StartsWith "src/Sdac.Functional/" || f.StartsWith "src/Sdac.Sampling/")
+    |> List.filter (fun f -> f.StartsWith "src/" && f.EndsWith ".fs")
     |> Generator.faults arguments.Seed 96 (areas (here "areas.txt")) Copy.source
 
 let argued = equivalent (here "equivalent.txt")

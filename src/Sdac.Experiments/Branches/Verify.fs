@@ -131,9 +131,9 @@ module Verify =
     let private machineSays (run: RunFolder) =
         if File.Exists run.Machine then
             let now = Machine.describe ()
-            let then' = Files.readText run.Machine |> Json.parseOver run.Machine now
+            let recorded = Files.readText run.Machine |> Json.parseOver run.Machine now
 
-            match Json.differences { then' with Threads = now.Threads } now with
+            match Json.differences { recorded with Threads = now.Threads } now with
             | [] -> "the machine is the same"
             | different ->
                 [ for setting, was, is in different -> $"{setting} was {was}, is {is}" ] |> String.concat ", "
@@ -145,7 +145,7 @@ module Verify =
         check options
         let folder = RunFolder.openExisting path
         let spec = Spec.ofRun registry folder
-        let end' = reached folder
+        let lastIteration = reached folder
 
         let between =
             if spec.CheckpointEvery > 0L then
@@ -159,10 +159,10 @@ module Verify =
 
         try
             let windows =
-                beginnings registry folder spec end'
+                beginnings registry folder spec lastIteration
                 |> drawn options
                 |> List.map (fun (first, checkpoint) ->
-                    let last = min end' (first + length)
+                    let last = min lastIteration (first + length)
                     let place = Path.Combine(scratch, string first)
                     window registry options folder spec place last (first, checkpoint))
 

@@ -192,11 +192,11 @@ module Comparison =
 
     /// Two names on the tasks that both have finished; None where there is none.
     let compare (groups: RunGroup list) (x: string) (y: string) : ComparedPair option =
-        let of' name task = scored groups |> List.tryFind (fun group -> group.Name = name && group.Task = task)
+        let groupOf name task = scored groups |> List.tryFind (fun group -> group.Name = name && group.Task = task)
 
         match
             [ for task in tasks groups do
-                  match of' x task, of' y task with
+                  match groupOf x task, groupOf y task with
                   | Some a, Some b -> task, a, b
                   | _ -> () ]
         with

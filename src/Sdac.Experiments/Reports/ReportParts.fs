@@ -68,7 +68,7 @@ module ReportParts =
     let private inside (registry: Registry) names (groups: RunGroup list) =
         let task = groups.Head.Task
         let file = fileName task
-        let series of' = groups |> List.map (fun g -> g.Name, Comparison.meanSeries of' g)
+        let series figure = groups |> List.map (fun g -> g.Name, Comparison.meanSeries figure g)
 
         let drawn (info: FigureInfo) (label: string) =
             let figures = series (fun run -> Map.tryFind info.Name run.Figures |> Option.defaultValue [||])

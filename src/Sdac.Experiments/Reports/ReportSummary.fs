@@ -133,10 +133,10 @@ module ReportSummary =
             |> List.countBy _.State
             |> List.map (fun (state, count) -> $"{count} {state}")
 
-        let open' =
+        let unfinishedRuns =
             [ if not unfinished.IsEmpty then
                   let count = runs |> List.filter (fun run -> not run.Finished) |> List.length
                   let states = String.concat ", " unfinished
                   plural count "run" + $" unfinished ({states}): in the learning curves, not in the scores." ]
 
-        size :: open'
+        size :: unfinishedRuns

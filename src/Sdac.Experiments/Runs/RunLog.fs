@@ -48,7 +48,8 @@ type RunLog(folder: RunFolder, spec: Spec, infos: FigureInfo list, distributions
     static let recent = 20
 
     // without the stages, which a run with stages of the user's own knows only after its warm-up
-    let specification = [ "specification", "```json\n" + Spec.print { Spec.planned spec with Stages = [] } + "```\n" ]
+    let specification =
+        [ "specification", "```json\n" + Spec.print { Spec.planned spec with Stages = [] } + "```\n" ]
 
     let metrics = LineWriter.Continue(folder.Metrics, from.MetricsBytes)
     let events = EventWriter.Continue(folder.Events, from.EventBytes, specification)

@@ -39,7 +39,7 @@ module LocalEngine =
     let judge (retries: int) (failures: int) (finished: bool) (code: int) : Verdict =
         if finished then Done
         elif code = SweepFolder.locked then WaitForOther
-        elif List.contains code SweepFolder.hopeless then GiveUp
+        elif List.contains code SweepFolder.failedForGood then GiveUp
         elif failures < retries then TryAgain
         else GiveUp
 
@@ -74,12 +74,12 @@ module LocalEngine =
     let private fill (folder: SweepFolder) (options: LocalOptions) (jobs: Job list) : Job list =
         let busy = jobs |> List.filter _.Slot.IsWorking |> List.length
 
-        let begin' free (job: Job) =
+        let startWhereFree free (job: Job) =
             match job.Slot with
             | Ready when free > 0 -> { job with Slot = Working(start folder options job.Name) }, free - 1
             | _ -> job, free
 
-        jobs |> List.mapFold begin' (options.Jobs - busy) |> fst
+        jobs |> List.mapFold startWhereFree (options.Jobs - busy) |> fst
 
     let private state (job: Job) =
         match job.Slot with
@@ -89,7 +89,7 @@ module LocalEngine =
         | Over state -> state
 
     /// How the runs stand, as their files tell; what is over needs no second look.
-    let private standings (folder: SweepFolder) (known: RunStanding list) (jobs: Job list) : RunStanding list =
+    let private statuses (folder: SweepFolder) (known: RunStatus list) (jobs: Job list) : RunStatus list =
         let over =
             known
             |> List.filter (fun run -> run.State = Finished)
@@ -100,7 +100,7 @@ module LocalEngine =
         |> List.map (fun job ->
             match Map.tryFind job.Name over with
             | Some run -> run
-            | None -> SweepFolder.standing folder (job.Name, job.Total) (state job))
+            | None -> SweepFolder.status folder (job.Name, job.Total) (state job))
 
     let private check (options: LocalOptions) =
         for name, value, least in
@@ -116,8 +116,8 @@ module LocalEngine =
         (runs: (string * int64) list)
         (options: LocalOptions)
         (stopping: CancellationToken)
-        (show: RunStanding list -> unit)
-        : RunStanding list =
+        (show: RunStatus list -> unit)
+        : RunStatus list =
         check options
         let clock = Stopwatch.StartNew()
         let mutable shown = Double.NegativeInfinity
@@ -130,7 +130,7 @@ module LocalEngine =
                 { Name = name; Total = total; Failures = 0; Slot = slot })
 
         let look () =
-            known <- standings folder known jobs
+            known <- statuses folder known jobs
             shown <- clock.Elapsed.TotalMilliseconds
             show known
 

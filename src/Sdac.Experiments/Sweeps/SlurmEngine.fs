@@ -161,7 +161,7 @@ module SlurmEngine =
             Path.Combine(logs.Replace("%", "%%"), name)
 
     /// Bash patterns of the exit codes after which another try is no use.
-    let private final = 0 :: SweepFolder.hopeless |> List.map string |> String.concat "|"
+    let private final = 0 :: SweepFolder.failedForGood |> List.map string |> String.concat "|"
 
     let private arrayScript (folder: SweepFolder) (options: SlurmOptions) =
         let folderText = SweepFolder.commandLine [ folder.Path ]
@@ -186,7 +186,7 @@ exit $code
     let private submit (arguments: string list) : string =
         match command "sbatch" ("--parsable" :: arguments) with
         | Ok text -> text.Trim().Split(';')[0]
-        | Error complaint -> Errors.fail (Missing $"Slurm took no job ({complaint}): mend that and repeat the command")
+        | Error complaint -> Errors.fail (Missing $"Slurm took no job ({complaint}): fix that and repeat the command")
 
     let private dependency (after: string list) =
         match after with
@@ -323,15 +323,15 @@ exit $code
         let ended (name, _) = missed[name] >= Misses && not (SweepFolder.finished folder name)
         let accounts = if List.exists ended runs then accounts folder else Map.empty
 
-        let standings =
+        let statuses =
             runs
             |> List.map (fun (name, total) ->
                 let index = indices[name]
 
                 state folder name (Map.tryFind index tasks) missed[name] (Map.tryFind index accounts)
-                |> SweepFolder.standing folder (name, total))
+                |> SweepFolder.status folder (name, total))
 
-        missed, standings
+        missed, statuses
 
     let private check (options: SlurmOptions) =
         for name, value, least in
@@ -350,23 +350,23 @@ exit $code
                     $"Slurm does not answer ({complaint}): repeat the command when it does; what is in its queue goes on meanwhile"
             )
 
-    /// How the runs (name, iterations) stand now.
-    let status (folder: SweepFolder) (runs: (string * int64) list) : RunStanding list =
+    /// The status of the runs (name, iterations).
+    let status (folder: SweepFolder) (runs: (string * int64) list) : RunStatus list =
         let given = runs |> List.map (fun (name, _) -> name, Misses) |> Map.ofList
         firstAnswer folder |> look folder runs given |> snd
 
-    /// Submits what is unfinished of the given runs (name, iterations) in a prepared folder and not in the queue yet, then shows how
-    /// they stand until all have ended and the report with them, or `leaving` is asked for: the jobs then stay in the queue.
+    /// Submits what is unfinished of the given runs (name, iterations) in a prepared folder and not in the queue yet, then shows their
+    /// status until all have ended and the report with them, or `leaving` is asked for: the jobs then stay in the queue.
     let run
         (folder: SweepFolder)
         (runs: (string * int64) list)
         (options: SlurmOptions)
         (leaving: CancellationToken)
-        (show: string -> RunStanding list -> unit)
-        : RunStanding list =
+        (show: string -> RunStatus list -> unit)
+        : RunStatus list =
         check options
         firstAnswer folder |> submitMissing folder options (List.map fst runs)
-        let isOver (run: RunStanding) = run.State <> Running && run.State <> Waiting
+        let isOver (run: RunStatus) = run.State <> Running && run.State <> Waiting
 
         let rec watch missed known =
             match ask folder with

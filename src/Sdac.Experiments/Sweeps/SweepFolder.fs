@@ -22,7 +22,7 @@ type RunState =
     | Stopped
 
 /// What a sweep shows of one run.
-type RunStanding =
+type RunStatus =
     {
         Name: string
         State: RunState
@@ -74,7 +74,7 @@ module SweepFolder =
     let locked = (Locked "").ExitCode
 
     /// How workers end that would end the same way again: the same specification gives the same bits.
-    let hopeless = [ Usage ""; Settings ""; Input ""; Diverged "" ] |> List.map _.ExitCode
+    let failedForGood = [ Usage ""; Settings ""; Input ""; Diverged "" ] |> List.map _.ExitCode
 
     let at (path: string) : SweepFolder = { Path = Path.GetFullPath path }
 
@@ -239,15 +239,15 @@ exit $code
         | :? FormatException
         | :? KeyNotFoundException -> Error $"{path} is no summary of a run: delete it, and the run is finished again"
 
-    /// How a run stands, from what lies in the folder; whether somebody works on it is for the engine to say.
-    let standing (folder: SweepFolder) (name: string, total: int64) (state: RunState) : RunStanding =
+    /// The status of a run, from what lies in the folder; whether somebody works on it is for the engine to say.
+    let status (folder: SweepFolder) (name: string, total: int64) (state: RunState) : RunStatus =
         let iteration, steps, value, speed =
             try
                 progress folder name
             with :? UserError -> // damaged in between: the worker names it when it takes the run up
                 0L, 0L, nan, nan
 
-        let standing =
+        let known =
             { Name = name
               State = state
               Iteration = iteration
@@ -259,10 +259,10 @@ exit $code
 
         if state = Finished then
             match summary folder name with
-            | Ok(iterations, steps, final) -> { standing with Iteration = iterations; EnvSteps = steps; Return = final }
-            | Error sentence -> { standing with State = Failed sentence }
+            | Ok(iterations, steps, final) -> { known with Iteration = iterations; EnvSteps = steps; Return = final }
+            | Error sentence -> { known with State = Failed sentence }
         else
-            standing
+            known
 
     /// The state of a run on which nobody works, by the files alone.
     let idleState (folder: SweepFolder) (name: string) : RunState =

@@ -32,7 +32,7 @@ module SweepTable =
     let private figure (value: float) = if Double.IsNaN value then "-" else Number.display value
 
     /// The cells of one run: name, state, iteration/total, environment steps, return, steps a second, tries.
-    let row (run: RunStanding) : string list =
+    let row (run: RunStatus) : string list =
         [ run.Name
           word run.State
           $"{Progress.thousands run.Iteration}/{Progress.thousands run.Total}"
@@ -42,7 +42,7 @@ module SweepTable =
           string run.Tries ]
 
     /// How many runs are in which state: "2 of 6 finished, 1 failed, 3 running".
-    let counts (runs: RunStanding list) : string =
+    let counts (runs: RunStatus list) : string =
         let others =
             runs
             |> List.countBy (fun run -> word run.State)
@@ -55,7 +55,7 @@ module SweepTable =
 
     let private columns = [ "run"; "state"; "iteration"; "env steps"; "return"; "steps/s"; "tries" ]
 
-    let private table (caption: string) (runs: RunStanding list) : Table =
+    let private table (caption: string) (runs: RunStatus list) : Table =
         let table = Table(Border = TableBorder.Rounded, Caption = TableTitle(Markup.Escape caption))
 
         for i, column in List.indexed columns do
@@ -70,11 +70,11 @@ module SweepTable =
         table
 
     /// Prints the table of all runs.
-    let print (caption: string) (runs: RunStanding list) = Progress.write (table caption runs)
+    let print (caption: string) (runs: RunStatus list) = Progress.write (table caption runs)
 
     // A terminal shows so many rows: first what moves, then what failed, then what waits.
-    let private foremost (rows: int) (runs: RunStanding list) =
-        let rank (run: RunStanding) =
+    let private foremost (rows: int) (runs: RunStatus list) =
+        let rank (run: RunStatus) =
             match run.State with
             | Running -> 0
             | Held -> 1
@@ -89,7 +89,7 @@ module SweepTable =
             let shown = runs |> List.sortBy rank |> List.truncate rows |> List.map _.Name |> Set.ofList
             runs |> List.filter (fun run -> shown.Contains run.Name)
 
-    let private live (body: (string -> RunStanding list -> unit) -> 'a) : 'a =
+    let private live (body: (string -> RunStatus list -> unit) -> 'a) : 'a =
         let view (note: string) runs =
             // borders, header and caption take seven lines
             let shown = foremost (max 3 (AnsiConsole.Profile.Height - 7)) runs
@@ -112,7 +112,7 @@ module SweepTable =
         result
 
     /// One line: what a run has come to.
-    let event (run: RunStanding) : string =
+    let event (run: RunStatus) : string =
         let line = $"{run.Name}: {word run.State}"
 
         match run.State with
@@ -121,7 +121,7 @@ module SweepTable =
         | Failed sentence -> $"{line}: {sentence}"
         | _ -> line
 
-    let private plain (body: (string -> RunStanding list -> unit) -> 'a) : 'a =
+    let private plain (body: (string -> RunStatus list -> unit) -> 'a) : 'a =
         let clock = Stopwatch.StartNew()
         let mutable next = PlainInterval
         let mutable told = Map.empty
@@ -147,6 +147,6 @@ module SweepTable =
                 next <- clock.Elapsed.TotalSeconds + PlainInterval
                 Console.Out.WriteLine(counts runs))
 
-    /// Runs `body`, which shows the runs' standings, with a remark beside them ("" for none), as often as it likes.
-    let watch (body: (string -> RunStanding list -> unit) -> 'a) : 'a =
+    /// Runs `body`, which shows the status of the runs, with a remark beside them ("" for none), as often as it likes.
+    let watch (body: (string -> RunStatus list -> unit) -> 'a) : 'a =
         if Progress.interactive () then live body else plain body

@@ -36,7 +36,7 @@ module Sweeps =
             $"left; the jobs stay with Slurm (the same command shows them again; {ending} ends them)"
 
     /// The failed runs with their sentences, and how many were left unfinished; None when all have finished.
-    let shortcomings (folder: SweepFolder) (runs: RunStanding list) : string option =
+    let shortcomings (folder: SweepFolder) (runs: RunStatus list) : string option =
         let failures =
             runs
             |> List.choose (fun run ->
@@ -60,7 +60,7 @@ module Sweeps =
             let text = String.concat "; " parts
             Some $"{text}; the logs are in {folder.Path}/logs, and the same command tries again"
 
-    /// Works on a sweep in `folder` until all runs have finished or failed for good, shows how they stand, and gives the exit code.
+    /// Works on a sweep in `folder` until all runs have finished or failed for good, shows their status, and gives the exit code.
     /// A folder that holds a part of the sweep already is continued. `worker` is the command that takes train.fsx's arguments.
     /// Unfinished failure naming the runs that failed.
     let run (registry: Registry) (folder: SweepFolder) (sweep: Sweep) (worker: string list) (engine: Engine) : int =
@@ -94,14 +94,14 @@ module Sweeps =
                         $"{folder.Path} does not hold the run {run.Name}: start the sweep first, by the same command without --status"
                 )
 
-        let standing (name, total) =
+        let status (name, total) =
             let held = not (SweepFolder.finished folder name) && RunFolder.isLocked (folder.Run name)
             let state = if held then Running else SweepFolder.idleState folder name
-            SweepFolder.standing folder (name, total) state
+            SweepFolder.status folder (name, total) state
 
         let runs =
             match engine with
-            | Local _ -> lengths plan |> List.map standing
+            | Local _ -> lengths plan |> List.map status
             | Slurm _ -> SlurmEngine.status folder (lengths plan)
 
         SweepTable.print $"{sweep.Name} in {folder.Path}: {SweepTable.counts runs}" runs

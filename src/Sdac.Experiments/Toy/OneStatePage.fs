@@ -115,7 +115,7 @@ module OneStatePage =
             [ for (target, method), group in cells |> List.groupBy (fun c -> c.Target, c.Method) do
                   let aim = methods |> List.find (fun m -> m.Name = method) |> _.Aim
 
-                  let of' fitted f =
+                  let figureOf fitted f =
                       group |> List.tryFind (fun c -> c.Fitted = fitted) |> Option.map f |> Option.defaultValue nan
 
                   let one = List.head group
@@ -123,10 +123,10 @@ module OneStatePage =
                   [ Cell.text target
                     Cell.text method
                     Cell.text aim
-                    three (of' false _.Measures.Kl)
-                    three (of' false _.Measures.ModeWeightError)
-                    three (of' true _.Measures.Kl)
-                    three (of' true _.Measures.ModeWeightError)
+                    three (figureOf false _.Measures.Kl)
+                    three (figureOf false _.Measures.ModeWeightError)
+                    three (figureOf true _.Measures.Kl)
+                    three (figureOf true _.Measures.ModeWeightError)
                     Cell.number (Math.Round(one.Seconds, 1))
                     Cell.count one.PolicyForward
                     Cell.count one.PolicyGradient

@@ -6,7 +6,7 @@ open System.IO
 open System.Threading
 open Sdac
 
-/// A cell to be had: what, by which method, with which seed.
+/// A cell that is wanted: what, by which method, with which seed.
 [<NoComparison; NoEquality>]
 type ToyWish =
     { Target: Target
