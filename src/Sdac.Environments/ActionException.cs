@@ -10,4 +10,7 @@ public sealed class ActionException : ArgumentException
         : base(message)
     {
     }
+
+    /// <summary>The sentence.</summary>
+    public override string ToString() => Message;
 }

@@ -10,4 +10,7 @@ public class EngineException : Exception
         : base(message)
     {
     }
+
+    /// <summary>The sentence.</summary>
+    public override string ToString() => Message;
 }

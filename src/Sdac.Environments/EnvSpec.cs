@@ -49,7 +49,7 @@ public sealed record EnvSpec
         // A model without actuators has rows of 0.
         var whole = ActionDim == 0 ? unit.Length == 0 : unit.Length % ActionDim == 0;
         if (!whole || scaled.Length != unit.Length)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{Task}: actions come in rows of {ActionDim}, not {unit.Length} into {scaled.Length}.");
         for (var i = 0; i < unit.Length; i++)
         {
@@ -71,7 +71,7 @@ public sealed record EnvSpec
     private void Fits(int count, int each, string what)
     {
         if ((long)count * each > Array.MaxLength)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{Task}: {count} environments with {each} numbers each ({what}) are more than an array holds "
                 + $"({Array.MaxLength}): take fewer environments.");
     }

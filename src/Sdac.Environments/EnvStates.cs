@@ -85,7 +85,7 @@ public sealed class EnvStates
     public void CopyObservations(Span<float> to)
     {
         if (to.Length != Obs.Length)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{Task}: the observations are {Obs.Length} numbers, the buffer holds {to.Length}.");
         for (var i = 0; i < to.Length; i++)
             to[i] = (float)Obs[i];
@@ -95,7 +95,7 @@ public sealed class EnvStates
     public EnvStates Slice(int first, int count)
     {
         if (first < 0 || count < 1 || first + count > Count)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{Task}: environments {first} to {first + count - 1} are not among the {Count} there are."));
         return new EnvStates(
             Task,

@@ -11,6 +11,14 @@ internal static class Nearest
     public static string To(string name, IEnumerable<string> candidates) =>
         candidates.MinBy(candidate => Distance(name.ToLowerInvariant(), candidate.ToLowerInvariant())) ?? "";
 
+    /// <summary>The same where it can be meant: a longer name may be misspelt by three edits, a short one by one. Else null.</summary>
+    public static string? Near(string name, IEnumerable<string> candidates)
+    {
+        var allowed = name.Length <= 3 ? 1 : name.Length <= 8 ? 2 : 3;
+        var nearest = To(name, candidates);
+        return Distance(name.ToLowerInvariant(), nearest.ToLowerInvariant()) <= Math.Min(allowed, nearest.Length - 1) ? nearest : null;
+    }
+
     // Levenshtein's distance, one row of the table at a time.
     private static int Distance(string a, string b)
     {

@@ -26,6 +26,9 @@ public sealed class TaskFunctionException : InvalidOperationException
     /// </summary>
     public (int Environment, int Step)? Place { get; }
 
+    /// <summary>The sentence, then what the function failed with, whole: its stack leads to the line in the function.</summary>
+    public override string ToString() => InnerException is null ? Message : $"{Message}\n{InnerException}";
+
     /// <summary>The same failure with its place.</summary>
     internal TaskFunctionException At(int environment, int step) => new(sentence, (environment, step), InnerException);
 }

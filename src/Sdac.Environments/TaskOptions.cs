@@ -30,7 +30,7 @@ public static class TaskOptions
         foreach (var property in Properties(options.GetType()))
         {
             if (property.GetValue(options) is Enum choice && !Enum.IsDefined(choice.GetType(), choice))
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     $"{task}: the option {Snake(property.Name)} must be {Choices(choice.GetType())}, not {choice}.");
         }
 
@@ -44,7 +44,7 @@ public static class TaskOptions
                 _ => null,
             };
             if (wanted is not null)
-                throw new ArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
+                throw new RefusedArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
         }
 
         return values;
@@ -72,7 +72,7 @@ public static class TaskOptions
         foreach (var (name, value) in values)
         {
             if (!properties.TryGetValue(name, out var property))
-                throw new ArgumentException(Unknown(task, name, [.. properties.Keys, .. others]));
+                throw new RefusedArgumentException(Unknown(task, name, [.. properties.Keys, .. others]));
             property.SetValue(options, Convert(task, name, property.PropertyType, value));
         }
 
@@ -82,8 +82,8 @@ public static class TaskOptions
     private static string Unknown(string task, string name, IReadOnlyCollection<string> own)
     {
         var known = own.Union(Wrappers.Names).ToArray();
-        return $"{task} has no option {name}; the nearest is {Nearest.To(name, known)} "
-            + $"(all: {string.Join(", ", known)}).";
+        var nearest = Nearest.Near(name, known) is { } near ? $"; the nearest is {near}" : "";
+        return $"{task} has no option {name}{nearest} (all: {string.Join(", ", known)}).";
     }
 
     private static object Convert(string task, string name, Type type, object? value)
@@ -106,7 +106,7 @@ public static class TaskOptions
             : type.IsEnum ? Choices(type)
             : type == typeof(double) ? "a number"
             : "a pair [low, high], low <= high";
-        throw new ArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
+        throw new RefusedArgumentException($"{task}: the option {name} must be {wanted}, not {Shown(value)}.");
     }
 
     private static object? FromText(string text)

@@ -20,7 +20,7 @@ public sealed class TaskSuite
         foreach (var (name, make) in tasks)
         {
             if (!makers.TryAdd(name, make))
-                throw new ArgumentException($"Two tasks are named {name}: give each a name of its own.");
+                throw new RefusedArgumentException($"Two tasks are named {name}: give each a name of its own.");
         }
 
         Names = [.. makers.Keys];
@@ -45,12 +45,12 @@ public sealed class TaskSuite
 
     /// <summary>A task with options by name, as <c>TaskOptions.Parse</c> takes them.</summary>
     /// <exception cref="ArgumentException">
-    /// No such task (the nearest and all are named), or no such option or value.
+    /// No such task (the nearest is named where one is near), or no such option or value.
     /// </exception>
     public ITask Create(string name, IReadOnlyDictionary<string, object?> options) =>
         makers.TryGetValue(name, out var make)
             ? Wrappers.Around(make, name, options)
-            : throw new ArgumentException(Unknown(name));
+            : throw new RefusedArgumentException(Unknown(name));
 
     /// <summary>A task with options as pairs of texts, each name once.</summary>
     /// <exception cref="ArgumentException">As above, or a name given twice.</exception>
@@ -60,7 +60,7 @@ public sealed class TaskSuite
         foreach (var (option, value) in options)
         {
             if (!values.TryAdd(option, value))
-                throw new ArgumentException($"{name}: the option {option} is given more than once: keep one.");
+                throw new RefusedArgumentException($"{name}: the option {option} is given more than once: keep one.");
         }
 
         return Create(name, values);
@@ -75,7 +75,8 @@ public sealed class TaskSuite
         if (name.LastIndexOf("-v", StringComparison.Ordinal) is > 0 and var dash
             && Names.Where(task => task.StartsWith(name[..(dash + 2)], StringComparison.Ordinal)).ToArray() is { Length: > 0 } versions)
             return $"There is no version {name[(dash + 1)..]} of {name[..dash]}; there are {string.Join(", ", versions.Order(StringComparer.Ordinal))}.";
-        return $"There is no task {name}; the nearest is {Nearest.To(name, Names)} (all: {string.Join(", ", Names)}).";
+        return Nearest.Near(name, Names) is { } near ? $"There is no task {name}; the nearest is {near} (envs lists all {Names.Count})."
+            : $"There is no task {name}, nor one with a name like that: envs lists all {Names.Count}.";
     }
 
     private List<string> Suites() =>

@@ -19,9 +19,9 @@ public sealed partial class VecEnv
     {
         CheckStates(states, nameof(states));
         if (environment < 0 || environment >= Count)
-            throw new ArgumentException(Invariant($"{spec.Task}: there is no environment {environment} among {Count}."));
+            throw new RefusedArgumentException(Invariant($"{spec.Task}: there is no environment {environment} among {Count}."));
         if (action.Length != spec.ActionDim)
-            throw new ArgumentException($"{spec.Task}: an action has {spec.ActionDim} components, not {action.Length}.");
+            throw new RefusedArgumentException($"{spec.Task}: an action has {spec.ActionDim} components, not {action.Length}.");
         Enter();
         try
         {

@@ -237,7 +237,7 @@ public sealed unsafe partial class VecEnv
     private void CheckLength(int length)
     {
         if (length != controls.Length)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{spec.Task}: {Count} environments need {Count} x {spec.ActionDim} action components, not {length}.");
     }
 
@@ -256,10 +256,10 @@ public sealed unsafe partial class VecEnv
     {
         if (outcome.FinalObs.Length != Count * spec.ObsDim || outcome.Count != Count
             || outcome.InfoDim != spec.InfoNames.Count)
-            throw new ArgumentException($"{spec.Task}: the result was not made by these environments' NewResult.");
+            throw new RefusedArgumentException($"{spec.Task}: the result was not made by these environments' NewResult.");
         if ((nextObs.Length != 0 && nextObs.Length != Count * spec.ObsDim)
             || (obs.Length != 0 && obs.Length != Count * spec.ObsDim))
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{spec.Task}: observation buffers must hold {Count} x {spec.ObsDim} numbers or none, "
                 + $"not {nextObs.Length} and {obs.Length}.");
     }

@@ -37,9 +37,9 @@ public sealed partial class VecEnv : IDisposable
     {
         ArgumentNullException.ThrowIfNull(task);
         if (count < 1)
-            throw new ArgumentException(Invariant($"{task.Name}: at least one environment is needed, not {count}."));
+            throw new RefusedArgumentException(Invariant($"{task.Name}: at least one environment is needed, not {count}."));
         if (!Enum.IsDefined(divergence))
-            throw new ArgumentException($"{task.Name}: divergence is {divergence}, but must be Stop or Reset.");
+            throw new RefusedArgumentException($"{task.Name}: divergence is {divergence}, but must be Stop or Reset.");
         this.divergence = divergence;
         Count = count;
         engine = task.Open();
@@ -172,7 +172,7 @@ public sealed partial class VecEnv : IDisposable
             || states.Measured.Length != Count * measureDim
             || states.ReturnSums.Length != Count || states.ElapsedSteps.Length != Count
             || states.EpisodeNumbers.Length != Count)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{what} holds {states.Count} environments of {states.Task}, not {Count} of {spec.Task} "
                 + "with its present options.");
     }
@@ -187,7 +187,7 @@ public sealed partial class VecEnv : IDisposable
     {
         ThrowIfDisposed();
         if (Interlocked.Exchange(ref busy, 1) != 0)
-            throw new InvalidOperationException(
+            throw new RefusedOperationException(
                 $"{spec.Task}: these environments are being stepped already; give each thread its own VecEnv.");
     }
 

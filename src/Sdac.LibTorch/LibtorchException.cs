@@ -19,6 +19,9 @@ public sealed class LibtorchException : Exception
     /// <summary>The refusal in one sentence; the original, with its C++ stack, is the inner exception.</summary>
     public static LibtorchException From(Exception refusal) => new(Sentence(refusal.Message), refusal);
 
+    /// <summary>The sentence: an interactive session prints no stack behind it.</summary>
+    public override string ToString() => Message;
+
     /// <summary>libtorch's message on one line, cut where the C++ stack begins.</summary>
     public static string Sentence(string message)
     {

@@ -25,24 +25,24 @@ internal sealed partial class CheckedTask
             throw TooFew(function, setting, numbers, missing);
     }
 
-    private ArgumentException TooFew(string function, string setting, ReadOnlySpan<double> numbers, int missing)
+    private RefusedArgumentException TooFew(string function, string setting, ReadOnlySpan<double> numbers, int missing)
     {
         var declared = numbers.Length;
         var written = declared - MemoryMarshal.Cast<double, long>(numbers).Count(Unwritten);
         var fix = missing == written && written > 0 ? $"write all {declared}, or set {setting} to {written}"
             : $"write all {declared} at every call";
-        return new ArgumentException(
+        return new RefusedArgumentException(
             $"{Name}: {function} writes {written} numbers, but {setting} is {declared} "
             + $"(entry {missing} is not written): {fix}.");
     }
 
-    private ArgumentException TooMany(string function, string setting, int written, int declared, Exception cause) =>
+    private RefusedArgumentException TooMany(string function, string setting, int written, int declared, Exception cause) =>
         new(
             $"{Name}: {function} writes {written} numbers, but {setting} is {declared}: "
             + $"write {declared}, or set {setting} to {written}.",
             cause);
 
-    private ArgumentException StartTooMany(string array, int written, int length, Exception cause) =>
+    private RefusedArgumentException StartTooMany(string array, int written, int length, Exception cause) =>
         new($"{Name}: Start writes {written} numbers of {array}, but the model has {length}: write {length}.", cause);
 
     private TaskFunctionException Failed(string function, Exception cause, string sizes = "") =>

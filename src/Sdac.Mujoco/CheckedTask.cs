@@ -19,7 +19,7 @@ internal sealed partial class CheckedTask
     {
         ArgumentNullException.ThrowIfNull(task);
         if (string.IsNullOrWhiteSpace(task.Name))
-            throw new ArgumentException("A task has no Name: give one, such as \"Rail\".");
+            throw new RefusedArgumentException("A task has no Name: give one, such as \"Rail\".");
         this.task = task;
         Given(task.LoadModel, "LoadModel");
         Given(task.Observe, "Observe");
@@ -71,9 +71,9 @@ internal sealed partial class CheckedTask
         }
 
         if (model is null)
-            throw new ArgumentException($"{Name}: LoadModel returned null: return a model, such as Model.FromFile's.");
+            throw new RefusedArgumentException($"{Name}: LoadModel returned null: return a model, such as Model.FromFile's.");
         if (model.IsDisposed)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{Name}: LoadModel returned the model {model.Name} after its Dispose: load a new one at each call, "
                 + "since the environments dispose of theirs.");
         try
@@ -92,11 +92,11 @@ internal sealed partial class CheckedTask
     private void Check(Model model)
     {
         if (!(model.Timestep > 0 && double.IsFinite(model.Timestep)))
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{Name}: the timestep of {model.Name} is {model.Timestep} s, with which the physics cannot advance: ")
                 + "set <option timestep=\"...\"/> to a positive number.");
         if (model.HasSensorNoise)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 $"{Name}: {model.Name} enables sensornoise, which MuJoCo draws from C's rand(), so that equal keys "
                 + "would give other numbers: take the flag out of the model, or set its sensors' noise to 0.");
     }
@@ -107,9 +107,9 @@ internal sealed partial class CheckedTask
         for (var i = 0; i < InfoNames.Length; i++)
         {
             if (string.IsNullOrWhiteSpace(InfoNames[i]))
-                throw new ArgumentException($"{Name}: entry {i} of InfoNames is empty: name each figure.");
+                throw new RefusedArgumentException($"{Name}: entry {i} of InfoNames is empty: name each figure.");
             if (!seen.Add(InfoNames[i]))
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     $"{Name}: InfoNames holds {InfoNames[i]} more than once: give each figure a name of its own.");
         }
     }
@@ -117,12 +117,12 @@ internal sealed partial class CheckedTask
     private void Given(object? value, string setting)
     {
         if (value is null)
-            throw new ArgumentException($"{Name}: {setting} is null: give it, or leave it at its default.");
+            throw new RefusedArgumentException($"{Name}: {setting} is null: give it, or leave it at its default.");
     }
 
     private void AtLeast(int least, int value, string setting, string what)
     {
         if (value < least)
-            throw new ArgumentException(Invariant($"{Name}: {setting} is {value}, but must be at least {least} ({what})."));
+            throw new RefusedArgumentException(Invariant($"{Name}: {setting} is {value}, but must be at least {least} ({what})."));
     }
 }

@@ -99,7 +99,7 @@ public sealed class Env : IDisposable
         Check("qvel", qvel, model.Nv);
         Check("act", act, model.Na);
         if (task.Begin is null && act.ContainsAnyExcept(0.0))
-            throw new ArgumentException($"{task.Name}: its episodes begin with activations of 0: leave act out.");
+            throw new RefusedArgumentException($"{task.Name}: its episodes begin with activations of 0: leave act out.");
         elapsed = 0;
         Reward = 0;
         Terminated = false;
@@ -147,11 +147,11 @@ public sealed class Env : IDisposable
     private void Check(string what, ReadOnlySpan<double> numbers, int length)
     {
         if (numbers.Length != length)
-            throw new ArgumentException($"{task.Name}: {what} has {length} numbers, not {numbers.Length}.");
+            throw new RefusedArgumentException($"{task.Name}: {what} has {length} numbers, not {numbers.Length}.");
         for (var i = 0; i < length; i++)
         {
             if (!double.IsFinite(numbers[i]))
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     Invariant($"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number."));
         }
     }

@@ -118,7 +118,7 @@ public sealed unsafe class Field
                 FieldType.Double => ((double*)data)[i],
                 FieldType.Float => ((float*)data)[i],
                 FieldType.Byte or FieldType.Char => ((byte*)data)[i],
-                _ => throw new InvalidOperationException($"{Name} holds structs, which have no numbers of their own."),
+                _ => throw new RefusedOperationException($"{Name} holds structs, which have no numbers of their own."),
             };
         }
 
@@ -129,7 +129,7 @@ public sealed unsafe class Field
         where T : unmanaged
     {
         if (Type != wanted)
-            throw new InvalidOperationException($"{Name} is a {Type} field, not {wanted}.");
+            throw new RefusedOperationException($"{Name} is a {Type} field, not {wanted}.");
         if (offset < 0)
         {
             using var use = new Use(owner);

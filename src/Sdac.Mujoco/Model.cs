@@ -93,7 +93,7 @@ public sealed unsafe class Model : IDisposable
     public Field this[string field] =>
         fields.TryGetValue(field, out var found)
             ? found
-            : throw new ArgumentException(
+            : throw new RefusedArgumentException(
                 $"mjModel has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
 
     /// <summary>Compiles MJCF text. Throws MujocoException with MuJoCo's own message.</summary>
@@ -134,7 +134,7 @@ public sealed unsafe class Model : IDisposable
         memory.ThrowIfDisposed();
         return bodies.TryGetValue(name, out var id)
             ? id
-            : throw new ArgumentException(
+            : throw new RefusedArgumentException(
                 $"{Name} has no body {name}; the nearest is {Nearest.To(name, bodies.Keys)}.");
     }
 

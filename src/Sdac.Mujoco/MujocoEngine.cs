@@ -48,7 +48,7 @@ public sealed class MujocoEngine : IEngine
     public static Model ModelOf(VecEnv environments) =>
         environments.Engine.Innermost is MujocoEngine engine
             ? engine.Model
-            : throw new ArgumentException($"{environments.Spec.Task} is not simulated by MuJoCo: it has no model.");
+            : throw new RefusedArgumentException($"{environments.Spec.Task} is not simulated by MuJoCo: it has no model.");
 
     /// <inheritdoc/>
     public IScratch NewScratch() =>
@@ -92,7 +92,7 @@ public sealed class MujocoEngine : IEngine
             low[i] = limited[i] != 0 ? range[2 * i] : double.NegativeInfinity;
             high[i] = limited[i] != 0 ? range[2 * i + 1] : double.PositiveInfinity;
             if (!(low[i] < high[i]))
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     Invariant($"{task}: the ctrlrange of actuator {i} of {model.Name} is [{low[i]}, {high[i]}]: ")
                     + "give it two numbers, low < high.");
         }

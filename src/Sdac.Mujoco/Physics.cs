@@ -81,7 +81,7 @@ public readonly ref struct Physics
     public ReadOnlySpan<double> this[string field] => Source.InUse(field);
 
     private Simulation Source =>
-        simulation ?? throw new InvalidOperationException(
+        simulation ?? throw new RefusedOperationException(
             "An empty Physics views no simulation: use the one that a task's function is given.");
 
     /// <summary>A body's frame position, [3].</summary>

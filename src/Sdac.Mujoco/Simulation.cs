@@ -57,7 +57,7 @@ public sealed unsafe partial class Simulation : IDisposable
     public Field this[string field] =>
         fields.TryGetValue(field, out var found)
             ? found
-            : throw new ArgumentException(
+            : throw new RefusedArgumentException(
                 $"mjData has no field {field}; the nearest is {Nearest.To(field, fields.Keys)}.");
 
     /// <summary>
@@ -71,7 +71,7 @@ public sealed unsafe partial class Simulation : IDisposable
         if (!name.StartsWith("efc_", StringComparison.Ordinal))
             return field.Doubles;
         if (name is "efc_J" or "efc_JT" or "efc_AR")
-            throw new InvalidOperationException(
+            throw new RefusedOperationException(
                 $"{name} changes its shape from step to step and keeps numbers of earlier ones: it cannot be viewed.");
         return field.Doubles[..(constraints.Integer * field.Columns)];
     }

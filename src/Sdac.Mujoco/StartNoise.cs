@@ -1,4 +1,5 @@
 using System;
+using Sdac.Environments;
 using Sdac.Kernels;
 using static System.FormattableString;
 
@@ -76,7 +77,7 @@ public static class StartNoise
     {
         if (!(double.IsFinite(xLow) && double.IsFinite(yLow) && xLow <= xHigh && yLow <= yHigh
             && double.IsFinite(xHigh) && double.IsFinite(yHigh)) || point.Length != 2)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 "DrawUntil wants finite bounds low <= high and a point of 2 numbers, "
                 + Invariant($"not [{xLow}, {xHigh}] x [{yLow}, {yHigh}] and {point.Length}."));
         var places = Philox.Derive(key, 2);
@@ -89,7 +90,7 @@ public static class StartNoise
                 return;
         }
 
-        throw new InvalidOperationException(
+        throw new RefusedOperationException(
             Invariant($"None of {MostAttempts} points in [{xLow}, {xHigh}] x [{yLow}, {yHigh}] was accepted: ")
             + "widen the rectangle or the rule.");
     }
@@ -97,7 +98,7 @@ public static class StartNoise
     private static void CheckScale(double scale)
     {
         if (!double.IsFinite(scale))
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"The scale of the start's noise is {scale}, but must be a finite number."));
     }
 }

@@ -76,7 +76,7 @@ public static class Tasks
     /// </summary>
     public static TaskDefinition Create(string name, IReadOnlyDictionary<string, object?> options) =>
         Suite.Create(name, options) as TaskDefinition
-        ?? throw new ArgumentException(
+        ?? throw new RefusedArgumentException(
             $"{name}: {string.Join(", ", Wrappers.Names)} put something around the task: make it by Tasks.Suite.Create.");
 
     private static KeyValuePair<string, TaskMaker> Named<T>(string name, Func<T, TaskDefinition> make)

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.InteropServices;
+using Sdac.Environments;
 using static System.FormattableString;
 
 namespace Sdac.PushT;
@@ -22,7 +23,7 @@ internal sealed class Episode : IDisposable
     private World? world;
 
     /// <summary>Where everything is now.</summary>
-    public World World => world ?? throw new InvalidOperationException("The episode has not begun.");
+    public World World => world ?? throw new RefusedOperationException("The episode has not begun.");
 
     /// <summary>Begins at a pose; returns null or what is wrong with it.</summary>
     public string? Begin(Pose start)

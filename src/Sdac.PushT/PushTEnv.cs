@@ -83,7 +83,7 @@ public sealed class PushTEnv : IDisposable
         for (var i = 0; i < Pose.Size; i++)
         {
             if (!(Math.Abs(numbers[i]) <= World.MostSpeed))
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     Invariant($"{PushTTask.TaskName}: entry {i} of the pose is {numbers[i]}; it must be a finite number of at most {World.MostSpeed}."));
         }
 
@@ -99,11 +99,11 @@ public sealed class PushTEnv : IDisposable
     public void Step(ReadOnlySpan<double> action)
     {
         if (action.Length != 2)
-            throw new ArgumentException($"{PushTTask.TaskName}: the action has 2 numbers, not {action.Length}.");
+            throw new RefusedArgumentException($"{PushTTask.TaskName}: the action has 2 numbers, not {action.Length}.");
         for (var i = 0; i < action.Length; i++)
         {
             if (!double.IsFinite(action[i]))
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     Invariant($"{PushTTask.TaskName}: entry {i} of the action is {action[i]}; it must be a finite number."));
         }
 

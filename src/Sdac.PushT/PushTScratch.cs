@@ -9,7 +9,7 @@ internal sealed class PushTScratch(PushTEngine engine, PushTOptions options) : I
 {
     private Episode? present;
 
-    private Episode Present => present ?? throw new InvalidOperationException("Nothing has been reset or stepped.");
+    private Episode Present => present ?? throw new RefusedOperationException("Nothing has been reset or stepped.");
 
     /// <inheritdoc/>
     public string? Reset(int environment, PhiloxKey key, Span<double> state)

@@ -8,6 +8,7 @@ open System.Text.RegularExpressions
 open System.Threading.Tasks
 open Expecto
 open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

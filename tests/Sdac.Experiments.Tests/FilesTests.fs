@@ -6,6 +6,7 @@ open System.Net.Sockets
 open System.Threading.Tasks
 open Expecto
 open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
@@ -31,7 +32,7 @@ let tests =
                       stream.Write(ReadOnlySpan(Array.zeroCreate<byte> 100_000))
                       invalidOp "half way"
 
-                  Expect.raises<InvalidOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
+                  Expect.raises<RefusedOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
                   Expect.equal (File.ReadAllText path) "old" "content of path"
                   Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "content of the folder"))
 

@@ -5,6 +5,7 @@ open System
 open System.IO
 open System.Text
 open Expecto
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
@@ -124,7 +125,8 @@ let tests =
                     Map [ "k", half ], [ source "a" [ 1L ] ], "Unicode"
                     Map.empty, [ source "a" [ -1L; -1L ] ], "impossible"
                     Map.empty, [ source "a" [ 4294967296L; 4294967296L; 2L ] ], "impossible" ] do
-                  let error = Expect.raises<ArgumentException>(fun () -> Safetensors.writeTo stream metadata sources)
+                  let error =
+                      Expect.raises<RefusedArgumentException>(fun () -> Safetensors.writeTo stream metadata sources)
 
                   Expect.stringContains error.Message word "sentence"
 

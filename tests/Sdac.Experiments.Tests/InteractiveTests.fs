@@ -17,6 +17,27 @@ let private session =
     let readme = File.ReadAllText(Path.Combine(repository, "scripts", "README.md"))
     (Regex.Match(readme, "## In an interactive session.*?```fsharp\n(.*?)```", RegexOptions.Singleline)).Groups[1].Value
 
+/// What `dotnet fsi` prints for these lines: its exit code, output and errors.
+let private played (lines: string) : int * string * string =
+    let info = ProcessStartInfo("dotnet", [ "fsi"; "--nologo"; "--quiet" ], WorkingDirectory = repository)
+    info.RedirectStandardInput <- true
+    info.RedirectStandardOutput <- true
+    info.RedirectStandardError <- true
+
+    for desktop in [ "DISPLAY"; "WAYLAND_DISPLAY" ] do
+        info.Environment.Remove desktop |> ignore
+
+    match Process.Start info |> Option.ofObj with
+    | None -> failwith "dotnet did not start"
+    | Some fsi ->
+        use fsi = fsi
+        let errors = fsi.StandardError.ReadToEndAsync()
+        fsi.StandardInput.Write(lines + "\n#quit;;\n")
+        fsi.StandardInput.Close()
+        let output = fsi.StandardOutput.ReadToEnd()
+        fsi.WaitForExit()
+        fsi.ExitCode, output, errors.Result
+
 [<Tests>]
 let tests =
     testList
@@ -103,32 +124,40 @@ let tests =
 
           testCase "the session of the recipes runs as it stands there, and prints a few lines" (fun () ->
               Expect.stringContains session ("#load \"scripts/sdac.fsx\"") "session"
+              let code, output, errors = played session
 
-              let info = ProcessStartInfo("dotnet", [ "fsi"; "--nologo"; "--quiet" ], WorkingDirectory = repository)
+              Expect.isNotMatch (errors.ToLowerInvariant()) "error|exception" "what is printed to standard error"
+              Expect.equal (Regex.Matches(output, "picture").Count) 2 "number of output"
+              Expect.stringContains output "after 200 iterations" "output"
+              Expect.isLessThan (output.Split('\n').Length) 40 $"lines of: {output}"
+              Expect.equal code 0 "exit code")
 
-              info.RedirectStandardInput <- true
-              info.RedirectStandardOutput <- true
-              info.RedirectStandardError <- true
+          testCase "an error in a session is its sentence, and the session goes on" (fun () ->
+              let lines =
+                  [ "Experiment.on Sdac.algorithm \"Hoper-v4\" |> Interactive.start", "There is no task Hoper-v4"
+                    "Experiment.preset \"quik\" Sdac.algorithm", "no preset 'quik'"
+                    "Experiment.preset \"tiny\" Sdac.algorithm |> Experiment.configure (fun c -> { c with Data.BatchSize = 0 }) |> Interactive.start",
+                    "BatchSize is 0"
+                    "Experiment.preset \"tiny\" Sdac.algorithm |> Interactive.start |> Pipeline.rssmUpdate",
+                    "put `collect`"
+                    "Policy.load \"runs/nowhere\"", "cannot read runs/nowhere"
+                    "Tensors.ofArray Compute.cpu [ 2; 3 ] [| 1f |]", "needs 6 values, not 1"
+                    "Tensors.scoped (fun (t: Tensor) -> [ t ]) (fun () -> (Tensors.zeros Compute.cpu [ 2; 3 ]).mm (Tensors.zeros Compute.cpu [ 2; 3 ]))",
+                    "cannot be multiplied" ]
 
-              for desktop in [ "DISPLAY"; "WAYLAND_DISPLAY" ] do
-                  info.Environment.Remove desktop |> ignore
+              let start = "#load \"scripts/sdac.fsx\"\nopen Sdac\nopen Sdac.Experiments;;\n"
 
-              match Process.Start info |> Option.ofObj with
-              | None -> failwith "dotnet did not start"
-              | Some fsi ->
-                  use fsi = fsi
-                  let errors = fsi.StandardError.ReadToEndAsync()
-                  fsi.StandardInput.Write(session + "\n#quit;;\n")
-                  fsi.StandardInput.Close()
-                  let output = fsi.StandardOutput.ReadToEnd()
-                  fsi.WaitForExit()
+              let code, output, errors =
+                  played (
+                      start + String.concat "" [ for line, _ in lines -> line + ";;\n" ] + "printfn \"%d\" (6 * 7);;\n"
+                  )
 
-                  Expect.isNotMatch
-                      (errors.Result.ToLowerInvariant())
-                      "error|exception"
-                      "what is printed to standard error"
+              let shown = errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)
 
-                  Expect.equal (Regex.Matches(output, "picture").Count) 2 "number of output"
-                  Expect.stringContains output "after 200 iterations" "output"
-                  Expect.isLessThan (output.Split('\n').Length) 40 $"lines of: {output}"
-                  Expect.equal fsi.ExitCode 0 "exit code") ]
+              for _, sentence in lines do
+                  Expect.exists shown (fun (line: string) -> line.Contains sentence) sentence
+
+              let others = shown |> Array.filter (fun line -> line.Trim() <> "Stopped due to error")
+              Expect.equal others.Length lines.Length $"one line each: {errors}"
+              Expect.stringContains output "42" "the session goes on"
+              Expect.equal code 0 "exit code") ]

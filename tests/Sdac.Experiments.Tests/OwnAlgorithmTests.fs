@@ -5,6 +5,7 @@ open System
 open System.IO
 open Expecto
 open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
@@ -189,7 +190,8 @@ let tests =
                     reporting "" id, [ "''"; "lower-case" ]
                     reporting "2nd" id, [ "'2nd'"; "a letter first" ]
                     reporting "my_own" id, [ "'my_own'" ] ] do
-                  let error = Expect.raises<ArgumentException>(fun () -> Registry.add algorithm registry |> ignore)
+                  let error =
+                      Expect.raises<RefusedArgumentException>(fun () -> Registry.add algorithm registry |> ignore)
 
                   for word in words do
                       Expect.stringContains error.Message word "sentence"

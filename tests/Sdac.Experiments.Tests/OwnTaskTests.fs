@@ -5,6 +5,7 @@ open System
 open System.IO
 open Expecto
 open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
@@ -79,7 +80,7 @@ let private registered (task: string) (options: (string * string) list) =
             for attempt in
                 [ fun () -> Runner.run standard on (into (Path.Combine(path, "other")) 1) |> ignore
                   fun () -> Evaluate.run standard whole None None None 1 |> ignore ] do
-                let error = Expect.raises<ArgumentException> attempt
+                let error = Expect.raises<RefusedArgumentException> attempt
                 Expect.stringContains error.Message $"There is no task {task}" "sentence"))
 
 /// The spring, whose step fails as `fault` says long after the first checkpoint.
@@ -113,7 +114,8 @@ let tests =
               Expect.equal (plan |> List.map (fun (_, spec) -> spec.Task)) [ "spring"; "Contract" ] "tasks"
 
               let error =
-                  Expect.raises<ArgumentException>(fun () -> SweepSpec.plan registry (sweep [ "sprung" ]) |> ignore)
+                  Expect.raises<RefusedArgumentException>(fun () ->
+                      SweepSpec.plan registry (sweep [ "sprung" ]) |> ignore)
 
               Expect.stringContains error.Message "There is no task sprung; the nearest is spring" "sentence")
 

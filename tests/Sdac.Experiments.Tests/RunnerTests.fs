@@ -4,6 +4,7 @@ open System
 open System.IO
 open Expecto
 open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support
@@ -277,7 +278,7 @@ let tests =
                   let unknown = withTask "Hoper-v4" tiny
 
                   let error =
-                      Expect.raises<ArgumentException>(fun () ->
+                      Expect.raises<RefusedArgumentException>(fun () ->
                           Runner.run standard unknown { into out 1 with Overwrite = true } |> ignore)
 
                   Expect.stringContains error.Message "Hopper-v4" "sentence"

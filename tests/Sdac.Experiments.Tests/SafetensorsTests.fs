@@ -4,6 +4,7 @@ open System
 open System.IO
 open System.Text
 open Expecto
+open Sdac.Environments
 open FsCheck
 open FsCheck.FSharp
 open Sdac.Experiments
@@ -162,8 +163,10 @@ let tests =
                     Shape = [ 2L ]
                     Write = fun stream -> stream.Write(ReadOnlySpan [| 1uy |]) }
 
-              Expect.raises<InvalidOperationException>(fun () -> Safetensors.writeTo stream Map.empty [ short ])
+              Expect.raises<RefusedOperationException>(fun () -> Safetensors.writeTo stream Map.empty [ short ])
               |> ignore
 
               let twice = [ Safetensors.ofFloat32 "x" [ 1L ] [| 1f |]; Safetensors.ofInt64 "x" [ 1L ] [| 1L |] ]
-              Expect.raises<ArgumentException>(fun () -> Safetensors.writeTo stream Map.empty twice) |> ignore) ]
+
+              Expect.raises<RefusedArgumentException>(fun () -> Safetensors.writeTo stream Map.empty twice)
+              |> ignore) ]

@@ -7,6 +7,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Testing
 
@@ -221,5 +222,5 @@ let tests =
                     grid [ "device", [ SettingValue "\"cuda\""; SettingValue "\"cu da\"" ] ] ] do
                   let problems = String.concat "; " (Sweep.problems sweep)
                   Expect.stringContains problems reason "problems"
-                  let error = Expect.raises<ArgumentException>(fun () -> Sweep.expand sweep |> ignore)
+                  let error = Expect.raises<RefusedArgumentException>(fun () -> Sweep.expand sweep |> ignore)
                   Expect.stringContains error.Message reason "sentence") ]

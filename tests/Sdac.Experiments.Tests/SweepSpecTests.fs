@@ -152,7 +152,7 @@ let tests =
               refused """{"seeds":[1]}""" |> says [ "my.json"; "name" ]
 
               let error =
-                  Expect.raises<System.ArgumentException>(fun () ->
+                  Expect.raises<Sdac.Environments.RefusedArgumentException>(fun () ->
                       SweepSpec.parse standard "my.json" """{"name":"s","tasks":["Hoper-v4"]}"""
                       |> SweepSpec.plan standard
                       |> ignore)

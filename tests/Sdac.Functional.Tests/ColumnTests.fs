@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open Sdac.Tests.Properties
 open Sdac.Testing
 
@@ -129,7 +130,7 @@ let tests =
 
           testCase "rows that are not there and numbers that are no rows are refused in a sentence" (fun () ->
               let column = Column.Empty(2, 5L).Append(span [| 1f; 2f; 3f; 4f |])
-              let refused (action: unit -> unit) = (Expect.raises<ArgumentException> action).Message
+              let refused (action: unit -> unit) = (Expect.raises<RefusedArgumentException> action).Message
 
               Expect.stringContains
                   (refused (fun () -> column.Gather [| 7L |] |> ignore))

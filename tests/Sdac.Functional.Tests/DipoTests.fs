@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -314,7 +315,7 @@ let tests =
           testCase "stages that run too early say what is missing" (fun () ->
               use _ = torch.NewDisposeScope()
               let u = begun small (Key.ofSeed 3L)
-              let refused stage = (Expect.raises<InvalidOperationException>(fun () -> stage u |> ignore)).Message
+              let refused stage = (Expect.raises<RefusedOperationException>(fun () -> stage u |> ignore)).Message
               Expect.stringContains (refused Dipo.climbActions) "put `evaluateQ` before it" "climb"
               Expect.stringContains (refused Dipo.improvePolicy) "put `climbActions` before it" "policy"
               Expect.stringContains (refused Dipo.followTargets) "put `improvePolicy` before it" "averages")

@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -325,7 +326,7 @@ let tests =
                   let u =
                       ActorCritic.start model (UpdateNoise.draw model small.Data.BatchSize (Key.ofSeed 3L)) batch state
 
-                  (Expect.raises<InvalidOperationException>(fun () -> stage u |> ignore)).Message
+                  (Expect.raises<RefusedOperationException>(fun () -> stage u |> ignore)).Message
 
               Expect.stringContains
                   (refused (Sdac.model Compute.cpu space small) Dpmd.mirrorDescent)

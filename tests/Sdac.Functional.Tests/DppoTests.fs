@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -599,7 +600,7 @@ let private updates =
           use _ = torch.NewDisposeScope()
           let u = started small (Key.ofSeed 3L)
           let finish (u: DppoUpdate) = (Dppo.agent u.Model).Finish u |> ignore
-          let error = Expect.raises<InvalidOperationException>(fun () -> finish u)
+          let error = Expect.raises<RefusedOperationException>(fun () -> finish u)
           Expect.stringContains error.Message "put `improve` behind `collect`" "sentence"
           finish (Dppo.improve u)) ]
 

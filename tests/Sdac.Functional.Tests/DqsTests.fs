@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -433,13 +434,13 @@ let tests =
               let u = started small (Key.ofSeed 3L)
 
               let first =
-                  Expect.raises<InvalidOperationException>(fun () ->
+                  Expect.raises<RefusedOperationException>(fun () ->
                       u |> Dqs.reverseSample |> Dqs.matchScore |> ignore)
 
               Expect.stringContains first.Message "put `evaluateQ` before it" "critics"
 
               let second =
-                  Expect.raises<InvalidOperationException>(fun () -> u |> Dqs.evaluateQ |> Dqs.matchScore |> ignore)
+                  Expect.raises<RefusedOperationException>(fun () -> u |> Dqs.evaluateQ |> Dqs.matchScore |> ignore)
 
               Expect.stringContains second.Message "put `reverseSample` before it" "actions")
 

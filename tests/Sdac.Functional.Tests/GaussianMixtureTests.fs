@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 open Sdac.Tests.TwinCriticsTests
@@ -193,7 +194,7 @@ let tests =
 
           testCase "what cannot be fitted is refused in a sentence" (fun () ->
               let refusal points =
-                  (Expect.raises<ArgumentException>(fun () ->
+                  (Expect.raises<RefusedArgumentException>(fun () ->
                       GaussianMixture.fit settings (Key.ofSeed 1L) points |> ignore))
                       .Message
 

@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -282,7 +283,7 @@ let tests =
           testCase "without V's step there is none of the critics" (fun () ->
               use _ = torch.NewDisposeScope()
               let u = started small (Key.ofSeed 3L)
-              let failure = Expect.raises<InvalidOperationException>(fun () -> Idql.evaluateQ u |> ignore)
+              let failure = Expect.raises<RefusedOperationException>(fun () -> Idql.evaluateQ u |> ignore)
               Expect.stringContains failure.Message "put `evaluateV` before it" "sentence")
 
           testForAll

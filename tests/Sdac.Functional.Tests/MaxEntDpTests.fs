@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -337,7 +338,7 @@ let tests =
           testCase "without the critics' step there is no step of the policy" (fun () ->
               use _ = torch.NewDisposeScope()
               let u = started small (Key.ofSeed 3L)
-              let failure = Expect.raises<InvalidOperationException>(fun () -> MaxEntDp.improvePolicy u |> ignore)
+              let failure = Expect.raises<RefusedOperationException>(fun () -> MaxEntDp.improvePolicy u |> ignore)
               Expect.stringContains failure.Message "put `evaluateQ` before it" "sentence")
 
           testForAll

@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open Sdac.Kernels
 open TorchSharp
 open Sdac.Tests.Properties
@@ -287,7 +288,7 @@ let tests =
               for b in values (Params.slice "layer0.bias" p) do
                   Expect.equal b 0.0 "bias"
 
-              let e = Expect.raises<ArgumentException>(fun () -> Params.slice "layer9.weight" p |> ignore)
+              let e = Expect.raises<RefusedArgumentException>(fun () -> Params.slice "layer9.weight" p |> ignore)
               Expect.stringContains e.Message "layer0.weight" "sentence")
 
           testForAll
@@ -315,7 +316,7 @@ let tests =
               let p = QNetwork.init Compute.cpu net (Key.ofSeed 1L)
 
               let e =
-                  Expect.raises<ArgumentException>(fun () ->
+                  Expect.raises<RefusedArgumentException>(fun () ->
                       Mlp.forward Compute.cpu net.Shape p.Flat (Tensors.zeros Compute.cpu [ 4; 6 ]) |> ignore)
 
               Expect.stringContains e.Message "[4; 6]" "sentence"

@@ -3,6 +3,7 @@ module Sdac.Tests.PipelineTests
 open System
 open Expecto
 open Sdac
+open Sdac.Environments
 open Sdac.Kernels
 open TorchSharp
 open Sdac.Tests.Figures
@@ -150,7 +151,7 @@ let tests =
               use _ = step.Environment :> IDisposable
 
               let e =
-                  Expect.raises<InvalidOperationException>(fun () ->
+                  Expect.raises<RefusedOperationException>(fun () ->
                       Pipeline.iterate Pipeline.evaluateQ step |> ignore)
 
               Expect.stringContains e.Message "put `collect`" "sentence")

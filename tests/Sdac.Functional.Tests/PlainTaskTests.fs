@@ -326,7 +326,7 @@ let tests =
               |> says [ "entry 1 of the observation is" ]
 
               let error =
-                  Expect.raises<ArgumentException>(fun () ->
+                  Expect.raises<RefusedArgumentException>(fun () ->
                       batched { walk with Observe = fun _ obs -> obs[0] <- 1.0 } 1 1 |> ignore)
 
               Expect.stringContains error.Message "walk: Observe does not write entry 1, but ObsDim is 3" "sentence") ]

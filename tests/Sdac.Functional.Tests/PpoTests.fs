@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -230,7 +231,7 @@ let tests =
               use _ = torch.NewDisposeScope()
               let u = started small (Key.ofSeed 3L)
               let finish (u: PpoUpdate) = (Ppo.agent u.Model).Finish u |> ignore
-              let error = Expect.raises<InvalidOperationException>(fun () -> finish u)
+              let error = Expect.raises<RefusedOperationException>(fun () -> finish u)
               Expect.stringContains error.Message "put `improve` behind `collect`" "sentence"
               finish (Ppo.improve u))
 

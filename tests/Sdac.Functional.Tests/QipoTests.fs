@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -356,7 +357,7 @@ let tests =
           testCase "stages that run too early say what is missing" (fun () ->
               use _ = torch.NewDisposeScope()
               let u = started small (Key.ofSeed 3L)
-              let refused stage = (Expect.raises<InvalidOperationException>(fun () -> stage u |> ignore)).Message
+              let refused stage = (Expect.raises<RefusedOperationException>(fun () -> stage u |> ignore)).Message
               Expect.stringContains (refused Qipo.weighSupport) "put `evaluateQ` before it" "support"
               Expect.stringContains (refused Qipo.improvePolicy) "put `weighSupport` before it" "policy")
 

@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -190,7 +191,7 @@ let tests =
           testCase "without the critics' step there is no match" (fun () ->
               use _ = torch.NewDisposeScope()
               let u = started small (Key.ofSeed 3L)
-              let failure = Expect.raises<InvalidOperationException>(fun () -> Qsm.matchScore u |> ignore)
+              let failure = Expect.raises<RefusedOperationException>(fun () -> Qsm.matchScore u |> ignore)
               Expect.stringContains failure.Message "put `evaluateQ` before it" "sentence")
 
           testForAll

@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -386,7 +387,7 @@ let tests =
           testCase "stages that run too early say what is missing" (fun () ->
               use _ = torch.NewDisposeScope()
               let u = started small (Key.ofSeed 3L)
-              let refused stage = (Expect.raises<InvalidOperationException>(fun () -> stage u |> ignore)).Message
+              let refused stage = (Expect.raises<RefusedOperationException>(fun () -> stage u |> ignore)).Message
               Expect.stringContains (refused Qvpo.chooseActions) "put `evaluateQ` before it" "choice"
               Expect.stringContains (refused Qvpo.improvePolicy) "put `chooseActions` before it" "policy"
               Expect.stringContains (refused Qvpo.followTargets) "put `improvePolicy` before it" "averages")

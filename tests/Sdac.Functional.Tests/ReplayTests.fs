@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -212,7 +213,7 @@ let tests =
               let segments = Replay.segments memory
 
               let refused capacity segments =
-                  Expect.raises<ArgumentException>(fun () ->
+                  Expect.raises<RefusedArgumentException>(fun () ->
                       Replay.ofSegments (Replay.create 2 obsDim actionDim capacity) segments |> ignore)
                   |> ignore
 
@@ -244,14 +245,14 @@ let tests =
               let empty = Replay.create 2 4 actionDim 100
 
               let e =
-                  Expect.raises<ArgumentException>(fun () ->
+                  Expect.raises<RefusedArgumentException>(fun () ->
                       Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
 
               Expect.stringContains e.Message "empty" "sentence"
-              let e = Expect.raises<ArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
+              let e = Expect.raises<RefusedArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
               Expect.stringContains e.Message "holds 0" "sentence"
 
               let e =
-                  Expect.raises<ArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+                  Expect.raises<RefusedArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
 
               Expect.stringContains e.Message "Obs holds 6 numbers for 2 environments; 8 are needed" "sentence") ]

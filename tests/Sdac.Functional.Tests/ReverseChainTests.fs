@@ -5,6 +5,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -218,7 +219,7 @@ let tests =
               let noise = ChainNoise.draw Compute.cpu 2 3 1 (Key.ofSeed 1L)
 
               let failure =
-                  Expect.raises<ArgumentException>(fun () ->
+                  Expect.raises<RefusedArgumentException>(fun () ->
                       ReverseChain.vjp
                           Compute.cpu
                           schedule

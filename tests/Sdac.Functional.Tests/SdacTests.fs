@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac
+open Sdac.Environments
 open Sdac.Kernels
 open TorchSharp
 open Sdac.Tests.Properties
@@ -251,7 +252,7 @@ let tests =
                       Draws.MonteCarloDraws = 1 }
 
               let e =
-                  Expect.raises<ArgumentException>(fun () ->
+                  Expect.raises<RefusedArgumentException>(fun () ->
                       Sdac.model Compute.cpu { ObsDim = 3; ActionDim = 2 } wrong |> ignore)
 
               for name in
@@ -309,5 +310,5 @@ let tests =
               if torch.cuda.is_available () then
                   skiptest "there is a CUDA GPU"
 
-              let e = Expect.raises<ArgumentException>(fun () -> Compute.create "cuda" true |> ignore)
+              let e = Expect.raises<RefusedArgumentException>(fun () -> Compute.create "cuda" true |> ignore)
               Expect.stringContains e.Message "--device cpu" "sentence") ]

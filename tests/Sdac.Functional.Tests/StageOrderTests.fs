@@ -4,6 +4,7 @@ module Sdac.Tests.StageOrderTests
 open System
 open Expecto
 open Sdac
+open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.SdacTests
 open Sdac.Testing
@@ -19,7 +20,7 @@ let private dpmdOn =
     |> Experiment.configure (fun _ -> DpmdConfig.ofSdac small)
 
 let private refused experiment (stages: Stage<ActorCriticState, Update>) (words: string list) =
-    let error = Expect.raises<InvalidOperationException>(fun () -> Pipeline.run stages experiment |> ignore)
+    let error = Expect.raises<RefusedOperationException>(fun () -> Pipeline.run stages experiment |> ignore)
 
     Expect.stringLacks error.Message "\n" "one sentence"
 

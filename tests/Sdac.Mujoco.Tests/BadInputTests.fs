@@ -68,7 +68,7 @@ let tests =
                   says<ActionException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
                   use env = new Env(Tasks.Create "HalfCheetah-v4")
                   let single = actions[6..11]
-                  says<ArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single)))
+                  says<RefusedArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single)))
 
           testCase "wrong lengths, foreign states and foreign buffers are refused" (fun () ->
               use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 2)
@@ -76,15 +76,18 @@ let tests =
               let states = envs.Reset key
               let actions = Array.zeroCreate<float> 12
               let short = Array.zeroCreate<float> 11
-              says<ArgumentException> [ "2 x 6"; "not 11" ] (fun () -> envs.Step(states, ReadOnlySpan short) |> ignore)
+
+              says<RefusedArgumentException> [ "2 x 6"; "not 11" ] (fun () ->
+                  envs.Step(states, ReadOnlySpan short) |> ignore)
+
               let foreign = hopper.Reset key
 
-              says<ArgumentException> [ "Hopper-v4"; "Cheetah" ] (fun () ->
+              says<RefusedArgumentException> [ "Hopper-v4"; "Cheetah" ] (fun () ->
                   envs.Step(foreign, ReadOnlySpan actions) |> ignore)
 
               let small = Array.zeroCreate<float32> 33
 
-              says<ArgumentException> [ "2 x 17"; "33" ] (fun () ->
+              says<RefusedArgumentException> [ "2 x 17"; "33" ] (fun () ->
                   envs.StepInto(
                       states,
                       ReadOnlySpan actions,
@@ -94,18 +97,20 @@ let tests =
                       Span small
                   ))
 
-              says<ArgumentException> [ "NewResult" ] (fun () ->
+              says<RefusedArgumentException> [ "NewResult" ] (fun () ->
                   envs.StepInto(states, ReadOnlySpan actions, envs.NewStates(), hopper.NewResult()))
 
-              says<ArgumentException> [ "34 numbers" ] (fun () -> states.CopyObservations(Span small))
-              says<ArgumentException> [ "at least one" ] (fun () -> new VecEnv(Tasks.Create "Hopper-v4", 0) |> ignore)
+              says<RefusedArgumentException> [ "34 numbers" ] (fun () -> states.CopyObservations(Span small))
 
-              says<ArgumentException> [ "rows of 6" ] (fun () ->
+              says<RefusedArgumentException> [ "at least one" ] (fun () ->
+                  new VecEnv(Tasks.Create "Hopper-v4", 0) |> ignore)
+
+              says<RefusedArgumentException> [ "rows of 6" ] (fun () ->
                   envs.Spec.ScaleActions(ReadOnlySpan small, Span small))
 
               use env = new Env(Tasks.Create "Hopper-v4")
 
-              says<ArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () ->
+              says<RefusedArgumentException> [ "qpos has 6 numbers, not 11" ] (fun () ->
                   env.SetState(ReadOnlySpan short, ReadOnlySpan short)))
 
           testCase "a diverging simulation is reported with task, environment, step and MuJoCo's words" (fun () ->
@@ -211,15 +216,18 @@ let tests =
 
           testCase "unknown fields and bodies are answered with the nearest" (fun () ->
               use model = Tasks.Create("Hopper-v4").LoadModel.Invoke()
-              says<ArgumentException> [ "the nearest is body_mass" ] (fun () -> model["body_mas"] |> ignore)
-              says<ArgumentException> [ "no body feet; the nearest is foot" ] (fun () -> model.Body "feet" |> ignore)
+              says<RefusedArgumentException> [ "the nearest is body_mass" ] (fun () -> model["body_mas"] |> ignore)
+
+              says<RefusedArgumentException> [ "no body feet; the nearest is foot" ] (fun () ->
+                  model.Body "feet" |> ignore)
+
               let masses = model["body_mass"]
 
-              says<InvalidOperationException> [ "body_mass is a Double field" ] (fun () ->
+              says<RefusedOperationException> [ "body_mass is a Double field" ] (fun () ->
                   masses.Ints.Length |> ignore)
 
               use simulation = new Simulation(model)
-              says<ArgumentException> [ "the nearest is xpos" ] (fun () -> simulation["xposs"] |> ignore))
+              says<RefusedArgumentException> [ "the nearest is xpos" ] (fun () -> simulation["xposs"] |> ignore))
 
           testCase "a missing MuJoCo names the mend" (fun () ->
               let failure = string (MujocoLibrary.FailureOf "/nowhere/libmujoco.so")

@@ -83,8 +83,8 @@ let private says<'error when 'error :> exn> (words: string list) (action: unit -
 
 /// Construction alone is refused, of either kind.
 let private refused (words: string list) (task: TaskDefinition) =
-    says<ArgumentException> words (fun () -> (new VecEnv(task, 2)).Dispose())
-    says<ArgumentException> words (fun () -> (new Env(task)).Dispose())
+    says<RefusedArgumentException> words (fun () -> (new VecEnv(task, 2)).Dispose())
+    says<RefusedArgumentException> words (fun () -> (new Env(task)).Dispose())
 
 /// How a function may write n numbers into what it is given.
 let private writers: (int -> MeasureFunction) list =
@@ -169,7 +169,9 @@ let tests =
               refused [ "MaxEpisodeSteps is"; string bad; "at least 1" ] (Rail(Limit = bad).Task)
               refused [ "ObsDim is"; string bad; "at least 1" ] (Rail(ObsDim = bad).Task)
               refused [ "MeasureDim is"; string (bad - 1); "at least 0" ] (Rail(MeasureDim = bad - 1).Task)
-              says<ArgumentException> [ "at least one"; string bad ] (fun () -> new VecEnv(Rail().Task, bad) |> ignore))
+
+              says<RefusedArgumentException> [ "at least one"; string bad ] (fun () ->
+                  new VecEnv(Rail().Task, bad) |> ignore))
 
           testCase "the least numbers possible are taken" (fun () ->
               let least = Rail(FrameSkip = 1, Limit = 1, ObsDim = 1)
@@ -178,10 +180,10 @@ let tests =
               single 3 least.Task)
 
           testCase "more numbers than an array holds are refused" (fun () ->
-              says<ArgumentException> [ "ObsDim"; "fewer environments" ] (fun () ->
+              says<RefusedArgumentException> [ "ObsDim"; "fewer environments" ] (fun () ->
                   new VecEnv(Rail(ObsDim = 2_000_000_000).Task, 2) |> ignore)
 
-              says<ArgumentException> [ "MeasureDim" ] (fun () ->
+              says<RefusedArgumentException> [ "MeasureDim" ] (fun () ->
                   new VecEnv(Rail(MeasureDim = Int32.MaxValue).Task, 1) |> ignore))
 
           testCase "what is measured may be more than a stack holds" (fun () ->
@@ -206,7 +208,8 @@ let tests =
 
               failsWith [ "no Name" ] (fun () -> new VecEnv(nameless, 1) |> ignore)
 
-              says<ArgumentException> [ "divergence is 7" ] (fun () -> new VecEnv(Rail().Task, 1, enum 7) |> ignore))
+              says<RefusedArgumentException> [ "divergence is 7" ] (fun () ->
+                  new VecEnv(Rail().Task, 1, enum 7) |> ignore))
 
           testCase "names of figures are those of the moment of construction" (fun () ->
               let names = ResizeArray [ "a" ]
@@ -269,7 +272,7 @@ let tests =
                   if written = declared then
                       act ()
                   else
-                      says<ArgumentException>
+                      says<RefusedArgumentException>
                           [ $"{name} writes {written} numbers"; $"{settingOf name} is {declared}" ]
                           act)
 
@@ -287,12 +290,13 @@ let tests =
               steps 2 sometimes.Task
               single 2 sometimes.Task
 
-              says<ArgumentException> [ "Observe"; "entry 0 is not written"; "every call" ] (fun () ->
+              says<RefusedArgumentException> [ "Observe"; "entry 0 is not written"; "every call" ] (fun () ->
                   steps 3 sometimes.Task)
 
-              says<ArgumentException> [ "Observe"; "entry 0 is not written" ] (fun () -> single 3 sometimes.Task)
+              says<RefusedArgumentException> [ "Observe"; "entry 0 is not written" ] (fun () ->
+                  single 3 sometimes.Task)
               // That is no divergence, which an option would pass over.
-              says<ArgumentException> [ "entry 2 is not written" ] (fun () ->
+              says<RefusedArgumentException> [ "entry 2 is not written" ] (fun () ->
                   use envs = new VecEnv(Rail(ObsDim = 3).Task, 2, Divergence.Reset)
                   envs.Reset key |> ignore))
 
@@ -325,7 +329,7 @@ let tests =
               for name, write in
                   [ "qpos", StartFunction(fun _ qpos _ -> qpos[place] <- 1.0)
                     "qvel", StartFunction(fun _ _ qvel -> qvel[place] <- 1.0) ] do
-                  says<ArgumentException> [ $"Start writes {place + 1} numbers of {name}"; "has 1" ] (fun () ->
+                  says<RefusedArgumentException> [ $"Start writes {place + 1} numbers of {name}"; "has 1" ] (fun () ->
                       steps 0 (Rail(Start = write).Task)))
 
           testCase "a function that throws is named with its task" (fun () ->
@@ -392,7 +396,7 @@ let tests =
                   use envs = new VecEnv(still.Task, 1)
                   envs.Spec.ScaleActions(ReadOnlySpan.Empty, Span.Empty)
 
-                  says<ArgumentException> [ "rows of 0" ] (fun () ->
+                  says<RefusedArgumentException> [ "rows of 0" ] (fun () ->
                       envs.Spec.ScaleActions(ReadOnlySpan [| 1.0f |], Span [| 0.0f |])))
 
           testCase "options that cannot be are refused by name" (fun () ->
@@ -423,7 +427,7 @@ let tests =
               let draw low high accept (point: float[]) =
                   StartNoise.DrawUntil(key, low, high, 0.0, 1.0, AcceptFunction(fun _ -> accept), Span point)
 
-              let error = Expect.raises<InvalidOperationException>(fun () -> draw 0.0 1.0 false (Array.zeroCreate 2))
+              let error = Expect.raises<RefusedOperationException>(fun () -> draw 0.0 1.0 false (Array.zeroCreate 2))
               Expect.stringContains error.Message "was accepted" "sentence"
 
               for low, high in [ nan, 1.0; 1.0, 0.0; 0.0, infinity ] do
@@ -465,6 +469,6 @@ let tests =
               use simulation = new Simulation(model)
 
               let error =
-                  Expect.raises<InvalidOperationException>(fun () -> simulation.Physics["efc_J"].Length |> ignore)
+                  Expect.raises<RefusedOperationException>(fun () -> simulation.Physics["efc_J"].Length |> ignore)
 
               Expect.stringContains error.Message "efc_J" "sentence") ]

@@ -175,7 +175,7 @@ let private contacts =
 
           let refused value =
               let error =
-                  Expect.raises<ArgumentException>(fun () -> create "Ant-v5" "main_body" (box value) |> ignore)
+                  Expect.raises<RefusedArgumentException>(fun () -> create "Ant-v5" "main_body" (box value) |> ignore)
 
               Expect.stringContains error.Message "main_body must be a whole number from 1 to 13" "sentence"
 

@@ -19,7 +19,7 @@ internal sealed class Repeated : IEngine
         (this.inner, this.times) = (inner, times);
         var spec = inner.Spec;
         if (spec.MaxEpisodeSteps % times != 0)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{spec.Task}: action_repeat is {times}, which does not divide the {spec.MaxEpisodeSteps} steps of an episode: ")
                 + Invariant($"choose another, or set time_limit to {Math.Max(1, spec.MaxEpisodeSteps / times) * (long)times}."));
         Spec = spec with

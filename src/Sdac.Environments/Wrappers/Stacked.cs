@@ -17,7 +17,7 @@ internal sealed class Stacked : IEngine
     {
         (this.inner, this.count) = (inner, count);
         if ((long)inner.Spec.ObsDim * count > Array.MaxLength)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{inner.Spec.Task}: frame_stack is {count}, whose {inner.Spec.ObsDim} numbers each are more than an array holds: take fewer."));
         Spec = inner.Spec with { ObsDim = inner.Spec.ObsDim * count };
     }

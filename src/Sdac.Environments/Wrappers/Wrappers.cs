@@ -21,7 +21,7 @@ public static class Wrappers
         Whole(task, nameof(chosen.ActionRepeat), chosen.ActionRepeat, 1, "a number of steps");
         Whole(task, nameof(chosen.FrameStack), chosen.FrameStack, 1, "a number of observations");
         if (!(chosen.RewardScale > 0 && double.IsFinite(chosen.RewardScale)))
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{task}: the option reward_scale is {chosen.RewardScale}, but must be a positive number."));
         return chosen;
     }
@@ -32,7 +32,7 @@ public static class Wrappers
         var chosen = Parse(name, options);
         var task = make(options.Where(option => !Names.Contains(option.Key)).ToDictionary());
         if (task.Options.Keys.FirstOrDefault(Names.Contains) is { } taken)
-            throw new ArgumentException($"{name}: {taken} is an option of every task: call the task's own otherwise.");
+            throw new RefusedArgumentException($"{name}: {taken} is an option of every task: call the task's own otherwise.");
         task = Wrapped.By(task, "time_limit", chosen.TimeLimit, 0, (engine, limit) => new TimeLimited(engine, limit));
         task = Wrapped.By(task, "action_repeat", chosen.ActionRepeat, 1, (engine, times) => new Repeated(engine, times));
         task = Wrapped.By(task, "frame_stack", chosen.FrameStack, 1, (engine, count) => new Stacked(engine, count));
@@ -43,7 +43,7 @@ public static class Wrappers
     private static void Whole(string task, string property, double value, int least, string what)
     {
         if (!(value >= least && value <= int.MaxValue && double.IsInteger(value)))
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{task}: the option {TaskOptions.Snake(property)} is {value}, but must be a whole number of at least {least} ({what})."));
     }
 }

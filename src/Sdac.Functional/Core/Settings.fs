@@ -132,4 +132,4 @@ module Settings =
     let validate (problems: 'config -> string list) (config: 'config) : 'config =
         match problems config with
         | [] -> config
-        | found -> raise (ArgumentException("impossible settings: " + String.concat "; " found))
+        | found -> invalidArg (nameof config) ("impossible settings: " + String.concat "; " found)

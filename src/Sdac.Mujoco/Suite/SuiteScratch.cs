@@ -16,7 +16,7 @@ internal sealed class SuiteScratch(CheckedTask task, PerEnvironment<Simulation> 
 
     /// <inheritdoc/>
     protected override Simulation Present =>
-        present ?? throw new InvalidOperationException("Nothing has been reset or stepped.");
+        present ?? throw new RefusedOperationException("Nothing has been reset or stepped.");
 
     /// <inheritdoc/>
     public override string? Reset(int environment, PhiloxKey key, Span<double> state)

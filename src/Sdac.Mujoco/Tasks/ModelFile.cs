@@ -24,7 +24,7 @@ internal static class ModelFile
             return task;
         var text = given is JsonElement { ValueKind: JsonValueKind.String } json ? json.GetString() : given as string;
         if (string.IsNullOrWhiteSpace(text))
-            throw new ArgumentException($"{name}: the option {Option} must be the path of an MJCF file.");
+            throw new RefusedArgumentException($"{name}: the option {Option} must be the path of an MJCF file.");
         // on the command line it may stand in quotes, as JSON has it
         var path = text.Trim('"');
         using (var own = task.LoadModel())
@@ -48,7 +48,7 @@ internal static class ModelFile
         void Same(string what, int wanted, int found)
         {
             if (wanted != found)
-                throw new ArgumentException(
+                throw new RefusedArgumentException(
                     Invariant($"{name}: {path} has {found} {what}, but the task's own model has {wanted}: ")
                     + "give a model of the same joints, actuators and bodies, or make a task of your own of it.");
         }

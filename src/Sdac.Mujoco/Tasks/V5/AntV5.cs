@@ -20,7 +20,7 @@ public static class AntV5
         var checkedOptions = TaskOptions.Checked(Name, options);
         var body = (int)options.MainBody;
         if (body != options.MainBody || body is < 1 or >= Bodies)
-            throw new ArgumentException(
+            throw new RefusedArgumentException(
                 Invariant($"{Name}: the option main_body must be a whole number from 1 to {Bodies - 1}, not {options.MainBody}."));
         var skip = options.ExcludeCurrentPositionsFromObservation ? 2 : 0;
         var forces = options.IncludeCfrcExtInObservation;
