@@ -8,7 +8,7 @@ open Sdac
 let experiment =
     Experiment.on Sdac.algorithm "InvertedPendulum-v4"
     |> Experiment.seed 1L
-    |> Experiment.iterations 2_000L
+    |> Experiment.iterations 3_000L
     |> Experiment.configure (fun published ->
         { published with
             Hidden = [ 64; 64 ]
@@ -16,7 +16,12 @@ let experiment =
             Data.WarmUp = 500
             Particles.Particles = 4
             Draws.MonteCarloDraws = 8
-            Diffusion.Timesteps = 10 })
+            Diffusion.Timesteps = 10
+            Energy.QScale = 20.0
+            Critics.Tau = 0.02
+            Adam.LearningRate = 1e-3
+            Policy.PolicyDelay = 1
+            Temperature.InitialTemperature = 1.0 })
 
 // A stage is a function from step to step. This one clips the rewards that an update learns from to [-1, 1].
 let clipRewards step =
@@ -33,7 +38,7 @@ let stages =
     >> Pipeline.rssmUpdate
 
 let report (episodes: (int64 * Episode) list) =
-    for part in List.chunkBySize (max 1 (episodes.Length / 5)) episodes do
+    for part in List.splitInto 5 episodes do
         let steps = fst (List.last part)
         printfn "%6d steps: mean return %6.1f" steps (part |> List.averageBy (fun (_, e) -> e.Return))
 
