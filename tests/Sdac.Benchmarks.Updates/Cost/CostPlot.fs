@@ -67,7 +67,7 @@ module CostPlot =
         let layer i task =
             let place row = float row + 0.4 * (float i / float (tasks.Length - 1) - 0.5)
             let bars = lines |> List.mapi (fun row line -> place row, low, CostTable.gflop line.Costs[i])
-            { Name = task; Colour = (if i = 0 then "#56B4E9" else "#000000"); Mark = Mark.Bars(7.0, bars) }
+            { Name = task; Colour = (if i = 0 then "#AAAAAA" else "#000000"); Mark = Mark.Bars(7.0, bars) }
 
         let axis =
             { Plot.axis "GFLOP of an update" with Scale = Scale.Log 10.0; Extent = Extent.Between(low, high) }
