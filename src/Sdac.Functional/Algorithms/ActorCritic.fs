@@ -254,7 +254,7 @@ module ActorCritic =
         let struct (policy, optimiser, target) = stepPolicy model u.State p.Gradient
 
         let perState = if Tensors.size 1 p.Weights > 1 then p.Weights else p.Weights.view (1L, -1L)
-        let concentration = perState.amax([| 1L |]).div(perState.mean [| 1L |])
+        let concentration = perState.amax [| 1L |] / perState.mean [| 1L |]
 
         { u with
             Next =

@@ -342,7 +342,7 @@ module Dacer =
             DistributionalCritics.actionGradients model.Critics critics obs ((Diffusion.clip noisy).unsqueeze 1L)
 
         let share = Scalars.ofFloat (-1.0 / float (Tensors.size 0 obs))
-        let toAction = slope.squeeze(Nullable 1L).mul(share).mul(ReverseChain.inside noisy)
+        let toAction = slope.squeeze (Nullable 1L) * share * ReverseChain.inside noisy
         struct (value.mean().neg(), chain.PullbackParameters toAction)
 
     /// One Adam step of the policy by the critics before their step, on the updates that move it.

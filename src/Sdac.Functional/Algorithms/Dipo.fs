@@ -257,7 +257,7 @@ module Dipo =
             let predict = ActionNetwork.along model.Compute model.Policy policy obs times
             let z i = if quiet then None else Some noise.Steps[i]
 
-            noise.Initial.mul (Scalars.ofFloat chain.InitialNoiseScale)
+            num chain.InitialNoiseScale * noise.Initial
             |> Diffusion.reverseBy ReverseStep.Posterior model.Schedule predict z)
 
     let private chainNoise (model: DipoModel) (rows: int) (key: Key) =

@@ -213,7 +213,7 @@ module DistributionalCritics =
         let drawn (critic: DistributionalCritic) (noise: Tensor) =
             let struct (mean, deviation) = distribution model critic.Target batch.NextObs nextAction
             let noise = noise.clamp (scalar -s.SampleClip, scalar s.SampleClip)
-            struct (mean, mean.add (deviation.mul noise))
+            struct (mean, mean + deviation * noise)
 
         let struct (noise1, noise2) = noise
         let struct (mean1, sample1) = drawn c.First noise1
@@ -244,14 +244,12 @@ module DistributionalCritics =
         let guard, bound = scalar settings.SpreadGuard, settings.SpreadClip * b
         let scale = scalar -(b * b + settings.SpreadGuard)
         let variance = deviation.square ()
-        let error = (targets.Sampled.sub mean).clamp(scalar -bound, scalar bound)
-        let toMean = (targets.Mean.sub mean).div(variance.add guard).mul scale
+        let error = (targets.Sampled - mean).clamp(scalar -bound, scalar bound)
+        let toMean = (targets.Mean - mean) / (variance + guard) * scale
 
-        let toDeviation = error.square().sub(variance).div((variance.mul deviation).add guard).mul scale
+        let toDeviation = (error.square () - variance) / (variance * deviation + guard) * scale
 
-        { Rows = (mean.mul toMean).add(deviation.mul toDeviation)
-          ToMean = toMean
-          ToDeviation = toDeviation }
+        { Rows = mean * toMean + deviation * toDeviation; ToMean = toMean; ToDeviation = toDeviation }
 
     /// Loss (the mean over the batch), mean μ, mean σ, the next b and the parameter gradient of one critic.
     let gradient
@@ -267,7 +265,7 @@ module DistributionalCritics =
         let b = spread model.Settings c.Spread meanDeviation
         let loss = loss model.Settings b targets mean deviation
         // dσ of softplus is the sigmoid of its argument
-        let toRaw = loss.ToDeviation.mul ((vjp.Output.select (1L, 1L)).sigmoid())
+        let toRaw = loss.ToDeviation * (vjp.Output.select (1L, 1L)).sigmoid()
         let share = scalar (1.0 / float (Tensors.size 0 mean))
         let gradient = torch.stack([| loss.ToMean; toRaw |], 1L).mul share |> vjp.PullbackParameters
         struct (loss.Rows.mean (), Tensors.scalar (mean.mean ()), meanDeviation, b, gradient)

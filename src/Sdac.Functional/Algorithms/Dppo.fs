@@ -142,7 +142,7 @@ module Dppo =
         let predict = ActionNetwork.along model.Compute model.Policy policy obs [ Array.init steps float ]
 
         let xs, predicted = Array.zeroCreate<float32[]>(steps + 1), Array.zeroCreate<float32[]> steps
-        xs[0] <- noise.Initial.mul (Scalars.ofFloat c.Chain.InitialNoiseScale) |> Tensors.toArray
+        xs[0] <- num c.Chain.InitialNoiseScale * noise.Initial |> Tensors.toArray
 
         for i in 0 .. steps - 1 do
             let t, z = steps - 1 - i, Tensors.toArray noise.Steps[i]

@@ -451,7 +451,7 @@ module Dqs =
             let steps = c.Timesteps
             let tau = Array.create steps (temperature c state.Updates)
             let score = ActionNetwork.along compute model.Policy policy obs [ timesOf steps; tau ]
-            let start = noise.Initial.mul (Scalars.ofFloat (sqrt (VarianceExploding.variance ve 1.0)))
+            let start = num (sqrt (VarianceExploding.variance ve 1.0)) * noise.Initial
             let x = VarianceExploding.reverse ve steps c.DiffusionScale score (Array.get noise.Steps) start
 
             match c.Box with
@@ -462,7 +462,7 @@ module Dqs =
             let schedule = Schedule.create schedule c.Timesteps
             let times = [ Array.init c.Timesteps float ]
             let predict = ActionNetwork.along compute model.Policy policy obs times
-            let start = noise.Initial.mul (Scalars.ofFloat c.InitialNoiseScale)
+            let start = num c.InitialNoiseScale * noise.Initial
             Diffusion.reverse schedule predict (Array.get noise.Steps) start
 
     /// The best of `particles` actions per state by the online critics, with exploration noise where there is any.
@@ -674,7 +674,7 @@ module Dqs =
             | DqsDraws.Free
             | DqsDraws.Clipped -> draws
 
-        let free = (per scale).mul(noised.unsqueeze 1L).sub((per spread).mul noise)
+        let free = per scale * noised.unsqueeze 1L - per spread * noise
 
         let x =
             match c.Draws with
@@ -690,37 +690,35 @@ module Dqs =
         // Q/τ, and its slopes where they are asked for
         let struct (energy, slope) =
             if c.Estimator = DqsEstimator.Noise && not c.NormaliseGradient then
-                struct ((value.Values obs action).mul(Scalars.ofFloat (1.0 / tau)), None)
+                struct (num (1.0 / tau) * value.Values obs action, None)
             else
                 let struct (q, slope) = value.WithSlopes obs action
 
                 let size =
                     if c.NormaliseGradient then
-                        slope.abs().mean().add(Scalars.ofFloat 1e-6)
+                        slope.abs().mean() + num 1e-6
                     else
                         torch.ones_like (slope.mean ())
 
-                let share = size.reciprocal().mul(Scalars.ofFloat (1.0 / tau))
-                struct (q.mul share, Some(slope.mul share))
+                let share = num (1.0 / tau) * size.reciprocal ()
+                struct (q * share, Some(slope * share))
 
-        let energy = if c.Box = DqsBox.TanhDensity then energy.add (logSlope ()) else energy
+        let energy = if c.Box = DqsBox.TanhDensity then energy + logSlope () else energy
         let weights = (energy.softmax 1L).unsqueeze 2L
 
         // ∇ log mean exp
         let byGradient (slope: Tensor) =
             let slope =
                 match c.Box, c.Draws with
-                | DqsBox.TanhDensity, _ ->
-                    let inner = action.square().neg().add(Scalars.ofFloat 1.0)
-                    slope.mul(inner).sub(action.mul (Scalars.ofFloat 2.0))
-                | _, DqsDraws.Clipped -> slope.mul (free.abs().le(Scalars.ofFloat 1.0).``to`` torch.float32)
+                | DqsBox.TanhDensity, _ -> slope * (-action.square() + num 1.0) - num 2.0 * action
+                | _, DqsDraws.Clipped -> slope * free.abs().le(num 1.0).``to`` torch.float32
                 | _ -> slope
 
-            slope.mul(weights).sum(1L).mul(column compute [ batch; 1 ] scale)
+            (slope * weights).sum 1L * column compute [ batch; 1 ] scale
 
         let byNoise () =
             let share = rows.Deviation |> Array.map (fun deviation -> -1.0 / deviation)
-            noise.mul(weights).sum(1L).mul(column compute [ batch; 1 ] share)
+            (noise * weights).sum 1L * column compute [ batch; 1 ] share
 
         match c.Estimator, slope with
         | DqsEstimator.Gradient, Some slope -> byGradient slope
@@ -728,7 +726,7 @@ module Dqs =
             let share = spread |> Array.map (fun s -> v / (s * s + v))
             let column = column compute [ batch; 1 ]
             let noises = share |> Array.map (fun share -> 1.0 - share)
-            (byGradient slope).mul(column share).add((byNoise ()).mul(column noises))
+            byGradient slope * column share + byNoise () * column noises
         | _ -> byNoise ()
 
     /// The loss, the mean over batch and dimensions of weight·(network - target)², and its gradient. The target is the score,
@@ -747,19 +745,19 @@ module Dqs =
                 action
 
         let per values = column compute [ batch; 1 ] values
-        let noised = (per rows.Keep).mul(place).add((per rows.Deviation).mul u.Noise.Forward)
+        let noised = per rows.Keep * place + per rows.Deviation * u.Noise.Forward
         let score = score model value tau rows u.Batch.Obs noised u.Noise.Draws
 
         let target =
             match c.Process with
             | DqsProcess.Exploding _ -> score
-            | DqsProcess.Preserving _ -> score.mul (per (rows.Deviation |> Array.map (~-)))
+            | DqsProcess.Preserving _ -> score * per (rows.Deviation |> Array.map (~-))
 
         use vjp = ActionNetwork.vjp compute model.Policy u.State.Policy u.Batch.Obs noised rows.Times
-        let error = vjp.Output.sub target
-        let weighed = error.mul (per rows.Weight)
-        let share = Scalars.ofFloat (2.0 / float (error.numel ()))
-        struct (weighed.mul(error).mean(), vjp.PullbackParameters(weighed.mul share))
+        let error = vjp.Output - target
+        let weighed = error * per rows.Weight
+        let share = num (2.0 / float (error.numel ()))
+        struct ((weighed * error).mean(), vjp.PullbackParameters(share * weighed))
 
     /// One Adam step of the policy towards the estimated score, and all moving averages, on the updates that move them.
     let matchScore (u: DqsUpdate) : DqsUpdate =

@@ -366,10 +366,9 @@ module Idql =
                 match chain.Timesteps - 1 - i with
                 | 0 -> None
                 | t when deviation t >= least -> Some noise.Steps[i]
-                | t -> Some(noise.Steps[i].mul(Scalars.ofFloat (least / deviation t)))
+                | t -> Some(num (least / deviation t) * noise.Steps[i])
 
-            noise.Initial.mul (Scalars.ofFloat chain.InitialNoiseScale)
-            |> Diffusion.reverseBy step schedule predict z)
+            num chain.InitialNoiseScale * noise.Initial |> Diffusion.reverseBy step schedule predict z)
 
     /// One of each state's candidates. actions: [B, N, A]; q: [B, N]; v: [B]; uniform on [0, 1), [B] -> [B, A].
     let chosen (choice: IdqlChoice) (actions: Tensor) (q: Tensor) (v: Tensor) (uniform: Tensor) : Tensor =
@@ -377,10 +376,10 @@ module Idql =
         | IdqlChoice.Best -> (Diffusion.bestOf actions q).Action
         | IdqlChoice.Expectile tau ->
             let better = q.gt (v.unsqueeze 1L)
-            let share = better.``to``(torch.float32).mul(Scalars.ofFloat (2.0 * tau - 1.0))
-            let reached = share.add(Scalars.ofFloat (1.0 - tau)).cumsum 1L
+            let share = num (2.0 * tau - 1.0) * better.``to`` torch.float32 + num (1.0 - tau)
+            let reached = share.cumsum 1L
             let last = reached.size 1 - 1L
-            let aim = (reached.narrow (1L, last, 1L)).mul(uniform.unsqueeze 1L)
+            let aim = reached.narrow (1L, last, 1L) * uniform.unsqueeze 1L
             // the first candidate whose weights, with those before it, pass the aim
             let index = (reached.le aim).sum(1L).clamp_max(Scalar.op_Implicit last)
             let at = index.view(-1L, 1L, 1L).expand(-1L, 1L, actions.size 2)
@@ -477,8 +476,8 @@ module Idql =
     let advantage (u: IdqlUpdate) : Tensor =
         let model, s = u.Model, u.State
 
-        (TwinCritics.targetValue model.Critics s.Critics u.Batch.Obs u.Batch.Action)
-            .sub(value model s.Value u.Batch.Obs)
+        TwinCritics.targetValue model.Critics s.Critics u.Batch.Obs u.Batch.Action
+        - value model s.Value u.Batch.Obs
 
     /// What the rows weigh by their advantages. [B] -> [B].
     let weights (c: IdqlConfig) (advantage: Tensor) : Tensor =
@@ -486,10 +485,8 @@ module Idql =
 
         match c.Weights with
         | IdqlWeights.Cloning -> torch.ones_like advantage
-        | IdqlWeights.Exponential(beta, largest) ->
-            advantage.mul(Scalars.ofFloat beta).exp().clamp_max(Scalars.ofFloat largest)
-        | IdqlWeights.Expectile ->
-            positive().mul(Scalars.ofFloat (2.0 * c.ValueExpectile - 1.0)).add(Scalars.ofFloat (1.0 - c.ValueExpectile))
+        | IdqlWeights.Exponential(beta, largest) -> (num beta * advantage).exp().clamp_max(num largest)
+        | IdqlWeights.Expectile -> num (2.0 * c.ValueExpectile - 1.0) * positive () + num (1.0 - c.ValueExpectile)
         | IdqlWeights.Positive -> positive ()
 
     /// The loss, the batch's mean of w·‖ε_θ(s, a_t, t) - ε‖² (summed over the action's components), and its gradient.
@@ -500,17 +497,17 @@ module Idql =
         use vjp =
             ActionNetwork.vjp model.Compute model.Policy u.State.Policy u.Batch.Obs noised [ Array.map float t ]
 
-        let error = vjp.Output.sub u.Noise.Forward
+        let error = vjp.Output - u.Noise.Forward
 
         let weighed =
             match model.Config.Weights with
             // all of them 1: no critic is asked for what they do not depend on
             | IdqlWeights.Cloning -> error
-            | _ -> error.mul ((advantage u |> weights model.Config).unsqueeze 1L)
+            | _ -> error * (advantage u |> weights model.Config).unsqueeze 1L
 
         let batch = float (Tensors.size 0 error)
-        let loss = weighed.mul(error).sum().mul(Scalars.ofFloat (1.0 / batch))
-        struct (loss, vjp.PullbackParameters(weighed.mul (Scalars.ofFloat (2.0 / batch))))
+        let loss = num (1.0 / batch) * (weighed * error).sum()
+        struct (loss, vjp.PullbackParameters(num (2.0 / batch) * weighed))
 
     /// One step of the policy, Adam with decoupled weight decay, and its moving average.
     let clonePolicy (u: IdqlUpdate) : IdqlUpdate =
@@ -543,15 +540,15 @@ module Idql =
     /// The expectile loss, the mean of |τ - [x ≤ 0]|·x², and its gradient with respect to x; x: [B].
     let expectileLoss (tau: float) (x: Tensor) : struct (Tensor * Tensor) =
         let above = (x.gt (Scalars.ofFloat 0.0)).``to`` torch.float32
-        let weighed = above.mul(Scalars.ofFloat (2.0 * tau - 1.0)).add(Scalars.ofFloat (1.0 - tau)).mul x
-        struct (weighed.mul(x).mean(), weighed.mul (Scalars.ofFloat (2.0 / float (x.numel ()))))
+        let weighed = (num (2.0 * tau - 1.0) * above + num (1.0 - tau)) * x
+        struct ((weighed * x).mean(), num (2.0 / float (x.numel ())) * weighed)
 
     /// One Adam step of V towards the expectile of Q̄(s, a) over the memory's actions.
     let evaluateV (u: IdqlUpdate) : IdqlUpdate =
         let model, c, s = u.Model, u.Model.Config, u.State
         let q = TwinCritics.targetValue model.Critics s.Critics u.Batch.Obs u.Batch.Action
         use vjp = Mlp.vjp model.Compute model.Value s.Value.Flat u.Batch.Obs
-        let struct (loss, slope) = expectileLoss c.ValueExpectile (q.sub (Tensors.view [ -1 ] vjp.Output))
+        let struct (loss, slope) = expectileLoss c.ValueExpectile (q - Tensors.view [ -1 ] vjp.Output)
         let gradient = vjp.PullbackParameters(slope.neg().unsqueeze 1L)
 
         let struct (learned, optimiser) =

@@ -256,7 +256,7 @@ module MaxEntDp =
             let step = if c.WideNoise then ReverseStep.WideNoise else ReverseStep.Posterior
 
             let candidates =
-                noise.Initial.mul (Scalars.ofFloat c.Chain.InitialNoiseScale)
+                num c.Chain.InitialNoiseScale * noise.Initial
                 |> Diffusion.reverseBy step model.Schedule predict (fun i -> Some noise.Steps[i])
 
             if particles = 1 then
@@ -362,7 +362,7 @@ module MaxEntDp =
         let column f = Tensors.ofArray model.Compute [ bars.Length; 1 ] (bars |> Array.map (f >> float32))
 
         let keep, spread = column sqrt, column (fun bar -> sqrt (1.0 - bar))
-        struct (keep.mul(action).add(spread.mul noise.Forward), bars)
+        struct (keep * action + spread * noise.Forward, bars)
 
     /// The noise ε of K draws around each noised action and the clean actions ã = a_t/√ᾱ - √(1/ᾱ-1)·ε that it explains (the authors
     /// add the noise: theirs is -ε). noised: [B, A]; bars: [B]; numbers: `MaxEntDpNoise.Draws` -> [B, K, A] each.
@@ -379,7 +379,7 @@ module MaxEntDp =
             | ReverseNoise.Clipped
             | ReverseNoise.Unbounded -> numbers
 
-        let clean = (per scale).mul(noised.unsqueeze 1L).sub((per spread).mul noise)
+        let clean = per scale * noised.unsqueeze 1L - per spread * noise
 
         struct (noise,
                 (if model.Config.ReverseNoise = ReverseNoise.Unbounded then
@@ -412,24 +412,22 @@ module MaxEntDp =
         (numbers: Tensor)
         : Tensor =
         let c = model.Config
-        let lambda = Scalars.ofFloat (1.0 / c.Temperature)
-        let weights (q: Tensor) = (q.mul(lambda).softmax 1L).unsqueeze 2L
+        let inverse = num (1.0 / c.Temperature)
+        let weights (q: Tensor) = ((inverse * q).softmax 1L).unsqueeze 2L
 
         // -(deviation)·g/λ, row by row
         let score (deviation: float -> float) (g: Tensor) =
-            (Tensors.ofArray model.Compute [ bars.Length; 1 ] (bars |> Array.map (deviation >> float32)))
-                .mul(g)
-                .mul(lambda)
-                .neg()
+            let deviations = bars |> Array.map (deviation >> float32)
+            -(inverse * (Tensors.ofArray model.Compute [ bars.Length; 1 ] deviations * g))
 
         match c.Form with
         | MaxEntDpForm.Noise ->
             let struct (noise, clean) = draws model bars noised numbers
-            (weights (valuesOf value obs clean)).mul(noise).sum(1L)
+            (weights (valuesOf value obs clean) * noise).sum 1L
         | MaxEntDpForm.Gradient ->
             let struct (_, clean) = draws model bars noised numbers
             let struct (q, slopes) = value.WithSlopes obs clean
-            (weights q).mul(slopes).sum(1L) |> score (fun bar -> sqrt (1.0 / bar - 1.0))
+            (weights q * slopes).sum 1L |> score (fun bar -> sqrt (1.0 / bar - 1.0))
         | MaxEntDpForm.Slope ->
             let struct (_, slopes) = value.WithSlopes obs (noised.unsqueeze 1L)
             slopes.squeeze (Nullable 1L) |> score (fun bar -> sqrt (1.0 - bar))

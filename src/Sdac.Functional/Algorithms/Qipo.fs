@@ -240,10 +240,10 @@ module Qipo =
     // ---- weights
 
     /// softmax(β·Q) over the support of each state. values: [B, J] -> [B, J].
-    let weights (beta: float) (values: Tensor) : Tensor = values.mul(Scalars.ofFloat beta).softmax 1L
+    let weights (beta: float) (values: Tensor) : Tensor = (num beta * values).softmax 1L
 
     /// Σ_j softmax_j(β·Q)·Q_j. values: [B, M] -> [B].
-    let softValue (beta: float) (values: Tensor) : Tensor = (weights beta values).mul(values).sum 1L
+    let softValue (beta: float) (values: Tensor) : Tensor = (weights beta values * values).sum 1L
 
     // ---- acting
 
@@ -374,12 +374,11 @@ module Qipo =
         let noised = Diffusion.noised model.Compute model.Schedule t action noise
         let obs = u.Batch.Obs.repeat_interleave (int64 each, Nullable 0L)
         use vjp = ActionNetwork.vjp model.Compute model.Policy u.State.Policy obs noised [ Array.map float t ]
-        let error = vjp.Output.sub noise
-        let weighted = error.mul weight
+        let error = vjp.Output - noise
+        let weighted = error * weight
         let share = 1.0 / float batch
 
-        struct (weighted.mul(error).sum().mul(Scalars.ofFloat share),
-                vjp.PullbackParameters(weighted.mul (Scalars.ofFloat (2.0 * share))))
+        struct (num share * (weighted * error).sum(), vjp.PullbackParameters(num (2.0 * share) * weighted))
 
     /// One Adam step of the policy towards the weighted support, and all moving averages.
     let improvePolicy (u: QipoUpdate) : QipoUpdate =

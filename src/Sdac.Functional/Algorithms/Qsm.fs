@@ -257,7 +257,7 @@ module Qsm =
     let sampled (model: QsmModel) (state: QsmState) (particles: int) (noise: ChainNoise) (obs: Tensor) : Tensor =
         Tensors.scoped List.singleton (fun () ->
             let chain, compute = model.Config.Chain, model.Compute
-            let initial = noise.Initial.mul (Scalars.ofFloat chain.InitialNoiseScale)
+            let initial = num chain.InitialNoiseScale * noise.Initial
 
             let candidates =
                 if isLangevin model.Config then
@@ -368,19 +368,14 @@ module Qsm =
     let target (model: QsmModel) (t: int[]) (slope: Tensor) : Tensor =
         let c = model.Config
 
-        let slope =
-            if c.NormaliseGradient then
-                slope.div (slope.abs().mean().add(Scalars.ofFloat 1e-6))
-            else
-                slope
+        let slope = if c.NormaliseGradient then slope / (slope.abs().mean() + num 1e-6) else slope
 
         match c.Form with
         | QsmForm.Langevin -> slope
-        | QsmForm.Scaled -> slope.mul (Scalars.ofFloat -c.GradientScale)
+        | QsmForm.Scaled -> num -c.GradientScale * slope
         | QsmForm.Consistent ->
-            (Schedule.column model.Compute model.Schedule.SqrtOneMinusAlphaBars t)
-                .mul(slope)
-                .mul(Scalars.ofFloat (-1.0 / c.Temperature))
+            let deviation = Schedule.column model.Compute model.Schedule.SqrtOneMinusAlphaBars t
+            num (-1.0 / c.Temperature) * (deviation * slope)
 
     /// The value whose gradient the network is trained to give.
     let climbed (model: QsmModel) (critics: TwinCritics) : ActionValue =

@@ -303,13 +303,13 @@ module Qvpo =
     /// What the chosen action of each state counts for. values of its K actions: [B, K] -> [B].
     let weights (kind: QvpoWeights) (values: Tensor) : Tensor =
         let best = values.amax [| 1L |]
-        let zero, one = Scalars.ofFloat 0.0, Scalars.ofFloat 1.0
+        let zero, one = num 0.0, num 1.0
 
         match kind with
-        | QvpoWeights.Qadv -> best.sub(values.mean [| 1L |]).clamp_min zero
+        | QvpoWeights.Qadv -> (best - values.mean [| 1L |]).clamp_min zero
         | QvpoWeights.Qrelu -> best.clamp_min zero
         | QvpoWeights.Qcut -> best.clamp_min one
-        | QvpoWeights.Qgate -> best.mul (best.gt(one).``float``())
+        | QvpoWeights.Qgate -> best * best.gt(one).``float``()
 
     // ---- acting
 
@@ -465,18 +465,18 @@ module Qvpo =
         let each = int64 model.Config.EntropyActions
         let repeated (t: Tensor) = t.repeat_interleave (each, Nullable 0L)
         let both (first: Tensor) (second: Tensor) = Tensors.cat 0 [ first; second ]
-        let omega = Scalars.ofFloat (entropyWeight model u.State.Updates)
-        let uniform = noise.Uniform.mul(Scalars.ofFloat 2.0).sub(Scalars.ofFloat 1.0)
+        let omega = num (entropyWeight model u.State.Updates)
+        let uniform = num 2.0 * noise.Uniform - num 1.0
         let action = both chosen.Action uniform
-        let weight = (both chosen.Weight ((repeated chosen.Weight).mul omega)).unsqueeze 1L
+        let weight = (both chosen.Weight (omega * repeated chosen.Weight)).unsqueeze 1L
         let obs = both u.PolicyBatch.Obs (repeated u.PolicyBatch.Obs)
         let noised = Diffusion.noised model.Compute model.Schedule noise.Timesteps action noise.Forward
         let times = [ Array.map float noise.Timesteps ]
         use vjp = ActionNetwork.vjp model.Compute model.Policy u.State.Policy obs noised times
-        let error = vjp.Output.sub noise.Forward
-        let weighted = error.mul weight
-        let share = Scalars.ofFloat (2.0 / float (error.numel ()))
-        struct (weighted.mul(error).mean(), vjp.PullbackParameters(weighted.mul share))
+        let error = vjp.Output - noise.Forward
+        let weighted = error * weight
+        let share = num (2.0 / float (error.numel ()))
+        struct ((weighted * error).mean(), vjp.PullbackParameters(share * weighted))
 
     /// One Adam step of the policy towards the chosen and the uniform actions, on the updates that move it.
     let improvePolicy (u: QvpoUpdate) : QvpoUpdate =

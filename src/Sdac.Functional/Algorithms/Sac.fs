@@ -319,8 +319,7 @@ module Sac =
         let action = TwinCritics.smoothed model.Critics u.Noise.Smoothing action
         let value = TwinCritics.targetValue model.Critics s.Critics u.Batch.NextObs action
 
-        value.sub (logProbability.mul (Scalars.ofFloat s.Temperature.Lambda))
-        |> TwinCritics.target model.Critics u.Batch
+        value - num s.Temperature.Lambda * logProbability |> TwinCritics.target model.Critics u.Batch
 
     /// One Adam step of both critics towards the targets.
     let evaluateQ (u: SacUpdate) : SacUpdate =
@@ -341,8 +340,8 @@ module Sac =
         let sample = SquashedGaussian.sample model.Compute model.Head vjp.Output u.Noise.New
         let struct (value, slope) = TwinCritics.actionGradient model.Critics critics obs sample.Action
         let dLog = torch.full_like (sample.LogProbability, Scalars.ofFloat (alpha * share))
-        let gradient = sample.Pullback (slope.mul (Scalars.ofFloat -share)) dLog |> vjp.PullbackParameters
-        let loss = sample.LogProbability.mul(Scalars.ofFloat alpha).sub(value).mean()
+        let gradient = sample.Pullback (num -share * slope) dLog |> vjp.PullbackParameters
+        let loss = (num alpha * sample.LogProbability - value).mean()
         struct (loss, gradient, sample.LogProbability.mean ())
 
     /// One Adam step of the policy, by the critics after their step.

@@ -72,7 +72,7 @@ module TwinCritics =
         | None, QReduction.Minimum -> Critic.minQ model.Compute model.Net q1 q2 obs actions
         | None, QReduction.Mean ->
             let value q = QNetwork.forwardMany model.Compute model.Net q obs actions
-            (value q1).add(value q2).mul(Scalars.ofFloat 0.5)
+            num 0.5 * (value q1 + value q2)
 
     /// The online critics' value. obs: [B, O], actions: [B, N, A] -> [B, N].
     let values (model: TwinCriticsModel) (c: TwinCritics) (obs: Tensor) (actions: Tensor) : Tensor =
@@ -105,7 +105,7 @@ module TwinCritics =
             struct (value1.minimum value2, torch.where (first, slope1, slope2))
         | QReduction.Mean ->
             let half = Scalars.ofFloat 0.5
-            struct (value1.add(value2).mul half, slope1.add(slope2).mul half)
+            struct (half * (value1 + value2), half * (slope1 + slope2))
 
     /// The online critics' value of several actions per state, and its gradient with respect to each action. obs: [B, O],
     /// actions: [B, K, A] -> values [B, K] and gradients [B, K, A].
@@ -176,8 +176,8 @@ module TwinCritics =
         | Some noise ->
             let clip = Scalars.ofFloat model.TargetNoise.TargetNoiseClip
             let low = Scalars.ofFloat -model.TargetNoise.TargetNoiseClip
-            let added = noise.mul(Scalars.ofFloat model.TargetNoise.TargetNoise).clamp(low, clip)
-            action.add(added).clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
+            let added = (num model.TargetNoise.TargetNoise * noise).clamp(low, clip)
+            (action + added).clamp(num -1.0, num 1.0)
 
     /// y = r·scale + γ(1 - terminated)·v(s', a'), where `nextValue` [B] is v. [B].
     let target (model: TwinCriticsModel) (batch: Batch) (nextValue: Tensor) : Tensor =

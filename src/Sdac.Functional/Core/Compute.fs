@@ -85,6 +85,12 @@ module Compute =
 module Scalars =
     let ofFloat (value: float) : Scalar = Scalar.op_Implicit value
 
+/// What equations of tensors are written with, beside libtorch's operators: `num 0.5 * x + y`.
+[<AutoOpen>]
+module Equations =
+    /// A number among tensors.
+    let num (value: float) : Scalar = Scalars.ofFloat value
+
 /// The few tensor helpers that the rest of this library is written with. All tensors are float32.
 [<RequireQualifiedAccess>]
 module Tensors =

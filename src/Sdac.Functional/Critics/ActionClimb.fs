@@ -44,8 +44,8 @@ module ActionClimb =
     /// The gradient scaled so that the norm of the whole batch is at most the bound.
     let bounded (bound: float) (gradient: Tensor) : Tensor =
         let norm = gradient.square().sum().sqrt()
-        let share = norm.add(Scalars.ofFloat 1e-6).reciprocal().mul(Scalars.ofFloat bound)
-        gradient.mul (share.clamp_max (Scalars.ofFloat 1.0))
+        let share = num bound * (norm + num 1e-6).reciprocal()
+        gradient * share.clamp_max (num 1.0)
 
     /// S Adam steps of the whole batch along ∇ Σ Q, with fresh moments, each kept in [-1, 1]. The bound couples the batch's
     /// actions. obs: [B, O], action: [B, A] -> [B, A].

@@ -26,16 +26,14 @@ module Critic =
         (terminated: Tensor)
         (nextValue: Tensor)
         : Tensor =
-        let alive = terminated.neg().add(Scalars.ofFloat 1.0)
-
-        reward.mul(Scalars.ofFloat rewardScale).add(alive.mul(nextValue).mul(Scalars.ofFloat discount))
+        let alive = -terminated + num 1.0
+        num rewardScale * reward + num discount * (alive * nextValue)
 
     /// Mean squared error. value, target: [B] -> scalar.
-    let loss (value: Tensor) (target: Tensor) : Tensor = (value.sub target).square().mean()
+    let loss (value: Tensor) (target: Tensor) : Tensor = (value - target).square().mean()
 
     /// The gradient of `loss` with respect to the values, 2/B·(Q - y). [B].
-    let gradient (value: Tensor) (target: Tensor) : Tensor =
-        (value.sub target).mul(Scalars.ofFloat (2.0 / float (value.numel ())))
+    let gradient (value: Tensor) (target: Tensor) : Tensor = num (2.0 / float (value.numel ())) * (value - target)
 
     let private threshold (value: float) =
         if not (value > 0.0 && System.Double.IsFinite value) then
@@ -47,14 +45,14 @@ module Critic =
     /// value, target: [B] -> scalar. With all |δ| <= κ it is half of `loss`.
     let huberLoss (kappa: float) (value: Tensor) (target: Tensor) : Tensor =
         let limit = threshold kappa
-        let size = (value.sub target).abs()
+        let size = (value - target).abs()
         let inside = size.clamp_max limit
         // ½·inside² + κ·(|δ| - inside): both branches in one.
-        let outside = (size.sub inside).mul limit
-        inside.square().mul(Scalars.ofFloat 0.5).add(outside).mean()
+        let outside = limit * (size - inside)
+        (num 0.5 * inside.square () + outside).mean()
 
     /// The gradient of `huberLoss` with respect to the values, δ/B with δ clipped to ±κ. [B].
     let huberGradient (kappa: float) (value: Tensor) (target: Tensor) : Tensor =
         let limit = threshold kappa
-        let clipped = (value.sub target).clamp(Scalars.ofFloat -kappa, limit)
-        clipped.mul (Scalars.ofFloat (1.0 / float (value.numel ())))
+        let clipped = (value - target).clamp(num -kappa, limit)
+        num (1.0 / float (value.numel ())) * clipped

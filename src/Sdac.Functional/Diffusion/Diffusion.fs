@@ -85,13 +85,13 @@ module Diffusion =
     let noised (compute: Compute) (schedule: Schedule) (t: int[]) (a0: Tensor) (noise: Tensor) : Tensor =
         let keep = Schedule.column compute schedule.SqrtAlphaBars t
         let spread = Schedule.column compute schedule.SqrtOneMinusAlphaBars t
-        keep.mul(a0).add(spread.mul noise)
+        keep * a0 + spread * noise
 
     /// The clean action that noise ε explains: a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε, not clipped. noisy, noise: [B, A]; t: [B].
     let clean (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (noise: Tensor) : Tensor =
         let scale = Schedule.column compute schedule.SqrtRecipAlphaBars t
         let spread = Schedule.column compute schedule.SqrtRecipM1AlphaBars t
-        scale.mul(noisy).sub(spread.mul noise)
+        scale * noisy - spread * noise
 
     /// Kept in [-1, 1].
     let clip (t: Tensor) : Tensor = t.clamp (Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
@@ -256,10 +256,10 @@ module Diffusion =
 
                 match Key.normals compute [ shape, initialKey; schedule.Timesteps :: shape, stepKey ] with
                 | [ initial; steps ] ->
-                    sampleInLibtorch compute schedule net policy obs (initial.mul (Scalars.ofFloat initialScale)) steps
+                    sampleInLibtorch compute schedule net policy obs (num initialScale * initial) steps
                 | _ -> invalidOp "two streams give two tensors"
             | SamplerNoise.Given(initial, steps, _), false ->
-                sampleInLibtorch compute schedule net policy obs (initial.mul (Scalars.ofFloat initialScale)) steps)
+                sampleInLibtorch compute schedule net policy obs (num initialScale * initial) steps)
 
     /// The particle with the largest value for each state. actions: [B, P, A], values: [B, P].
     let bestOf (actions: Tensor) (values: Tensor) : Chosen =
@@ -278,7 +278,7 @@ module Diffusion =
             | SamplerNoise.Drawn key -> Key.normal compute (Tensors.shape action) (SamplerNoise.exploreKey key)
             | SamplerNoise.Given(_, _, explore) -> explore
 
-        action.add (z.mul (Scalars.ofFloat scale))
+        action + num scale * z
 
 /// Reverse chains of a noise network that brings its own time embeddings.
 [<RequireQualifiedAccess>]
@@ -298,6 +298,6 @@ module ActionChain =
             let times = [ Array.init schedule.Timesteps float ]
             let predict = ActionNetwork.along compute net policy obs times
 
-            noise.Initial.mul (Scalars.ofFloat chain.InitialNoiseScale)
+            num chain.InitialNoiseScale * noise.Initial
             |> Diffusion.reverse schedule predict (Array.get noise.Steps)
             |> Tensors.view [ Tensors.size 0 obs; -1; net.ActionDim ])

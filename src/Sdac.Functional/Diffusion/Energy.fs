@@ -21,7 +21,7 @@ module RunningValues =
         | QNormalisation.RunningAsPublished ->
             use _ = torch.NewDisposeScope()
             let mean = Tensors.scalar (q.mean ())
-            let spread = q.sub(Scalars.ofFloat mean).square().mean()
+            let spread = (q - num mean).square().mean()
             let towards old value = old + c.QNormalisationRate * (value - old)
             { Mean = towards v.Mean mean; Deviation = towards v.Deviation (sqrt (Tensors.scalar spread)) }
 
@@ -78,15 +78,15 @@ module Energy =
 
         match c.QNormalisation with
         | QNormalisation.Off -> q
-        | QNormalisation.Running -> q.sub(Scalars.ofFloat v.Mean).div(Scalars.ofFloat deviation) |> clip
+        | QNormalisation.Running -> (q - num v.Mean) / num deviation |> clip
         | QNormalisation.Batch ->
-            let centred = q.sub (q.mean ())
-            centred.div (centred.square().mean().sqrt().clamp_min(Scalars.ofFloat least)) |> clip
-        | QNormalisation.RunningAsPublished -> q.sub (Scalars.ofFloat (v.Mean / deviation)) |> clip
+            let centred = q - q.mean ()
+            centred / centred.square().mean().sqrt().clamp_min(num least) |> clip
+        | QNormalisation.RunningAsPublished -> q - num (v.Mean / deviation) |> clip
 
     /// QScale·Q/λ, Q normalised as the settings say. Any shape.
     let ofValues (c: EnergySettings) (v: RunningValues) (lambda: float) (q: Tensor) : Tensor =
-        (normalised c v q).mul(Scalars.ofFloat (c.QScale / lambda))
+        num (c.QScale / lambda) * normalised c v q
 
     /// Weights of the K draws of each state, raw ones measured from the shift given, and the shift that the next batch finds.
     /// energy: [B, K] -> [B, K].
@@ -97,5 +97,5 @@ module Energy =
         | RssmWeights.Raw ->
             let largest = Tensors.scalar (energy.max ())
             let found = EnergyShift.raised largest shift
-            let measured = if found.Shift = 0.0 then energy else energy.sub (Scalars.ofFloat found.Shift)
+            let measured = if found.Shift = 0.0 then energy else energy - num found.Shift
             struct (Rssm.weights RssmWeights.Raw measured, EnergyShift.next largest found)

@@ -86,15 +86,15 @@ module Regression =
         match cap with
         | None -> Rssm.loss prediction noise weights
         | Some cap ->
-            let squares = (prediction.unsqueeze 1L).sub(noise).square()
-            squares.clamp_max(Scalars.ofFloat cap).mul(weights.unsqueeze 2L).mean()
+            let squares = (prediction.unsqueeze 1L - noise).square()
+            (squares.clamp_max (num cap) * weights.unsqueeze 2L).mean()
 
     /// The loss's gradient with respect to the prediction: no error whose square is above the cap adds to it. [B, A].
     let gradient (cap: float option) (prediction: Tensor) (noise: Tensor) (weights: Tensor) : Tensor =
         match cap with
         | None -> Rssm.gradient prediction noise weights
         | Some cap ->
-            let errors = (prediction.unsqueeze 1L).sub noise
-            let counted = errors.mul (errors.square().le(Scalars.ofFloat cap))
+            let errors = prediction.unsqueeze 1L - noise
+            let counted = errors * errors.square().le(num cap)
 
-            (counted.mul(weights.unsqueeze 2L).sum 1L).mul(Scalars.ofFloat (2.0 / float (noise.numel ())))
+            num (2.0 / float (noise.numel ())) * (counted * weights.unsqueeze 2L).sum 1L

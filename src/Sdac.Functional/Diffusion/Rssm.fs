@@ -12,7 +12,7 @@ module Rssm =
         let batch = Tensors.size 0 noisy
         let per (c: float[]) = Schedule.column compute c t |> Tensors.view [ batch; 1; 1 ]
 
-        (per schedule.SqrtRecipAlphaBars).mul(noisy.unsqueeze 1L).sub((per schedule.SqrtRecipM1AlphaBars).mul noise)
+        per schedule.SqrtRecipAlphaBars * noisy.unsqueeze 1L - per schedule.SqrtRecipM1AlphaBars * noise
 
     /// Draws ã_0^k = clip(a_t/√ᾱ_t - √(1/ᾱ_t - 1)·ε_k, -1, 1). noisy: [B, A], noise: [B, K, A], t: [B] -> [B, K, A].
     let draws (compute: Compute) (schedule: Schedule) (t: int[]) (noisy: Tensor) (noise: Tensor) : Tensor =
@@ -73,7 +73,7 @@ module Rssm =
     let weights (kind: RssmWeights) (energy: Tensor) : Tensor =
         match kind with
         | RssmWeights.SelfNormalised -> energy.softmax 1L
-        | RssmWeights.LogSumExp -> (energy.softmax 1L).mul(Scalars.ofFloat (float (energy.size 1)))
+        | RssmWeights.LogSumExp -> num (float (energy.size 1)) * energy.softmax 1L
         | RssmWeights.Raw -> energy.exp ()
 
     /// Self-normalised weights with their leading bias removed by the jackknife (Quenouille 1956): twice the weights of all
@@ -89,18 +89,16 @@ module Rssm =
 
         let half start = energy.narrow(1L, start, k / 2L).softmax 1L
         let halves = Tensors.cat 1 [ half 0L; half (k / 2L) ]
-        (energy.softmax 1L).mul(Scalars.ofFloat 2.0).sub(halves.mul (Scalars.ofFloat 0.5))
+        num 2.0 * energy.softmax 1L - num 0.5 * halves
 
     /// The loss in its plain form, mean over states, draws and dimensions of w_k·(ε_θ - ε_k)².
     /// prediction: [B, A], noise: [B, K, A], weights: [B, K] -> scalar.
     let loss (prediction: Tensor) (noise: Tensor) (weights: Tensor) : Tensor =
-        (prediction.unsqueeze 1L).sub(noise).square().mul(weights.unsqueeze 2L).mean()
+        ((prediction.unsqueeze 1L - noise).square() * weights.unsqueeze 2L).mean()
 
     /// The gradient of `loss` with respect to the prediction, 2/(B·K·A)·((Σ_k w_k)·ε_θ - Σ_k w_k·ε_k): the K draws of
     /// a state share the network's input, so one trained row per state carries the gradient of all K.
     let gradient (prediction: Tensor) (noise: Tensor) (weights: Tensor) : Tensor =
-        let w = weights.unsqueeze 2L
-        let target = noise.mul(w).sum 1L
+        let target = (noise * weights.unsqueeze 2L).sum 1L
         let total = weights.sum (1L, true)
-
-        (prediction.mul(total).sub target).mul(Scalars.ofFloat (2.0 / float (noise.numel ())))
+        num (2.0 / float (noise.numel ())) * (prediction * total - target)

@@ -115,7 +115,7 @@ module TimeNetwork =
 
     // 2π·w_j·x, [rows, Count].
     let private angles (compute: Compute) (frequencies: Tensor) (x: float[]) =
-        (column compute x).mul(frequencies.unsqueeze 0L).mul(Scalars.ofFloat (2.0 * Math.PI))
+        num (2.0 * Math.PI) * (column compute x * frequencies.unsqueeze 0L)
 
     /// The features alone: [x.Length, 2·Count].
     let features (compute: Compute) (n: TimeNetwork) (flat: Tensor) (x: float[]) : Tensor =
@@ -158,8 +158,8 @@ module TimeNetwork =
         let toFrequencies (dFeatures: Tensor) =
             let angles, count = angles compute frequencies x, int64 n.FrequencyCount
             let dCos, dSin = dFeatures.narrow (1L, 0L, count), dFeatures.narrow (1L, count, count)
-            let slope = dSin.mul(angles.cos ()).sub(dCos.mul (angles.sin ()))
-            slope.mul(column compute x).mul(Scalars.ofFloat (2.0 * Math.PI)).sum 0L
+            let slope = dSin * angles.cos () - dCos * angles.sin ()
+            (num (2.0 * Math.PI) * (slope * column compute x)).sum 0L
 
         match n.Layers with
         | Some shape ->

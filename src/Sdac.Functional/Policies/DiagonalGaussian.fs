@@ -22,19 +22,19 @@ module DiagonalGaussian =
     /// μ + σ·ε. mean, noise: [B, A], logStd: [A] -> [B, A].
     let sample (mean: Tensor) (logStd: Tensor) (noise: Tensor) : Tensor =
         check mean logStd "noise" noise
-        mean.add (noise.mul ((limited logStd).exp()))
+        mean + (limited logStd).exp() * noise
 
     let private torchDensity (mean: Tensor) (logStd: Tensor) (action: Tensor) : DiagonalDensity =
         let logStd = limited logStd
         let std = logStd.exp ()
-        let z = (action.sub mean).div std
+        let z = (action - mean) / std
 
-        let each = z.square().mul(Scalars.ofFloat -0.5).sub(logStd).sub(Scalars.ofFloat halfLogTwoPi)
+        let each = num -0.5 * z.square () - logStd - num halfLogTwoPi
 
         let pullback (dLogProbability: Tensor) =
             let dLog = dLogProbability.unsqueeze 1L
-            let dLogStd = z.square().sub(Scalars.ofFloat 1.0).mul(dLog).sum 0L
-            struct (z.div(std).mul dLog, dLogStd)
+            let dLogStd = ((z.square () - num 1.0) * dLog).sum 0L
+            struct (z / std * dLog, dLogStd)
 
         { LogProbability = each.sum 1L; Pullback = pullback }
 
@@ -80,4 +80,4 @@ module DiagonalGaussian =
             torchDensity mean logStd action
 
     /// Σ_i (½ + ½ ln 2π + log σ_i), the same for every state; its gradient with respect to log σ is one in every dimension.
-    let entropy (logStd: Tensor) : Tensor = (limited logStd).add(Scalars.ofFloat (0.5 + halfLogTwoPi)).sum()
+    let entropy (logStd: Tensor) : Tensor = (limited logStd + num (0.5 + halfLogTwoPi)).sum()

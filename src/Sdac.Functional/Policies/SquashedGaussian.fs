@@ -52,40 +52,34 @@ module SquashedGaussian =
             let clipped = raw.clamp (Scalars.ofFloat low, Scalars.ofFloat high)
             struct (clipped, clipped.eq(raw).``to`` torch.float32)
         | LogStd.Smooth(low, high) ->
-            let half = Scalars.ofFloat (0.5 * (high - low))
+            let half = num (0.5 * (high - low))
             let tanh = raw.tanh ()
-            let slope = tanh.square().neg().add(Scalars.ofFloat 1.0).mul half
-            struct (tanh.add(Scalars.ofFloat 1.0).mul(half).add(Scalars.ofFloat low), slope)
+            struct (half * (tanh + num 1.0) + num low, half * (-tanh.square() + num 1.0))
 
     /// ln(1 - tanh²u) = 2·(ln 2 - |u| - ln(1 + e^-2|u|)): right for every u.
     let logOneLessTanhSquared (u: Tensor) =
         let size = u.abs ()
-        let tail = size.mul(Scalars.ofFloat -2.0).exp().log1p()
-        size.add(tail).neg().add(Scalars.ofFloat (log 2.0)).mul(Scalars.ofFloat 2.0)
+        let tail = (num -2.0 * size).exp().log1p()
+        num 2.0 * (-(size + tail) + num (log 2.0))
 
     let private torchSample (head: SquashedGaussian) (output: Tensor) (noise: Tensor) : SquashedSample =
         let struct (logStd, slope) = logStd head output
-        let spread = logStd.exp().mul noise
-        let u = (mean head output).add spread
+        let spread = logStd.exp () * noise
+        let u = mean head output + spread
         let action = u.tanh ()
         let logSquash = logOneLessTanhSquared u
-        let gaussian = noise.square().mul(Scalars.ofFloat -0.5).sub(logStd)
-        let each = gaussian.sub (Scalars.ofFloat (0.5 * log (2.0 * System.Math.PI)))
+        let each = num -0.5 * noise.square () - logStd - num (0.5 * log (2.0 * System.Math.PI))
 
         let pullback (dAction: Tensor) (dLogProbability: Tensor) =
             let dLog = dLogProbability.unsqueeze 1L
-            let dSquashed = dAction.mul (logSquash.exp ())
+            let dSquashed = dAction * logSquash.exp ()
 
-            let dMean =
-                if head.TanhCorrection then
-                    dSquashed.add (dLog.mul(action).mul(Scalars.ofFloat 2.0))
-                else
-                    dSquashed
+            let dMean = if head.TanhCorrection then dSquashed + num 2.0 * (dLog * action) else dSquashed
 
-            Tensors.cat 1 [ dMean; dMean.mul(spread).sub(dLog).mul slope ]
+            Tensors.cat 1 [ dMean; (dMean * spread - dLog) * slope ]
 
         { Action = action
-          LogProbability = (if head.TanhCorrection then each.sub logSquash else each).sum 1L
+          LogProbability = (if head.TanhCorrection then each - logSquash else each).sum 1L
           Pullback = pullback }
 
     let private kernelSample (head: SquashedGaussian) (output: Tensor) (noise: Tensor) : SquashedSample =
