@@ -6,6 +6,7 @@
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Mujoco.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.PushT.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Functional.dll"
+#r "../src/Sdac.Experiments/bin/Release/Sdac.Sampling.dll"
 #r "../src/Sdac.Experiments/bin/Release/Sdac.Experiments.dll"
 #r "../src/Sdac.Experiments/bin/Release/Argu.dll"
 

@@ -62,9 +62,13 @@ let packages =
           "Diffusion-policy reinforcement learning as composable F# experiments: the pure core."
           [ "Sdac.Kernels"; "Sdac.LibTorch"; "Sdac.Environments"; "Sdac.Mujoco"; "Sdac.PushT" ]
       package
+          "Sdac.Sampling"
+          "Samplers of densities known up to a constant (RSSM, iDEM, FAB, Langevin) and their measures."
+          [ "Sdac.Functional" ]
+      package
           "Sdac.Experiments"
           "Runs, checkpoints, sweeps, reports, and trained policies that act: diffusion-policy reinforcement learning for .NET."
-          [ "Sdac.Functional" ] ]
+          [ "Sdac.Functional"; "Sdac.Sampling" ] ]
 
 /// Versions of others' packages.
 let locked =

@@ -122,7 +122,7 @@ let tests =
 
                   inFolder (fun path ->
                       let made = pack path [ "--version"; version ] path
-                      Expect.stringContains made $"7 packages of version {version}" "said"
+                      Expect.stringContains made $"8 packages of version {version}" "said"
 
                       let entries (name: string) =
                           use zip = ZipFile.OpenRead(Path.Combine(path, $"{name}.{version}.nupkg"))
