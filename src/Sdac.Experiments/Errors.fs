@@ -68,16 +68,6 @@ type UserError(failure: Failure) =
     /// The sentence: an interactive session prints no stack behind it.
     override _.ToString() = failure.Sentence
 
-/// Refusals of this layer's pure parts, as those of the core.
-[<AutoOpen>]
-module internal Refusals =
-    /// In the place of F#'s own, whose exception prints a stack and the argument's name.
-    let invalidArg (_argument: string) (sentence: string) : 'a =
-        raise (Sdac.Environments.RefusedArgumentException sentence)
-
-    /// In the place of F#'s own.
-    let invalidOp (sentence: string) : 'a = raise (Sdac.Environments.RefusedOperationException sentence)
-
 /// Raising failures, and naming near misses.
 [<RequireQualifiedAccess>]
 module Errors =

@@ -32,7 +32,7 @@ let tests =
                       stream.Write(ReadOnlySpan(Array.zeroCreate<byte> 100_000))
                       invalidOp "half way"
 
-                  Expect.raises<RefusedOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
+                  Expect.raises<InvalidOperationException>(fun () -> Files.writeAtomic path broken) |> ignore
                   Expect.equal (File.ReadAllText path) "old" "content of path"
                   Expect.equal (Directory.GetFileSystemEntries folder) [| path |] "content of the folder"))
 
