@@ -122,14 +122,14 @@ let tests =
                   if config.Persist then
                       let before, now = u.State.Improved, after.Next.Improved
                       Expect.equal (now.First, now.Count) (before.First, before.Count) "the same rows"
-                      let sampled = Set u.Pairs.Ids
-                      let climbed = values after.Climbed.Value |> Array.map float32
+                      let sampled = Set u.Made.Pairs.Ids
+                      let climbed = values after.Made.Climbed.Value |> Array.map float32
 
                       for i in 0 .. now.Count - 1 do
                           let id = now.First + int64 i
 
                           if sampled.Contains id then
-                              let at = Array.FindLastIndex(u.Pairs.Ids, (fun other -> other = id))
+                              let at = Array.FindLastIndex(u.Made.Pairs.Ids, (fun other -> other = id))
                               Expect.equal (now.Gather [| id |]) climbed[2 * at .. 2 * at + 1] "the climbed action"
                           else
                               Expect.equal (now.Gather [| id |]) (before.Gather [| id |]) "untouched"
@@ -152,13 +152,13 @@ let tests =
                       let struct (state, table) = agent.Prepare (Key.ofSeed 0L) memory after.Next
                       // the same keys: the same rows
                       let again = agent.Begin table { Batch = Key.foldIn 4L key; Noise = Key.foldIn 5L key } state
-                      Expect.equal again.Pairs.Ids u.Pairs.Ids "the same rows"
+                      Expect.equal again.Made.Pairs.Ids u.Made.Pairs.Ids "the same rows"
                       // the memory has lost its first rows: ids and places differ
                       let oldest = memory.Total - int64 memory.Count
                       Expect.isGreaterThan oldest 0L "oldest row"
-                      let places = u.Pairs.Ids |> Array.map (fun id -> int (id - oldest))
+                      let places = u.Made.Pairs.Ids |> Array.map (fun id -> int (id - oldest))
                       let stored = (Replay.gather cpu places memory).Action |> values
-                      values u.Pairs.Action, values after.Climbed.Value, values again.Pairs.Action, stored
+                      values u.Made.Pairs.Action, values after.Made.Climbed.Value, values again.Made.Pairs.Action, stored
 
                   let first, _, second, stored = kept false
                   Expect.equal first stored "the action that was done"
@@ -168,7 +168,7 @@ let tests =
                   Expect.differs climbed stored "it climbs"
 
                   let distinct =
-                      begun small key |> fun u -> u.Pairs.Ids |> Array.countBy id |> Array.forall (snd >> (=) 1)
+                      begun small key |> fun u -> u.Made.Pairs.Ids |> Array.countBy id |> Array.forall (snd >> (=) 1)
 
                   if distinct then
                       Expect.equal second climbed "then from there")
@@ -182,9 +182,9 @@ let tests =
                   let u = begun config key
                   let learned = Dipo.evaluateQ u
                   let value = TwinCritics.actionValue u.Model.Critics learned.Next.Critics
-                  let wanted = ActionClimb.climb cpu config.Climb value u.Pairs.Obs u.Pairs.Action
-                  Expect.equal (values (Dipo.climbActions learned).Climbed.Value) (values wanted) "after the step"
-                  Expect.differs (values u.Pairs.Obs) (values u.Batch.Obs) "another batch")
+                  let wanted = ActionClimb.climb cpu config.Climb value u.Made.Pairs.Obs u.Made.Pairs.Action
+                  Expect.equal (values (Dipo.climbActions learned).Made.Climbed.Value) (values wanted) "after the step"
+                  Expect.differs (values u.Made.Pairs.Obs) (values u.Batch.Obs) "another batch")
 
           testForAll
               "loss and gradient of the policy are those of float64 and autograd on the climbed actions"
@@ -193,7 +193,7 @@ let tests =
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
                   let u = begun config key
-                  let action = (u |> Dipo.evaluateQ |> Dipo.climbActions).Climbed.Value
+                  let action = (u |> Dipo.evaluateQ |> Dipo.climbActions).Made.Climbed.Value
                   let bars = (Schedule.create BetaSchedule.Cosine 5).AlphaBars
 
                   let column (f: float -> float) =
@@ -206,7 +206,7 @@ let tests =
 
                   let flat = Doubles.leaf u.State.Policy
                   let times = [ u.Noise.Timesteps |> Array.map float ]
-                  let output = ChainTests.doubleNetwork u.Model.Policy flat (Doubles.double u.Pairs.Obs) noised times
+                  let output = ChainTests.doubleNetwork u.Model.Policy flat (Doubles.double u.Made.Pairs.Obs) noised times
                   let wanted = (output.sub noise).square().mean()
                   let gradient = torch.autograd.grad([| wanted |], [| flat |])[0]
                   let struct (loss, got) = Dipo.policyGradient u action

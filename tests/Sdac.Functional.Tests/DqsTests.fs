@@ -321,10 +321,10 @@ let tests =
                   let u = Dqs.reverseSample u
                   let critics = others u key
                   let flat = Doubles.leaf u.State.Policy
-                  let wanted = doubleLoss u critics u.Action.Value flat
+                  let wanted = doubleLoss u critics u.Made.Value flat
                   let gradient = torch.autograd.grad([| wanted |], [| flat |])[0]
                   let value = TwinCritics.actionValue u.Model.Critics critics
-                  let struct (loss, got) = Dqs.policyGradient u value u.Action.Value
+                  let struct (loss, got) = Dqs.policyGradient u value u.Made.Value
                   let doubles (t: Tensor) = values (t.``to`` torch.float32)
                   closeTo 1e-3 "loss" (doubles wanted) (values loss)
                   let scale = 1.0 + (doubles gradient |> Array.map abs |> Array.max)
@@ -343,7 +343,7 @@ let tests =
                           { u with Noise = { u.Noise with Times = Array.map (fun _ -> 0.0) u.Noise.Times } }
 
                   let value = TwinCritics.actionValue u.Model.Critics u.State.Critics
-                  let struct (loss, gradient) = Dqs.policyGradient u value u.Action.Value
+                  let struct (loss, gradient) = Dqs.policyGradient u value u.Made.Value
                   Expect.all (values loss) Double.IsFinite "loss"
                   Expect.all (values gradient) Double.IsFinite "gradient")
 
@@ -392,7 +392,7 @@ let tests =
                       let learned = u |> Dqs.evaluateQ |> Dqs.reverseSample
                       let critics = if stepped then learned.Next.Critics else u.State.Critics
                       let value = TwinCritics.actionValue u.Model.Critics critics
-                      let struct (loss, _) = Dqs.policyGradient u value learned.Action.Value
+                      let struct (loss, _) = Dqs.policyGradient u value learned.Made.Value
 
                       closeTo
                           1e-6

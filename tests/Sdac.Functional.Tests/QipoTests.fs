@@ -193,7 +193,7 @@ let tests =
               (fun (config, updates, key) ->
                   use _ = torch.NewDisposeScope()
                   let u = started config key |> at (int64 updates)
-                  let support = (u |> Qipo.evaluateQ |> Qipo.weighSupport).Support.Value
+                  let support = (u |> Qipo.evaluateQ |> Qipo.weighSupport).Made.Value
                   let each = Tensors.size 1 support.Action
                   let rows = batchSize * each
                   let t = u.Noise.Timesteps[.. rows - 1]
@@ -223,7 +223,7 @@ let tests =
                   for updates in 0L .. 9L do
                       let learned = u |> at updates |> Qipo.evaluateQ
                       let after = Qipo.weighSupport learned
-                      let support = after.Support.Value
+                      let support = after.Made.Value
                       let replay = values u.Batch.Action
 
                       if updates < 2L then
@@ -315,7 +315,7 @@ let tests =
                   let u = { u with State = { u.State with PolicyAdam.Count = 5L } }
                   let after = through u
                   let adam = AdamSettings.ofSettings config.Adam
-                  let support = (u |> Qipo.evaluateQ |> Qipo.weighSupport).Support.Value
+                  let support = (u |> Qipo.evaluateQ |> Qipo.weighSupport).Made.Value
                   let struct (_, gradient) = Qipo.policyGradient u support
                   // half way down at the 5th of 10 steps
                   let struct (policy, _) = Adam.step cpu adam 5.5e-4 gradient u.State.Policy u.State.PolicyAdam

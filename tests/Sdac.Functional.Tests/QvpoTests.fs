@@ -148,7 +148,7 @@ let tests =
               let u =
                   { u with
                       State = { u.State with Policy = zero }
-                      PolicyBatch = { u.PolicyBatch with Obs = one u.PolicyBatch.Obs }
+                      Made = { u.Made with PolicyBatch.Obs = one u.Made.PolicyBatch.Obs }
                       Noise =
                           { u.Noise with
                               Uniform = Key.uniform cpu [ 10; 2 ] (Key.ofSeed 2L)
@@ -167,7 +167,7 @@ let tests =
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
                   let u = started config key |> at 300L
-                  let chosen = (u |> at 0L |> Qvpo.evaluateQ |> Qvpo.chooseActions).Chosen.Value
+                  let chosen = (u |> at 0L |> Qvpo.evaluateQ |> Qvpo.chooseActions).Made.Chosen.Value
                   let each = int64 config.EntropyActions
                   let again (t: Tensor) = torch.cat ([| t; t.repeat_interleave (each, Nullable 0L) |], 0L)
                   let bars = (Schedule.create BetaSchedule.Cosine 5).AlphaBars
@@ -189,7 +189,7 @@ let tests =
                   let weight = (again (Doubles.double chosen.Weight)).mul(torch.tensor factors).unsqueeze 1L
                   let flat = Doubles.leaf u.State.Policy
                   let times = [ u.Noise.Timesteps |> Array.map float ]
-                  let obs = again (Doubles.double u.PolicyBatch.Obs)
+                  let obs = again (Doubles.double u.Made.PolicyBatch.Obs)
                   let output = ChainTests.doubleNetwork u.Model.Policy flat obs noised times
                   let wanted = (output.sub noise).square().mul(weight).mean()
                   let gradient = Doubles.gradient wanted flat
@@ -205,13 +205,13 @@ let tests =
                   use _ = torch.NewDisposeScope()
                   let u = started config key
                   let learned = Qvpo.evaluateQ u
-                  let chosen = (Qvpo.chooseActions learned).Chosen.Value
+                  let chosen = (Qvpo.chooseActions learned).Made.Chosen.Value
                   let c = learned.Next.Critics
-                  let actions = chained u u.State.Policy u.Noise.New u.PolicyBatch.Obs
+                  let actions = chained u u.State.Policy u.Noise.New u.Made.PolicyBatch.Obs
                   Expect.equal (Tensors.size 1 actions) config.TrainingParticles "K of them"
-                  let wanted = bestBy u c.Q1 c.Q2 u.PolicyBatch.Obs actions
+                  let wanted = bestBy u c.Q1 c.Q2 u.Made.PolicyBatch.Obs actions
                   closeTo 1e-4 "actions" wanted (values chosen.Action)
-                  let q = TwinCritics.values u.Model.Critics c u.PolicyBatch.Obs actions
+                  let q = TwinCritics.values u.Model.Critics c u.Made.PolicyBatch.Obs actions
                   closeTo 1e-4 "weights" (Qvpo.weights config.Weights q |> values) (values chosen.Weight))
 
           testForAll
@@ -271,7 +271,7 @@ let tests =
                   let after = through u
                   let bound t = config.GradientClip |> Option.fold (fun t b -> ActionClimb.bounded b t) t
                   let adam = AdamSettings.ofSettings config.Adam
-                  let chosen = (u |> Qvpo.evaluateQ |> Qvpo.chooseActions).Chosen.Value
+                  let chosen = (u |> Qvpo.evaluateQ |> Qvpo.chooseActions).Made.Chosen.Value
                   let struct (_, gradient) = Qvpo.policyGradient u chosen
                   // half way down at the 5th of 10 steps
                   let struct (policy, _) = Adam.step cpu adam 5.5e-4 (bound gradient) u.State.Policy u.State.PolicyAdam
@@ -359,7 +359,7 @@ let tests =
                   Expect.isTrue (Array.forall (fun x -> x >= 0.0 && x < 1.0) u3) "uniform on [0, 1)"
                   Expect.isLessThan (abs (Array.average u3 - 0.5)) 0.12 "all of it"
                   Expect.differs (first n.Next.Initial) (first n.New.Initial) "keys of their own"
-                  Expect.differs (values u.PolicyBatch.Obs) (values u.Batch.Obs) "batches of their own")
+                  Expect.differs (values u.Made.PolicyBatch.Obs) (values u.Batch.Obs) "batches of their own")
 
           testCase "both batches of an update are changed, and time limits are terminations where asked" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -367,7 +367,7 @@ let tests =
               let agent = Qvpo.agent u.Model
               let changed = agent.OnBatch (fun b -> { b with Obs = b.Obs.neg () }) u
               Expect.equal (values changed.Batch.Obs) (values (u.Batch.Obs.neg ())) "the critics'"
-              Expect.equal (values changed.PolicyBatch.Obs) (values (u.PolicyBatch.Obs.neg ())) "the policy's"
+              Expect.equal (values changed.Made.PolicyBatch.Obs) (values (u.Made.PolicyBatch.Obs.neg ())) "the policy's"
 
               let transitions =
                   { Obs = Array.zeroCreate 8

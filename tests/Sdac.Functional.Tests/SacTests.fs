@@ -94,7 +94,7 @@ let tests =
               let tuned logProbability (state: SacState) =
                   let noise = Sac.drawNoise model 1 (Key.ofSeed 2L)
                   let u = Sac.start model noise (batchOf (Key.ofSeed 3L)) state
-                  (Sac.tuneTemperature { u with LogProbability = Some logProbability }).Next
+                  (Sac.tuneTemperature { u with Made = Some logProbability }).Next
 
               let once = tuned -1.5 state
               let twice = tuned 4.0 once

@@ -3,129 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// Every setting of DACER.
-type DacerConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        Data: DataSettings
-        Diffusion: DiffusionSettings
-        /// What the chain keeps for its gradient: the activations of all steps, or nothing, which costs a third more arithmetic
-        ChainActivations: ChainActivations
-        Critics: DistributionalSettings
-        Adam: AdamSettings
-        /// The policy's learning rate over its updates
-        PolicyRate: LearningRate
-        /// The policy and the critics' moving averages move on every such-th update
-        PolicyDelay: int
-        /// c: the noise on actions is N(0, (c·α)²) per component, in training, in targets and in the policy's step
-        NoiseScale: float
-        /// α, by the entropy of actions with their noise
-        Temperature: TemperatureSettings
-        /// How the entropy of a state's actions is estimated
-        Entropy: MixtureSettings
-    }
-
-[<RequireQualifiedAccess>]
-module DacerConfig =
-    /// The authors' settings for HalfCheetah and Humanoid (elsewhere 30,000 random transitions and c = 0.1).
-    let published: DacerConfig =
-        { Hidden = [ 256; 256; 256 ]
-          Networks = { NetworkSettings.mish with InitialWeights = InitialWeights.CutNormal }
-          Data =
-            { Environments = 20
-              UpdatesPerStep = 1
-              WarmUp = 200_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          Diffusion =
-            { Timesteps = 20
-              BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0)
-              InitialNoiseScale = 1.0
-              WideNoise = false
-              TimeDim = 16
-              TimeHidden = 32 }
-          ChainActivations = ChainActivations.Recorded
-          Critics = DistributionalSettings.usual
-          Adam = AdamSettings.usual 1e-4
-          PolicyRate = LearningRate.Constant 1e-4
-          PolicyDelay = 2
-          NoiseScale = 0.15
-          Temperature =
-            { InitialTemperature = 3.0
-              TemperatureLearningRate = 3e-2
-              TemperatureDelay = 10_000
-              TargetEntropyPerDim = -0.9 }
-          Entropy = MixtureSettings.usual }
-
-    /// As the SDAC paper's comparison ran it. α moves twenty times in its 200,000 updates: it stays above 1.6.
-    let sdacPaper: DacerConfig =
-        { published with
-            Data.Environments = 5
-            Data.WarmUp = 30_000
-            Diffusion.BetaSchedule = BetaSchedule.Linear 0.3
-            Diffusion.InitialNoiseScale = 0.5
-            Adam.LearningRate = 3e-4
-            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
-
-    /// InvertedPendulum-v4 in a minute or two: five steps, and α that moves often enough to fall within the run.
-    let quick: DacerConfig =
-        { published with
-            Hidden = [ 64; 64 ]
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Diffusion.Timesteps = 5
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-5, 3_500L, 3_000L)
-            NoiseScale = 0.1
-            Temperature.TemperatureDelay = 100
-            Entropy.MixtureSamples = 50 }
-
-    /// Learns the contract's task in seconds.
-    let tiny: DacerConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Adam.LearningRate = 3e-3
-            PolicyRate = LearningRate.LinearDecay(3e-3, 3e-4, 150L, 150L)
-            Temperature.InitialTemperature = 2.0
-            Entropy.MixtureSamples = 20 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: DacerConfig =
-        { published with
-            Hidden = [ 128; 128; 128 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Data.WarmUp = 10_000
-            Diffusion.Timesteps = 10
-            Critics.Tau = 0.01
-            Adam.LearningRate = 5e-4
-            PolicyRate = LearningRate.Constant 5e-4
-            Temperature.TemperatureDelay = 1_000 }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: DacerConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          DiffusionSettings.problems c.Diffusion
-          DistributionalSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
-          Check.atLeast (nameof c.PolicyDelay) 1 c.PolicyDelay
-          Check.within (nameof c.NoiseScale) 0.0 1e6 c.NoiseScale
-          TemperatureSettings.problems c.Temperature
-          MixtureSettings.problems c.Entropy ]
-        |> List.concat
-
 /// What settings and sizes fix.
 [<NoComparison; NoEquality>]
 type DacerModel =
@@ -170,18 +47,8 @@ type DacerNoise =
         Entropy: Key
     }
 
-/// An update under way.
-[<NoComparison; NoEquality>]
-type DacerUpdate =
-    {
-        Model: DacerModel
-        Batch: Batch
-        Noise: DacerNoise
-        /// What the update began with: its policy, its α and its critics are asked throughout
-        State: DacerState
-        Next: DacerState
-        Figures: Figures
-    }
+/// An update under way. The policy, α and critics that it began with are asked throughout.
+type DacerUpdate = OffPolicyUpdate<DacerModel, DacerNoise, DacerState, unit>
 
 /// DACER: the whole reverse chain is the policy, and Q is climbed through all its steps; the entropy of actions, estimated now and
 /// then, sets how much noise is added to them (Wang et al. 2024, arXiv 2405.15177).
@@ -296,12 +163,8 @@ module Dacer =
 
     /// An update that has done nothing yet.
     let start (model: DacerModel) (noise: DacerNoise) (batch: Batch) (state: DacerState) : DacerUpdate =
-        { Model = model
-          Batch = batch
-          Noise = noise
-          State = state
-          Next = state
-          Figures = Map [ "alpha", state.Temperature.Lambda ] }
+        OffPolicy.start model () noise batch state
+        |> OffPolicy.tell (Map [ "alpha", state.Temperature.Lambda ])
 
     /// Does this update move the policy and the critics' moving averages?
     let movesPolicy (u: DacerUpdate) = u.State.Updates % int64 u.Model.Config.PolicyDelay = 0L
@@ -316,9 +179,7 @@ module Dacer =
         let struct (critics, figures) =
             DistributionalCritics.learn u.Model.Critics u.Batch (criticTargets u) u.State.Critics
 
-        { u with
-            Next = { u.Next with Critics = critics }
-            Figures = Map.fold (fun all name value -> Map.add name value all) u.Figures figures }
+        { u with Next = { u.Next with Critics = critics } } |> OffPolicy.tell figures
 
     /// The loss -mean min(μ1, μ2)(s, a) of the policy by these critics, and its gradient through all steps of the chain: none
     /// where a clip is active, that of the noisy action included.
@@ -354,20 +215,11 @@ module Dacer =
             let struct (loss, gradient) = policyGradient u u.State.Critics
 
             let struct (policy, optimiser) =
-                Adam.step
-                    u.Model.Compute
-                    (AdamSettings.ofSettings c.Adam)
-                    (LearningRate.at u.State.PolicyAdam.Count c.PolicyRate)
-                    gradient
-                    u.State.Policy
-                    u.State.PolicyAdam
+                OffPolicy.step u.Model.Compute c.Adam c.PolicyRate gradient u.State.Policy u.State.PolicyAdam
 
             { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
-                Figures =
-                    u.Figures
-                    |> Map.add "policyLoss" (Tensors.scalar loss)
-                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The mean entropy of the policy's actions, noise and clip included, over the batch's states: the bound of a mixture fitted to
     /// so many actions of each state.
@@ -422,12 +274,6 @@ module Dacer =
           "tuneTemperature", tuneTemperature
           "followTargets", followTargets ]
 
-    let private finish (u: DacerUpdate) : Finished<DacerState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
-
     /// The agent of a model.
     let agent (model: DacerModel) : Agent<DacerState, DacerUpdate> =
         { Compute = model.Compute
@@ -441,22 +287,15 @@ module Dacer =
           Form = form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
-          Begin =
-            fun table keys state ->
-                let size = model.Config.Data.BatchSize
-                let batch = Replay.sample model.Compute keys.Batch size table.Memory
-                start model (drawNoise model size keys.Noise) batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Begin = OffPolicy.beginning model.Compute model.Config.Data (drawNoise model) (start model)
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         DistributionalCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
-                Headline = Some "policy loss"
-                Carried = true }
-            { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
-            { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
+        @ OffPolicy.policyFigureInfos true
+        @ [ { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
             { FigureInfo.finite "entropy" "the policy's entropy" with Carried = true; Plotted = Some "Entropy" } ]
 
     /// The algorithm.

@@ -3,138 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// Every setting of DIPO.
-type DipoConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        /// What follows the linear maps of the policy's hidden layers; `Networks` has the critics'
-        PolicyActivation: HiddenActivation
-        /// How the policy is told t
-        TimeEmbedding: TimeEmbedding
-        Data: DataSettings
-        Chain: ChainSettings
-        Critics: CriticSettings
-        Adam: AdamSettings
-        /// Largest norm of the policy's gradient, and of the critics'
-        GradientClip: float
-        /// The critics' gradients are bounded together, as those of one module; otherwise each on its own
-        ClipCriticsTogether: bool
-        Climb: ClimbSettings
-        /// Climbed actions are written back and climb further the next time (the paper); otherwise every climb starts from the
-        /// action that was done (what the authors' code does)
-        Persist: bool
-        /// The policy's moving average moves on every such-th update
-        PolicyTargetEvery: int
-        /// Evaluations draw no noise along the chain, but for its start
-        QuietEvaluation: bool
-        /// Time limits count as terminations: no bootstrap behind them (the authors')
-        TimeLimitsTerminate: bool
-    }
-
-[<RequireQualifiedAccess>]
-module DipoConfig =
-    /// The authors' settings for HalfCheetah. Their code loses what it writes back, and their figures are that code's; time limits
-    /// bootstrap here.
-    let published: DipoConfig =
-        { Hidden = [ 256; 256; 256 ]
-          Networks = { NetworkSettings.mish with InitialWeights = InitialWeights.HalfNormal }
-          PolicyActivation = HiddenActivation.Mish
-          TimeEmbedding = TimeEmbedding.Dipo
-          Data =
-            { Environments = 1
-              UpdatesPerStep = 1
-              WarmUp = 10_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 100; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
-          Critics = CriticSettings.usual
-          Adam = { AdamSettings.usual 3e-4 with AdamEpsilon = 1e-5 }
-          GradientClip = 2.0
-          ClipCriticsTogether = true
-          Climb = { ClimbSettings.usual with ClimbSteps = 40; ClimbBound = ClimbBound.PerDimension 0.08 }
-          Persist = false
-          PolicyTargetEvery = 2
-          QuietEvaluation = true
-          TimeLimitsTerminate = false }
-
-    /// As the SDAC paper's comparison ran it: what is climbed is written back; five environments and one update a step.
-    let sdacPaper: DipoConfig =
-        { published with
-            Networks.InitialWeights = InitialWeights.CutNormal
-            Networks.Activation = HiddenActivation.Relu
-            PolicyActivation = HiddenActivation.Relu
-            TimeEmbedding = TimeEmbedding.Bare
-            Data.Environments = 5
-            Data.WarmUp = 30_000
-            Chain = { Timesteps = 100; BetaSchedule = BetaSchedule.Linear 0.3; InitialNoiseScale = 0.5 }
-            Adam = AdamSettings.usual 3e-4
-            // their 2 for gradients of half our losses: Adam's steps are the same
-            GradientClip = 4.0
-            ClipCriticsTogether = false
-            Climb = { ClimbSteps = 30; ClimbRate = 0.03; ClimbEpsilon = 1e-8; ClimbBound = ClimbBound.Fixed 0.16 }
-            Persist = true
-            PolicyTargetEvery = 2
-            QuietEvaluation = false }
-
-    /// InvertedPendulum-v4 in a minute or two.
-    let quick: DipoConfig =
-        { published with
-            Hidden = [ 64; 64 ]
-            TimeEmbedding = TimeEmbedding.Dacer
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Chain.Timesteps = 10
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            Climb =
-                { ClimbSettings.usual with
-                    ClimbSteps = 10
-                    ClimbRate = 0.1
-                    ClimbBound = ClimbBound.PerDimension 1.0 }
-            Persist = true
-            PolicyTargetEvery = 1 }
-
-    /// Learns the contract's task in seconds.
-    let tiny: DipoConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Chain.Timesteps = 5
-            Adam.LearningRate = 3e-3 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: DipoConfig =
-        { published with
-            Hidden = [ 128; 128 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Chain.Timesteps = 10
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3
-            Climb = { ClimbSettings.usual with ClimbSteps = 10 }
-            Persist = true
-            PolicyTargetEvery = 1 }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: DipoConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          ChainSettings.problems c.Chain
-          CriticSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          Check.positive (nameof c.GradientClip) c.GradientClip
-          ClimbSettings.problems c.Climb
-          Check.atLeast (nameof c.PolicyTargetEvery) 1 c.PolicyTargetEvery ]
-        |> List.concat
-
 /// What settings and sizes fix.
 [<NoComparison; NoEquality>]
 type DipoModel =
@@ -186,20 +54,17 @@ type DipoPairs =
         Action: Tensor
     }
 
-/// An update under way.
+/// What an update works on beside its batch.
 [<NoComparison; NoEquality>]
-type DipoUpdate =
+type DipoMade =
     {
-        Model: DipoModel
-        Batch: Batch
         Pairs: DipoPairs
-        Noise: DipoNoise
-        State: DipoState
-        Next: DipoState
         /// The actions after the climb, [B, A]; None until `climbActions`
         Climbed: Tensor option
-        Figures: Figures
     }
+
+/// An update under way.
+type DipoUpdate = OffPolicyUpdate<DipoModel, DipoNoise, DipoState, DipoMade>
 
 /// DIPO: actions of the replay memory climb the critic by gradient steps, and a diffusion policy is fitted to them (Yang et al.
 /// 2023, arXiv 2305.13122).
@@ -311,14 +176,7 @@ module Dipo =
 
     /// An update that has done nothing yet.
     let start (model: DipoModel) (noise: DipoNoise) (pairs: DipoPairs) (batch: Batch) (state: DipoState) : DipoUpdate =
-        { Model = model
-          Batch = batch
-          Pairs = pairs
-          Noise = noise
-          State = state
-          Next = state
-          Climbed = None
-          Figures = Map.empty }
+        OffPolicy.start model { Pairs = pairs; Climbed = None } noise batch state
 
     /// The critics' targets y = r·scale + γ(1 - terminated)·v(s', a'), a' by the policy's moving average. [B].
     let criticTarget (u: DipoUpdate) : Tensor =
@@ -336,14 +194,13 @@ module Dipo =
         let struct (learned, figures) =
             TwinCritics.learnBounded bounded u.Model.Critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with Next = { u.Next with Critics = learned }; Figures = figures }
+        { u with Next = { u.Next with Critics = learned } } |> OffPolicy.tell figures
 
     /// The second batch's actions climb Q by the critics after their step; they are written back where the settings say so.
     let climbActions (u: DipoUpdate) : DipoUpdate =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "climbActions" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "climbActions" u.State.Critics u.Next.Critics
 
-        let model, pairs = u.Model, u.Pairs
+        let model, pairs = u.Model, u.Made.Pairs
         let value = TwinCritics.actionValue model.Critics u.Next.Critics
         let climbed = ActionClimb.climb model.Compute model.Config.Climb value pairs.Obs pairs.Action
 
@@ -354,9 +211,9 @@ module Dipo =
                 u.State.Improved
 
         { u with
-            Climbed = Some climbed
-            Next = { u.Next with Improved = improved }
-            Figures = u.Figures |> Map.add "climb" (Tensors.scalar ((climbed.sub pairs.Action).abs().mean())) }
+            Made = { u.Made with Climbed = Some climbed }
+            Next = { u.Next with Improved = improved } }
+        |> OffPolicy.tell (Map [ "climb", Tensors.scalar ((climbed.sub pairs.Action).abs().mean()) ])
 
     /// The loss mean (ε_θ(s, a_t, t) - ε)² of noise prediction on these actions and its gradient.
     let policyGradient (u: DipoUpdate) (action: Tensor) : struct (Tensor * Tensor) =
@@ -364,7 +221,7 @@ module Dipo =
         let noised = Diffusion.noised model.Compute model.Schedule t action u.Noise.Forward
 
         use vjp =
-            ActionNetwork.vjp model.Compute model.Policy u.State.Policy u.Pairs.Obs noised [ Array.map float t ]
+            ActionNetwork.vjp model.Compute model.Policy u.State.Policy u.Made.Pairs.Obs noised [ Array.map float t ]
 
         let error = vjp.Output.sub u.Noise.Forward
         let share = Scalars.ofFloat (2.0 / float (error.numel ()))
@@ -372,7 +229,7 @@ module Dipo =
 
     /// One Adam step of the policy towards the climbed actions.
     let improvePolicy (u: DipoUpdate) : DipoUpdate =
-        match u.Climbed with
+        match u.Made.Climbed with
         | None -> Stages.lacks "improvePolicy" "the climbed actions of this update" "climbActions"
         | Some action ->
             let c = u.Model.Config
@@ -388,11 +245,8 @@ module Dipo =
                     u.State.PolicyAdam
 
             { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
-                Figures =
-                    u.Figures
-                    |> Map.add "policyLoss" (Tensors.scalar loss)
-                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The moving averages of the critics, and of the policy on the updates that move it. The authors count from 1.
     let followTargets (u: DipoUpdate) : DipoUpdate =
@@ -416,12 +270,6 @@ module Dipo =
           "climbActions", climbActions
           "improvePolicy", improvePolicy
           "followTargets", followTargets ]
-
-    let private finish (u: DipoUpdate) : Finished<DipoState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
 
     /// The agent of a model.
     let agent (model: DipoModel) : Agent<DipoState, DipoUpdate> =
@@ -451,15 +299,14 @@ module Dipo =
                 let batch = Replay.sample model.Compute keys.Batch size table.Memory
                 let pairs = pairs model table.Memory state.Improved pairsKey size
                 start model (drawNoise model size noiseKey) pairs batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
-            FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
-            FigureInfo.plain "climb" "how far the actions climbed, the mean of |Δa|" ]
+        @ OffPolicy.policyFigureInfos false
+        @ [ FigureInfo.plain "climb" "how far the actions climbed, the mean of |Δa|" ]
 
     /// The algorithm.
     let algorithm: Algorithm<DipoConfig, DipoState, DipoUpdate> =

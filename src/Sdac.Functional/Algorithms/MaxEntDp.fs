@@ -3,147 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// What the policy's noise network is trained to give at a noised action a_t, from K clean actions ã_k of q̃_{0|t} around it with
-/// weights w = softmax(Q̄/λ).
-[<RequireQualifiedAccess>]
-type MaxEntDpForm =
-    /// Σ_k w_k·ε_k, the draws' own noise (the authors').
-    | Noise
-    /// -√(1-ᾱ_t)/√ᾱ_t·Σ_k w_k·∇Q̄(s, ã_k)/λ: the same score by the critic's gradient, but for what a wall of the box adds.
-    | Gradient
-    /// -√(1-ᾱ_t)·∇Q̄(s, a_t)/λ, no draws: QSM's.
-    | Slope
-
-/// Every setting of MaxEntDP.
-type MaxEntDpConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        /// What follows the linear maps of the policy's hidden layers; `Networks` has the critics'
-        PolicyActivation: HiddenActivation
-        Data: DataSettings
-        Chain: ChainSettings
-        /// The chain's noise has the deviation √β_t (the authors'); otherwise the posterior's σ_t
-        WideNoise: bool
-        /// By the critics' moving averages
-        BestOf: BestOfSettings
-        Critics: CriticSettings
-        Adam: AdamSettings
-        /// The policy's learning rate over its updates
-        PolicyRate: LearningRate
-        /// What the network is trained to give
-        Form: MaxEntDpForm
-        /// K, draws of ã per state
-        MonteCarloDraws: int
-        /// What becomes of draws that leave the box [-1, 1]^A
-        ReverseNoise: ReverseNoise
-        /// λ, of the policy exp(Q/λ) and of the entropy in the critics' targets
-        Temperature: float
-        Likelihood: LikelihoodSettings
-        /// Time limits count as terminations: no bootstrap behind them
-        TimeLimitsTerminate: bool
-    }
-
-[<RequireQualifiedAccess>]
-module MaxEntDpConfig =
-    /// The authors' settings for HalfCheetah; their other temperatures: Humanoid 0.02, Ant and Hopper 0.05, Walker2d and Swimmer 0.01.
-    let published: MaxEntDpConfig =
-        { Hidden = [ 256; 256 ]
-          Networks =
-            { NetworkSettings.mish with
-                Activation = HiddenActivation.Relu
-                InitialWeights = InitialWeights.XavierUniform }
-          PolicyActivation = HiddenActivation.Mish
-          Data =
-            { Environments = 1
-              UpdatesPerStep = 1
-              WarmUp = 10_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.ContinuousCosine; InitialNoiseScale = 1.0 }
-          WideNoise = true
-          BestOf = { BestOfSettings.off with EvaluationParticles = 10 }
-          Critics = CriticSettings.usual
-          Adam = AdamSettings.usual 3e-4
-          PolicyRate = LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L)
-          Form = MaxEntDpForm.Noise
-          MonteCarloDraws = 500
-          ReverseNoise = ReverseNoise.TruncatedNormal
-          Temperature = 0.2
-          Likelihood = LikelihoodSettings.maxEntDp
-          TimeLimitsTerminate = false }
-
-    /// In the frame of the SDAC paper's comparison, which does not have it: its networks, five environments and one update a step.
-    let sdacPaper: MaxEntDpConfig =
-        { published with
-            Hidden = [ 256; 256; 256 ]
-            Networks.InitialWeights = InitialWeights.CutNormal
-            Data.Environments = 5
-            Data.WarmUp = 30_000
-            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L) }
-
-    /// InvertedPendulum-v4 in a minute or two: small networks, few draws.
-    let quick: MaxEntDpConfig =
-        { published with
-            Hidden = [ 64; 64 ]
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Chain.Timesteps = 10
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
-            MonteCarloDraws = 32
-            Temperature = 0.2
-            Likelihood.LikelihoodDraws = 4 }
-
-    /// Learns the contract's task in seconds.
-    let tiny: MaxEntDpConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Chain.Timesteps = 5
-            Adam.LearningRate = 3e-3
-            PolicyRate = LearningRate.Constant 3e-3
-            MonteCarloDraws = 16
-            Temperature = 0.05
-            Likelihood.LikelihoodDraws = 2 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: MaxEntDpConfig =
-        { published with
-            Hidden = [ 128; 128 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Chain.Timesteps = 10
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.Constant 1e-3
-            MonteCarloDraws = 32
-            Likelihood.LikelihoodDraws = 4 }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: MaxEntDpConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          ChainSettings.problems c.Chain
-          BestOfSettings.problems c.BestOf
-          CriticSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
-          Check.atLeast (nameof c.MonteCarloDraws) 1 c.MonteCarloDraws
-          [ if c.MonteCarloDraws = 1 && c.Form <> MaxEntDpForm.Slope then
-                "MonteCarloDraws is 1: every weight would be 1 and the draws would tell nothing of Q; take at least 2 draws, or Form = Slope" ]
-          Check.positive (nameof c.Temperature) c.Temperature
-          LikelihoodSettings.problems c.Likelihood ]
-        |> List.concat
-
 /// What settings and sizes fix.
 [<NoComparison; NoEquality>]
 type MaxEntDpModel =
@@ -185,14 +44,7 @@ type MaxEntDpNoise =
     }
 
 /// An update under way.
-[<NoComparison; NoEquality>]
-type MaxEntDpUpdate =
-    { Model: MaxEntDpModel
-      Batch: Batch
-      Noise: MaxEntDpNoise
-      State: MaxEntDpState
-      Next: MaxEntDpState
-      Figures: Figures }
+type MaxEntDpUpdate = OffPolicyUpdate<MaxEntDpModel, MaxEntDpNoise, MaxEntDpState, unit>
 
 /// MaxEntDP: a diffusion policy for maximum-entropy RL. The noise network is regressed on the noise of clean actions drawn around
 /// noised replay actions, weighted by exp(Q/λ), and the critics' targets have the entropy of the policy, its log-probability estimated
@@ -255,16 +107,9 @@ module MaxEntDp =
             let predict = ActionNetwork.along model.Compute model.Policy state.Policy obs [ times model ]
             let step = if c.WideNoise then ReverseStep.WideNoise else ReverseStep.Posterior
 
-            let candidates =
-                num c.Chain.InitialNoiseScale * noise.Initial
-                |> Diffusion.reverseBy step model.Schedule predict (fun i -> Some noise.Steps[i])
-
-            if particles = 1 then
-                candidates
-            else
-                let actions = candidates |> Tensors.view [ -1; particles; model.Space.ActionDim ]
-                let averages = TwinCritics.averages state.Critics
-                (Diffusion.bestOf actions (TwinCritics.values model.Critics averages obs actions)).Action)
+            num c.Chain.InitialNoiseScale * noise.Initial
+            |> Diffusion.reverseBy step model.Schedule predict (fun i -> Some noise.Steps[i])
+            |> TwinCritics.best model.Critics (TwinCritics.averages state.Critics) particles obs)
 
     let private chainNoise (model: MaxEntDpModel) (rows: int) (key: Key) =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
@@ -312,7 +157,7 @@ module MaxEntDp =
 
     /// An update that has done nothing yet.
     let start (model: MaxEntDpModel) (noise: MaxEntDpNoise) (batch: Batch) (state: MaxEntDpState) : MaxEntDpUpdate =
-        { Model = model; Batch = batch; Noise = noise; State = state; Next = state; Figures = Map.empty }
+        OffPolicy.start model () noise batch state
 
     /// log π̂(a'|s') by the online policy; None where the settings ask for none. action: [B, A] -> [B].
     let nextLogProbability (u: MaxEntDpUpdate) (action: Tensor) : Tensor option =
@@ -452,32 +297,21 @@ module MaxEntDp =
 
     /// One Adam step of the policy by the critics' moving averages after their step.
     let improvePolicy (u: MaxEntDpUpdate) : MaxEntDpUpdate =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "improvePolicy" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "improvePolicy" u.State.Critics u.Next.Critics
 
         let c = u.Model.Config
         let struct (loss, gradient) = policyGradient u (averaged u.Model u.Next.Critics)
-        let rate = LearningRate.at u.State.PolicyAdam.Count c.PolicyRate
 
         let struct (policy, optimiser) =
-            Adam.step u.Model.Compute (AdamSettings.ofSettings c.Adam) rate gradient u.State.Policy u.State.PolicyAdam
+            OffPolicy.step u.Model.Compute c.Adam c.PolicyRate gradient u.State.Policy u.State.PolicyAdam
 
         { u with
-            Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
-            Figures =
-                u.Figures
-                |> Map.add "policyLoss" (Tensors.scalar loss)
-                |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+            Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+        |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The parts of an update in their order.
     let stages: (string * (MaxEntDpUpdate -> MaxEntDpUpdate)) list =
         [ "evaluateQ", evaluateQ; "improvePolicy", improvePolicy ]
-
-    let private finish (u: MaxEntDpUpdate) : Finished<MaxEntDpState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
 
     /// The agent of a model.
     let agent (model: MaxEntDpModel) : Agent<MaxEntDpState, MaxEntDpUpdate> =
@@ -492,20 +326,15 @@ module MaxEntDp =
           Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
-          Begin =
-            fun table keys state ->
-                let size = model.Config.Data.BatchSize
-                let batch = Replay.sample model.Compute keys.Batch size table.Memory
-                start model (drawNoise model size keys.Noise) batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Begin = OffPolicy.beginning model.Compute model.Config.Data (drawNoise model) (start model)
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
-            FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
-            { FigureInfo.finite "entropy" "the policy's entropy, as estimated" with
+        @ OffPolicy.policyFigureInfos false
+        @ [ { FigureInfo.finite "entropy" "the policy's entropy, as estimated" with
                 Headline = Some "entropy"
                 Plotted = Some "Entropy" } ]
 

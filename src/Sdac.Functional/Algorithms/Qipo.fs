@@ -3,128 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// Every setting of QIPO.
-type QipoConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        /// How the policy is told t
-        TimeEmbedding: TimeEmbedding
-        Data: DataSettings
-        Chain: ChainSettings
-        /// M, actions of the policy in the support of a state, and behind its critics' targets
-        SupportActions: int
-        /// The support holds the replay memory's action too (the paper's). Without it, and renewed on every update, this is DPMD
-        /// with a softmax over the particles of a state
-        ReplayAction: bool
-        /// β of the policy's weights, softmax(β·Q) over a state's support
-        Beta: float
-        /// β of the critics' targets, Σ softmax(β·Q̄)·Q̄
-        TargetBeta: float
-        /// K_renew: the support's actions are drawn from the policy as it was on every such-th update; 1: from the policy itself.
-        /// Each renewal adds a β to what the policy has learned of Q
-        RenewEvery: int
-        /// Updates at the start in which the policy learns the replay memory's actions as they are (the paper's warm-up)
-        CloneUpdates: int
-        /// The policy's moving average acts and is evaluated; otherwise the policy itself
-        AverageActs: bool
-        Critics: CriticSettings
-        Adam: AdamSettings
-        /// The policy's learning rate over its updates
-        PolicyRate: LearningRate
-        /// Time limits count as terminations: no bootstrap behind them
-        TimeLimitsTerminate: bool
-    }
-
-[<RequireQualifiedAccess>]
-module QipoConfig =
-    /// The authors report offline runs, and their M, β and T for a task are not known: sizes, M and β are those of an
-    /// implementation by others, the chain and the rhythm this library's.
-    let published: QipoConfig =
-        { Hidden = [ 512; 512; 512; 512 ]
-          Networks = { NetworkSettings.mish with CriticLayerNorm = Some 1e-5 }
-          TimeEmbedding = TimeEmbedding.Dacer
-          Data =
-            { Environments = 1
-              UpdatesPerStep = 1
-              WarmUp = 10_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
-          SupportActions = 4
-          ReplayAction = true
-          Beta = 1.0
-          TargetBeta = 1.0
-          RenewEvery = 1
-          CloneUpdates = 0
-          AverageActs = false
-          Critics = { CriticSettings.usual with QReduction = QReduction.Mean }
-          Adam = AdamSettings.usual 3e-4
-          PolicyRate = LearningRate.Constant 3e-4
-          TimeLimitsTerminate = false }
-
-    /// InvertedPendulum-v4 in a minute or two.
-    let quick: QipoConfig =
-        { published with
-            Hidden = [ 64; 64 ]
-            Networks.CriticLayerNorm = None
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Chain.Timesteps = 10
-            SupportActions = 8
-            Beta = 10.0
-            Critics.QReduction = QReduction.Minimum
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-5, 10_000L, 8_000L)
-            AverageActs = true }
-
-    /// Learns the contract's task in seconds.
-    let tiny: QipoConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Chain.Timesteps = 5
-            AverageActs = false
-            Adam.LearningRate = 3e-3
-            PolicyRate = LearningRate.Constant 3e-3 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: QipoConfig =
-        { published with
-            Hidden = [ 128; 128 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Chain.Timesteps = 10
-            SupportActions = 8
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.Constant 1e-3 }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: QipoConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          ChainSettings.problems c.Chain
-          Check.atLeast (nameof c.SupportActions) 1 c.SupportActions
-          [ if c.SupportActions = 1 && not c.ReplayAction then
-                "SupportActions is 1 without the replay memory's action: its weight would be 1 whatever Q says and nothing would be learned; take at least 2, or ReplayAction = true" ]
-          Check.within (nameof c.Beta) 0.0 1e6 c.Beta
-          Check.within (nameof c.TargetBeta) 0.0 1e6 c.TargetBeta
-          Check.atLeast (nameof c.RenewEvery) 1 c.RenewEvery
-          Check.atLeast (nameof c.CloneUpdates) 0 c.CloneUpdates
-          CriticSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate ]
-        |> List.concat
-
 /// What settings and sizes fix.
 [<NoComparison; NoEquality>]
 type QipoModel =
@@ -177,19 +55,8 @@ type QipoSupport =
         Weight: Tensor
     }
 
-/// An update under way.
-[<NoComparison; NoEquality>]
-type QipoUpdate =
-    {
-        Model: QipoModel
-        Batch: Batch
-        Noise: QipoNoise
-        State: QipoState
-        Next: QipoState
-        /// None until `weighSupport`
-        Support: QipoSupport option
-        Figures: Figures
-    }
+/// An update under way. What it makes: the support; none until `weighSupport`.
+type QipoUpdate = OffPolicyUpdate<QipoModel, QipoNoise, QipoState, QipoSupport option>
 
 /// QIPO: noise prediction on a support of actions, weighted by exp(βQ) over its mean; the minimiser is the score of the support's
 /// density times exp(βQ), and after l renewals of the support by the policy itself that of μ·exp(lβQ) (Zhang, Zhang, Gu 2025,
@@ -254,8 +121,15 @@ module Qipo =
     let private chainNoise (model: QipoModel) (rows: int) (key: Key) =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
 
+    /// The network that acts, and its name among the state's.
+    let private actor (model: QipoModel) (state: QipoState) : struct (string * Params) =
+        if model.Config.AverageActs then
+            struct ("target_policy", state.TargetPolicy)
+        else
+            struct ("policy", state.Policy)
+
     let private act (model: QipoModel) (_: Purpose) (state: QipoState) (key: Key) (obs: Tensor) : Acted =
-        let policy = if model.Config.AverageActs then state.TargetPolicy else state.Policy
+        let struct (_, policy) = actor model state
         let noise = chainNoise model (Tensors.size 0 obs) key
 
         { Action = (sampled model policy noise obs).squeeze(Nullable 1L); Extras = [] }
@@ -264,11 +138,7 @@ module Qipo =
     let private form (model: QipoModel) (state: QipoState) : Result<PolicyForm, string> =
         let c = model.Config
 
-        let struct (leaf, policy) =
-            if c.AverageActs then
-                struct ("target_policy", state.TargetPolicy)
-            else
-                struct ("policy", state.Policy)
+        let struct (leaf, policy) = actor model state
 
         let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
 
@@ -298,13 +168,7 @@ module Qipo =
 
     /// An update that has done nothing yet.
     let start (model: QipoModel) (noise: QipoNoise) (batch: Batch) (state: QipoState) : QipoUpdate =
-        { Model = model
-          Batch = batch
-          Noise = noise
-          State = state
-          Next = state
-          Support = None
-          Figures = Map.empty }
+        OffPolicy.start model None noise batch state
 
     /// The critics' targets y = r·scale + γ(1 - terminated)·Σ_j softmax_j(β·Q̄(s', a'_j))·Q̄(s', a'_j) over M actions of the
     /// policy. [B].
@@ -321,7 +185,7 @@ module Qipo =
         let struct (learned, figures) =
             TwinCritics.learn u.Model.Critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with Next = { u.Next with Critics = learned }; Figures = figures }
+        { u with Next = { u.Next with Critics = learned } } |> OffPolicy.tell figures
 
     // M new actions of the support's policy behind those of the replay memory, and their weights.
     let private drawn (u: QipoUpdate) (policy: Params) : QipoSupport =
@@ -342,14 +206,13 @@ module Qipo =
     /// The support of each state, renewed where it is due, and its weights by the critics after their step. While the policy
     /// clones, the replay memory's action alone.
     let weighSupport (u: QipoUpdate) : QipoUpdate =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "weighSupport" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "weighSupport" u.State.Critics u.Next.Critics
 
         let c, updates = u.Model.Config, u.State.Updates
 
         if clones c updates then
             let action = u.Batch.Action.unsqueeze 1L
-            { u with Support = Some { Action = action; Weight = torch.ones_like (action.select (2L, 0L)) } }
+            { u with Made = Some { Action = action; Weight = torch.ones_like (action.select (2L, 0L)) } }
         else
             let policy = if renews c updates then Params.copy u.State.Policy else u.State.SupportPolicy
             let support = drawn u policy
@@ -357,9 +220,9 @@ module Qipo =
             let effective = support.Weight.square().sum(1L).reciprocal().mean()
 
             { u with
-                Support = Some support
-                Next = { u.Next with SupportPolicy = policy }
-                Figures = u.Figures |> Map.add "effectiveActions" (Tensors.scalar effective) }
+                Made = Some support
+                Next = { u.Next with SupportPolicy = policy } }
+            |> OffPolicy.tell (Map [ "effectiveActions", Tensors.scalar effective ])
 
     /// The loss, the mean over states of Σ_j g_j·‖ε_θ(s, a_j,t, t_j) - ε_j‖² with t_j and ε_j of each row its own, and its gradient.
     /// Actions and weights are held constant.
@@ -382,7 +245,7 @@ module Qipo =
 
     /// One Adam step of the policy towards the weighted support, and all moving averages.
     let improvePolicy (u: QipoUpdate) : QipoUpdate =
-        match u.Support with
+        match u.Made with
         | None -> Stages.lacks "improvePolicy" "the support of this update" "weighSupport"
         | Some support ->
             let c = u.Model.Config
@@ -405,21 +268,12 @@ module Qipo =
                         Policy = policy
                         PolicyAdam = optimiser
                         TargetPolicy = average
-                        Critics = TwinCritics.follow u.Model.Critics u.Next.Critics }
-                Figures =
-                    u.Figures
-                    |> Map.add "policyLoss" (Tensors.scalar loss)
-                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+                        Critics = TwinCritics.follow u.Model.Critics u.Next.Critics } }
+            |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The parts of an update in their order.
     let stages: (string * (QipoUpdate -> QipoUpdate)) list =
         [ "evaluateQ", evaluateQ; "weighSupport", weighSupport; "improvePolicy", improvePolicy ]
-
-    let private finish (u: QipoUpdate) : Finished<QipoState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
 
     /// The agent of a model.
     let agent (model: QipoModel) : Agent<QipoState, QipoUpdate> =
@@ -434,20 +288,15 @@ module Qipo =
           Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
-          Begin =
-            fun table keys state ->
-                let size = model.Config.Data.BatchSize
-                let batch = Replay.sample model.Compute keys.Batch size table.Memory
-                start model (drawNoise model size keys.Noise) batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Begin = OffPolicy.beginning model.Compute model.Config.Data (drawNoise model) (start model)
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
-            FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
-            FigureInfo.plain "effectiveActions" "of how many actions of a state the policy learns, 1/Σ g²" ]
+        @ OffPolicy.policyFigureInfos false
+        @ [ FigureInfo.plain "effectiveActions" "of how many actions of a state the policy learns, 1/Σ g²" ]
 
     /// The algorithm.
     let algorithm: Algorithm<QipoConfig, QipoState, QipoUpdate> =

@@ -3,161 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// What QSM's network is trained to give, g = ∇_a Q.
-[<RequireQualifiedAccess>]
-type QsmForm =
-    /// ε = -M·g at the noised replay action (the authors'). Its chain does not sample exp(M·Q): the target does not depend on t.
-    | Scaled
-    /// ε = -√(1-ᾱ_t)·g/λ at the noised replay action: the score of exp(Q/λ), as far as noise does not change it.
-    | Consistent
-    /// Ψ = g at the replay action itself, no time; actions by Langevin dynamics (the SDAC authors' comparison).
-    | Langevin
-
-/// Every setting of QSM.
-type QsmConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        /// What follows the linear maps of the policy's hidden layers; `Networks` has the critics'
-        PolicyActivation: HiddenActivation
-        Data: DataSettings
-        /// The reverse chain; Langevin dynamics take `Timesteps` steps and no schedule
-        Chain: ChainSettings
-        BestOf: BestOfSettings
-        Critics: CriticSettings
-        /// Noise on the actions a' of the critics' targets
-        TargetNoise: TargetNoiseSettings
-        Adam: AdamSettings
-        /// The policy's learning rate over its updates
-        PolicyRate: LearningRate
-        /// The policy moves on every such-th update
-        PolicyDelay: int
-        /// What the network is trained to give
-        Form: QsmForm
-        /// M of the form `scaled`
-        GradientScale: float
-        /// λ of the form `consistent`
-        Temperature: float
-        /// Which value's gradient: the twin critics' mean, or the smaller one's
-        GradientCritic: QReduction
-        /// g is divided by its batch's mean absolute value + 1e-6 (flow-rl)
-        NormaliseGradient: bool
-        /// Deviation of the noise added to the actions in the training environments
-        ExplorationNoise: float
-        /// Time limits count as terminations: no bootstrap behind them
-        TimeLimitsTerminate: bool
-    }
-
-[<RequireQualifiedAccess>]
-module QsmConfig =
-    /// The authors' settings (they report on the DeepMind Control Suite).
-    let published: QsmConfig =
-        { Hidden = [ 512; 512 ]
-          Networks =
-            { NetworkSettings.mish with
-                Activation = HiddenActivation.Relu
-                InitialWeights = InitialWeights.XavierUniform }
-          PolicyActivation = HiddenActivation.Mish
-          Data =
-            { Environments = 1
-              UpdatesPerStep = 1
-              WarmUp = 10_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          Chain =
-            { Timesteps = 5
-              BetaSchedule = BetaSchedule.VariancePreserving(0.1, 10.0)
-              InitialNoiseScale = 1.0 }
-          BestOf = BestOfSettings.off
-          Critics = CriticSettings.usual
-          TargetNoise = { TargetNoise = 0.1; TargetNoiseClip = 10.0 }
-          Adam = AdamSettings.usual 3e-4
-          PolicyRate = LearningRate.CosineDecay(3e-4, 0.0, 2_000_000L)
-          PolicyDelay = 1
-          Form = QsmForm.Scaled
-          GradientScale = 50.0
-          Temperature = 1.0
-          GradientCritic = QReduction.Mean
-          NormaliseGradient = false
-          ExplorationNoise = 0.1
-          TimeLimitsTerminate = false }
-
-    /// As the SDAC paper's comparison ran it: Langevin dynamics, best of 32, five environments and one update a step.
-    let sdacPaper: QsmConfig =
-        { published with
-            Hidden = [ 256; 256; 256 ]
-            Networks.InitialWeights = InitialWeights.CutNormal
-            PolicyActivation = HiddenActivation.Relu
-            Data.Environments = 5
-            Data.WarmUp = 30_000
-            Chain.Timesteps = 20
-            BestOf = { BehaviourParticles = 32; TargetParticles = 32; EvaluationParticles = 32 }
-            TargetNoise = TargetNoiseSettings.off
-            PolicyRate = LearningRate.LinearDecay(3e-4, 3e-5, 25_000L, 50_000L)
-            Form = QsmForm.Langevin
-            GradientCritic = QReduction.Minimum
-            ExplorationNoise = 0.0 }
-
-    /// InvertedPendulum-v4 in a minute: the consistent form, and gradients of one size, since Q's slope grows with Q.
-    let quick: QsmConfig =
-        { published with
-            Hidden = [ 64; 64 ]
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Chain.Timesteps = 10
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.LinearDecay(1e-3, 1e-4, 5_000L, 5_000L)
-            Form = QsmForm.Consistent
-            Temperature = 0.3
-            NormaliseGradient = true }
-
-    /// Learns the contract's task in seconds.
-    let tiny: QsmConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Chain.Timesteps = 5
-            Adam.LearningRate = 3e-3
-            PolicyRate = LearningRate.Constant 3e-3 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: QsmConfig =
-        { published with
-            Hidden = [ 256; 256 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Chain.Timesteps = 10
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.Constant 1e-3
-            Form = QsmForm.Consistent
-            Temperature = 0.3
-            NormaliseGradient = true }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: QsmConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          ChainSettings.problems c.Chain
-          BestOfSettings.problems c.BestOf
-          CriticSettings.problems c.Critics
-          TargetNoiseSettings.problems c.TargetNoise
-          AdamSettings.problems c.Adam
-          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
-          Check.atLeast (nameof c.PolicyDelay) 1 c.PolicyDelay
-          Check.positive (nameof c.GradientScale) c.GradientScale
-          Check.positive (nameof c.Temperature) c.Temperature
-          Check.within (nameof c.ExplorationNoise) 0.0 1e6 c.ExplorationNoise ]
-        |> List.concat
-
 /// What settings and sizes fix.
 [<NoComparison; NoEquality>]
 type QsmModel =
@@ -197,14 +42,7 @@ type QsmNoise =
     }
 
 /// An update under way.
-[<NoComparison; NoEquality>]
-type QsmUpdate =
-    { Model: QsmModel
-      Batch: Batch
-      Noise: QsmNoise
-      State: QsmState
-      Next: QsmState
-      Figures: Figures }
+type QsmUpdate = OffPolicyUpdate<QsmModel, QsmNoise, QsmState, unit>
 
 /// QSM, Q-score matching: the noise network is trained to be the critic's action gradient, and the reverse chain climbs Q by it
 /// (Psenka, Escontrela, Abbeel, Ma 2024, arXiv 2312.11752).
@@ -274,11 +112,7 @@ module Qsm =
                         (fun i -> Some noise.Steps[i])
                         initial
 
-            if particles = 1 then
-                candidates
-            else
-                let actions = candidates |> Tensors.view [ -1; particles; model.Space.ActionDim ]
-                (Diffusion.bestOf actions (TwinCritics.values model.Critics state.Critics obs actions)).Action)
+            candidates |> TwinCritics.best model.Critics state.Critics particles obs)
 
     let private chainNoise (model: QsmModel) (rows: int) (key: Key) =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
@@ -333,7 +167,7 @@ module Qsm =
 
     /// An update that has done nothing yet.
     let start (model: QsmModel) (noise: QsmNoise) (batch: Batch) (state: QsmState) : QsmUpdate =
-        { Model = model; Batch = batch; Noise = noise; State = state; Next = state; Figures = Map.empty }
+        OffPolicy.start model () noise batch state
 
     /// Does this update move the policy?
     let movesPolicy (u: QsmUpdate) = u.State.Updates % int64 u.Model.Config.PolicyDelay = 0L
@@ -354,7 +188,7 @@ module Qsm =
         let critics = u.Model.Critics
         let struct (learned, figures) = TwinCritics.learn critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with Next = { u.Next with Critics = TwinCritics.follow critics learned }; Figures = figures }
+        { u with Next = { u.Next with Critics = TwinCritics.follow critics learned } } |> OffPolicy.tell figures
 
     /// The actions at which the critic's gradient is asked for: noised replay actions, not clipped, or the replay actions
     /// themselves in the form `langevin`. [B, A].
@@ -397,41 +231,24 @@ module Qsm =
 
     /// One Adam step of the policy towards the gradient of the critics after their step, on the updates that move it.
     let matchScore (u: QsmUpdate) : QsmUpdate =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "matchScore" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "matchScore" u.State.Critics u.Next.Critics
 
         if not (movesPolicy u) then
             u
         else
             let c = u.Model.Config
             let struct (loss, gradient) = policyGradient u (climbed u.Model u.Next.Critics)
-            let rate = LearningRate.at u.State.PolicyAdam.Count c.PolicyRate
 
             let struct (policy, optimiser) =
-                Adam.step
-                    u.Model.Compute
-                    (AdamSettings.ofSettings c.Adam)
-                    rate
-                    gradient
-                    u.State.Policy
-                    u.State.PolicyAdam
+                OffPolicy.step u.Model.Compute c.Adam c.PolicyRate gradient u.State.Policy u.State.PolicyAdam
 
             { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
-                Figures =
-                    u.Figures
-                    |> Map.add "policyLoss" (Tensors.scalar loss)
-                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The parts of an update in their order.
     let stages: (string * (QsmUpdate -> QsmUpdate)) list =
         [ "evaluateQ", evaluateQ; "matchScore", matchScore ]
-
-    let private finish (u: QsmUpdate) : Finished<QsmState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
 
     /// The agent of a model.
     let agent (model: QsmModel) : Agent<QsmState, QsmUpdate> =
@@ -446,21 +263,15 @@ module Qsm =
           Form = form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
-          Begin =
-            fun table keys state ->
-                let size = model.Config.Data.BatchSize
-                let batch = Replay.sample model.Compute keys.Batch size table.Memory
-                start model (drawNoise model size keys.Noise) batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Begin = OffPolicy.beginning model.Compute model.Config.Data (drawNoise model) (start model)
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
-                Headline = Some "policy loss"
-                Carried = true }
-            { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true } ]
+        @ OffPolicy.policyFigureInfos true
+        
 
     /// The algorithm.
     let algorithm: Algorithm<QsmConfig, QsmState, QsmUpdate> =

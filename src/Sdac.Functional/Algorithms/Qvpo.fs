@@ -3,178 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// What the chosen action of a state counts for in the policy's loss. Its value q* is the largest of its K actions'.
-[<RequireQualifiedAccess>]
-type QvpoWeights =
-    /// max(q* - v, 0), v the mean value of the K actions: the advantage (the authors').
-    | Qadv
-    /// max(q*, 0): actions worth less than nothing are not learned.
-    | Qrelu
-    /// max(q*, 1): all are, the least ones alike.
-    | Qcut
-    /// q* where it is above 1, else 0 (the SDAC authors).
-    | Qgate
-
-/// Every setting of QVPO.
-type QvpoConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        /// How the policy is told t
-        TimeEmbedding: TimeEmbedding
-        Data: DataSettings
-        Chain: ChainSettings
-        /// K, actions drawn per state of which the policy learns the one with the largest Q
-        TrainingParticles: int
-        /// What it counts for in the policy's loss
-        Weights: QvpoWeights
-        /// Uniform actions per state that the policy learns beside it, with ω times its weight; 0: none
-        EntropyActions: int
-        /// ω at the start
-        EntropyWeight: float
-        /// The least ω: it falls in proportion to what is left of the run, down to this
-        EntropyWeightEnd: float
-        /// The warm-up's steps count as steps of the run, for ω (the authors)
-        EntropyCountsWarmUp: bool
-        BestOf: BestOfSettings
-        /// The policy's moving average acts and is evaluated; otherwise the policy itself
-        AverageActs: bool
-        /// Targets' actions come from the policy's moving average and are chosen by the critics'; otherwise from the policy, chosen
-        /// by the critics themselves
-        AverageTargets: bool
-        Critics: CriticSettings
-        Adam: AdamSettings
-        /// The policy's learning rate over its updates
-        PolicyRate: LearningRate
-        /// The policy and the moving averages move on every such-th update
-        PolicyDelay: int
-        /// Largest norm of the policy's gradient, and of the critics'; none: as they are
-        GradientClip: float option
-        /// The critics' gradients are bounded together, as those of one module; otherwise each on its own
-        ClipCriticsTogether: bool
-        /// Time limits count as terminations: no bootstrap behind them (the authors')
-        TimeLimitsTerminate: bool
-    }
-
-[<RequireQualifiedAccess>]
-module QvpoConfig =
-    /// The authors' settings as their code has them by default; time limits bootstrap here.
-    let published: QvpoConfig =
-        { Hidden = [ 256; 256; 256 ]
-          Networks = { NetworkSettings.mish with InitialWeights = InitialWeights.HalfNormal }
-          TimeEmbedding = TimeEmbedding.Dipo
-          Data =
-            { Environments = 1
-              UpdatesPerStep = 1
-              WarmUp = 10_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.Cosine; InitialNoiseScale = 1.0 }
-          TrainingParticles = 64
-          Weights = QvpoWeights.Qadv
-          EntropyActions = 10
-          EntropyWeight = 0.02
-          EntropyWeightEnd = 0.002
-          EntropyCountsWarmUp = true
-          BestOf = { BehaviourParticles = 4; TargetParticles = 4; EvaluationParticles = 32 }
-          AverageActs = false
-          AverageTargets = true
-          Critics = CriticSettings.usual
-          Adam = { AdamSettings.usual 3e-4 with AdamEpsilon = 1e-5 }
-          PolicyRate = LearningRate.Constant 1e-4
-          PolicyDelay = 1
-          GradientClip = Some 2.0
-          ClipCriticsTogether = true
-          TimeLimitsTerminate = false }
-
-    /// As the SDAC paper's comparison ran it, without its slips: weights are constants, uniform actions belong to states that
-    /// there are, and ω begins at 0.02.
-    let sdacPaper: QvpoConfig =
-        { published with
-            Networks.InitialWeights = InitialWeights.CutNormal
-            TimeEmbedding = TimeEmbedding.Dacer
-            Data.Environments = 5
-            Data.WarmUp = 30_000
-            Chain = { Timesteps = 20; BetaSchedule = BetaSchedule.Linear 0.3; InitialNoiseScale = 0.5 }
-            TrainingParticles = 32
-            Weights = QvpoWeights.Qgate
-            EntropyCountsWarmUp = false
-            BestOf = { BehaviourParticles = 32; TargetParticles = 32; EvaluationParticles = 32 }
-            AverageActs = true
-            AverageTargets = false
-            Critics.RewardScale = 0.2
-            Critics.CriticSteps = 2
-            Adam = AdamSettings.usual 3e-4
-            PolicyRate = LearningRate.LinearDecay(3e-4, 5e-5, 25_000L, 50_000L)
-            PolicyDelay = 2
-            GradientClip = None
-            ClipCriticsTogether = false }
-
-    /// InvertedPendulum-v4 in a minute or two.
-    let quick: QvpoConfig =
-        { published with
-            Hidden = [ 64; 64 ]
-            TimeEmbedding = TimeEmbedding.Dacer
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Chain.Timesteps = 10
-            TrainingParticles = 8
-            EntropyActions = 5
-            BestOf = { BehaviourParticles = 4; TargetParticles = 2; EvaluationParticles = 8 }
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.Constant 1e-3 }
-
-    /// Learns the contract's task in seconds.
-    let tiny: QvpoConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Chain.Timesteps = 5
-            EntropyActions = 4
-            Adam.LearningRate = 3e-3
-            PolicyRate = LearningRate.Constant 3e-3 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: QvpoConfig =
-        { published with
-            Hidden = [ 128; 128 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Chain.Timesteps = 10
-            TrainingParticles = 16
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3
-            PolicyRate = LearningRate.Constant 1e-3 }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: QvpoConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          ChainSettings.problems c.Chain
-          Check.atLeast (nameof c.TrainingParticles) 1 c.TrainingParticles
-          [ if c.TrainingParticles = 1 && c.Weights = QvpoWeights.Qadv then
-                "TrainingParticles is 1 with Weights = qadv: the one action's advantage over itself is 0 and nothing would be learned; take at least 2 actions, or other weights" ]
-          Check.atLeast (nameof c.EntropyActions) 0 c.EntropyActions
-          Check.within (nameof c.EntropyWeight) 0.0 1e6 c.EntropyWeight
-          Check.within (nameof c.EntropyWeightEnd) 0.0 1e6 c.EntropyWeightEnd
-          [ if c.EntropyWeightEnd > c.EntropyWeight then
-                $"EntropyWeightEnd is {string c.EntropyWeightEnd}, above EntropyWeight, {string c.EntropyWeight}: ω falls over the run; take the same number for a constant ω" ]
-          BestOfSettings.problems c.BestOf
-          CriticSettings.problems c.Critics
-          AdamSettings.problems c.Adam
-          LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
-          Check.atLeast (nameof c.PolicyDelay) 1 c.PolicyDelay
-          Check.positive (nameof c.GradientClip) (defaultArg c.GradientClip 1.0) ]
-        |> List.concat
-
 /// What settings, sizes and the run's length fix.
 [<NoComparison; NoEquality>]
 type QvpoModel =
@@ -228,21 +56,18 @@ type QvpoChosen =
         Weight: Tensor
     }
 
-/// An update under way.
+/// What an update works on beside its batch.
 [<NoComparison; NoEquality>]
-type QvpoUpdate =
+type QvpoMade =
     {
-        Model: QvpoModel
-        Batch: Batch
         /// The policy's, drawn on its own; of this only the states are asked
         PolicyBatch: Batch
-        Noise: QvpoNoise
-        State: QvpoState
-        Next: QvpoState
         /// None until `chooseActions`, and on updates that do not move the policy
         Chosen: QvpoChosen option
-        Figures: Figures
     }
+
+/// An update under way.
+type QvpoUpdate = OffPolicyUpdate<QvpoModel, QvpoNoise, QvpoState, QvpoMade>
 
 /// QVPO: a diffusion policy learns the best of its own actions, weighted by its advantage over the others, and uniform actions
 /// for entropy (Ding et al. 2024, arXiv 2405.16173).
@@ -336,6 +161,13 @@ module Qvpo =
     let private chainNoise (model: QvpoModel) (rows: int) (key: Key) =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
 
+    /// The network that acts, and its name among the state's.
+    let private actor (model: QvpoModel) (state: QvpoState) : struct (string * Params) =
+        if model.Config.AverageActs then
+            struct ("target_policy", state.TargetPolicy)
+        else
+            struct ("policy", state.Policy)
+
     let private act (model: QvpoModel) (purpose: Purpose) (state: QvpoState) (key: Key) (obs: Tensor) : Acted =
         let c = model.Config
 
@@ -344,7 +176,7 @@ module Qvpo =
             | Purpose.Explore -> c.BestOf.BehaviourParticles
             | Purpose.Evaluate -> c.BestOf.EvaluationParticles
 
-        let policy = if c.AverageActs then state.TargetPolicy else state.Policy
+        let struct (_, policy) = actor model state
         let noise = chainNoise model (particles * Tensors.size 0 obs) key
 
         { Action = sampled model policy (TwinCritics.values model.Critics state.Critics) noise obs
@@ -354,11 +186,7 @@ module Qvpo =
     let private form (model: QvpoModel) (state: QvpoState) : Result<PolicyForm, string> =
         let c = model.Config
 
-        let struct (leaf, policy) =
-            if c.AverageActs then
-                struct ("target_policy", state.TargetPolicy)
-            else
-                struct ("policy", state.Policy)
+        let struct (leaf, policy) = actor model state
 
         let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
         let critics = Some(TwinCritics.form model.Critics state.Critics)
@@ -394,14 +222,8 @@ module Qvpo =
         (batch: Batch)
         (state: QvpoState)
         : QvpoUpdate =
-        { Model = model
-          Batch = batch
-          PolicyBatch = policyBatch
-          Noise = noise
-          State = state
-          Next = state
-          Chosen = None
-          Figures = Map [ "entropyWeight", entropyWeight model state.Updates ] }
+        OffPolicy.start model { PolicyBatch = policyBatch; Chosen = None } noise batch state
+        |> OffPolicy.tell (Map [ "entropyWeight", entropyWeight model state.Updates ])
 
     /// Does this update move the policy and the moving averages?
     let movesPolicy (u: QvpoUpdate) = u.State.Updates % int64 u.Model.Config.PolicyDelay = 0L
@@ -432,20 +254,17 @@ module Qvpo =
         let struct (learned, figures) =
             TwinCritics.learnBounded bounded u.Model.Critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with
-            Next = { u.Next with Critics = learned }
-            Figures = Map.fold (fun all name value -> Map.add name value all) u.Figures figures }
+        { u with Next = { u.Next with Critics = learned } } |> OffPolicy.tell figures
 
     /// The best of K actions of the policy for each state of the second batch by the critics after their step, and its weight;
     /// on the updates that move the policy.
     let chooseActions (u: QvpoUpdate) : QvpoUpdate =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "chooseActions" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "chooseActions" u.State.Critics u.Next.Critics
 
         if not (movesPolicy u) then
             u
         else
-            let model, obs = u.Model, u.PolicyBatch.Obs
+            let model, obs = u.Model, u.Made.PolicyBatch.Obs
 
             let chosen =
                 Tensors.scoped (fun chosen -> [ chosen.Action; chosen.Weight ]) (fun () ->
@@ -454,9 +273,8 @@ module Qvpo =
 
                     { Action = (Diffusion.bestOf actions values).Action; Weight = weights model.Config.Weights values })
 
-            { u with
-                Chosen = Some chosen
-                Figures = u.Figures |> Map.add "weight" (Tensors.scalar (chosen.Weight.mean ())) }
+            { u with Made = { u.Made with Chosen = Some chosen } }
+            |> OffPolicy.tell (Map [ "weight", Tensors.scalar (chosen.Weight.mean ()) ])
 
     /// The loss, the mean over rows and dimensions of weight·(ε_θ(s, a_t, t) - ε)², and its gradient. The rows: the chosen action
     /// of each state, and its uniform ones with ω times the weight. Actions and weights are held constant.
@@ -469,7 +287,8 @@ module Qvpo =
         let uniform = num 2.0 * noise.Uniform - num 1.0
         let action = both chosen.Action uniform
         let weight = (both chosen.Weight (omega * repeated chosen.Weight)).unsqueeze 1L
-        let obs = both u.PolicyBatch.Obs (repeated u.PolicyBatch.Obs)
+        let states = u.Made.PolicyBatch.Obs
+        let obs = both states (repeated states)
         let noised = Diffusion.noised model.Compute model.Schedule noise.Timesteps action noise.Forward
         let times = [ Array.map float noise.Timesteps ]
         use vjp = ActionNetwork.vjp model.Compute model.Policy u.State.Policy obs noised times
@@ -480,7 +299,7 @@ module Qvpo =
 
     /// One Adam step of the policy towards the chosen and the uniform actions, on the updates that move it.
     let improvePolicy (u: QvpoUpdate) : QvpoUpdate =
-        match u.Chosen with
+        match u.Made.Chosen with
         | _ when not (movesPolicy u) -> u
         | None -> Stages.lacks "improvePolicy" "the chosen actions of this update" "chooseActions"
         | Some chosen ->
@@ -488,20 +307,17 @@ module Qvpo =
             let struct (loss, gradient) = policyGradient u chosen
 
             let struct (policy, optimiser) =
-                Adam.step
+                OffPolicy.step
                     u.Model.Compute
-                    (AdamSettings.ofSettings c.Adam)
-                    (LearningRate.at u.State.PolicyAdam.Count c.PolicyRate)
+                    c.Adam
+                    c.PolicyRate
                     (c.GradientClip |> Option.fold (fun gradient bound -> ActionClimb.bounded bound gradient) gradient)
                     u.State.Policy
                     u.State.PolicyAdam
 
             { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
-                Figures =
-                    u.Figures
-                    |> Map.add "policyLoss" (Tensors.scalar loss)
-                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// All moving averages, on the updates that move the policy.
     let followTargets (u: QvpoUpdate) : QvpoUpdate =
@@ -526,12 +342,6 @@ module Qvpo =
           "improvePolicy", improvePolicy
           "followTargets", followTargets ]
 
-    let private finish (u: QvpoUpdate) : Finished<QvpoState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
-
     /// The agent of a model.
     let agent (model: QvpoModel) : Agent<QvpoState, QvpoUpdate> =
         { Compute = model.Compute
@@ -551,17 +361,17 @@ module Qvpo =
                 let struct (policyKey, noiseKey) = Key.split keys.Noise
                 let draw key = Replay.sample model.Compute key size table.Memory
                 start model (drawNoise model size noiseKey) (draw policyKey) (draw keys.Batch) state
-          OnBatch = fun change u -> { u with Batch = change u.Batch; PolicyBatch = change u.PolicyBatch }
+          OnBatch =
+            fun change u ->
+                let made = { u.Made with PolicyBatch = change u.Made.PolicyBatch }
+                OffPolicy.onBatch change { u with Made = made }
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
-                Headline = Some "policy loss"
-                Carried = true }
-            { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true }
-            { FigureInfo.plain "weight" "the mean weight of the chosen actions" with Carried = true }
+        @ OffPolicy.policyFigureInfos true
+        @ [ { FigureInfo.plain "weight" "the mean weight of the chosen actions" with Carried = true }
             FigureInfo.plain "entropyWeight" "ω, the share of a weight that each uniform action gets" ]
 
     /// The algorithm.

@@ -3,148 +3,6 @@ namespace Sdac
 open System
 open TorchSharp
 
-/// The range of log σ of a squashed Gaussian policy, and its log-probability.
-type GaussianSettings =
-    {
-        /// Smallest log σ
-        LogStdLow: float
-        /// Largest log σ
-        LogStdHigh: float
-        /// log σ comes smoothly out of the range by tanh; otherwise it is clipped to it
-        SmoothLogStd: bool
-        /// The log-probability is that of a = tanh u; without it that of u, as in the SDAC authors' comparison
-        TanhCorrection: bool
-    }
-
-[<RequireQualifiedAccess>]
-module GaussianSettings =
-    /// log σ clipped to [-20, 2], the exact log-probability.
-    let usual: GaussianSettings =
-        { LogStdLow = -20.0; LogStdHigh = 2.0; SmoothLogStd = false; TanhCorrection = true }
-
-    let head (actionDim: int) (g: GaussianSettings) : SquashedGaussian =
-        { ActionDim = actionDim
-          LogStd =
-            if g.SmoothLogStd then
-                LogStd.Smooth(g.LogStdLow, g.LogStdHigh)
-            else
-                LogStd.Clipped(g.LogStdLow, g.LogStdHigh)
-          TanhCorrection = g.TanhCorrection }
-
-    let problems (g: GaussianSettings) : string list =
-        [ Check.within (nameof g.LogStdLow) -60.0 20.0 g.LogStdLow
-          Check.within (nameof g.LogStdHigh) -60.0 20.0 g.LogStdHigh
-          [ if g.LogStdLow >= g.LogStdHigh then
-                $"LogStdLow is {string g.LogStdLow} and LogStdHigh {string g.LogStdHigh}; the first must be the smaller one" ] ]
-        |> List.concat
-
-/// Every setting of SAC.
-type SacConfig =
-    {
-        /// Widths of the hidden layers of all networks; none: linear networks
-        Hidden: int list
-        Networks: NetworkSettings
-        Data: DataSettings
-        BestOf: BestOfSettings
-        Gaussian: GaussianSettings
-        Critics: CriticSettings
-        TargetNoise: TargetNoiseSettings
-        Adam: AdamSettings
-        /// α at the start
-        InitialTemperature: float
-        /// Adam rate of ln α; 0 keeps α at InitialTemperature
-        TemperatureLearningRate: float
-        /// Target entropy per action dimension
-        TargetEntropyPerDim: float
-    }
-
-[<RequireQualifiedAccess>]
-module SacConfig =
-    /// Stable-Baselines3's settings, with the 10,000 random transitions first of its published runs: its default of 100 leaves
-    /// some seeds of HalfCheetah on their back.
-    let sb3: SacConfig =
-        { Hidden = [ 256; 256 ]
-          Networks =
-            { NetworkSettings.mish with
-                Activation = HiddenActivation.Relu
-                InitialWeights = InitialWeights.TorchUniform }
-          Data =
-            { Environments = 1
-              UpdatesPerStep = 1
-              WarmUp = 10_000
-              BatchSize = 256
-              BufferCapacity = 1_000_000 }
-          BestOf = BestOfSettings.off
-          Gaussian = GaussianSettings.usual
-          Critics = CriticSettings.usual
-          TargetNoise = TargetNoiseSettings.off
-          Adam = AdamSettings.usual 3e-4
-          InitialTemperature = 1.0
-          TemperatureLearningRate = 3e-4
-          TargetEntropyPerDim = -1.0 }
-
-    /// As the SDAC paper's comparison ran it: five environments and one update a step, rewards times 0.2, log σ up to 0.5 and
-    /// the log-probability of the unsquashed Gaussian.
-    let sdacPaper: SacConfig =
-        { sb3 with
-            Hidden = [ 256; 256; 256 ]
-            Networks.Activation = HiddenActivation.Gelu
-            Networks.InitialWeights = InitialWeights.CutNormal
-            Data.Environments = 5
-            Data.WarmUp = 30_000
-            Gaussian.LogStdHigh = 0.5
-            Gaussian.TanhCorrection = false
-            Critics.RewardScale = 0.2
-            InitialTemperature = Math.E }
-
-    /// InvertedPendulum-v4 in a minute.
-    let quick: SacConfig =
-        { sb3 with
-            Hidden = [ 64; 64 ]
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
-            Critics.Tau = 0.02
-            Adam.LearningRate = 1e-3
-            InitialTemperature = 0.2
-            TemperatureLearningRate = 1e-3 }
-
-    /// Learns the contract's task in seconds.
-    let tiny: SacConfig =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
-            Adam.LearningRate = 3e-3
-            InitialTemperature = 0.05 }
-
-    /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
-    let laptop: SacConfig =
-        { sb3 with
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Data.WarmUp = 10_000
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3 }
-
-    /// What is impossible in these settings, one sentence each; empty when they can be used.
-    let problems (c: SacConfig) : string list =
-        [ Check.widths (nameof c.Hidden) c.Hidden
-          NetworkSettings.problems c.Networks
-          DataSettings.problems c.Data
-          BestOfSettings.problems c.BestOf
-          GaussianSettings.problems c.Gaussian
-          CriticSettings.problems c.Critics
-          TargetNoiseSettings.problems c.TargetNoise
-          AdamSettings.problems c.Adam
-          Check.positive (nameof c.InitialTemperature) c.InitialTemperature
-          Check.within (nameof c.TemperatureLearningRate) 0.0 1e6 c.TemperatureLearningRate
-          Check.finite (nameof c.TargetEntropyPerDim) c.TargetEntropyPerDim ]
-        |> List.concat
-
 /// What settings and sizes fix.
 [<NoComparison; NoEquality>]
 type SacModel =
@@ -180,20 +38,8 @@ type SacNoise =
         New: Tensor
     }
 
-/// An update under way.
-[<NoComparison; NoEquality>]
-type SacUpdate =
-    {
-        Model: SacModel
-        Batch: Batch
-        Noise: SacNoise
-        /// What the update began with: its policy and its α are used throughout
-        State: SacState
-        Next: SacState
-        /// Mean of log π(ã|s) over the batch; None until `improvePolicy`
-        LogProbability: float option
-        Figures: Figures
-    }
+/// An update under way. What it makes: the mean of log π(ã|s) over the batch; none until `improvePolicy`.
+type SacUpdate = OffPolicyUpdate<SacModel, SacNoise, SacState, float option>
 
 /// SAC: maximum-entropy actor-critic with a squashed Gaussian policy and a learned temperature (Haarnoja et al. 2018, arXiv
 /// 1801.01290 and 1812.05905).
@@ -301,13 +147,8 @@ module Sac =
 
     /// An update that has done nothing yet.
     let start (model: SacModel) (noise: SacNoise) (batch: Batch) (state: SacState) : SacUpdate =
-        { Model = model
-          Batch = batch
-          Noise = noise
-          State = state
-          Next = state
-          LogProbability = None
-          Figures = Map [ "alpha", state.Temperature.Lambda ] }
+        OffPolicy.start model None noise batch state
+        |> OffPolicy.tell (Map [ "alpha", state.Temperature.Lambda ])
 
     /// The critics' targets y = r·scale + γ(1 - terminated)·(v(s', a') - α·log π(a'|s')), a' ~ π. [B].
     let criticTarget (u: SacUpdate) : Tensor =
@@ -326,9 +167,7 @@ module Sac =
         let struct (critics, figures) =
             TwinCritics.learn u.Model.Critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with
-            Next = { u.Next with Critics = critics }
-            Figures = Map.fold (fun all name value -> Map.add name value all) u.Figures figures }
+        { u with Next = { u.Next with Critics = critics } } |> OffPolicy.tell figures
 
     /// The loss mean(α·log π(ã|s) - v(s, ã)) of the policy, its gradient, and the mean of log π; ã reparameterised, the critics
     /// those given.
@@ -362,18 +201,14 @@ module Sac =
 
         { u with
             Next = { u.Next with Policy = policy; PolicyAdam = optimiser }
-            LogProbability = Some logProbability
-            Figures =
-                u.Figures
-                |> Map.add "policyLoss" (Tensors.scalar loss)
-                |> Map.add "policyGradientNorm" (Tensors.norm gradient)
-                |> Map.add "entropy" -logProbability }
+            Made = Some logProbability }
+        |> OffPolicy.tell (OffPolicy.policyFigures loss gradient |> Map.add "entropy" -logProbability)
 
     /// One Adam step of ln α along mean(-log π(ã|s)) - H̄, with the actions of the policy's step.
     let tuneTemperature (u: SacUpdate) : SacUpdate =
         let c = u.Model.Config
 
-        match u.LogProbability with
+        match u.Made with
         | None -> Stages.lacks "tuneTemperature" "the actions of this update" "improvePolicy"
         | Some _ when c.TemperatureLearningRate = 0.0 -> u
         | Some logProbability ->
@@ -387,8 +222,7 @@ module Sac =
 
     /// The critics' moving averages follow them.
     let followTargets (u: SacUpdate) : SacUpdate =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "followTargets" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "followTargets" u.State.Critics u.Next.Critics
 
         { u with Next = { u.Next with Critics = TwinCritics.follow u.Model.Critics u.Next.Critics } }
 
@@ -398,12 +232,6 @@ module Sac =
           "improvePolicy", improvePolicy
           "tuneTemperature", tuneTemperature
           "followTargets", followTargets ]
-
-    let private finish (u: SacUpdate) : Finished<SacState> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
 
     /// The agent of a model.
     let agent (model: SacModel) : Agent<SacState, SacUpdate> =
@@ -418,20 +246,15 @@ module Sac =
           Form = form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
-          Begin =
-            fun table keys state ->
-                let size = model.Config.Data.BatchSize
-                let batch = Replay.sample model.Compute keys.Batch size table.Memory
-                start model (drawNoise model size keys.Noise) batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Begin = OffPolicy.beginning model.Compute model.Config.Data (drawNoise model) (start model)
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with Headline = Some "policy loss" }
-            FigureInfo.finite "policyGradientNorm" "the gradient of the policy"
-            { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
+        @ OffPolicy.policyFigureInfos false
+        @ [ { FigureInfo.plain "alpha" "the temperature α" with Headline = Some "α"; Plotted = Some "α" }
             { FigureInfo.plain "entropy" "the policy's entropy" with Plotted = Some "Entropy" } ]
 
     /// The algorithm.

@@ -83,10 +83,7 @@ module SdacConfig =
     let quick: SdacConfig =
         { published with
             Hidden = [ 64; 64 ]
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
+            Data = DataSettings.quick
             Diffusion.Timesteps = 10
             Particles.Particles = 8
             Draws.MonteCarloDraws = 16
@@ -103,10 +100,7 @@ module SdacConfig =
     let tiny: SdacConfig =
         { quick with
             Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
+            Data = DataSettings.tiny
             Diffusion.Timesteps = 5
             Particles.Particles = 4
             Draws.MonteCarloDraws = 8
@@ -123,9 +117,7 @@ module SdacConfig =
     let laptop: SdacConfig =
         { published with
             Hidden = [ 128; 128 ]
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
-            Data.WarmUp = 10_000
+            Data = DataSettings.laptop
             Diffusion.Timesteps = 10
             Particles.Particles = 4
             Draws.MonteCarloDraws = 16

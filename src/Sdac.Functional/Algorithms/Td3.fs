@@ -52,10 +52,7 @@ module Td3Config =
     let quick: Td3Config =
         { authors with
             Hidden = [ 64; 64 ]
-            Data.Environments = 2
-            Data.WarmUp = 1_000
-            Data.BatchSize = 128
-            Data.BufferCapacity = 100_000
+            Data = DataSettings.quick
             Critics.Tau = 0.02
             Adam.LearningRate = 1e-3 }
 
@@ -63,17 +60,13 @@ module Td3Config =
     let tiny: Td3Config =
         { quick with
             Hidden = [ 32; 32 ]
-            Data.Environments = 4
-            Data.WarmUp = 200
-            Data.BatchSize = 64
-            Data.BufferCapacity = 20_000
+            Data = DataSettings.tiny
             Adam.LearningRate = 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: Td3Config =
         { authors with
-            Data.Environments = 4
-            Data.UpdatesPerStep = 2
+            Data = DataSettings.laptop
             Critics.Tau = 0.01
             Adam.LearningRate = 1e-3 }
 
@@ -123,14 +116,7 @@ type Td3Noise =
     }
 
 /// An update under way.
-[<NoComparison; NoEquality>]
-type Td3Update =
-    { Model: Td3Model
-      Batch: Batch
-      Noise: Td3Noise
-      State: Td3State
-      Next: Td3State
-      Figures: Figures }
+type Td3Update = OffPolicyUpdate<Td3Model, Td3Noise, Td3State, unit>
 
 /// TD3: a deterministic policy, twin critics and their minimum, smoothed target actions, a slower policy (Fujimoto, van Hoof,
 /// Meger 2018, arXiv 1802.09477).
@@ -180,14 +166,6 @@ module Td3 =
     let private output (model: Td3Model) (policy: Params) (obs: Tensor) =
         Mlp.forward model.Compute model.Policy policy.Flat obs
 
-    /// The candidate with the largest value by the online critics. candidates: [B·N, A], those of a state in a row -> [B, A].
-    let private bestOf (model: Td3Model) (state: Td3State) (particles: int) (obs: Tensor) (candidates: Tensor) =
-        if particles = 1 then
-            candidates
-        else
-            let actions = candidates |> Tensors.view [ -1; particles; model.Space.ActionDim ]
-            (Diffusion.bestOf actions (TwinCritics.values model.Critics state.Critics obs actions)).Action
-
     let private repeated (particles: int) (action: Tensor) =
         if particles = 1 then
             action
@@ -203,7 +181,7 @@ module Td3 =
             (repeated particles action)
                 .add(noise, Scalars.ofFloat model.Config.ExplorationNoise)
                 .clamp(Scalars.ofFloat -1.0, Scalars.ofFloat 1.0)
-            |> bestOf model state particles obs
+            |> TwinCritics.best model.Critics state.Critics particles obs
 
         { Action =
             match purpose with
@@ -233,7 +211,7 @@ module Td3 =
 
     /// An update that has done nothing yet.
     let start (model: Td3Model) (noise: Td3Noise) (batch: Batch) (state: Td3State) : Td3Update =
-        { Model = model; Batch = batch; Noise = noise; State = state; Next = state; Figures = Map.empty }
+        OffPolicy.start model () noise batch state
 
     /// Does this update move the policy and the targets? The authors count from 1.
     let movesPolicy (u: Td3Update) = (u.State.Updates + 1L) % int64 u.Model.Config.PolicyDelay = 0L
@@ -247,7 +225,7 @@ module Td3 =
             output model s.TargetPolicy obs
             |> repeated particles
             |> TwinCritics.smoothed model.Critics u.Noise.Smoothing
-            |> bestOf model s particles obs
+            |> TwinCritics.best model.Critics s.Critics particles obs
 
         TwinCritics.targetValue model.Critics s.Critics obs action
         |> TwinCritics.target model.Critics u.Batch
@@ -257,7 +235,7 @@ module Td3 =
         let struct (critics, figures) =
             TwinCritics.learn u.Model.Critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with Next = { u.Next with Critics = critics }; Figures = figures }
+        { u with Next = { u.Next with Critics = critics } } |> OffPolicy.tell figures
 
     /// Value [B] of the policy's actions and its gradient with respect to them, [B, A].
     let private climbed (model: Td3Model) (critics: TwinCritics) (obs: Tensor) (action: Tensor) =
@@ -278,8 +256,7 @@ module Td3 =
 
     /// One Adam step of the policy by the critics after their step, and all moving averages, on the updates that move them.
     let improvePolicy (u: Td3Update) : Td3Update =
-        if obj.ReferenceEquals(u.Next.Critics.Q1, u.State.Critics.Q1) then
-            Stages.lacks "improvePolicy" "the critics' step" "evaluateQ"
+        TwinCritics.needMoved "improvePolicy" u.State.Critics u.Next.Critics
 
         if not (movesPolicy u) then
             u
@@ -304,21 +281,12 @@ module Td3 =
                         Policy = policy
                         TargetPolicy = average
                         PolicyAdam = optimiser
-                        Critics = TwinCritics.follow model.Critics u.Next.Critics }
-                Figures =
-                    u.Figures
-                    |> Map.add "policyLoss" (Tensors.scalar loss)
-                    |> Map.add "policyGradientNorm" (Tensors.norm gradient) }
+                        Critics = TwinCritics.follow model.Critics u.Next.Critics } }
+            |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The parts of an update in their order.
     let stages: (string * (Td3Update -> Td3Update)) list =
         [ "evaluateQ", evaluateQ; "improvePolicy", improvePolicy ]
-
-    let private finish (u: Td3Update) : Finished<Td3State> =
-        { State = { u.Next with Updates = u.State.Updates + 1L }
-          Figures = u.Figures
-          Tallies = []
-          Verdict = Verdict.Continue }
 
     /// The agent of a model.
     let agent (model: Td3Model) : Agent<Td3State, Td3Update> =
@@ -333,21 +301,15 @@ module Td3 =
           Form = form model
           Observe = Agent.observeNothing
           Prepare = Agent.drawFromMemory
-          Begin =
-            fun table keys state ->
-                let size = model.Config.Data.BatchSize
-                let batch = Replay.sample model.Compute keys.Batch size table.Memory
-                start model (drawNoise model size keys.Noise) batch state
-          OnBatch = fun change u -> { u with Batch = change u.Batch }
+          Begin = OffPolicy.beginning model.Compute model.Config.Data (drawNoise model) (start model)
+          OnBatch = OffPolicy.onBatch
           Stages = stages
-          Finish = finish }
+          Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
     let private figures: FigureInfo list =
         TwinCritics.figureInfos
-        @ [ { FigureInfo.finite "policyLoss" "the policy loss" with
-                Headline = Some "policy loss"
-                Carried = true }
-            { FigureInfo.finite "policyGradientNorm" "the gradient of the policy" with Carried = true } ]
+        @ OffPolicy.policyFigureInfos true
+        
 
     /// The algorithm.
     let algorithm: Algorithm<Td3Config, Td3State, Td3Update> =

@@ -160,6 +160,21 @@ module TwinCritics =
     let actionValue (model: TwinCriticsModel) (c: TwinCritics) : ActionValue =
         { Values = values model c; WithSlopes = actionGradients model c }
 
+    /// Of each state's candidates, by these critics, the one with the largest value. candidates: [B·N, A], those of a state in a
+    /// row -> [B, A].
+    let best
+        (model: TwinCriticsModel)
+        (c: TwinCritics)
+        (particles: int)
+        (obs: Tensor)
+        (candidates: Tensor)
+        : Tensor =
+        if particles = 1 then
+            candidates
+        else
+            let actions = candidates |> Tensors.view [ -1; particles; model.Net.ActionDim ]
+            (Diffusion.bestOf actions (values model c obs actions)).Action
+
     // ---- targets
 
     /// The key's noise for `smoothed`, of the given shape; none where the settings smooth nothing.
@@ -184,6 +199,11 @@ module TwinCritics =
         Critic.target model.Settings.Discount model.Settings.RewardScale batch.Reward batch.Terminated nextValue
 
     // ---- learning
+
+    /// Raises InvalidOperationException where no stage has moved the critics before this one.
+    let needMoved (stage: string) (before: TwinCritics) (after: TwinCritics) : unit =
+        if obj.ReferenceEquals(after.Q1, before.Q1) then
+            Stages.lacks stage "the critics' step" "evaluateQ"
 
     /// What `learn` tells.
     let figures = [ "q1Loss"; "q2Loss"; "q1Mean"; "q1GradientNorm"; "q2GradientNorm" ]

@@ -28,6 +28,7 @@ type MadeRounds<'state, 'work>(agent: Agent<'state, 'work>, warmUp: int) =
 
     let mutable obs = numbers (count * obsDim)
     let mutable table: RoundTable option = None
+    let mutable updates = 0
 
     let own (next: unit -> 'state) =
         let next = Tensors.owning (Parts.tensorsNotIn agent.Parts state) next
@@ -90,10 +91,16 @@ type MadeRounds<'state, 'work>(agent: Agent<'state, 'work>, warmUp: int) =
         own (fun () ->
             let struct (after, prepared) = agent.Prepare (key ()) memory state
             table <- Some prepared
+            updates <- 0
             after)
 
-    /// An update of a prepared round.
-    member _.Update() : unit =
+    /// An update of a prepared round; behind the last one of a round that drops its memory, the first of the same rows prepared again.
+    member rounds.Update() : unit =
+        if not agent.Rhythm.KeepMemory && updates = agent.Rhythm.Updates then
+            rounds.Prepare()
+
+        updates <- updates + 1
+
         own (fun () ->
             let work = agent.Begin table.Value { Batch = key (); Noise = key () } state
             (work |> learn |> agent.Finish).State)
