@@ -2,7 +2,7 @@
 //   dotnet fsi --exec scripts/compose.fsx          (after ./build.sh build)
 #load "sdac.fsx"
 
-open Sdac
+open Sdac.Functional
 
 // Everything that decides the result, as a value.
 let experiment =

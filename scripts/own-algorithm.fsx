@@ -4,7 +4,7 @@
 #load "sdac.fsx"
 
 open System.ComponentModel
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 
 type SearchConfig =

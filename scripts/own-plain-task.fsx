@@ -6,7 +6,7 @@
 // It also evaluates, sweeps and reports, beside the library's tasks: `own-plain-task.fsx --help`.
 #load "sdac.fsx"
 
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 
 /// Position and velocity, [m] and [m/s].

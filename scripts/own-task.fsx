@@ -4,7 +4,7 @@
 #load "sdac.fsx"
 
 open System.IO
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Mujoco
 

@@ -3,7 +3,7 @@
 
 open System.IO
 open Argu
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 
 type Arguments =

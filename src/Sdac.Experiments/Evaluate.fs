@@ -1,6 +1,6 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
 
 /// Playing the checkpoint of a run again.
 [<RequireQualifiedAccess>]

@@ -1,6 +1,6 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
 
 /// How often numbers fell between edges: Counts[i] of them in [Edges[i], Edges[i + 1]).
 type Histogram = { Edges: float list; Counts: int64 list }

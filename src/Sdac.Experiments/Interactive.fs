@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System.Collections.Generic
-open Sdac
+open Sdac.Functional
 
 /// What one iteration of a session told.
 type Point =

@@ -10,7 +10,7 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open System.Text.Json.Serialization
 open Microsoft.FSharp.Reflection
-open Sdac
+open Sdac.Functional
 
 /// A literal as the JSON it is.
 type internal SettingValueConverter() =

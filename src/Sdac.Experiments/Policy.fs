@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.IO
 open System.Runtime.InteropServices
-open Sdac
+open Sdac.Functional
 open TorchSharp
 
 /// A trained agent without its types: actions [N·A] in [-1, 1] for observations [N·O], the policy as data, and what frees it.

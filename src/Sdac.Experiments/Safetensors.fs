@@ -9,7 +9,7 @@ open System.Text
 open System.Text.Encodings.Web
 open System.Text.Json
 open System.Text.Unicode
-open Sdac
+open Sdac.Functional
 
 /// Element types of the safetensors format.
 type Dtype =

@@ -4,7 +4,7 @@ open System
 open System.Globalization
 open System.Net
 open System.Text.RegularExpressions
-open Sdac
+open Sdac.Functional
 
 /// A cell: what people read, and what a CSV file holds.
 type Cell =

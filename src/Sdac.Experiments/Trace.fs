@@ -106,7 +106,7 @@ module Trace =
             |> Array.mapi (fun i action -> numbers place $"actions[{i}]" action) }
 
     let private taskOf (request: Request) =
-        let suite = Sdac.Environment.suite
+        let suite = Sdac.Functional.Environment.suite
 
         if not (Seq.contains request.Task suite.Names) then
             Errors.fail (Settings(Errors.unknown "task" request.Task request.Place suite.Names))

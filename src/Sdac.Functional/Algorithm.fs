@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// A figure of an algorithm's updates, declared once: the console, metrics.jsonl, TensorBoard, the summary, reports and the check
 /// for NaN read it.

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// What is to be run: a value that, with its seed, decides every bit of the result.
 [<NoComparison; NoEquality; StructuredFormatDisplay("{Display}")>]

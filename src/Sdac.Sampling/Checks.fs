@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 
 /// Sentences about settings and values that cannot be worked with, shared by the samplers.
 [<RequireQualifiedAccess>]

@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 
 /// How the K draws of one state are spread. Every single draw has the same distribution either way, so the means that they
 /// estimate are the same.

@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 open TorchSharp
 
 /// How an estimate of the optimal noise ε*(a_t) = E[w·ε]/E[w], w = exp(Q(ã)), errs with K draws a point: root mean squares over

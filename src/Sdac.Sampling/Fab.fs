@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 open TorchSharp
 
 /// Every setting of FAB (Midgley et al. 2023), in box coordinates.

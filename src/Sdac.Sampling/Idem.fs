@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 open TorchSharp
 
 /// Every setting of iDEM (Akhound-Sadegh et al. 2024), in box coordinates.

@@ -1,5 +1,6 @@
-namespace Sdac
+namespace Sdac.Sampling
 
+open Sdac.Functional
 open TorchSharp
 
 /// Settings of Langevin sampling. Step size and temperature go geometrically from their first to their last value.

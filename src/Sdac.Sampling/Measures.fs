@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 
 /// An estimate and its standard error.
 type Divergence = { Value: float; Error: float }

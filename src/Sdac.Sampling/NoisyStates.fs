@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 open TorchSharp
 
 /// Where RSSM asks for the score: the sampling distribution p̃_t of a_t, in box coordinates. Any one with full support has

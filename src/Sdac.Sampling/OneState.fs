@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
+open Sdac.Functional
 open TorchSharp
 
 /// A known value of one action a in [-1, 1] for one state; the density exp(Q) (λ = 1) is what a policy may learn.

@@ -1,5 +1,6 @@
-namespace Sdac
+namespace Sdac.Sampling
 
+open Sdac.Functional
 open TorchSharp
 
 /// On-policy agents for one state: they learn from the rewards of their own actions, not from a critic.

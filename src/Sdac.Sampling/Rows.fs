@@ -1,6 +1,7 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System.Numerics
+open Sdac.Functional
 open Sdac.Kernels
 
 /// Functions of one point applied to every row of a tensor, on all threads: for densities that are cheaper as plain

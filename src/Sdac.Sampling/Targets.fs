@@ -1,7 +1,8 @@
-namespace Sdac
+namespace Sdac.Sampling
 
 open System
 open System.Numerics
+open Sdac.Functional
 
 /// A part of a mixture: a normal distribution with independent coordinates.
 type Component = { Weight: float; Mean: float[]; Deviation: float[] }

@@ -1,7 +1,7 @@
 namespace Sdac.Benchmarks
 
 open System
-open Sdac
+open Sdac.Functional
 open TorchSharp
 
 /// The critics' gradient with respect to actions, which QSM, DQS and DIPO follow.

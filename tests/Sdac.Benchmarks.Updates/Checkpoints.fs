@@ -3,7 +3,7 @@ namespace Sdac.Benchmarks
 open System
 open System.Diagnostics
 open System.IO
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 
 /// Stopping and resuming a run of HalfCheetah-v4 at the published settings whose replay memory is full.
@@ -88,7 +88,7 @@ module Checkpoints =
                 CheckpointEvery = int64 (every / denser) }
 
         try
-            { RunOptions.into (Path.Combine(path, "run")) with Threads = Kernels.Workers.Threads }
+            { RunOptions.into (Path.Combine(path, "run")) with Threads = Sdac.Kernels.Workers.Threads }
             |> Runner.run Registry.standard spec
             |> ignore
 

@@ -1,7 +1,7 @@
 namespace Sdac.Benchmarks
 
 open System
-open Sdac
+open Sdac.Functional
 
 /// Whole updates of the algorithms without a diffusion chain, batches and random numbers drawn as in a run.
 [<RequireQualifiedAccess>]

@@ -4,7 +4,7 @@ open System
 open System.Diagnostics
 open System.IO
 open System.Runtime.InteropServices
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.LibTorch
 open TorchSharp

@@ -1,6 +1,6 @@
 namespace Sdac.Benchmarks
 
-open Sdac
+open Sdac.Functional
 
 /// The arithmetic that the mathematics needs (2 per multiply-add of the matrix products, in 10⁹), after the savings that
 /// leave results unchanged: observations multiplied once per state, one trained row per state.

@@ -2,7 +2,7 @@ namespace Sdac.Benchmarks
 
 open System
 open System.Diagnostics
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Environments
 open Sdac.Mujoco

@@ -1,6 +1,6 @@
 namespace Sdac.Benchmarks
 
-open Sdac
+open Sdac.Functional
 
 /// Four numbers of a plain task's state.
 type FourNumbers = { X: float; Y: float; Vx: float; Vy: float }

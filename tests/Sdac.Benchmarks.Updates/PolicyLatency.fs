@@ -3,7 +3,7 @@ namespace Sdac.Benchmarks
 open System
 open System.Diagnostics
 open System.IO
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 
 /// Acting with a trained policy, one observation at a time: SDAC's best of 32 at HalfCheetah's sizes, through `Policy.load`.

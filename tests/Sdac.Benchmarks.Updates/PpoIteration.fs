@@ -2,7 +2,7 @@ namespace Sdac.Benchmarks
 
 open System
 open System.Diagnostics
-open Sdac
+open Sdac.Functional
 open Sdac.LibTorch
 open TorchSharp
 

@@ -2,7 +2,7 @@ namespace Sdac.Benchmarks
 
 open System.Collections.Generic
 open System.Diagnostics
-open Sdac
+open Sdac.Functional
 
 /// The stages of a registered algorithm's iterations, whatever its types.
 [<RequireQualifiedAccess>]

@@ -1,7 +1,7 @@
 namespace Sdac.Benchmarks
 
 open System
-open Sdac
+open Sdac.Functional
 open TorchSharp
 
 /// Updates of SAC and TD3 in the usual way of TorchSharp: its modules, automatic gradients and Adam, at the sizes of `Classical`.

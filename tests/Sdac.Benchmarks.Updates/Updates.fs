@@ -1,7 +1,7 @@
 namespace Sdac.Benchmarks
 
 open System
-open Sdac
+open Sdac.Functional
 open TorchSharp
 
 /// A piece of work to be timed.

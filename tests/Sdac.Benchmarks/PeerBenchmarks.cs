@@ -7,6 +7,7 @@ using System.Linq;
 using System.Runtime.Intrinsics.X86;
 using System.Threading;
 using Sdac.Experiments;
+using Sdac.Functional;
 using Sdac.Kernels;
 
 namespace Sdac.Benchmarks;

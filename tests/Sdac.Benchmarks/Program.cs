@@ -7,7 +7,7 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Microsoft.FSharp.Core;
-using Sdac;
+using Sdac.Functional;
 using Sdac.Benchmarks;
 using Sdac.Experiments;
 using Sdac.Kernels;

@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
+using Sdac.Functional;
 using Sdac.Kernels;
 
 namespace Sdac.Benchmarks;

@@ -3,7 +3,7 @@ module Sdac.Tests.ContractTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Testing
 

@@ -7,7 +7,7 @@ open System.IO
 open System.Text.Json
 open System.Text.RegularExpressions
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Experiments.Tests.ReportSupport

@@ -4,7 +4,7 @@ module Sdac.Experiments.Tests.CheckpointFormatTests
 open System
 open System.IO
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support

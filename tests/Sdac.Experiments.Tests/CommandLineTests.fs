@@ -7,7 +7,7 @@ open System.IO
 open System.Text.RegularExpressions
 open System.Threading.Tasks
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support

@@ -7,7 +7,7 @@ open System.Text.Json.Nodes
 open Expecto
 open Microsoft.ML.OnnxRuntime
 open Microsoft.ML.OnnxRuntime.Tensors
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs

@@ -5,7 +5,7 @@ open System.IO
 open System.Net.Sockets
 open System.Threading.Tasks
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support

@@ -3,7 +3,7 @@ module Sdac.Experiments.Tests.HistogramTests
 open Expecto
 open FsCheck
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

@@ -6,7 +6,7 @@ open System.Diagnostics
 open System.IO
 open System.Text.RegularExpressions
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 
@@ -145,7 +145,7 @@ let tests =
                     "Tensors.scoped (fun (t: Tensor) -> [ t ]) (fun () -> (Tensors.zeros Compute.cpu [ 2; 3 ]).mm (Tensors.zeros Compute.cpu [ 2; 3 ]))",
                     "cannot be multiplied" ]
 
-              let start = "#load \"scripts/sdac.fsx\"\nopen Sdac\nopen Sdac.Experiments;;\n"
+              let start = "#load \"scripts/sdac.fsx\"\nopen Sdac.Functional\nopen Sdac.Experiments;;\n"
 
               let code, output, errors =
                   played (

@@ -6,7 +6,7 @@ open System
 open System.IO
 open System.Text
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Experiments.Tests.Fuzzing

@@ -5,7 +5,7 @@ open System.IO
 open System.Threading
 open Expecto
 open FsCheck
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Experiments.Tests.SweepSupport

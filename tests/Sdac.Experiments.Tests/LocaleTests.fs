@@ -8,7 +8,8 @@ open System.IO
 open System.Text.RegularExpressions
 open System.Threading.Tasks
 open Expecto
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open Sdac.Kernels
 open Sdac.Environments
 open Sdac.Mujoco

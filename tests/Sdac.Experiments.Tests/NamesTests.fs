@@ -4,7 +4,7 @@ module Sdac.Experiments.Tests.NamesTests
 open System
 open Expecto
 open FsCheck
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

@@ -2,7 +2,7 @@
 module Sdac.Experiments.Tests.NullSettingsTests
 
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 

@@ -4,7 +4,7 @@ module Sdac.Experiments.Tests.OwnAlgorithmTests
 open System
 open System.IO
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs

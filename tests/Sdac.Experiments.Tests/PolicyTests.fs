@@ -7,7 +7,7 @@ open System.IO
 open System.Reflection
 open Expecto
 open FsCheck
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Processes
 open Sdac.Experiments.Tests.Runs

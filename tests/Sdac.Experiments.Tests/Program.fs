@@ -5,7 +5,8 @@ module Sdac.Experiments.Tests.Program
 open System.IO
 open System.Reflection
 open System.Runtime.InteropServices
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open Sdac.Experiments
 open Sdac.Experiments.Tests.SweepSupport
 open Sdac.Testing

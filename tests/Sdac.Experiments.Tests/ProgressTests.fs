@@ -3,7 +3,7 @@ module Sdac.Experiments.Tests.ProgressTests
 open System
 open Expecto
 open FsCheck
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

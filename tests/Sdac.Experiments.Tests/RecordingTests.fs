@@ -4,7 +4,7 @@ module Sdac.Experiments.Tests.RecordingTests
 open System
 open System.Collections.Generic
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.PackingTests

@@ -2,7 +2,7 @@
 module Sdac.Experiments.Tests.ReportSupport
 
 open System.IO
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

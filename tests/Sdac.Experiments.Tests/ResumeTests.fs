@@ -3,7 +3,7 @@ module Sdac.Experiments.Tests.ResumeTests
 open System
 open System.IO
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs
 open Sdac.Experiments.Tests.Support

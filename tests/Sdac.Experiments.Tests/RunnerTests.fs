@@ -3,7 +3,7 @@ module Sdac.Experiments.Tests.RunnerTests
 open System
 open System.IO
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs

@@ -4,7 +4,7 @@ module Sdac.Experiments.Tests.Schema1
 open System
 open System.IO
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 

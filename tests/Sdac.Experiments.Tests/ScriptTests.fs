@@ -19,7 +19,7 @@ printfn "%d %s" (TorchSharp.torch.get_num_threads ()) (told "OMP_WAIT_POLICY")
 /// A script or session that names nothing but the pipeline.
 let private pipeline =
     """
-open Sdac
+open Sdac.Functional
 let small = fun (c: SdacConfig) -> { c with Hidden = [ 8 ]; Data.Environments = 1 }
 let step = Experiment.on Sdac.algorithm "InvertedPendulum-v4" |> Experiment.configure small |> Pipeline.start
 Pipeline.dispose step

@@ -2,7 +2,7 @@
 module Sdac.Experiments.Tests.SettingsListTests
 
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 

@@ -5,7 +5,7 @@ open System
 open System.IO
 open System.Text.Json.Nodes
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

@@ -4,7 +4,7 @@ module Sdac.Experiments.Tests.StatisticsTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Testing
 

@@ -5,7 +5,7 @@ open System
 open System.Diagnostics
 open System.IO
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Processes
 open Sdac.Experiments.Tests.Runs

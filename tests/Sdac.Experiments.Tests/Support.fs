@@ -4,7 +4,7 @@ open System
 open System.IO
 open System.Text.Json.Nodes
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Testing
 

@@ -6,7 +6,7 @@ open System.IO
 open Expecto
 open FsCheck
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Testing

@@ -1,7 +1,7 @@
 module Sdac.Experiments.Tests.SweepSpecTests
 
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

@@ -8,7 +8,7 @@ open System.Text
 open System.Threading
 open System.Threading.Tasks
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 

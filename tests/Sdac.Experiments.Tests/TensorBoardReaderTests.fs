@@ -3,7 +3,7 @@ module Sdac.Experiments.Tests.TensorBoardReaderTests
 
 open System.IO
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

@@ -6,7 +6,8 @@ open System.Threading
 open System.Xml.Linq
 open Expecto
 open FsCheck
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing

@@ -6,7 +6,7 @@ open System.IO
 open System.Text.Json
 open System.Text.RegularExpressions
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Runs

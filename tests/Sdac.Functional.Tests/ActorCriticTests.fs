@@ -3,7 +3,7 @@ module Sdac.Tests.ActorCriticTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
 open TorchSharp
 open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests

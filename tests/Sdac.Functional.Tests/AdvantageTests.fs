@@ -3,7 +3,7 @@ module Sdac.Tests.AdvantageTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
 open Sdac.Testing

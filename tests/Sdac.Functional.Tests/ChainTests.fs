@@ -5,7 +5,7 @@ module Sdac.Tests.ChainTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Kernels
 open TorchSharp

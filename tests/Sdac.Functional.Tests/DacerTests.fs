@@ -3,7 +3,8 @@ module Sdac.Tests.DacerTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties

@@ -5,7 +5,8 @@ module Sdac.Tests.DeviceTests
 open System
 open System.Runtime.InteropServices
 open Expecto
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open Sdac.LibTorch
 open Sdac.Testing
 open Sdac.Tests.Figures

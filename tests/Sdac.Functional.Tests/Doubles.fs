@@ -1,7 +1,7 @@
 /// Networks and policy heads a second time: plain float64 tensor operations, so that libtorch's autograd gives the gradients.
 module Sdac.Tests.Doubles
 
-open Sdac
+open Sdac.Functional
 open Sdac.Kernels
 open TorchSharp
 
@@ -49,7 +49,7 @@ let q (net: QNetwork) (flat: Tensor) (obs: Tensor) (action: Tensor) : Tensor =
     (forward net.Shape flat (torch.cat ([| obs; action |], 1L))).view -1L
 
 /// Action and log-probability of a squashed Gaussian, log σ clipped. output: [rows, 2A], noise: [rows, A].
-let squashed (head: Sdac.SquashedGaussian) (output: Tensor) (noise: Tensor) : struct (Tensor * Tensor) =
+let squashed (head: Sdac.Functional.SquashedGaussian) (output: Tensor) (noise: Tensor) : struct (Tensor * Tensor) =
     let dim = int64 head.ActionDim
     let mean, raw = output.narrow (1L, 0L, dim), output.narrow (1L, dim, dim)
 

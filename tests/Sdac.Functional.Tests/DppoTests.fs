@@ -3,7 +3,7 @@ module Sdac.Tests.DppoTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties
@@ -659,12 +659,12 @@ let private settings =
 
           Expect.equal
               [ for s in model.Policy.Segments -> s.Before, s.Skip ]
-              [ Kernels.Activation.Identity, false
-                Kernels.Activation.Relu, true
-                Kernels.Activation.Identity, false ]
+              [ Sdac.Kernels.Activation.Identity, false
+                Sdac.Kernels.Activation.Relu, true
+                Sdac.Kernels.Activation.Identity, false ]
               "an activation before each layer of the block, none elsewhere"
 
-          Expect.equal model.Value[1].Shape.Hidden Kernels.Activation.Mish "the value's activation"
+          Expect.equal model.Value[1].Shape.Hidden Sdac.Kernels.Activation.Mish "the value's activation"
           use _ = torch.NewDisposeScope()
           let state = Dppo.init model (Key.ofSeed 1L)
           let first = Params.slice "segment0.layer0.weight" state.Value |> values |> Array.map abs |> Array.max

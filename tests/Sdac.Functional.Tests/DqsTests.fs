@@ -3,7 +3,7 @@ module Sdac.Tests.DqsTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties

@@ -5,7 +5,7 @@ open System
 open System.IO
 open System.Text.Json
 open Expecto
-open Sdac
+open Sdac.Functional
 
 /// The recorded SDAC numerics: the carried part always, the whole record when it can be found.
 let sources: string list =

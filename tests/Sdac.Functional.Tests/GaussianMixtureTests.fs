@@ -3,7 +3,7 @@ module Sdac.Tests.GaussianMixtureTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures

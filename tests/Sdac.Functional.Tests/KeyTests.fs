@@ -3,7 +3,7 @@ module Sdac.Tests.KeyTests
 open System.Collections.Generic
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Tests.Properties
 open Sdac.Testing
 

@@ -3,7 +3,7 @@ module Sdac.Functional.Tests.LearnerWrapperTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Testing
 
 type private Place = { X: float; V: float }

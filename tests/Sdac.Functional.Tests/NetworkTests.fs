@@ -3,7 +3,7 @@ module Sdac.Tests.NetworkTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Kernels
 open TorchSharp

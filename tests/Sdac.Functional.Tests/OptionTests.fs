@@ -4,7 +4,7 @@ module Sdac.Tests.OptionTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures

@@ -2,7 +2,7 @@ module Sdac.Tests.PipelineTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Kernels
 open TorchSharp

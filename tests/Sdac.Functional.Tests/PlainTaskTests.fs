@@ -3,7 +3,7 @@ module Sdac.Functional.Tests.PlainTaskTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Kernels
 open Sdac.Testing

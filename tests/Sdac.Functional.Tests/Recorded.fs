@@ -5,7 +5,7 @@ module Sdac.Tests.Recorded
 open System
 open System.Text.Json
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Tests.Figures
 
 let private obsDim, actionDim, batchSize, particles, draws = 3, 2, 5, 3, 4

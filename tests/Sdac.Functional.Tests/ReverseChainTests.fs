@@ -4,7 +4,7 @@ module Sdac.Tests.ReverseChainTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.Properties

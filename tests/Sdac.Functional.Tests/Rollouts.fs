@@ -1,7 +1,7 @@
 /// Rounds of on-policy agents, of transitions that a test makes up.
 module Sdac.Tests.Rollouts
 
-open Sdac
+open Sdac.Functional
 
 type internal MadeRollout<'state, 'work> =
     {

@@ -3,7 +3,7 @@
 module Sdac.Tests.RowCountTests
 
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Benchmarks
 
 let private space = { ObsDim = 5; ActionDim = 3 }

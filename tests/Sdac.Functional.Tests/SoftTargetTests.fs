@@ -4,7 +4,8 @@ module Sdac.Tests.SoftTargetTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures

@@ -3,7 +3,7 @@ module Sdac.Tests.StageOrderTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open TorchSharp
 open Sdac.Tests.SdacTests

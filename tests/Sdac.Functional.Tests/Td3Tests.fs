@@ -3,7 +3,7 @@ module Sdac.Tests.Td3Tests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures

@@ -4,7 +4,7 @@ module Sdac.Tests.TwinCriticsTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -258,7 +258,7 @@ let tests =
               let shape =
                   HiddenLayers.shape
                       fanIn
-                      { Widths = [ fanOut ]; Activation = Kernels.Activation.Relu; LayerNorm = None }
+                      { Widths = [ fanOut ]; Activation = Sdac.Kernels.Activation.Relu; LayerNorm = None }
                       1
 
               let drawn initial = Mlp.initWith initial shape key

@@ -2,7 +2,8 @@ module Sdac.Tests.OneStateTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open TorchSharp
 open Sdac.Tests.Figures
 open Sdac.Testing

@@ -3,7 +3,8 @@ module Sdac.Tests.RefusalTests
 
 open System
 open Expecto
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Testing

@@ -3,7 +3,8 @@ module Sdac.Tests.SamplingTests
 open System
 open Expecto
 open FsCheck.FSharp
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// A run folder that goes on from a checkpoint of another, and how its results compare with that one's.
 [<RequireQualifiedAccess>]

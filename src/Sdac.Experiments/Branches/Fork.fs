@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.IO
 open System.Text.RegularExpressions
-open Sdac
+open Sdac.Functional
 
 /// What a branch of a run does differently.
 [<RequireQualifiedAccess>]

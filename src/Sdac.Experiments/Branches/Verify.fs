@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.Diagnostics
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// How a stored run is verified.
 type VerifyOptions =

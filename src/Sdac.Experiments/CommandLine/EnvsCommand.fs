@@ -4,7 +4,7 @@ open System
 open System.Diagnostics
 open Argu
 open Sdac.Kernels
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 
 /// The list of environments on the command line.

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// Whole programs: a script ends in one of these.
 [<RequireQualifiedAccess>]

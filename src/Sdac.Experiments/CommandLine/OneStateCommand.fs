@@ -3,7 +3,8 @@ namespace Sdac.Experiments
 open System
 open System.IO
 open Argu
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// Policies for one state whose Q is known, from the command line.
 [<RequireQualifiedAccess>]

@@ -8,7 +8,7 @@ type Program =
         Name: string
         /// How a user starts it: "./build.sh train", "dotnet fsi --exec mine.fsx train"
         Shown: string
-        Registry: Sdac.Registry
+        Registry: Sdac.Functional.Registry
         /// The command that starts "train" or "report", to be followed by its arguments
         Start: string -> string list
     }

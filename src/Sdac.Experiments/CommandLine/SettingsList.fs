@@ -8,7 +8,7 @@ open System.Reflection
 open System.Text.Json.Nodes
 open System.Text.RegularExpressions
 open System.Xml.Linq
-open Sdac
+open Sdac.Functional
 
 /// The settings of an algorithm as a table: name, type, value in a preset, meaning.
 [<RequireQualifiedAccess>]

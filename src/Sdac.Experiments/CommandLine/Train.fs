@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.IO
 open Argu
-open Sdac
+open Sdac.Functional
 
 /// Training from the command line.
 [<RequireQualifiedAccess>]

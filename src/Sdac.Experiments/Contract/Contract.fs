@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Diagnostics
-open Sdac
+open Sdac.Functional
 
 /// The contract that every algorithm is held to: this library's by its tests, a user's by `Contract.check mine`.
 [<RequireQualifiedAccess>]

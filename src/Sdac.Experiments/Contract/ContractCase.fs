@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 open TorchSharp
 
 /// A clause of the contract that an algorithm breaks.

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 open Sdac.Mujoco
 
 /// The task of the contract: a point (x, y) is shown, and the action is to be (x, -y). It costs next to no physics, a sound

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// What the contract demands of whole runs: specifications, checkpoints, and going on after a kill.
 [<RequireQualifiedAccess>]

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open Microsoft.FSharp.Reflection
-open Sdac
+open Sdac.Functional
 
 /// What the contract demands of an agent's state: nothing of it is forgotten, shared or leaked.
 [<RequireQualifiedAccess>]

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Collections.Generic
-open Sdac
+open Sdac.Functional
 open Sdac.Kernels
 
 /// What the contract demands of rounds: which numbers they draw, what they store and tell, and that they learn.

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System.IO
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 
 /// What of a trained policy goes to other programs.

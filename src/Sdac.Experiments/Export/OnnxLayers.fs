@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 open Sdac.Kernels
 
 /// Networks as operations of ONNX. Rows may have any number of axes before the last one.

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open Google.Protobuf
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 
 /// A policy as a graph of ONNX: the reverse chain step by step and the choice of the best, the random numbers as inputs.

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 open Sdac.Kernels
 

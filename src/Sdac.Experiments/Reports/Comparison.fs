@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Text.RegularExpressions
-open Sdac
+open Sdac.Functional
 
 /// Runs put together and compared.
 [<RequireQualifiedAccess>]

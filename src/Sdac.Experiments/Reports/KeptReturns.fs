@@ -4,7 +4,7 @@ open System
 open System.Globalization
 open System.IO
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 
 /// Evaluations of finished runs that are kept beside the scripts: of each run a CSV file, its specification and what it ran on. A
 /// folder holds the runs of one experiment; its name is what people read.

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 
 /// The scale of a task: what acting at random scores, and what a reference does.
 type ReferenceScore =

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// One page about many runs, with its pictures and tables beside it.
 [<RequireQualifiedAccess>]

@@ -5,7 +5,7 @@ open System.IO
 open System.Security.Cryptography
 open System.Text
 open System.Text.RegularExpressions
-open Sdac
+open Sdac.Functional
 
 /// What stands on a report's page, in its order.
 [<RequireQualifiedAccess>]

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Globalization
-open Sdac
+open Sdac.Functional
 
 /// The pictures of a report.
 [<RequireQualifiedAccess>]

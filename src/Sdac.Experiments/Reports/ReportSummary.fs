@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Globalization
-open Sdac
+open Sdac.Functional
 
 /// The first lines of a report: what its runs can tell, what they cannot, and how many they are.
 [<RequireQualifiedAccess>]

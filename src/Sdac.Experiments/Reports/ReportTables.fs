@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.Globalization
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// The tables of a report.
 [<RequireQualifiedAccess>]

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 
 /// Runs that differ in their seeds alone.
 type RunGroup =

@@ -5,7 +5,7 @@ open System.Globalization
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 
 /// A distribution as a run noted it: Counts[i] lie in [Edges[i], Edges[i + 1]).
 type RecordedHistogram = { EnvSteps: int64; Edges: float[]; Counts: float[] }

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 
 /// An estimate with the ends of its confidence interval; the ends are NaN where there are too few runs for one.
 [<Struct>]

@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.Globalization
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// The networks of a run's best evaluation: checkpoints/best.safetensors, which can be evaluated, acted with and begun from like any
 /// checkpoint, but holds neither environments nor replay memory, so that no run is resumed from it.

@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.IO
 open System.Runtime.InteropServices
-open Sdac
+open Sdac.Functional
 open Sdac.Kernels
 
 /// A run as its last good checkpoint left it.

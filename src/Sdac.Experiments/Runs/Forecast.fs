@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 
 /// The machine as far as a run can be too large for it.
 type Room =

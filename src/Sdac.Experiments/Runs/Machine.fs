@@ -5,7 +5,7 @@ open System.IO
 open System.Reflection
 open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
-open Sdac
+open Sdac.Functional
 open Sdac.Kernels
 open Sdac.Mujoco
 open Sdac.LibTorch

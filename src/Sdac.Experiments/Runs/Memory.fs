@@ -3,7 +3,7 @@ namespace Sdac.Experiments
 open System
 open System.IO
 open System.Runtime.InteropServices
-open Sdac
+open Sdac.Functional
 
 /// A closed part of the replay memory in a file of its own, which is written once and never changed.
 type MemoryPart =

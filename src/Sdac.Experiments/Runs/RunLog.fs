@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Collections.Generic
-open Sdac
+open Sdac.Functional
 
 /// What a run's log has come to: with it, a resumed run writes the lines that an uninterrupted one would have written.
 type Journal =

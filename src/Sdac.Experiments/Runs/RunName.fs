@@ -4,7 +4,7 @@ open System
 open System.Security.Cryptography
 open System.Text
 open System.Text.RegularExpressions
-open Sdac
+open Sdac.Functional
 
 /// The names of run folders that nobody has named.
 [<RequireQualifiedAccess>]

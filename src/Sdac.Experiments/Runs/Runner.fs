@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 
 /// The effects around the pure pipeline: logs, evaluations, checkpoints, the summary.
 [<RequireQualifiedAccess>]

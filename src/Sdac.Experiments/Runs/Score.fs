@@ -1,6 +1,6 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
 
 /// Returns of an evaluation.
 type Score =

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 
 /// A checkpoint whose networks a run begins with.
 type StartMark =

@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System.Text.Json.Nodes
-open Sdac
+open Sdac.Functional
 
 /// Specifications of schema 1, in which an experiment had a flat config for SDAC and DPMD alike, as schema 2.
 [<RequireQualifiedAccess>]

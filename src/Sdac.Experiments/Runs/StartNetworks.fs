@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// Beginning a run with the networks of another.
 [<RequireQualifiedAccess>]

@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Diagnostics
-open Sdac
+open Sdac.Functional
 
 /// An algorithm at work on a run.
 [<NoComparison; NoEquality>]

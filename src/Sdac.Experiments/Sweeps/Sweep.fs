@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Globalization
-open Sdac
+open Sdac.Functional
 
 /// A value of a setting as JSON writes it: 4, 1e-3, "raw", [64,64].
 [<Struct>]

@@ -6,7 +6,7 @@ open System.Globalization
 open System.IO
 open System.Text.Json
 open System.Text.RegularExpressions
-open Sdac
+open Sdac.Functional
 
 /// How a run of a sweep stands.
 type RunState =

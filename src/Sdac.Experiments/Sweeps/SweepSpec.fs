@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 
 /// Sweeps as JSON, and the specifications of their runs.
 [<RequireQualifiedAccess>]

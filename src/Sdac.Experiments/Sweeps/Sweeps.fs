@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.Threading
-open Sdac
+open Sdac.Functional
 
 /// Where the runs of a sweep are worked on.
 type Engine =

@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// Bias and spread of the estimates that policies learn from, against the number of draws: a picture.
 [<RequireQualifiedAccess>]

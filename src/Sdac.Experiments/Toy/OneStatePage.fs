@@ -5,7 +5,8 @@ open System.Diagnostics
 open System.IO
 open System.Net
 open System.Threading
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// One method on one target, with the Q itself or with a network fitted to noisy values of it.
 [<NoComparison>]

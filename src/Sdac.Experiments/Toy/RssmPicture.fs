@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// Why RSSM needs no samples of exp(Q): what its loss is given at one point, and that the distribution of the points decides only
 /// where it is trained.

@@ -1,7 +1,8 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// What the page is to show, and how it is computed.
 [<NoComparison; NoEquality>]

@@ -6,7 +6,8 @@ open System.IO
 open System.Runtime.InteropServices
 open System.Security.Cryptography
 open System.Text
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// How far samples are from their target, and what they cost. NaN where a measure has no meaning.
 type ToyMeasures =

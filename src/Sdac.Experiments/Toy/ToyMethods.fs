@@ -2,7 +2,8 @@ namespace Sdac.Experiments
 
 open System
 open System.Diagnostics
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// What a method makes for a target.
 [<NoComparison>]

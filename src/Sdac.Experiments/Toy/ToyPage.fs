@@ -2,7 +2,8 @@ namespace Sdac.Experiments
 
 open System.IO
 open System.Net
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// Writing what the cells show: one page, its picture, its tables.
 [<RequireQualifiedAccess>]

@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// Samples over the density.
 [<RequireQualifiedAccess>]

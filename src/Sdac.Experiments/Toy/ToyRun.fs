@@ -4,7 +4,8 @@ open System
 open System.Diagnostics
 open System.IO
 open System.Threading
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// A cell that is wanted: what, by which method, with which seed.
 [<NoComparison; NoEquality>]

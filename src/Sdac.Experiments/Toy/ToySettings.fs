@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// The settings of each method for each target of the page. What suits most targets is each method's `standard`.
 [<RequireQualifiedAccess>]

@@ -1,7 +1,8 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
+open Sdac.Sampling
 
 /// Tables of the page.
 [<RequireQualifiedAccess>]

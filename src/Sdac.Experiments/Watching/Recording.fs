@@ -1,7 +1,7 @@
 namespace Sdac.Experiments
 
 open System
-open Sdac
+open Sdac.Functional
 open Sdac.Environments
 
 /// An episode to be watched. Frames are every `Stride`-th step of the recording, the start and the end included.

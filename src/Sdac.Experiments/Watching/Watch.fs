@@ -2,7 +2,7 @@ namespace Sdac.Experiments
 
 open System
 open System.IO
-open Sdac
+open Sdac.Functional
 
 /// Which episodes are to be watched, and where the page goes.
 type WatchOptions =

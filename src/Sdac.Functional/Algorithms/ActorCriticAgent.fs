@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// The diffusion actor-critics as agents: what they report and how their rounds run.
 [<RequireQualifiedAccess>]

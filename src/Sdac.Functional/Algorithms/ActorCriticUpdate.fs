@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// All random numbers of one update.
 [<NoComparison; NoEquality>]

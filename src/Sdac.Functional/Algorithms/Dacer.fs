@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 open System
 open TorchSharp

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// Every setting of DACER.
 type DacerConfig =

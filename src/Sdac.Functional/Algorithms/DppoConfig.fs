@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// Both networks: a linear map to a width, blocks x + W₂·a(W₁·a(x) + b₁) + b₂, a linear map.
 type DppoNetworkSettings =

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// The noising process of DQS, and with it the policy's network and chain.
 [<RequireQualifiedAccess>]

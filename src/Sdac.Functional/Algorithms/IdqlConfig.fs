@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// How one of a state's candidates becomes its action.
 [<RequireQualifiedAccess>]

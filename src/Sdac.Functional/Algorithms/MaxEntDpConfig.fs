@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// What the policy's noise network is trained to give at a noised action a_t, from K clean actions ã_k of q̃_{0|t} around it with
 /// weights w = softmax(Q̄/λ).

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// An update of an off-policy algorithm under way: what it began with, and what its stages have made so far. Losses and gradients are
 /// those of `State`; what they change goes into `Next`.

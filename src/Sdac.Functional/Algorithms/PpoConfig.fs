@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// The networks of PPO: two of the same hidden layers, for the policy's means and for the value, and log σ as a free vector.
 type PpoNetworkSettings =

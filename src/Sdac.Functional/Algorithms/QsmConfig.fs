@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// What QSM's network is trained to give, g = ∇_a Q.
 [<RequireQualifiedAccess>]

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// What the chosen action of a state counts for in the policy's loss. Its value q* is the largest of its K actions'.
 [<RequireQualifiedAccess>]

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// What a policy's step asks of the critics: values of many actions per state, and their slopes. In benches and tests a known
 /// function takes their place.

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// Smoothing of the critics' targets: a' + clip(N(0, σ²), ±c) per component, kept in the box [-1, 1]^A (TD3).
 type TargetNoiseSettings =

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// What generalised advantage estimation needs of a piece of experience: T steps of E environments, entry t·E + e.
 type RolloutSteps =

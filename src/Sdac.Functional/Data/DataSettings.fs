@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// Collecting, the replay memory and what is drawn from it.
 type DataSettings =

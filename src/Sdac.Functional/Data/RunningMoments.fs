@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// Count, mean and population variance of vectors seen so far, component by component. A value: merging gives a new one.
 type RunningMoments = { Count: float; Mean: float[]; Variance: float[] }

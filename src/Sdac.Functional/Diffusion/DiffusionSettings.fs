@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// The diffusion chain and the time embedding of its network.
 type DiffusionSettings =

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// The variance-exploding process a_u = a + √h(u)·ε, u in [0, 1]: noise is added and nothing shrinks. h grows geometrically
 /// (Song et al. 2021, arXiv 2011.13456, as iDEM and DQS use it).

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// The deviation of the noise on a network's action.
 [<RequireQualifiedAccess>]

@@ -1,4 +1,4 @@
-namespace Sdac
+namespace Sdac.Functional
 
 /// How the actions are made of which the one with the largest Q is kept.
 [<RequireQualifiedAccess>]

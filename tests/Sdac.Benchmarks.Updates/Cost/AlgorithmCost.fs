@@ -6,7 +6,7 @@ open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text.Json
-open Sdac
+open Sdac.Functional
 
 /// What an algorithm costs at its published settings on a task's sizes.
 [<NoComparison; NoEquality>]

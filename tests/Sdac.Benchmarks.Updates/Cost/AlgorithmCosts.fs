@@ -5,7 +5,7 @@ open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text
-open Sdac
+open Sdac.Functional
 open Sdac.Experiments
 
 /// The costs of all registered algorithms, a table and a picture.

@@ -1,6 +1,6 @@
 namespace Sdac.Benchmarks
 
-open Sdac
+open Sdac.Functional
 
 /// What an algorithm's networks are asked for, counted by the kernels.
 [<NoComparison; NoEquality>]

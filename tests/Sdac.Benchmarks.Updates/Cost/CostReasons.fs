@@ -1,6 +1,6 @@
 namespace Sdac.Benchmarks
 
-open Sdac
+open Sdac.Functional
 
 /// What the table of costs says of an algorithm in words.
 type CostReason =

@@ -1,7 +1,7 @@
 namespace Sdac.Benchmarks
 
 open System.Globalization
-open Sdac
+open Sdac.Functional
 
 /// The costs of one algorithm on each of the tasks' sizes, in the order of `AlgorithmCost.sizes`.
 [<NoComparison; NoEquality>]

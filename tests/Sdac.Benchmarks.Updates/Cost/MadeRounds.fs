@@ -1,7 +1,7 @@
 namespace Sdac.Benchmarks
 
 open System
-open Sdac
+open Sdac.Functional
 open TorchSharp
 
 /// An agent's rounds on made-up transitions: normal numbers for observations and rewards, no physics, spaces of any size.

@@ -1,6 +1,6 @@
 namespace Sdac.Benchmarks
 
-open Sdac
+open Sdac.Functional
 open Sdac.Kernels
 
 /// What a network is for.
