@@ -7,9 +7,9 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Microsoft.FSharp.Core;
-using Sdac.Functional;
 using Sdac.Benchmarks;
 using Sdac.Experiments;
+using Sdac.Functional;
 using Sdac.Kernels;
 
 const string Usage = """

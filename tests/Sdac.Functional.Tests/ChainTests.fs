@@ -363,7 +363,10 @@ let tests =
               let n = ActionNetwork.create 3 2 [ TimeEmbedding.Dqs ] (ActionLayers.Residual(8, 1, Activation.Gelu))
               let p = ActionNetwork.initWith InitialWeights.TorchUniform cpu n (Key.ofSeed 1L)
               let x = Tensors.zeros cpu [ 1; 3 ]
-              let failure = Expect.raises<RefusedArgumentException>(fun () -> ActionNetwork.along cpu n p x [] |> ignore)
+
+              let failure =
+                  Expect.raises<RefusedArgumentException>(fun () -> ActionNetwork.along cpu n p x [] |> ignore)
+
               Expect.stringContains failure.Message "0 times were given to a network that takes 1" "sentence")
 
           testForAll

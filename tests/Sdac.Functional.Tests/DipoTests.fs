@@ -158,7 +158,11 @@ let tests =
                       Expect.isGreaterThan oldest 0L "oldest row"
                       let places = u.Made.Pairs.Ids |> Array.map (fun id -> int (id - oldest))
                       let stored = (Replay.gather cpu places memory).Action |> values
-                      values u.Made.Pairs.Action, values after.Made.Climbed.Value, values again.Made.Pairs.Action, stored
+
+                      values u.Made.Pairs.Action,
+                      values after.Made.Climbed.Value,
+                      values again.Made.Pairs.Action,
+                      stored
 
                   let first, _, second, stored = kept false
                   Expect.equal first stored "the action that was done"
@@ -206,7 +210,10 @@ let tests =
 
                   let flat = Doubles.leaf u.State.Policy
                   let times = [ u.Noise.Timesteps |> Array.map float ]
-                  let output = ChainTests.doubleNetwork u.Model.Policy flat (Doubles.double u.Made.Pairs.Obs) noised times
+
+                  let output =
+                      ChainTests.doubleNetwork u.Model.Policy flat (Doubles.double u.Made.Pairs.Obs) noised times
+
                   let wanted = (output.sub noise).square().mean()
                   let gradient = torch.autograd.grad([| wanted |], [| flat |])[0]
                   let struct (loss, got) = Dipo.policyGradient u action

@@ -60,5 +60,8 @@ let tests =
               Expect.isTrue (chi2 < 50.8) $"χ² = {chi2}")
 
           testCase "folding in a negative number is refused" (fun () ->
-              let e = Expect.raises<Sdac.Environments.RefusedArgumentException>(fun () -> Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
+              let e =
+                  Expect.raises<Sdac.Environments.RefusedArgumentException>(fun () ->
+                      Key.foldIn -1L (Key.ofSeed 0L) |> ignore)
+
               Expect.stringContains e.Message "-1" "sentence") ]

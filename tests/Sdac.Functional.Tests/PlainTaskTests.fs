@@ -282,7 +282,8 @@ let tests =
                       Expect.stringContains error.Message word "sentence"
 
               // environment 1 alone gets this action
-              { walk with Step = fun s a -> if a[0] = actionOf 2 1 then failwith "out of luck" else walk.Step s a }
+              { walk with
+                  Step = fun s a -> if a[0] = actionOf 2 1 then failwith "out of luck" else walk.Step s a }
               |> says [ "walk: Step failed with Exception: out of luck (environment 1, step 3 of its episode)" ]
 
               { walk with Observe = fun s obs -> if s.Steps = 1L then obs[3] <- 0.0 else walk.Observe s obs }

@@ -367,7 +367,11 @@ let tests =
               let agent = Qvpo.agent u.Model
               let changed = agent.OnBatch (fun b -> { b with Obs = b.Obs.neg () }) u
               Expect.equal (values changed.Batch.Obs) (values (u.Batch.Obs.neg ())) "the critics'"
-              Expect.equal (values changed.Made.PolicyBatch.Obs) (values (u.Made.PolicyBatch.Obs.neg ())) "the policy's"
+
+              Expect.equal
+                  (values changed.Made.PolicyBatch.Obs)
+                  (values (u.Made.PolicyBatch.Obs.neg ()))
+                  "the policy's"
 
               let transitions =
                   { Obs = Array.zeroCreate 8

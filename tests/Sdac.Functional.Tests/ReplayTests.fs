@@ -249,10 +249,14 @@ let tests =
                       Replay.sample Compute.cpu (Key.ofSeed 0L) 4 empty |> ignore)
 
               Expect.stringContains e.Message "empty" "sentence"
-              let e = Expect.raises<RefusedArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
+
+              let e =
+                  Expect.raises<RefusedArgumentException>(fun () -> Replay.gather Compute.cpu [| 0 |] empty |> ignore)
+
               Expect.stringContains e.Message "holds 0" "sentence"
 
               let e =
-                  Expect.raises<RefusedArgumentException>(fun () -> Replay.append (List.head (stream 2 1 0)) empty |> ignore)
+                  Expect.raises<RefusedArgumentException>(fun () ->
+                      Replay.append (List.head (stream 2 1 0)) empty |> ignore)
 
               Expect.stringContains e.Message "Obs holds 6 numbers for 2 environments; 8 are needed" "sentence") ]

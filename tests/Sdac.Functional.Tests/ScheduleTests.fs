@@ -55,11 +55,14 @@ let tests =
               near 1e-9 s.PosteriorMeanCoef2[0] 0.0 "c2")
 
           testCase "an impossible schedule is refused with the value that is wrong" (fun () ->
-              let none = Expect.raises<RefusedArgumentException>(fun () -> Schedule.create BetaSchedule.Cosine 0 |> ignore)
+              let none =
+                  Expect.raises<RefusedArgumentException>(fun () -> Schedule.create BetaSchedule.Cosine 0 |> ignore)
+
               Expect.stringContains none.Message "at least 1 timestep, not 0" "sentence"
 
               let beta =
-                  Expect.raises<RefusedArgumentException>(fun () -> Schedule.create (BetaSchedule.Linear 1.5) 20 |> ignore)
+                  Expect.raises<RefusedArgumentException>(fun () ->
+                      Schedule.create (BetaSchedule.Linear 1.5) 20 |> ignore)
 
               Expect.stringContains beta.Message "timestep 13" "sentence")
 

@@ -217,8 +217,7 @@ module Dacer =
             let struct (policy, optimiser) =
                 OffPolicy.step u.Model.Compute c.Adam c.PolicyRate gradient u.State.Policy u.State.PolicyAdam
 
-            { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            { u with Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
             |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The mean entropy of the policy's actions, noise and clip included, over the batch's states: the bound of a mixture fitted to

@@ -210,9 +210,7 @@ module Dipo =
             else
                 u.State.Improved
 
-        { u with
-            Made = { u.Made with Climbed = Some climbed }
-            Next = { u.Next with Improved = improved } }
+        { u with Made = { u.Made with Climbed = Some climbed }; Next = { u.Next with Improved = improved } }
         |> OffPolicy.tell (Map [ "climb", Tensors.scalar ((climbed.sub pairs.Action).abs().mean()) ])
 
     /// The loss mean (ε_θ(s, a_t, t) - ε)² of noise prediction on these actions and its gradient.
@@ -244,8 +242,7 @@ module Dipo =
                     u.State.Policy
                     u.State.PolicyAdam
 
-            { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            { u with Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
             |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The moving averages of the critics, and of the policy on the updates that move it. The authors count from 1.

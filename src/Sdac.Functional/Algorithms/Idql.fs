@@ -326,7 +326,8 @@ module Idql =
         let target = value model u.Next.Value u.Batch.NextObs |> TwinCritics.target model.Critics u.Batch
         let struct (learned, figures) = TwinCritics.learn model.Critics u.Batch target u.State.Critics
 
-        { u with Next = { u.Next with Critics = TwinCritics.follow model.Critics learned } } |> OffPolicy.tell figures
+        { u with Next = { u.Next with Critics = TwinCritics.follow model.Critics learned } }
+        |> OffPolicy.tell figures
 
     /// The parts of an update in their order.
     let stages: (string * (IdqlUpdate -> IdqlUpdate)) list =

@@ -305,8 +305,7 @@ module MaxEntDp =
         let struct (policy, optimiser) =
             OffPolicy.step u.Model.Compute c.Adam c.PolicyRate gradient u.State.Policy u.State.PolicyAdam
 
-        { u with
-            Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+        { u with Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
         |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The parts of an update in their order.

@@ -219,9 +219,7 @@ module Qipo =
             // 1/Σ g²: of how many actions the policy learns
             let effective = support.Weight.square().sum(1L).reciprocal().mean()
 
-            { u with
-                Made = Some support
-                Next = { u.Next with SupportPolicy = policy } }
+            { u with Made = Some support; Next = { u.Next with SupportPolicy = policy } }
             |> OffPolicy.tell (Map [ "effectiveActions", Tensors.scalar effective ])
 
     /// The loss, the mean over states of Σ_j g_j·‖ε_θ(s, a_j,t, t_j) - ε_j‖² with t_j and ε_j of each row its own, and its gradient.

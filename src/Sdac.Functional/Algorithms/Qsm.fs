@@ -188,7 +188,8 @@ module Qsm =
         let critics = u.Model.Critics
         let struct (learned, figures) = TwinCritics.learn critics u.Batch (criticTarget u) u.State.Critics
 
-        { u with Next = { u.Next with Critics = TwinCritics.follow critics learned } } |> OffPolicy.tell figures
+        { u with Next = { u.Next with Critics = TwinCritics.follow critics learned } }
+        |> OffPolicy.tell figures
 
     /// The actions at which the critic's gradient is asked for: noised replay actions, not clipped, or the replay actions
     /// themselves in the form `langevin`. [B, A].
@@ -242,8 +243,7 @@ module Qsm =
             let struct (policy, optimiser) =
                 OffPolicy.step u.Model.Compute c.Adam c.PolicyRate gradient u.State.Policy u.State.PolicyAdam
 
-            { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            { u with Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
             |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// The parts of an update in their order.
@@ -268,10 +268,8 @@ module Qsm =
           Stages = stages
           Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
-    let private figures: FigureInfo list =
-        TwinCritics.figureInfos
-        @ OffPolicy.policyFigureInfos true
-        
+    let private figures: FigureInfo list = TwinCritics.figureInfos @ OffPolicy.policyFigureInfos true
+
 
     /// The algorithm.
     let algorithm: Algorithm<QsmConfig, QsmState, QsmUpdate> =

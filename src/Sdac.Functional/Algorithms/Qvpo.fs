@@ -315,8 +315,7 @@ module Qvpo =
                     u.State.Policy
                     u.State.PolicyAdam
 
-            { u with
-                Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
+            { u with Next = { u.Next with Policy = policy; PolicyAdam = optimiser } }
             |> OffPolicy.tell (OffPolicy.policyFigures loss gradient)
 
     /// All moving averages, on the updates that move the policy.

@@ -110,10 +110,7 @@ module SacConfig =
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: SacConfig =
-        { sb3 with
-            Data = DataSettings.laptop
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3 }
+        { sb3 with Data = DataSettings.laptop; Critics.Tau = 0.01; Adam.LearningRate = 1e-3 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: SacConfig) : string list =

@@ -58,17 +58,11 @@ module Td3Config =
 
     /// Learns the contract's task in seconds.
     let tiny: Td3Config =
-        { quick with
-            Hidden = [ 32; 32 ]
-            Data = DataSettings.tiny
-            Adam.LearningRate = 3e-3 }
+        { quick with Hidden = [ 32; 32 ]; Data = DataSettings.tiny; Adam.LearningRate = 3e-3 }
 
     /// HalfCheetah-v4 on two cores: 100,000 environment steps at two updates per step of four environments.
     let laptop: Td3Config =
-        { authors with
-            Data = DataSettings.laptop
-            Critics.Tau = 0.01
-            Adam.LearningRate = 1e-3 }
+        { authors with Data = DataSettings.laptop; Critics.Tau = 0.01; Adam.LearningRate = 1e-3 }
 
     /// What is impossible in these settings, one sentence each; empty when they can be used.
     let problems (c: Td3Config) : string list =
@@ -306,10 +300,8 @@ module Td3 =
           Stages = stages
           Finish = OffPolicy.finish (fun s -> { s with Updates = s.Updates + 1L }) }
 
-    let private figures: FigureInfo list =
-        TwinCritics.figureInfos
-        @ OffPolicy.policyFigureInfos true
-        
+    let private figures: FigureInfo list = TwinCritics.figureInfos @ OffPolicy.policyFigureInfos true
+
 
     /// The algorithm.
     let algorithm: Algorithm<Td3Config, Td3State, Td3Update> =

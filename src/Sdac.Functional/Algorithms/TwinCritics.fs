@@ -162,13 +162,7 @@ module TwinCritics =
 
     /// Of each state's candidates, by these critics, the one with the largest value. candidates: [B·N, A], those of a state in a
     /// row -> [B, A].
-    let best
-        (model: TwinCriticsModel)
-        (c: TwinCritics)
-        (particles: int)
-        (obs: Tensor)
-        (candidates: Tensor)
-        : Tensor =
+    let best (model: TwinCriticsModel) (c: TwinCritics) (particles: int) (obs: Tensor) (candidates: Tensor) : Tensor =
         if particles = 1 then
             candidates
         else
