@@ -226,6 +226,8 @@ module Json =
                 result[pair.Key] <- overlay place (below path pair.Key) value null pair.Value
 
             result
+        | given when isMap ty ->
+            settings $"{at path}{place} must be an object, a name before each value, not {given.ToJsonString()}"
         | given when isOption ty -> overlay place path (ty.GetGenericArguments()[0]) null given
         | given when isUnion ty ->
             checkCase place path ty given
@@ -234,7 +236,8 @@ module Json =
             checkKind place path ty given
             given.DeepClone()
         | :? JsonArray as given when isSequence ty ->
-            JsonArray([| for item in given -> overlay place path (elementOf ty) null item |])
+            JsonArray([| for i, item in Seq.indexed given -> overlay place $"{path}[{i}]" (elementOf ty) null item |])
+        | given when isSequence ty -> settings $"{at path}{place} must be a list, not {given.ToJsonString()}"
         | given -> given.DeepClone()
 
     and private overlayRecord place path ty complete given =

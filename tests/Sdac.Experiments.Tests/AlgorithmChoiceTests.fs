@@ -83,7 +83,7 @@ let tests =
                         settings,
                         [ old; "the algorithm dpmd"; "--algorithm says sdac" ]
                         [ "--config"; unknown ], settings, [ unknown; "unknown algorithm 'cql'" ]
-                        [ "--config"; impossible ], settings, [ impossible; "Tau is 3" ]
+                        [ "--config"; impossible ], settings, [ impossible; "tau is 3" ]
                         [ "--config"; newer ], settings, [ newer; "schema 9"; "reads 1 and 2" ]
                         [ "--config"; draws ], settings, [ draws; "unknown setting"; "draws" ]
                         [ "--algorithm=ppo"; "--set"; "bufferCapacity=1000" ],
@@ -95,8 +95,8 @@ let tests =
                         [ "--config"; replay ], settings, [ $"'batchSize' in {replay}"; "PPO has none" ]
                         [ "--algorithm=ppo"; "--set"; "minibatches=30" ],
                         settings,
-                        [ "Minibatches is 30"; "1024 transitions" ]
-                        [ "--algorithm=ppo"; "--set"; "clipRange=NaN" ], settings, [ "ClipRange is NaN" ]
+                        [ "minibatches is 30"; "1024 transitions" ]
+                        [ "--algorithm=ppo"; "--set"; "clipRange=NaN" ], settings, [ "clipRange is NaN" ]
                         [ "--algorithm=ppo"; "--set"; "clipRang=0.1" ], settings, [ "'clipRang'"; "'clipRange'" ]
                         [ "--algorithm"; "sdac"; "-a"; "dpmd" ], usage, [ "--algorithm" ]
                         [ "--settings"; "sdacc" ], settings, [ "unknown algorithm 'sdacc'"; "--settings"; "'sdac'" ] ] do

@@ -137,7 +137,7 @@ let tests =
                   let cases: (string list * int * string list) list =
                       [ [ "train"; "--seed=-5"; "--envs"; "0"; "--steps"; "100" ],
                         3,
-                        [ "Environments is 0"; "at least 1" ]
+                        [ "environments is 0"; "at least 1" ]
                         [ "train"; "-s"; "-5"; "--steps=-100" ], 3, [ "environment steps is -100"; "at least 1" ]
                         [ "train"; "--seed"; "1"; "-s"; "2" ], 2, [ "--seed"; "./build.sh train --help" ]
                         [ "train"; "--set"; "tau=0.1"; "--set=config.critics.tau=0.2" ],

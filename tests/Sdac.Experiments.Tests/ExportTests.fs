@@ -203,10 +203,10 @@ let tests =
 
           testCase "a policy that chooses among candidates in ways of its own is refused" (fun () ->
               for algorithm, settings, words in
-                  [ "sdac", [ "candidates", "{\"oneStep\": 2}" ], "Candidates is OneStep"
+                  [ "sdac", [ "candidates", "{\"oneStep\": 2}" ], "candidates is oneStep"
                     "idql",
                     [ "evaluation", "{\"expectile\": 0.7}"; "evaluationParticles", "3" ],
-                    "Evaluation is Expectile" ] do
+                    "evaluation is expectile" ] do
                   let spec =
                       settings |> List.fold (fun spec (key, value) -> setTo spec key value) (preset algorithm "tiny")
 

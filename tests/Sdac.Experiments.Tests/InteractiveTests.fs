@@ -137,7 +137,7 @@ let tests =
                   [ "Experiment.on Sdac.algorithm \"Hoper-v4\" |> Interactive.start", "There is no task Hoper-v4"
                     "Experiment.preset \"quik\" Sdac.algorithm", "no preset 'quik'"
                     "Experiment.preset \"tiny\" Sdac.algorithm |> Experiment.configure (fun c -> { c with Data.BatchSize = 0 }) |> Interactive.start",
-                    "BatchSize is 0"
+                    "batchSize is 0"
                     "Experiment.preset \"tiny\" Sdac.algorithm |> Interactive.start |> Pipeline.rssmUpdate",
                     "put `collect`"
                     "Policy.load \"runs/nowhere\"", "cannot read runs/nowhere"

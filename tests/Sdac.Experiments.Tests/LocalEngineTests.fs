@@ -43,10 +43,10 @@ let tests =
                   Expect.isTrue (Double.IsFinite ended[0].Return) "return"
 
                   match (find failing ended).State with
-                  | Failed sentence -> Expect.stringContains sentence "Tau is 2" "sentence"
+                  | Failed sentence -> Expect.stringContains sentence "tau is 2" "sentence"
                   | other -> failtest $"{failing} is {other}"
 
-                  Expect.stringContains (File.ReadAllText(folder.Log failing)) "Tau is 2" "content of log"
+                  Expect.stringContains (File.ReadAllText(folder.Log failing)) "tau is 2" "content of log"
                   let sentence = Sweeps.shortcomings folder ended |> Option.get
 
                   Expect.stringContains

@@ -185,7 +185,7 @@ let tests =
                   failureOf (fun () -> Policy.Load(runs["ppo"].Value.Path, particles = 8))
                   |> says [ "does not choose among several actions" ]
 
-                  failureOf (fun () -> acted -1) |> says [ "EvaluationParticles is -1" ])
+                  failureOf (fun () -> acted -1) |> says [ "evaluationParticles is -1" ])
 
           testCase "actions do not depend on the number of threads" (fun () ->
               let acted threads =

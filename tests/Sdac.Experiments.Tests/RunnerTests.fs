@@ -292,9 +292,9 @@ let tests =
               Expect.stringContains (complaint (withTask "Hoper-v4" tiny)) "Hopper-v4" "unknown task"
               Expect.stringContains (complaint option) "reset_noise_scale" "unknown option"
               let few = configured (fun c -> { c with Data.BufferCapacity = 1 }) tiny
-              Expect.stringContains (complaint few) "BufferCapacity is 1" "too small a memory"
+              Expect.stringContains (complaint few) "bufferCapacity is 1" "too small a memory"
               let none = configured (fun c -> { c with Data.BatchSize = 0 }) tiny
-              Expect.stringContains (complaint none) "BatchSize is 0" "empty batches")
+              Expect.stringContains (complaint none) "batchSize is 0" "empty batches")
 
           testCase "a GPU that is not there reaches the user as one sentence and an exit code" (fun () ->
               if torch.cuda.is_available () then

@@ -173,7 +173,7 @@ let tests =
                       for run in ended do
                           match run.State with
                           | Failed sentence when run.Name = failing ->
-                              Expect.stringContains sentence "Tau is 2" "sentence"
+                              Expect.stringContains sentence "tau is 2" "sentence"
                           | state -> Expect.equal (run.Name, state) (run.Name, Finished) "name of run and state"
 
                       // the report came behind all of them

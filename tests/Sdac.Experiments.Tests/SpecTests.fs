@@ -164,7 +164,7 @@ let tests =
                     "checkpointsKept is 0"
                     "iterations is 0"
                     "horizon is -1"
-                    "Tau is 2" ])
+                    "tau is 2" ])
 
           testCase "a specification of another version is refused" (fun () ->
               for schema in [ 0; 1; 3 ] do

@@ -176,4 +176,4 @@ let tests =
                       "number of plan"
 
                   failureOf (fun () -> plan """{"name":"s","settings":{"grid":{"tau":[2,3]}}}""")
-                  |> says [ "Tau is 2" ]) ]
+                  |> says [ "tau is 2" ]) ]

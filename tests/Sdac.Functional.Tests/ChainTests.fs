@@ -411,7 +411,7 @@ let tests =
 
               let sentence rate = LearningRate.problems "PolicyRate" rate |> String.concat "; "
               Expect.equal (sentence rate) "" "possible"
-              Expect.stringContains (sentence (LearningRate.Constant nan)) "PolicyRate stays at NaN" "not a number"
+              Expect.stringContains (sentence (LearningRate.Constant nan)) "policyRate stays at NaN" "not a number"
               Expect.stringContains (sentence (LearningRate.CosineDecay(1e-3, -1.0, 5L))) "ends at -1" "negative"
               Expect.stringContains (sentence (LearningRate.CosineDecay(1e-3, 0.0, 0L))) "takes 0 updates" "length"
 

@@ -357,23 +357,23 @@ let tests =
 
               Expect.stringContains
                   (problems (fun c -> { c with Diffusion.Timesteps = 0 }))
-                  "Timesteps is 0; it must be at least 1"
+                  "timesteps is 0; it must be at least 1"
                   "T"
 
-              Expect.stringContains (problems (fun c -> { c with NoiseScale = nan })) "NoiseScale is NaN" "c"
-              Expect.stringContains (problems (fun c -> { c with PolicyDelay = 0 })) "PolicyDelay is 0" "delay"
+              Expect.stringContains (problems (fun c -> { c with NoiseScale = nan })) "noiseScale is NaN" "c"
+              Expect.stringContains (problems (fun c -> { c with PolicyDelay = 0 })) "policyDelay is 0" "delay"
 
               Expect.stringContains
                   (problems (fun c -> { c with Entropy.MixtureSamples = 2 }))
-                  "MixtureSamples is 2; 3 components need at least 6 samples"
+                  "mixtureSamples is 2; 3 components need at least 6 samples"
                   "samples"
 
               Expect.stringContains
                   (problems (fun c -> { c with Temperature.InitialTemperature = 0.0 }))
-                  "InitialTemperature is 0"
+                  "initialTemperature is 0"
                   "α"
 
-              Expect.stringContains (problems (fun c -> { c with Critics.SpreadClip = 0.0 })) "SpreadClip is 0" "b"
+              Expect.stringContains (problems (fun c -> { c with Critics.SpreadClip = 0.0 })) "spreadClip is 0" "b"
               Expect.equal (problems id) "" "possible")
 
           testCase "for one state the actions gather at the best one" (fun () ->

@@ -363,10 +363,10 @@ let tests =
           testCase "impossible settings are one sentence each" (fun () ->
               let problems change = DipoConfig.problems (change small) |> String.concat "; "
               let contains change (sentence: string) = Expect.stringContains (problems change) sentence sentence
-              contains (fun c -> { c with Climb.ClimbSteps = 0 }) "ClimbSteps is 0; it must be at least 1"
-              contains (fun c -> { c with Climb.ClimbRate = -0.1 }) "ClimbRate is -0.1; it must be a positive number"
-              contains (fun c -> { c with Climb.ClimbBound = ClimbBound.PerDimension 0.0 }) "ClimbBound is 0"
-              contains (fun c -> { c with GradientClip = nan }) "GradientClip is NaN"
-              contains (fun c -> { c with Chain.Timesteps = 0 }) "Timesteps is 0; it must be at least 1"
-              contains (fun c -> { c with PolicyTargetEvery = 0 }) "PolicyTargetEvery is 0"
+              contains (fun c -> { c with Climb.ClimbSteps = 0 }) "climbSteps is 0; it must be at least 1"
+              contains (fun c -> { c with Climb.ClimbRate = -0.1 }) "climbRate is -0.1; it must be a positive number"
+              contains (fun c -> { c with Climb.ClimbBound = ClimbBound.PerDimension 0.0 }) "climbBound is 0"
+              contains (fun c -> { c with GradientClip = nan }) "gradientClip is NaN"
+              contains (fun c -> { c with Chain.Timesteps = 0 }) "timesteps is 0; it must be at least 1"
+              contains (fun c -> { c with PolicyTargetEvery = 0 }) "policyTargetEvery is 0"
               Expect.equal (problems id) "" "possible") ]

@@ -215,7 +215,7 @@ let tests =
               let problems change =
                   DistributionalSettings.problems (change DistributionalSettings.usual) |> String.concat "; "
 
-              Expect.stringContains (problems (fun c -> { c with SpreadGuard = 0.0 })) "SpreadGuard is 0" "guard"
-              Expect.stringContains (problems (fun c -> { c with SpreadRate = 2.0 })) "SpreadRate is 2" "rate"
-              Expect.stringContains (problems (fun c -> { c with SampleClip = -3.0 })) "SampleClip is -3" "clip"
+              Expect.stringContains (problems (fun c -> { c with SpreadGuard = 0.0 })) "spreadGuard is 0" "guard"
+              Expect.stringContains (problems (fun c -> { c with SpreadRate = 2.0 })) "spreadRate is 2" "rate"
+              Expect.stringContains (problems (fun c -> { c with SampleClip = -3.0 })) "sampleClip is -3" "clip"
               Expect.equal (problems id) "" "usual") ]

@@ -609,25 +609,25 @@ let private settings =
           let refused words change = failsWith words (fun () -> modelOf cpu (change small) |> ignore)
 
           refused
-              [ "Minibatches is 5"
+              [ "minibatches is 5"
                 "96 pairs of a transition and one of 4 denoising steps"
                 "take one that does" ]
               (fun c -> { c with Rollout.Minibatches = 5 })
 
-          refused [ "VectorSteps is 6000000"; "more than 16777216 pairs" ] (fun c ->
+          refused [ "vectorSteps is 6000000"; "more than 16777216 pairs" ] (fun c ->
               { c with Rollout.VectorSteps = 6_000_000; Rollout.Environments = 1 })
 
-          refused [ "Timesteps is 0"; "at least 1" ] (fun c -> { c with Chain.Timesteps = 0 })
-          refused [ "PolicyWidth is 0" ] (fun c -> { c with Networks.PolicyWidth = 0 })
-          refused [ "ValueBlocks is 0" ] (fun c -> { c with Networks.ValueBlocks = 0 })
+          refused [ "timesteps is 0"; "at least 1" ] (fun c -> { c with Chain.Timesteps = 0 })
+          refused [ "policyWidth is 0" ] (fun c -> { c with Networks.PolicyWidth = 0 })
+          refused [ "valueBlocks is 0" ] (fun c -> { c with Networks.ValueBlocks = 0 })
 
           refused
-              [ "LogDensityHigh is 2"
+              [ "logDensityHigh is 2"
                 "the log-density 3.686 of a step at its mean with deviation 0.01"
                 "larger DeviationFloor" ]
               (fun c -> { c with Denoising.DeviationFloor = 0.01 })
 
-          refused [ "LogDensityLow is 3; it must be less than LogDensityHigh (2)" ] (fun c ->
+          refused [ "logDensityLow is 3; it must be less than logDensityHigh (2)" ] (fun c ->
               { c with Denoising.LogDensityLow = 3.0 })
 
           for bad in [ nan; infinity; 0.0; -0.2 ] do
@@ -640,9 +640,9 @@ let private settings =
               refused [ "DenoisingDiscount is" ] (fun c ->
                   { c with Objective.DenoisingDiscount = (if bad = 0.0 then nan else bad) })
 
-          refused [ "PolicyRate stays at -1" ] (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })
-          refused [ "ClipGrowth is 0" ] (fun c -> { c with Objective.ClipGrowth = 0.0 })
-          refused [ "DenoisingDiscount is 1.1" ] (fun c -> { c with Objective.DenoisingDiscount = 1.1 }))
+          refused [ "policyRate stays at -1" ] (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })
+          refused [ "clipGrowth is 0" ] (fun c -> { c with Objective.ClipGrowth = 0.0 })
+          refused [ "denoisingDiscount is 1.1" ] (fun c -> { c with Objective.DenoisingDiscount = 1.1 }))
 
       testCase "the networks are the authors'" (fun () ->
           let model = Dppo.model cpu { ObsDim = 17; ActionDim = 6 } DppoConfig.published

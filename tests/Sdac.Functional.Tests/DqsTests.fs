@@ -572,16 +572,16 @@ let tests =
 
               contains
                   (fun c -> { c with MonteCarloDraws = 1 })
-                  "MonteCarloDraws is 1; it must be at least 2: the weights of one draw"
+                  "monteCarloDraws is 1; it must be at least 2: the weights of one draw"
 
-              contains (fun c -> { c with Temperature = 0.0 }) "Temperature is 0; it must be a positive number"
+              contains (fun c -> { c with Temperature = 0.0 }) "temperature is 0; it must be a positive number"
 
               contains
                   (fun c -> { c with Timesteps = 0; Process = preserving })
-                  "Timesteps is 0; it must be at least 1"
+                  "timesteps is 0; it must be at least 1"
 
-              contains (fun c -> { c with Process = DqsProcess.Exploding(1.0, 0.1) }) "SigmaMin is 1 and SigmaMax 0.1"
-              contains (fun c -> { c with Hidden = [] }) "Hidden is empty"
+              contains (fun c -> { c with Process = DqsProcess.Exploding(1.0, 0.1) }) "sigmaMin is 1 and sigmaMax 0.1"
+              contains (fun c -> { c with Hidden = [] }) "hidden is empty"
 
               contains
                   (fun c -> { c with Estimator = DqsEstimator.Blended 0.0 })
@@ -589,5 +589,5 @@ let tests =
 
               contains (fun c -> { c with Box = DqsBox.TanhDensity; Draws = DqsDraws.Clipped }) "take free draws"
               contains (fun c -> { c with Box = DqsBox.TanhDensity; Process = preserving }) "take tanh or clip"
-              contains (fun c -> { c with DiffusionScale = nan }) "DiffusionScale is NaN"
+              contains (fun c -> { c with DiffusionScale = nan }) "diffusionScale is NaN"
               Expect.equal (problems id) "" "possible") ]

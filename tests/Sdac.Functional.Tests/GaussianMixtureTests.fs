@@ -205,17 +205,17 @@ let tests =
 
               Expect.stringContains
                   (problems (fun m -> { m with MixtureSamples = 5 }))
-                  "MixtureSamples is 5; 3 components need at least 6 samples"
+                  "mixtureSamples is 5; 3 components need at least 6 samples"
                   "samples"
 
               Expect.stringContains
                   (problems (fun m -> { m with MixtureComponents = 0 }))
-                  "MixtureComponents is 0; it must be at least 1"
+                  "mixtureComponents is 0; it must be at least 1"
                   "components"
 
               Expect.stringContains
                   (problems (fun m -> { m with MixtureRegularisation = 0.0 }))
-                  "MixtureRegularisation is 0"
+                  "mixtureRegularisation is 0"
                   "diagonal"
 
               Expect.equal (problems id) "" "usual") ]

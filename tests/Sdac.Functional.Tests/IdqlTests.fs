@@ -427,13 +427,13 @@ let tests =
           testCase "impossible settings are one sentence each" (fun () ->
               let problems change = IdqlConfig.problems (change small) |> String.concat "; "
               let says (text: string) change = Expect.stringContains (problems change) text text
-              says "ValueExpectile is 1; an expectile lies between 0 and 1" (fun c -> { c with ValueExpectile = 1.0 })
-              says "Exploration is 0; an expectile lies" (fun c -> { c with Exploration = IdqlChoice.Expectile 0.0 })
-              says "RoundSteps is 0; it must be at least 1" (fun c -> { c with RoundSteps = 0 })
-              says "Timesteps is 0; it must be at least 1" (fun c -> { c with Chain.Timesteps = 0 })
-              says "BehaviourParticles is 0" (fun c -> { c with BehaviourParticles = 0 })
-              says "WeightDecay is -1" (fun c -> { c with WeightDecay = -1.0 })
-              says "PolicyTau is 2" (fun c -> { c with PolicyTau = 2.0 })
+              says "valueExpectile is 1; an expectile lies between 0 and 1" (fun c -> { c with ValueExpectile = 1.0 })
+              says "exploration is 0; an expectile lies" (fun c -> { c with Exploration = IdqlChoice.Expectile 0.0 })
+              says "roundSteps is 0; it must be at least 1" (fun c -> { c with RoundSteps = 0 })
+              says "timesteps is 0; it must be at least 1" (fun c -> { c with Chain.Timesteps = 0 })
+              says "behaviourParticles is 0" (fun c -> { c with BehaviourParticles = 0 })
+              says "weightDecay is -1" (fun c -> { c with WeightDecay = -1.0 })
+              says "policyTau is 2" (fun c -> { c with PolicyTau = 2.0 })
 
               says "the β of Weights is 0; it must be a positive number" (fun c ->
                   { c with Weights = IdqlWeights.Exponential(0.0, 100.0) })

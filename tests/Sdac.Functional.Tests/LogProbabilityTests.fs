@@ -277,10 +277,10 @@ let tests =
 
               Expect.equal
                   (problems (fun l -> { l with LikelihoodDraws = 0 }))
-                  [ "LikelihoodDraws is 0; it must be at least 1" ]
+                  [ "likelihoodDraws is 0; it must be at least 1" ]
                   "draws"
 
               Expect.equal
                   (problems (fun l -> { l with FlowProbes = -1 }))
-                  [ "FlowProbes is -1; it must be at least 0" ]
+                  [ "flowProbes is -1; it must be at least 0" ]
                   "probes") ]

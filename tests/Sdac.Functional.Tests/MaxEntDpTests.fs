@@ -485,12 +485,12 @@ let tests =
           testCase "impossible settings are one sentence each" (fun () ->
               let problems change = MaxEntDpConfig.problems (change small) |> String.concat "; "
               let says (text: string) change = Expect.stringContains (problems change) text text
-              says "MonteCarloDraws is 1: every weight would be 1" (fun c -> { c with MonteCarloDraws = 1 })
-              says "MonteCarloDraws is 0; it must be at least 1" (fun c -> { c with MonteCarloDraws = 0 })
-              says "Temperature is 0; it must be a positive number" (fun c -> { c with Temperature = 0.0 })
-              says "Timesteps is 0; it must be at least 1" (fun c -> { c with Chain.Timesteps = 0 })
-              says "LikelihoodDraws is 0; it must be at least 1" (fun c -> { c with Likelihood.LikelihoodDraws = 0 })
-              says "PolicyRate stays at -1" (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })
+              says "monteCarloDraws is 1: every weight would be 1" (fun c -> { c with MonteCarloDraws = 1 })
+              says "monteCarloDraws is 0; it must be at least 1" (fun c -> { c with MonteCarloDraws = 0 })
+              says "temperature is 0; it must be a positive number" (fun c -> { c with Temperature = 0.0 })
+              says "timesteps is 0; it must be at least 1" (fun c -> { c with Chain.Timesteps = 0 })
+              says "likelihoodDraws is 0; it must be at least 1" (fun c -> { c with Likelihood.LikelihoodDraws = 0 })
+              says "policyRate stays at -1" (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })
               let slope = { small with Form = MaxEntDpForm.Slope; MonteCarloDraws = 1 }
               Expect.equal (MaxEntDpConfig.problems slope) [] "the slope needs no draws"
               Expect.equal (problems id) "" "possible") ]

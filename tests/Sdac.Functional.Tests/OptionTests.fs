@@ -339,10 +339,10 @@ let tests =
                           Energy.QNormalisationRate = 1.5 }
 
               for name in
-                  [ "BehaviourParticles is 0"
-                    "TargetParticles is -1"
-                    "EvaluationParticles is 0"
-                    "CriticSteps is 0"
-                    "QClip is NaN"
-                    "QNormalisationRate is 1.5" ] do
+                  [ "behaviourParticles is 0"
+                    "targetParticles is -1"
+                    "evaluationParticles is 0"
+                    "criticSteps is 0"
+                    "qClip is NaN"
+                    "qNormalisationRate is 1.5" ] do
                   Expect.exists problems (fun p -> p.StartsWith name) "problems") ]

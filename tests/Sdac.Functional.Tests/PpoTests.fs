@@ -457,13 +457,13 @@ let tests =
           testCase "impossible settings are refused in a sentence each" (fun () ->
               let refused words change = failsWith words (fun () -> modelOf Compute.cpu (change small) |> ignore)
 
-              refused [ "Minibatches is 5"; "24 transitions"; "VectorSteps 8 in 3" ] (fun c ->
+              refused [ "minibatches is 5"; "24 transitions"; "VectorSteps 8 in 3" ] (fun c ->
                   { c with Rollout.Minibatches = 5 })
 
-              refused [ "Minibatches is 48"; "24 transitions" ] (fun c -> { c with Rollout.Minibatches = 48 })
-              refused [ "VectorSteps is 0"; "at least 1" ] (fun c -> { c with Rollout.VectorSteps = 0 })
+              refused [ "minibatches is 48"; "24 transitions" ] (fun c -> { c with Rollout.Minibatches = 48 })
+              refused [ "vectorSteps is 0"; "at least 1" ] (fun c -> { c with Rollout.VectorSteps = 0 })
 
-              refused [ "VectorSteps is 2147483647"; "16777216" ] (fun c ->
+              refused [ "vectorSteps is 2147483647"; "16777216" ] (fun c ->
                   { c with Rollout.VectorSteps = Int32.MaxValue; Rollout.Environments = 2 })
 
               for bad in [ nan; infinity; 0.0; -0.2 ] do
@@ -473,9 +473,9 @@ let tests =
                   refused [ "MaximumGradientNorm is" ] (fun c -> { c with Objective.MaximumGradientNorm = Some bad })
                   refused [ "ObservationClip is" ] (fun c -> { c with Normalisation.ObservationClip = bad })
 
-              refused [ "Lambda is 1.5"; "between 0 and 1" ] (fun c -> { c with Lambda = 1.5 })
-              refused [ "EntropyCoefficient is NaN" ] (fun c -> { c with Objective.EntropyCoefficient = nan })
-              refused [ "InitialLogStd is NaN" ] (fun c -> { c with Networks.InitialLogStd = nan }))
+              refused [ "lambda is 1.5"; "between 0 and 1" ] (fun c -> { c with Lambda = 1.5 })
+              refused [ "entropyCoefficient is NaN" ] (fun c -> { c with Objective.EntropyCoefficient = nan })
+              refused [ "initialLogStd is NaN" ] (fun c -> { c with Networks.InitialLogStd = nan }))
 
           testCase "presets are CleanRL's and Stable-Baselines3's" (fun () ->
               let preset name = (Ppo.algorithm.Presets |> List.find (fun p -> p.Name = name)).Config

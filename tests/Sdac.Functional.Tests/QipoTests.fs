@@ -382,17 +382,17 @@ let tests =
           testCase "impossible settings are one sentence each" (fun () ->
               let problems change = QipoConfig.problems (change small) |> String.concat "; "
               let contains change (sentence: string) = Expect.stringContains (problems change) sentence sentence
-              contains (fun c -> { c with SupportActions = 0 }) "SupportActions is 0; it must be at least 1"
+              contains (fun c -> { c with SupportActions = 0 }) "supportActions is 0; it must be at least 1"
 
               contains
                   (fun c -> { c with SupportActions = 1; ReplayAction = false })
                   "its weight would be 1 whatever Q says"
 
-              contains (fun c -> { c with Beta = -1.0 }) "Beta is -1; it must lie between 0"
-              contains (fun c -> { c with TargetBeta = nan }) "TargetBeta is NaN"
-              contains (fun c -> { c with RenewEvery = 0 }) "RenewEvery is 0; it must be at least 1"
-              contains (fun c -> { c with CloneUpdates = -1 }) "CloneUpdates is -1; it must be at least 0"
-              contains (fun c -> { c with Chain.Timesteps = 0 }) "Timesteps is 0; it must be at least 1"
+              contains (fun c -> { c with Beta = -1.0 }) "beta is -1; it must lie between 0"
+              contains (fun c -> { c with TargetBeta = nan }) "targetBeta is NaN"
+              contains (fun c -> { c with RenewEvery = 0 }) "renewEvery is 0; it must be at least 1"
+              contains (fun c -> { c with CloneUpdates = -1 }) "cloneUpdates is -1; it must be at least 0"
+              contains (fun c -> { c with Chain.Timesteps = 0 }) "timesteps is 0; it must be at least 1"
 
               Expect.equal
                   (problems (fun c -> { c with SupportActions = 1 }))

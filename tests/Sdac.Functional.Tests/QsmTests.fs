@@ -349,26 +349,26 @@ let tests =
 
               Expect.stringContains
                   (problems (fun c -> { c with GradientScale = 0.0 }))
-                  "GradientScale is 0; it must be a positive number"
+                  "gradientScale is 0; it must be a positive number"
                   "M"
 
-              Expect.stringContains (problems (fun c -> { c with Temperature = nan })) "Temperature is NaN" "λ"
+              Expect.stringContains (problems (fun c -> { c with Temperature = nan })) "temperature is NaN" "λ"
 
               Expect.stringContains
                   (problems (fun c -> { c with Chain.Timesteps = 0 }))
-                  "Timesteps is 0; it must be at least 1"
+                  "timesteps is 0; it must be at least 1"
                   "T"
 
               Expect.stringContains
                   (problems (fun c -> { c with ExplorationNoise = -1.0 }))
-                  "ExplorationNoise is -1"
+                  "explorationNoise is -1"
                   "noise"
 
-              Expect.stringContains (problems (fun c -> { c with PolicyDelay = 0 })) "PolicyDelay is 0" "delay"
+              Expect.stringContains (problems (fun c -> { c with PolicyDelay = 0 })) "policyDelay is 0" "delay"
 
               Expect.stringContains
                   (problems (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 }))
-                  "PolicyRate stays at -1"
+                  "policyRate stays at -1"
                   "rate"
 
               Expect.equal (problems id) "" "possible") ]

@@ -440,19 +440,19 @@ let tests =
           testCase "impossible settings are one sentence each" (fun () ->
               let problems change = QvpoConfig.problems (change small) |> String.concat "; "
               let contains change (sentence: string) = Expect.stringContains (problems change) sentence sentence
-              contains (fun c -> { c with TrainingParticles = 0 }) "TrainingParticles is 0; it must be at least 1"
+              contains (fun c -> { c with TrainingParticles = 0 }) "trainingParticles is 0; it must be at least 1"
               contains (fun c -> { c with TrainingParticles = 1 }) "the one action's advantage over itself is 0"
-              contains (fun c -> { c with EntropyActions = -1 }) "EntropyActions is -1; it must be at least 0"
-              contains (fun c -> { c with EntropyWeight = nan }) "EntropyWeight is NaN"
+              contains (fun c -> { c with EntropyActions = -1 }) "entropyActions is -1; it must be at least 0"
+              contains (fun c -> { c with EntropyWeight = nan }) "entropyWeight is NaN"
 
               contains
                   (fun c -> { c with EntropyWeightEnd = 0.5 })
-                  "EntropyWeightEnd is 0.5, above EntropyWeight, 0.02"
+                  "entropyWeightEnd is 0.5, above entropyWeight, 0.02"
 
-              contains (fun c -> { c with BestOf.TargetParticles = 0 }) "TargetParticles is 0"
-              contains (fun c -> { c with GradientClip = Some 0.0 }) "GradientClip is 0; it must be a positive number"
-              contains (fun c -> { c with Chain.Timesteps = 0 }) "Timesteps is 0; it must be at least 1"
-              contains (fun c -> { c with PolicyDelay = 0 }) "PolicyDelay is 0; it must be at least 1"
+              contains (fun c -> { c with BestOf.TargetParticles = 0 }) "targetParticles is 0"
+              contains (fun c -> { c with GradientClip = Some 0.0 }) "gradientClip is 0; it must be a positive number"
+              contains (fun c -> { c with Chain.Timesteps = 0 }) "timesteps is 0; it must be at least 1"
+              contains (fun c -> { c with PolicyDelay = 0 }) "policyDelay is 0; it must be at least 1"
 
               Expect.equal
                   (problems (fun c -> { c with TrainingParticles = 1; Weights = QvpoWeights.Qrelu }))

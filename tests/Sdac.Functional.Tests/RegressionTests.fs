@@ -535,16 +535,16 @@ let tests =
 
               sdac
                   { small with Draws.MonteCarloDraws = 1; Draws.Weights = RssmWeights.LogSumExp }
-                  [ "MonteCarloDraws is 1" ]
+                  [ "monteCarloDraws is 1" ]
 
               sdac { small with Tuning = TemperatureTuning.Divergence 2.0 } [ "5 weights"; "ln 5 = 1.609" ]
-              sdac { small with Regression.ErrorCap = Some 0.0 } [ "ErrorCap is 0" ]
-              sdac { small with Policy.PolicyCopies = Some 0 } [ "PolicyCopies is 0" ]
-              dpmd { mirrored with Mirror.Actions = 4 } [ "Actions is 4"; "Anchor = Policy" ]
+              sdac { small with Regression.ErrorCap = Some 0.0 } [ "errorCap is 0" ]
+              sdac { small with Policy.PolicyCopies = Some 0 } [ "policyCopies is 0" ]
+              dpmd { mirrored with Mirror.Actions = 4 } [ "actions is 4"; "Anchor = Policy" ]
 
               dpmd
                   { mirrored with Mirror.ActionWeights = RssmWeights.LogSumExp }
-                  [ "Actions is 1"; "at least 2 actions" ]
+                  [ "actions is 1"; "at least 2 actions" ]
 
               dpmd { mirrored with Tuning = TemperatureTuning.Divergence 0.5 } [ "1 weights"; "between" ]
-              dpmd { mirrored with Mirror.ActionNoise = -1.0 } [ "ActionNoise is -1" ]) ]
+              dpmd { mirrored with Mirror.ActionNoise = -1.0 } [ "actionNoise is -1" ]) ]

@@ -256,10 +256,10 @@ let tests =
                       Sdac.model Compute.cpu { ObsDim = 3; ActionDim = 2 } wrong |> ignore)
 
               for name in
-                  [ "Timesteps is 0"
-                    "Particles is 0"
-                    "Discount is 1.5"
-                    "InitialTemperature is -1"
+                  [ "timesteps is 0"
+                    "particles is 0"
+                    "discount is 1.5"
+                    "initialTemperature is -1"
                     "at least 2 draws" ] do
                   Expect.stringContains e.Message name "sentence"
 

@@ -212,4 +212,4 @@ let tests =
 
           testCase "impossible settings are one sentence each" (fun () ->
               let broken = config { LikelihoodSettings.off with FlowProbes = -1 }
-              Expect.equal (SdacConfig.problems broken) [ "FlowProbes is -1; it must be at least 0" ] "probes") ]
+              Expect.equal (SdacConfig.problems broken) [ "flowProbes is -1; it must be at least 0" ] "probes") ]

@@ -80,13 +80,13 @@ let tests =
                   (Experiment.on Sdac.algorithm "Hopper-v4" |> Experiment.configure change |> Experiment.envSteps count)
                       .Iterations
 
-              failsWith [ "Environments is 0"; "at least 1" ] (fun () ->
+              failsWith [ "environments is 0"; "at least 1" ] (fun () ->
                   steps 100L (fun c -> { c with Data.Environments = 0 }) |> ignore)
 
-              failsWith [ "Environments is -2" ] (fun () ->
+              failsWith [ "environments is -2" ] (fun () ->
                   steps 100L (fun c -> { c with Data.Environments = -2 }) |> ignore)
 
-              failsWith [ "UpdatesPerStep is 0" ] (fun () ->
+              failsWith [ "updatesPerStep is 0" ] (fun () ->
                   steps 100L (fun c -> { c with Data.UpdatesPerStep = 0 }) |> ignore)
 
               failsWith [ "environment steps is 0" ] (fun () -> steps 0L id |> ignore)

@@ -309,11 +309,11 @@ let tests =
                   failsWith words (fun () -> Fab.create cpu (change FabConfig.standard) Targets.pair |> ignore)
 
               Expect.isEmpty (FabConfig.problems FabConfig.standard) "standard"
-              refused [ "Steps is 0"; "at least 1" ] (fun c -> { c with Steps = 0 })
-              refused [ "Layers is 0" ] (fun c -> { c with Layers = 0 })
-              refused [ "Batch is 0"; "Buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
+              refused [ "steps is 0"; "at least 1" ] (fun c -> { c with Steps = 0 })
+              refused [ "layers is 0" ] (fun c -> { c with Layers = 0 })
+              refused [ "batch is 0"; "buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
               refused [ "hidden width is 0" ] (fun c -> { c with Hidden = [ 8; 0 ] })
-              refused [ "Temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
+              refused [ "temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
               refused [ "Acceptance is 1" ] (fun c -> { c with Acceptance = 1.0 })
               failsWith [ "at least 2 dimensions"; "not 1" ] (fun () -> RealNvp.create 1 4 [ 8 ] |> ignore)
 

@@ -196,9 +196,9 @@ let tests =
 
               Expect.isEmpty (IdemConfig.problems IdemConfig.standard) "standard"
               refused [ "Draws (K) is 0"; "at least 1" ] (fun c -> { c with Draws = 0 })
-              refused [ "Timesteps is 0" ] (fun c -> { c with Timesteps = 0 })
-              refused [ "Batch is 0"; "Buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
-              refused [ "Temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
+              refused [ "timesteps is 0" ] (fun c -> { c with Timesteps = 0 })
+              refused [ "batch is 0"; "buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
+              refused [ "temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
               refused [ "ScoreClip is NaN" ] (fun c -> { c with ScoreClip = nan })
               refused [ "from 2 to 1" ] (fun c -> { c with Noise = 2.0, 1.0 })
               refused [ "noise level is 0" ] (fun c -> { c with Noise = 0.0, 1.0 })

@@ -29,7 +29,7 @@ let tests =
 
               refused [ "the first StepSize is NaN" ] { Langevin.naive with StepSize = nan, 1e-4 }
               refused [ "the last StepSize is -1" ] { Langevin.naive with StepSize = 1e-3, -1.0 }
-              refused [ "Steps is 0" ] { Langevin.naive with Steps = 0 }
+              refused [ "steps is 0" ] { Langevin.naive with Steps = 0 }
               refused [ "Cooling is 0" ] { Langevin.naive with Cooling = 0.0 }
 
               failsWith [ "0 samples" ] (fun () ->

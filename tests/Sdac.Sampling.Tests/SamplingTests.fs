@@ -596,10 +596,10 @@ let tests =
               refused [ "Draws (K) is 1"; "at least 2" ] (fun c -> { c with Draws = 1; Jackknife = false })
               refused [ "Draws (K) is 5"; "even" ] (fun c -> { c with Draws = 5; Jackknife = true })
               refused [ "Timesteps (T) is 0" ] (fun c -> { c with Timesteps = 0 })
-              refused [ "Batch is 0" ] (fun c -> { c with Batch = 0 })
+              refused [ "batch is 0" ] (fun c -> { c with Batch = 0 })
               refused [ "Sharpness is 0" ] (fun c -> { c with Sharpness = 0.0 })
-              refused [ "Temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
-              refused [ "Temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
+              refused [ "temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
+              refused [ "temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
               refused [ "OwnSamples"; "share -0.1" ] (fun c -> { c with States = OwnSamples(10, -0.1) })
               refused [ "GaussianStates"; "positive" ] (fun c -> { c with States = GaussianStates 0.0 }))
 

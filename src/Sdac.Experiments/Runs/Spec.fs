@@ -279,7 +279,7 @@ module Spec =
               $"schema is %d{spec.Schema}; this version reads {Schema}"
           if spec.Iterations < 1L then
               $"iterations is %d{spec.Iterations}; it must be at least 1"
-          if spec.Horizon < 1L then
+          if spec.Horizon < 1L && spec.Horizon <> spec.Iterations then
               $"horizon is %d{spec.Horizon}; it must be at least 1"
           if spec.EvaluateEvery < 0L then
               $"evaluateEvery is %d{spec.EvaluateEvery}; it must be at least 0"

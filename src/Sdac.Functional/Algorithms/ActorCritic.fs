@@ -92,7 +92,7 @@ module ActorCritic =
         match model.Particles.Candidates with
         | Candidates.OneStep _ when particles > 1 ->
             Error
-                "its candidates are draws around one chain's action (Candidates is OneStep): take 1 particle, or train with Candidates = Chains"
+                "its candidates are draws around one chain's action (candidates is oneStep): take 1 particle, or train with candidates = chains"
         | _ ->
             let network, times =
                 actor model state |> FormChain.noiseNetwork leaf model.Noise model.Schedule.Timesteps

@@ -54,7 +54,7 @@ module ActorCriticSettings =
           ParticleSettings.problems c.Particles
           [ match c.Particles.Candidates with
             | Candidates.OneStep t when t < 0 || t >= c.Diffusion.Timesteps ->
-                $"Candidates are drawn in one step from timestep {t}, but the chain has the timesteps 0 to {c.Diffusion.Timesteps - 1}: take one of them"
+                $"candidates are drawn in one step from timestep {t}, but the chain has the timesteps 0 to {c.Diffusion.Timesteps - 1}: take one of them"
             | _ -> () ]
           RegressionSettings.problems c.Regression
           EnergySettings.problems c.Energy
@@ -86,10 +86,10 @@ module MirrorSettings =
         [ Check.atLeast (nameof m.Actions) 1 m.Actions
           Check.within (nameof m.ActionNoise) 0.0 1e6 m.ActionNoise
           [ if m.ActionWeights <> RssmWeights.Raw && m.Actions = 1 then
-                "Actions is 1 with weights normalised over a state's actions: every weight would be 1 and nothing would be learned; take at least 2 actions, or ActionWeights = Raw"
+                "actions is 1 with weights normalised over a state's actions: every weight would be 1 and nothing would be learned; take at least 2 actions, or actionWeights = raw"
 
             if m.Actions > 1 && anchor <> Anchor.Policy then
-                $"Actions is {m.Actions}, but only the anchor policy draws several actions a state: take 1 action, or Anchor = Policy" ] ]
+                $"actions is {m.Actions}, but only the anchor policy draws several actions a state: take 1 action, or anchor = policy" ] ]
         |> List.concat
 
 /// How the policy is moved.

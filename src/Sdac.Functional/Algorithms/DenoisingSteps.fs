@@ -47,9 +47,9 @@ module DenoisingSteps =
           Check.finite (nameof d.LogDensityLow) d.LogDensityLow
           Check.finite (nameof d.LogDensityHigh) d.LogDensityHigh
           [ if d.LogDensityLow >= d.LogDensityHigh then
-                $"LogDensityLow is {string d.LogDensityLow}; it must be less than LogDensityHigh ({string d.LogDensityHigh})"
+                $"logDensityLow is {string d.LogDensityLow}; it must be less than logDensityHigh ({string d.LogDensityHigh})"
             elif d.DeviationFloor > 0.0 && highest > d.LogDensityHigh then
-                $"LogDensityHigh is {string d.LogDensityHigh}, less than the log-density {string (Math.Round(highest, 3))} of a step at its mean with deviation {string d.DeviationFloor}: the likeliest steps would teach nothing; take more, or a larger DeviationFloor" ] ]
+                $"logDensityHigh is {string d.LogDensityHigh}, less than the log-density {string (Math.Round(highest, 3))} of a step at its mean with deviation {string d.DeviationFloor}: the likeliest steps would teach nothing; take more, or a larger deviationFloor" ] ]
         |> List.concat
 
     /// max(σ_t, floor) for t = 0 .. T-1.

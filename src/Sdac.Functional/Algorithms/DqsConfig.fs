@@ -245,20 +245,20 @@ module DqsConfig =
           | DqsProcess.Exploding(low, high) ->
               VarianceExploding.problems { SigmaMin = low; SigmaMax = high }
               @ [ if c.Hidden = [] then
-                      "Hidden is empty; the exploding process's network has at least one hidden layer" ]
+                      "hidden is empty; the exploding process's network has at least one hidden layer" ]
           | DqsProcess.Preserving schedule ->
               [ if c.Timesteps >= 1 then
                     match Schedule.problem schedule c.Timesteps with
-                    | Some problem -> $"Process: {problem}"
+                    | Some problem -> $"process: {problem}"
                     | None -> () ]
               @ [ if c.Box = DqsBox.TanhDensity then
-                      "Box is tanhDensity, but the preserving process keeps its actions in the box itself: take tanh or clip" ]
+                      "box is tanhDensity, but the preserving process keeps its actions in the box itself: take tanh or clip" ]
           Check.within (nameof c.DiffusionScale) 0.0 1e6 c.DiffusionScale
           Check.within (nameof c.InitialNoiseScale) 0.0 1e6 c.InitialNoiseScale
           [ if c.MonteCarloDraws < 2 then
-                $"MonteCarloDraws is %d{c.MonteCarloDraws}; it must be at least 2: the weights of one draw are 1 whatever Q says" ]
+                $"monteCarloDraws is %d{c.MonteCarloDraws}; it must be at least 2: the weights of one draw are 1 whatever Q says" ]
           [ if c.Box = DqsBox.TanhDensity && c.Draws <> DqsDraws.Free then
-                "Draws keep to the box but Box is tanhDensity, whose x has none: take free draws" ]
+                "draws keep to the box but box is tanhDensity, whose x has none: take free draws" ]
           match c.Estimator with
           | DqsEstimator.Blended v -> Check.positive "Estimator's variance" v
           | DqsEstimator.Gradient

@@ -193,7 +193,7 @@ module Idql =
         match c.Evaluation with
         | IdqlChoice.Expectile _ when c.EvaluationParticles > 1 ->
             Error
-                "its evaluations draw among the candidates by their weights (Evaluation is Expectile): take 1 particle, or train with Evaluation = Best"
+                "its evaluations draw among the candidates by their weights (evaluation is expectile): take 1 particle, or train with evaluation = best"
         | _ ->
             let network, times = FormChain.timed "target_policy" model.Policy steps state.TargetPolicy
             let struct (step, _) = sampler model

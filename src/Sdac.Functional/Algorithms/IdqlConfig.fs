@@ -188,7 +188,7 @@ module IdqlConfig =
 
     let private expectile name value =
         [ if not (value > 0.0 && value < 1.0) then
-              $"{name} is {string value}; an expectile lies between 0 and 1" ]
+              $"{spelled name} is {string value}; an expectile lies between 0 and 1" ]
 
     let private choice name choice =
         match choice with
@@ -216,8 +216,8 @@ module IdqlConfig =
           Check.within (nameof c.WeightDecay) 0.0 1e6 c.WeightDecay
           [ match c.Weights with
             | IdqlWeights.Exponential(beta, largest) ->
-                yield! Check.positive "the β of Weights" beta
-                yield! Check.positive "the largest of Weights" largest
+                yield! Check.positive "the β of weights" beta
+                yield! Check.positive "the largest of weights" largest
             | IdqlWeights.Cloning
             | IdqlWeights.Expectile
             | IdqlWeights.Positive -> () ]

@@ -123,7 +123,7 @@ module MaxEntDpConfig =
           LearningRate.problems (nameof c.PolicyRate) c.PolicyRate
           Check.atLeast (nameof c.MonteCarloDraws) 1 c.MonteCarloDraws
           [ if c.MonteCarloDraws = 1 && c.Form <> MaxEntDpForm.Slope then
-                "MonteCarloDraws is 1: every weight would be 1 and the draws would tell nothing of Q; take at least 2 draws, or Form = Slope" ]
+                "monteCarloDraws is 1: every weight would be 1 and the draws would tell nothing of Q; take at least 2 draws, or form = slope" ]
           Check.positive (nameof c.Temperature) c.Temperature
           LikelihoodSettings.problems c.Likelihood ]
         |> List.concat

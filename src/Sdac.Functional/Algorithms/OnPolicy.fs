@@ -35,9 +35,9 @@ module RolloutSettings =
           Check.atLeast (nameof r.Minibatches) 1 r.Minibatches
           // their numbers are single precision in the table of a round
           [ if count > 16_777_216L then
-                $"VectorSteps is %d{r.VectorSteps} in {r.Environments} environments, more than 16777216 {what} a round; take fewer"
+                $"vectorSteps is %d{r.VectorSteps} in {r.Environments} environments, more than 16777216 {what} a round; take fewer"
             elif positive && count % int64 r.Minibatches <> 0L then
-                $"Minibatches is %d{r.Minibatches}, which does not divide the {count} {what} of a round (VectorSteps {r.VectorSteps} in {r.Environments} environments); take one that does" ] ]
+                $"minibatches is %d{r.Minibatches}, which does not divide the {count} {what} of a round (vectorSteps {r.VectorSteps} in {r.Environments} environments); take one that does" ] ]
         |> List.concat
 
     /// The same where the minibatches are dealt transitions.

@@ -100,7 +100,7 @@ module QipoConfig =
           ChainSettings.problems c.Chain
           Check.atLeast (nameof c.SupportActions) 1 c.SupportActions
           [ if c.SupportActions = 1 && not c.ReplayAction then
-                "SupportActions is 1 without the replay memory's action: its weight would be 1 whatever Q says and nothing would be learned; take at least 2, or ReplayAction = true" ]
+                "supportActions is 1 without the replay memory's action: its weight would be 1 whatever Q says and nothing would be learned; take at least 2, or replayAction = true" ]
           Check.within (nameof c.Beta) 0.0 1e6 c.Beta
           Check.within (nameof c.TargetBeta) 0.0 1e6 c.TargetBeta
           Check.atLeast (nameof c.RenewEvery) 1 c.RenewEvery

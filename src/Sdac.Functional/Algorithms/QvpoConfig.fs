@@ -145,12 +145,12 @@ module QvpoConfig =
           ChainSettings.problems c.Chain
           Check.atLeast (nameof c.TrainingParticles) 1 c.TrainingParticles
           [ if c.TrainingParticles = 1 && c.Weights = QvpoWeights.Qadv then
-                "TrainingParticles is 1 with Weights = qadv: the one action's advantage over itself is 0 and nothing would be learned; take at least 2 actions, or other weights" ]
+                "trainingParticles is 1 with weights = qadv: the one action's advantage over itself is 0 and nothing would be learned; take at least 2 actions, or other weights" ]
           Check.atLeast (nameof c.EntropyActions) 0 c.EntropyActions
           Check.within (nameof c.EntropyWeight) 0.0 1e6 c.EntropyWeight
           Check.within (nameof c.EntropyWeightEnd) 0.0 1e6 c.EntropyWeightEnd
           [ if c.EntropyWeightEnd > c.EntropyWeight then
-                $"EntropyWeightEnd is {string c.EntropyWeightEnd}, above EntropyWeight, {string c.EntropyWeight}: ω falls over the run; take the same number for a constant ω" ]
+                $"entropyWeightEnd is {string c.EntropyWeightEnd}, above entropyWeight, {string c.EntropyWeight}: ω falls over the run; take the same number for a constant ω" ]
           BestOfSettings.problems c.BestOf
           CriticSettings.problems c.Critics
           AdamSettings.problems c.Adam

@@ -34,7 +34,7 @@ module GaussianSettings =
         [ Check.within (nameof g.LogStdLow) -60.0 20.0 g.LogStdLow
           Check.within (nameof g.LogStdHigh) -60.0 20.0 g.LogStdHigh
           [ if g.LogStdLow >= g.LogStdHigh then
-                $"LogStdLow is {string g.LogStdLow} and LogStdHigh {string g.LogStdHigh}; the first must be the smaller one" ] ]
+                $"logStdLow is {string g.LogStdLow} and logStdHigh {string g.LogStdHigh}; the first must be the smaller one" ] ]
         |> List.concat
 
 /// Every setting of SAC.

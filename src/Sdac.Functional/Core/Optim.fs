@@ -29,11 +29,11 @@ module LearningRate =
     let problems (name: string) (rate: LearningRate) : string list =
         let rateOf part value =
             [ if not (value >= 0.0 && System.Double.IsFinite value) then
-                  $"{name} {part} at {string value}; a learning rate must be a number from 0" ]
+                  $"{spelled name} {part} at {string value}; a learning rate must be a number from 0" ]
 
         let length value =
             [ if value < 1L then
-                  $"{name} takes %d{value} updates; it must be at least 1" ]
+                  $"{spelled name} takes %d{value} updates; it must be at least 1" ]
 
         match rate with
         | LearningRate.Constant value -> rateOf "stays" value

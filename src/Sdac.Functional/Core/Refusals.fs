@@ -10,3 +10,7 @@ module internal Refusals =
 
     /// In the place of F#'s own.
     let invalidOp (sentence: string) : 'a = raise (RefusedOperationException sentence)
+
+    /// A setting's name in a sentence, as specifications and the command line have it: a record's Tau is tau.
+    let spelled (name: string) : string =
+        string (System.Char.ToLowerInvariant name[0]) + name.Substring 1

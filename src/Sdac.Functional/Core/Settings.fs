@@ -8,24 +8,24 @@ open Sdac.Kernels
 module Check =
     let atLeast name least value =
         [ if value < least then
-              $"{name} is {string value}; it must be at least {string least}" ]
+              $"{spelled name} is {string value}; it must be at least {string least}" ]
 
     let positive name value =
         [ if not (value > 0.0 && Double.IsFinite value) then
-              $"{name} is {string value}; it must be a positive number" ]
+              $"{spelled name} is {string value}; it must be a positive number" ]
 
     let within name low high value =
         [ if not (value >= low && value <= high) then
-              $"{name} is {string value}; it must lie between {string low} and {string high}" ]
+              $"{spelled name} is {string value}; it must lie between {string low} and {string high}" ]
 
     let finite name value =
         [ if not (Double.IsFinite value) then
-              $"{name} is {string value}; it must be a number" ]
+              $"{spelled name} is {string value}; it must be a number" ]
 
     let widths name (widths: int list) =
         [ for width in widths do
               if width < 1 then
-                  $"{name} holds a layer of width %d{width}; widths must be at least 1" ]
+                  $"{spelled name} holds a layer of width %d{width}; widths must be at least 1" ]
 
 // The settings that algorithms share, each kind in a small record of its own. An algorithm's settings are composed of those
 // that mean something to it, so that it cannot be given any other.

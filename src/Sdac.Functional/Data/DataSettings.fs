@@ -47,5 +47,5 @@ module DataSettings =
           [ let least = max d.BatchSize d.Environments
 
             if d.BufferCapacity < least then
-                $"BufferCapacity is %d{d.BufferCapacity}; it must hold a batch and a step of all environments ({least})" ] ]
+                $"bufferCapacity is %d{d.BufferCapacity}; it must hold a batch and a step of all environments ({least})" ] ]
         |> List.concat

@@ -26,7 +26,7 @@ module DiffusionSettings =
 
     let problems (d: DiffusionSettings) : string list =
         [ [ if d.TimeDim < 2 || d.TimeDim % 2 <> 0 then
-                $"TimeDim is %d{d.TimeDim}; it must be even and at least 2" ]
+                $"timeDim is %d{d.TimeDim}; it must be even and at least 2" ]
           Check.atLeast (nameof d.TimeHidden) 1 d.TimeHidden
           Check.atLeast (nameof d.Timesteps) 1 d.Timesteps
           [ if d.Timesteps >= 1 then
@@ -127,5 +127,5 @@ module DrawSettings =
     let problems (d: DrawSettings) : string list =
         [ Check.atLeast (nameof d.MonteCarloDraws) 1 d.MonteCarloDraws
           [ if d.Weights <> RssmWeights.Raw && d.MonteCarloDraws = 1 then
-                "MonteCarloDraws is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ] ]
+                "monteCarloDraws is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or weights = raw" ] ]
         |> List.concat

@@ -25,7 +25,7 @@ module VarianceExploding =
         [ Check.positive (nameof p.SigmaMin) p.SigmaMin
           Check.positive (nameof p.SigmaMax) p.SigmaMax
           [ if not (p.SigmaMax > p.SigmaMin) then
-                $"SigmaMin is {string p.SigmaMin} and SigmaMax {string p.SigmaMax}; the noise must grow from the first to the second" ] ]
+                $"sigmaMin is {string p.SigmaMin} and sigmaMax {string p.SigmaMax}; the noise must grow from the first to the second" ] ]
         |> List.concat
 
     /// The reverse process by Euler and Maruyama: from u = 1 in N steps of 1/N, x + g²·score/N + ζ·g/√N·ξ; not clipped.

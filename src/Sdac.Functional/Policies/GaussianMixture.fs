@@ -34,7 +34,7 @@ module MixtureSettings =
           Check.atLeast (nameof m.MixtureRounds) 1 m.MixtureRounds
           Check.positive (nameof m.MixtureRegularisation) m.MixtureRegularisation
           [ if m.MixtureSamples < 2 * m.MixtureComponents then
-                $"MixtureSamples is %d{m.MixtureSamples}; {m.MixtureComponents} components need at least {2 * m.MixtureComponents} samples" ] ]
+                $"mixtureSamples is %d{m.MixtureSamples}; {m.MixtureComponents} components need at least {2 * m.MixtureComponents} samples" ] ]
         |> List.concat
 
 /// Σ_c w_c·N(μ_c, Σ_c) in d dimensions.
