@@ -276,6 +276,13 @@ public sealed unsafe partial class VecEnv
         public void Run(int block, int worker)
         {
             var environment = envs.order[block];
+            if (envs.Count == 1)
+            {
+                // nothing to sort, and the clock would be a hundredth of a small task's step
+                envs.StepOne(envs.rooms[worker], environment);
+                return;
+            }
+
             var began = Stopwatch.GetTimestamp();
             envs.StepOne(envs.rooms[worker], environment);
             envs.costs[environment] = Stopwatch.GetTimestamp() - began;

@@ -237,7 +237,8 @@ module Json =
             given.DeepClone()
         | :? JsonArray as given when isSequence ty ->
             JsonArray([| for i, item in Seq.indexed given -> overlay place $"{path}[{i}]" (elementOf ty) null item |])
-        | given when isSequence ty -> settings $"{at path}{place} must be a list, not {given.ToJsonString()}"
+        // bytes are a text
+        | given when isSequence ty && ty <> typeof<byte[]> -> settings $"{at path}{place} must be a list, not {given.ToJsonString()}"
         | given -> given.DeepClone()
 
     and private overlayRecord place path ty complete given =

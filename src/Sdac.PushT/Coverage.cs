@@ -12,6 +12,8 @@ internal static class Coverage
     /// <param name="goal">[8], likewise.</param>
     public static double Of(ReadOnlySpan<Vector> block, ReadOnlySpan<Vector> goal)
     {
+        if (AreApart(block, goal))
+            return 0;
         var area = 0.0;
         for (var i = 0; i < Shape.Vertices; i += Shape.Corners)
         {
@@ -21,6 +23,19 @@ internal static class Coverage
 
         return area / Shape.Area;
     }
+
+    // Where circles around the two lie apart, nothing is left of any clip. The middle of the edge between bar and stem has the
+    // farthest vertex at √(15² + 90²) = 91.3.
+    private static bool AreApart(ReadOnlySpan<Vector> block, ReadOnlySpan<Vector> goal)
+    {
+        const double Radius = 92;
+        var (a, b) = (Middle(block), Middle(goal));
+        var (x, y) = (a.X - b.X, a.Y - b.Y);
+        return x * x + y * y > 4 * Radius * Radius;
+    }
+
+    private static Vector Middle(ReadOnlySpan<Vector> shape) =>
+        new(0.5 * (shape[4].X + shape[5].X), 0.5 * (shape[4].Y + shape[5].Y));
 
     // Sutherland and Hodgman's: the first polygon is cut along every edge of the second, what lies to the left is kept.
     private static double Common(ReadOnlySpan<Vector> polygon, ReadOnlySpan<Vector> window)

@@ -117,10 +117,18 @@ internal sealed unsafe class World : IDisposable
     }
 
     /// <summary>The block's vertices on the table, [8]: bar, then stem.</summary>
+    /// <remarks>The sums and their order are cpBodyLocalToWorld's; one call each would be a tenth of a step.</remarks>
     public void CopyVertices(Span<Vector> to)
     {
+        var (origin, turn) = (Chipmunk.cpBodyGetPosition(block), Chipmunk.cpBodyGetRotation(block));
         for (var i = 0; i < Shape.Vertices; i++)
-            to[i] = Chipmunk.cpBodyLocalToWorld(block, Shape.Block[i]);
+        {
+            var local = Shape.Block[i];
+            to[i] = new Vector(
+                turn.X * local.X + -turn.Y * local.Y + origin.X,
+                turn.Y * local.X + turn.X * local.Y + origin.Y);
+        }
+
         GC.KeepAlive(this);
     }
 

@@ -3,27 +3,9 @@ namespace Sdac.Sampling
 open System
 open Sdac.Functional
 
-/// Sentences about settings and values that cannot be worked with, shared by the samplers.
+/// Refusals of values that cannot be worked with, shared by the samplers; those of settings are `Check`'s.
 [<RequireQualifiedAccess>]
 module internal Checks =
-    let atLeast (name: string) (least: int) (value: int) : string list =
-        [ if value < least then
-              $"{name} is {string value}; it must be at least {least}" ]
-
-    let positive (name: string) (value: float) : string list =
-        [ if not (value > 0.0 && Double.IsFinite value) then
-              $"{name} is {string value}; it must be a positive number" ]
-
-    /// Above 0, at most 1.
-    let share (name: string) (value: float) : string list =
-        [ if not (value > 0.0 && value <= 1.0) then
-              $"{name} is {string value}; it must be above 0 and at most 1" ]
-
-    /// Raises ArgumentException with all problems, if there are any.
-    let refuse (problems: string list) =
-        if not problems.IsEmpty then
-            invalidArg "config" ("impossible settings: " + String.concat "; " problems)
-
     let samples (n: int) =
         if n < 1 then
             invalidArg (nameof n) $"%d{n} samples were asked for; at least 1 is needed"

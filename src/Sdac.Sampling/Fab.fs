@@ -67,25 +67,25 @@ module FabConfig =
 
     /// What is impossible in these settings, one sentence each.
     let problems (c: FabConfig) : string list =
-        [ Checks.atLeast "Layers" 1 c.Layers
+        [ Check.atLeast "Layers" 1 c.Layers
           for width in c.Hidden do
-              yield! [ Checks.atLeast "a hidden width" 1 width ]
-          Checks.atLeast "Iterations" 1 c.Iterations
-          Checks.atLeast "Batch" 1 c.Batch
-          Checks.atLeast "WarmUp" 0 c.WarmUp
-          Checks.atLeast "Intermediate" 0 c.Intermediate
-          Checks.atLeast "Steps" 1 c.Steps
-          Checks.positive "StepSize" c.StepSize
+              yield! [ Check.atLeast "a hidden width" 1 width ]
+          Check.atLeast "Iterations" 1 c.Iterations
+          Check.atLeast "Batch" 1 c.Batch
+          Check.atLeast "WarmUp" 0 c.WarmUp
+          Check.atLeast "Intermediate" 0 c.Intermediate
+          Check.atLeast "Steps" 1 c.Steps
+          Check.positive "StepSize" c.StepSize
           [ if not (c.Acceptance > 0.0 && c.Acceptance < 1.0) then
-                $"Acceptance is {string c.Acceptance}; it must lie between 0 and 1" ]
-          Checks.atLeast "Buffer" 1 c.Buffer
-          Checks.atLeast "Updates" 1 c.Updates
-          Checks.atLeast "UpdateBatch" 1 c.UpdateBatch
-          Checks.positive "RatioClip" c.RatioClip
-          Checks.positive "GradientClip" c.GradientClip
-          Checks.positive "Temperature" c.Temperature
-          Checks.positive "LearningRate" c.LearningRate
-          Checks.share "Averaging" c.Averaging ]
+                $"acceptance is {string c.Acceptance}; it must lie between 0 and 1" ]
+          Check.atLeast "Buffer" 1 c.Buffer
+          Check.atLeast "Updates" 1 c.Updates
+          Check.atLeast "UpdateBatch" 1 c.UpdateBatch
+          Check.positive "RatioClip" c.RatioClip
+          Check.positive "GradientClip" c.GradientClip
+          Check.positive "Temperature" c.Temperature
+          Check.positive "LearningRate" c.LearningRate
+          Check.share "Averaging" c.Averaging ]
         |> List.concat
 
 /// Weighted points: x [n, D] in box coordinates, the logarithms of their importance weights [n] and of the flow's density
@@ -120,7 +120,7 @@ type FabModel = { Compute: Compute; Config: FabConfig; Target: Target; Net: Real
 module Fab =
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: FabConfig) (target: Target) : FabModel =
-        Checks.refuse (FabConfig.problems config)
+        let config = Settings.validate FabConfig.problems config
 
         { Compute = compute
           Config = config

@@ -69,24 +69,24 @@ module IdemConfig =
     let problems (c: IdemConfig) : string list =
         let first, last = c.Noise
 
-        [ Checks.atLeast "Timesteps" 1 c.Timesteps
-          Checks.atLeast "Updates" 1 c.Updates
-          Checks.atLeast "Batch" 1 c.Batch
-          Checks.atLeast "Draws (K)" 1 c.Draws
-          Checks.atLeast "Buffer" 1 c.Buffer
-          Checks.atLeast "Fresh" 1 c.Fresh
-          Checks.atLeast "Refresh" 1 c.Refresh
-          Checks.positive "the first noise level" first
-          Checks.positive "the last noise level" last
+        [ Check.atLeast "Timesteps" 1 c.Timesteps
+          Check.atLeast "Updates" 1 c.Updates
+          Check.atLeast "Batch" 1 c.Batch
+          Check.atLeast "Draws (K)" 1 c.Draws
+          Check.atLeast "Buffer" 1 c.Buffer
+          Check.atLeast "Fresh" 1 c.Fresh
+          Check.atLeast "Refresh" 1 c.Refresh
+          Check.positive "the first noise level" first
+          Check.positive "the last noise level" last
           [ if first > last then
                 $"the noise goes from {string first} to {string last}; it must not fall" ]
-          Checks.positive "Sharpness" c.Sharpness
+          Check.positive "Sharpness" c.Sharpness
           [ if not (c.Knee > 0.0) then
-                $"Knee is {string c.Knee}; it must be a positive number or infinity" ]
-          Checks.positive "ScoreClip" c.ScoreClip
-          Checks.positive "Temperature" c.Temperature
-          Checks.positive "LearningRate" c.LearningRate
-          Checks.share "Averaging" c.Averaging ]
+                $"knee is {string c.Knee}; it must be a positive number or infinity" ]
+          Check.positive "ScoreClip" c.ScoreClip
+          Check.positive "Temperature" c.Temperature
+          Check.positive "LearningRate" c.LearningRate
+          Check.share "Averaging" c.Averaging ]
         |> List.concat
 
 /// An iDEM trainer between two updates. Immutable; `Idem.dispose` frees it.
@@ -119,7 +119,7 @@ type IdemModel = { Compute: Compute; Config: IdemConfig; Target: Target; Schedul
 module Idem =
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: IdemConfig) (target: Target) : IdemModel =
-        Checks.refuse (IdemConfig.problems config)
+        let config = Settings.validate IdemConfig.problems config
 
         { Compute = compute
           Config = config

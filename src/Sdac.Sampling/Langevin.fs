@@ -27,10 +27,10 @@ module Langevin =
 
     /// What is impossible in these settings, one sentence each.
     let problems (c: LangevinConfig) : string list =
-        [ Checks.atLeast "Steps" 1 c.Steps
+        [ Check.atLeast "Steps" 1 c.Steps
           for name, (first, last) in [ "StepSize", c.StepSize; "Temperature", c.Temperature ] do
-              yield! [ Checks.positive $"the first {name}" first; Checks.positive $"the last {name}" last ]
-          Checks.share "Cooling" c.Cooling ]
+              yield! [ Check.positive $"the first {name}" first; Check.positive $"the last {name}" last ]
+          Check.share "Cooling" c.Cooling ]
         |> List.concat
 
     let private along (first: float, last: float) share = first * (last / first) ** share
@@ -38,7 +38,7 @@ module Langevin =
     /// n samples [n, D] of the target from the start N(0, I) in box coordinates, the same as the diffusions':
     /// x ← clip(x + δ/2·∇ln p(x)/τ + √δ·ξ, -1, 1). Raises ArgumentException on settings or a gradient out of range.
     let sample (config: LangevinConfig) (target: Target) (n: int) (key: Key) : Tensor =
-        Checks.refuse (problems config)
+        let config = Settings.validate problems config
         Checks.samples n
 
         Tensors.scoped List.singleton (fun () ->

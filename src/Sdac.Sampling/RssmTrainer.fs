@@ -69,20 +69,20 @@ module SamplerConfig =
 
     /// What is impossible in these settings, one sentence each.
     let problems (c: SamplerConfig) : string list =
-        [ Checks.atLeast "Timesteps (T)" 1 c.Timesteps
-          Checks.atLeast "Updates" 1 c.Updates
-          Checks.atLeast "Batch" 1 c.Batch
-          Checks.atLeast "Draws (K)" 1 c.Draws
+        [ Check.atLeast "Timesteps (T)" 1 c.Timesteps
+          Check.atLeast "Updates" 1 c.Updates
+          Check.atLeast "Batch" 1 c.Batch
+          Check.atLeast "Draws (K)" 1 c.Draws
           [ if c.Learning = FromEnergy && c.Weights <> RssmWeights.Raw && c.Draws = 1 then
-                "Draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or Weights = Raw" ]
+                "draws (K) is 1 with self-normalised weights: every weight would be 1 and nothing would be learned; take at least 2 draws, or weights = raw" ]
           [ if c.Jackknife && c.Draws % 2 <> 0 then
-                $"Draws (K) is %d{c.Draws}; the jackknife halves the draws, so it must be even (or Jackknife = false)" ]
+                $"draws (K) is %d{c.Draws}; the jackknife halves the draws, so it must be even (or jackknife = false)" ]
           [ if c.Jackknife && c.Weights = RssmWeights.Raw then
                 "Jackknife is on with raw weights, which have no bias to remove; take Jackknife = false" ]
-          Checks.positive "Sharpness" c.Sharpness
-          Checks.positive "Temperature" c.Temperature
-          Checks.positive "LearningRate" c.LearningRate
-          Checks.share "Averaging" c.Averaging
+          Check.positive "Sharpness" c.Sharpness
+          Check.positive "Temperature" c.Temperature
+          Check.positive "LearningRate" c.LearningRate
+          Check.share "Averaging" c.Averaging
           Option.toList (NoisyStates.problem c.States) ]
         |> List.concat
 
@@ -119,7 +119,7 @@ module RssmTrainer =
 
     /// Checks the settings. Raises ArgumentException with all that is impossible in them.
     let create (compute: Compute) (config: SamplerConfig) (target: Target) : SamplerModel =
-        Checks.refuse (SamplerConfig.problems config)
+        let config = Settings.validate SamplerConfig.problems config
 
         { Compute = compute
           Config = config

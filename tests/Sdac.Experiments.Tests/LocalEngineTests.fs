@@ -51,7 +51,7 @@ let tests =
 
                   Expect.stringContains
                       sentence
-                      $"1 of 3 runs failed: {failing} (host: impossible settings: Tau is 2"
+                      $"1 of 3 runs failed: {failing} (host: impossible settings: tau is 2"
                       "sentence"
 
                   sameAs (alone path sweep) folder))

@@ -14,9 +14,10 @@ let tests =
               for text, place in
                   [ """{"name":"s","algorithms":{"sdac":null}}""", "'algorithms.sdac'"
                     """{"name":"s","algorithms":null}""", "'algorithms'"
+                    """{"name":"s","algorithms":[null]}""", "'algorithms'"
                     """{"name":"s","settings":{"grid":{"tau":null}}}""", "'settings.grid.tau'"
                     """{"name":"s","settings":{"grid":null}}""", "'settings.grid'"
-                    """{"name":"s","settings":{"list":[{"tau":0.1},null]}}""", "'settings.list'"
+                    """{"name":"s","settings":{"list":[{"tau":0.1},null]}}""", "'settings.list[1]'"
                     """{"name":"s","settings":{"list":null}}""", "'settings.list'"
                     """{"name":"s","settings":{"random":null}}""", "'settings.random'"
                     """{"name":"s","settings":{"random":{"count":1,"ranges":{"tau":null}}}}""",
@@ -24,8 +25,8 @@ let tests =
                     """{"name":"s","settings":null}""", "'settings'"
                     """{"name":"s","base":null}""", "'base'"
                     """{"name":"s","seeds":null}""", "'seeds'"
-                    """{"name":"s","seeds":[null]}""", "'seeds'"
-                    """{"name":"s","tasks":[null]}""", "'tasks'"
+                    """{"name":"s","seeds":[null]}""", "'seeds[0]'"
+                    """{"name":"s","tasks":[null]}""", "'tasks[0]'"
                     """{"name":null}""", "'name'"
                     """{"name":"s","preset":null}""", "'preset'"
                     "null", "my.json is null" ] do
@@ -58,12 +59,12 @@ let tests =
                     """{"config":null}""", "'config'"
                     """{"config":{"critics":null}}""", "'config.critics'"
                     """{"config":{"hidden":null}}""", "'config.hidden'"
-                    """{"config":{"hidden":[64,null]}}""", "'config.hidden'"
+                    """{"config":{"hidden":[64,null]}}""", "'config.hidden[1]'"
                     """{"config":{"diffusion":{"betaSchedule":null}}}""", "'config.diffusion.betaSchedule'"
                     """{"config":{"critics":{"tau":null}}}""", "'config.critics.tau'"
                     """{"taskOptions":null}""", "'taskOptions'"
                     """{"stages":null}""", "'stages'"
-                    """{"stages":["collect",null]}""", "'stages'"
+                    """{"stages":["collect",null]}""", "'stages[1]'"
                     """{"algorithm":null}""", "'algorithm'"
                     """{"logEvery":null}""", "'logEvery'"
                     // schema 1

@@ -314,7 +314,7 @@ let tests =
               refused [ "batch is 0"; "buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
               refused [ "hidden width is 0" ] (fun c -> { c with Hidden = [ 8; 0 ] })
               refused [ "temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
-              refused [ "Acceptance is 1" ] (fun c -> { c with Acceptance = 1.0 })
+              refused [ "acceptance is 1" ] (fun c -> { c with Acceptance = 1.0 })
               failsWith [ "at least 2 dimensions"; "not 1" ] (fun () -> RealNvp.create 1 4 [ 8 ] |> ignore)
 
               failsWith [ "shape"; "[5; 3]" ] (fun () ->

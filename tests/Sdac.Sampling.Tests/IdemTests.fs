@@ -195,11 +195,11 @@ let tests =
                   failsWith words (fun () -> Idem.create cpu (change IdemConfig.standard) Targets.pair |> ignore)
 
               Expect.isEmpty (IdemConfig.problems IdemConfig.standard) "standard"
-              refused [ "Draws (K) is 0"; "at least 1" ] (fun c -> { c with Draws = 0 })
+              refused [ "draws (K) is 0"; "at least 1" ] (fun c -> { c with Draws = 0 })
               refused [ "timesteps is 0" ] (fun c -> { c with Timesteps = 0 })
               refused [ "batch is 0"; "buffer is -1" ] (fun c -> { c with Batch = 0; Buffer = -1 })
               refused [ "temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
-              refused [ "ScoreClip is NaN" ] (fun c -> { c with ScoreClip = nan })
+              refused [ "scoreClip is NaN" ] (fun c -> { c with ScoreClip = nan })
               refused [ "from 2 to 1" ] (fun c -> { c with Noise = 2.0, 1.0 })
               refused [ "noise level is 0" ] (fun c -> { c with Noise = 0.0, 1.0 })
 

@@ -30,7 +30,7 @@ let tests =
               refused [ "the first StepSize is NaN" ] { Langevin.naive with StepSize = nan, 1e-4 }
               refused [ "the last StepSize is -1" ] { Langevin.naive with StepSize = 1e-3, -1.0 }
               refused [ "steps is 0" ] { Langevin.naive with Steps = 0 }
-              refused [ "Cooling is 0" ] { Langevin.naive with Cooling = 0.0 }
+              refused [ "cooling is 0" ] { Langevin.naive with Cooling = 0.0 }
 
               failsWith [ "0 samples" ] (fun () ->
                   Langevin.sample Langevin.naive Targets.pair 0 (Key.ofSeed 1L) |> ignore))
@@ -67,7 +67,7 @@ let tests =
                         FabConfig.problems { FabConfig.standard with Averaging = rate } ] do
                       Expect.stringContains
                           (Expect.single problems "problems")
-                          $"Averaging is {string rate}"
+                          $"averaging is {string rate}"
                           "problems")
 
           testCase "options that would silently do nothing are refused" (fun () ->
@@ -80,7 +80,7 @@ let tests =
 
               for knee in [ 0.0; -1.0; nan ] do
                   let problems = IdemConfig.problems { IdemConfig.standard with Knee = knee }
-                  Expect.stringContains (Expect.single problems "problems") $"Knee is {string knee}" "problems"
+                  Expect.stringContains (Expect.single problems "problems") $"knee is {string knee}" "problems"
 
               // iDEM's own weight
               Expect.isEmpty (IdemConfig.problems { IdemConfig.standard with Knee = infinity }) "problems")

@@ -592,12 +592,12 @@ let tests =
                   failsWith words (fun () ->
                       RssmTrainer.create cpu (change SamplerConfig.standard) Targets.pair |> ignore)
 
-              refused [ "Draws (K) is 0" ] (fun c -> { c with Draws = 0 })
-              refused [ "Draws (K) is 1"; "at least 2" ] (fun c -> { c with Draws = 1; Jackknife = false })
-              refused [ "Draws (K) is 5"; "even" ] (fun c -> { c with Draws = 5; Jackknife = true })
+              refused [ "draws (K) is 0" ] (fun c -> { c with Draws = 0 })
+              refused [ "draws (K) is 1"; "at least 2" ] (fun c -> { c with Draws = 1; Jackknife = false })
+              refused [ "draws (K) is 5"; "even" ] (fun c -> { c with Draws = 5; Jackknife = true })
               refused [ "Timesteps (T) is 0" ] (fun c -> { c with Timesteps = 0 })
               refused [ "batch is 0" ] (fun c -> { c with Batch = 0 })
-              refused [ "Sharpness is 0" ] (fun c -> { c with Sharpness = 0.0 })
+              refused [ "sharpness is 0" ] (fun c -> { c with Sharpness = 0.0 })
               refused [ "temperature is 0" ] (fun c -> { c with Temperature = 0.0 })
               refused [ "temperature is -1" ] (fun c -> { c with Temperature = -1.0 })
               refused [ "OwnSamples"; "share -0.1" ] (fun c -> { c with States = OwnSamples(10, -0.1) })
@@ -813,5 +813,5 @@ let tests =
                   // without rest the last steps are too few to lose the heat
                   Expect.inRange (deviation { Langevin.annealed with Cooling = 1.0 }) (1.35, 5.0) "deviation"
 
-                  failsWith [ "Cooling is 0" ] (fun () ->
+                  failsWith [ "cooling is 0" ] (fun () ->
                       Langevin.sample { Langevin.annealed with Cooling = 0.0 } Targets.pair 10 (key 1) |> ignore)) ]

@@ -22,6 +22,11 @@ module Check =
         [ if not (Double.IsFinite value) then
               $"{spelled name} is {string value}; it must be a number" ]
 
+    /// Above 0, at most 1.
+    let share name value =
+        [ if not (value > 0.0 && value <= 1.0) then
+              $"{spelled name} is {string value}; it must be above 0 and at most 1" ]
+
     let widths name (widths: int list) =
         [ for width in widths do
               if width < 1 then
