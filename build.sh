@@ -28,6 +28,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the argumen
   trace          replay given actions in a task, one JSON line per step
   toy            sample densities we know by RSSM and its peers, and compare
   one-state      learn policies for one state whose Q is known by every method, and compare
+  check          check the sampler's properties on a density of your own: check my-density.fsx  (see scripts/own-density.fsx)
 
   test [WORD...] run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
   mutants        plant faults in a copy and run the tests that are to notice them
@@ -253,6 +254,14 @@ run_script() {
     fi
 }
 
+# The script is the caller's own: a density, and at its end DensityCheck.run.
+run_check() {
+    [ $# -gt 0 ] || fail "check takes a script with a density, such as scripts/own-density.fsx"
+    (cd "$caller" && [ -f "$1" ]) || fail "there is no script $1: scripts/own-density.fsx is one to begin with"
+    build
+    in_callers_folder dotnet fsi --exec "$@"
+}
+
 # CUDA comes from a package of its own, which is fetched only where there is a GPU to use it.
 cuda_check() {
     if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
@@ -288,7 +297,7 @@ help_of() {
 command=${1:-}
 [ $# -gt 0 ] && shift
 case $command,${1:-} in
-    test,--help | pack,--help | cuda-check,--help | setup,--help | setup-tests,--help | build,--help) help_of "$command"; exit ;;
+    check,--help | test,--help | pack,--help | cuda-check,--help | setup,--help | setup-tests,--help | build,--help) help_of "$command"; exit ;;
 esac
 case $command in
     "" | help | -h | --help) usage ;;
@@ -300,6 +309,7 @@ case $command in
     setup-watch) setup_watch ;;
     watch) watch "$@" ;;
     train | evaluate | sweep | report | fork | verify | export | envs | trace | toy | one-state) build; run_script "$command" "$@" ;;
+    check) run_check "$@" ;;
     pack) build; in_callers_folder dotnet fsi --exec "$repository/src/packages/pack.fsx" "$@" ;;
     cuda-check) cuda_check "$@" ;;
     bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;

@@ -45,7 +45,7 @@ module RealNvp =
         let values =
             net.Conditioners
             |> Array.mapi (fun k shape ->
-                let values = Mlp.init shape (Key.foldIn (int64 k) key)
+                let values = InitialWeights.draw InitialWeights.LecunUniform shape (Key.foldIn (int64 k) key)
                 let last = shape.WeightOffset(shape.LayerCount - 1)
                 Array.fill values last (values.Length - last) 0.0f
                 values)

@@ -78,7 +78,7 @@ module SamplerConfig =
           [ if c.Jackknife && c.Draws % 2 <> 0 then
                 $"draws (K) is %d{c.Draws}; the jackknife halves the draws, so it must be even (or jackknife = false)" ]
           [ if c.Jackknife && c.Weights = RssmWeights.Raw then
-                "Jackknife is on with raw weights, which have no bias to remove; take Jackknife = false" ]
+                "jackknife is on with raw weights, which have no bias to remove; take jackknife = false" ]
           Check.positive "Sharpness" c.Sharpness
           Check.positive "Temperature" c.Temperature
           Check.positive "LearningRate" c.LearningRate

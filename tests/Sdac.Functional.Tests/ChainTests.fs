@@ -378,7 +378,7 @@ let tests =
               (fun (initial, seed) ->
                   let inputs, outputs = 60, 90
                   let shape = HiddenLayers.shape inputs (HiddenLayers.mish []) outputs
-                  let all = Mlp.initWith initial shape (Key.ofSeed (int64 seed))
+                  let all = InitialWeights.draw initial shape (Key.ofSeed (int64 seed))
                   let weights = all[.. inputs * outputs - 1] |> Array.map float
                   Expect.all all[inputs * outputs ..] (fun b -> b = 0f) "biases"
 

@@ -261,7 +261,7 @@ let tests =
                       { Widths = [ fanOut ]; Activation = Sdac.Kernels.Activation.Relu; LayerNorm = None }
                       1
 
-              let drawn initial = Mlp.initWith initial shape key
+              let drawn initial = InitialWeights.draw initial shape key
               let weights (all: float32[]) = Array.sub all (shape.WeightOffset 0) (fanIn * fanOut) |> Array.map float
               let biases (all: float32[]) = Array.sub all (shape.BiasOffset 0) fanOut |> Array.map float
               let variance (x: float[]) = Array.averageBy (fun v -> v * v) x

@@ -75,7 +75,7 @@ let tests =
 
               Expect.stringContains
                   (Expect.single (SamplerConfig.problems raw) "problems")
-                  "Jackknife is on with raw weights"
+                  "jackknife is on with raw weights"
                   "problems"
 
               for knee in [ 0.0; -1.0; nan ] do

@@ -108,34 +108,13 @@ let tests =
                   let share = exp (NormalInterval.logShare interval)
                   Expect.floatClose (within 2e-3) mean ((density low - density high) / share) "mean")
 
-          testCase "gradients of all targets are those of their log-densities" (fun () ->
-              for target in Targets.all do
-                  use _ = torch.NewDisposeScope()
-                  let x = Target.boxSample 40 (key 1) target |> scale target.HalfWidth
-                  let gradient = values (target.Gradient x)
-                  let h = 2e-3
-
-                  for j in 0..1 do
-                      let shift sign =
-                          values (
-                              target.LogDensity(
-                                  x.add (
-                                      Tensors.ofArray
-                                          cpu
-                                          [ 1; 2 ]
-                                          [| for i in 0..1 -> if i = j then float32 (sign * h) else 0.0f |]
-                                  )
-                              )
-                          )
-
-                      let up, down = shift 1.0, shift -1.0
-
-                      for i in 0..39 do
-                          let numeric = (up[i] - down[i]) / (2.0 * h)
-
-                          Expect.isTrue
-                              (abs (numeric - gradient[2 * i + j]) < 0.02 * (2.0 + abs numeric))
-                              $"{target.Name}: {numeric}, {gradient[2 * i + j]}")
+          testCase
+              "all targets are finite in their boxes, and their gradients are the slopes of their log-densities"
+              (fun () ->
+                  for target in Targets.all do
+                      for result in
+                          [ DensityProperties.finite target (key 1); DensityProperties.gradient target (key 1) ] do
+                          Expect.isTrue result.Holds $"{target.Name}, {result.Name}: {result.Place}")
 
           testCase "exact samples of all targets stay in the box and fall into modes by their weights" (fun () ->
               for target in Targets.all do
@@ -595,7 +574,7 @@ let tests =
               refused [ "draws (K) is 0" ] (fun c -> { c with Draws = 0 })
               refused [ "draws (K) is 1"; "at least 2" ] (fun c -> { c with Draws = 1; Jackknife = false })
               refused [ "draws (K) is 5"; "even" ] (fun c -> { c with Draws = 5; Jackknife = true })
-              refused [ "Timesteps (T) is 0" ] (fun c -> { c with Timesteps = 0 })
+              refused [ "timesteps (T) is 0" ] (fun c -> { c with Timesteps = 0 })
               refused [ "batch is 0" ] (fun c -> { c with Batch = 0 })
               refused [ "sharpness is 0" ] (fun c -> { c with Sharpness = 0.0 })
               refused [ "temperature is 0" ] (fun c -> { c with Temperature = 0.0 })

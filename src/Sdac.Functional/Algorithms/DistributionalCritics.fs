@@ -132,7 +132,7 @@ module DistributionalCritics =
 
     let private initOne (model: DistributionalCriticsModel) (key: Key) : DistributionalCritic =
         let online =
-            Mlp.initWith model.InitialWeights model.Shape key |> Mlp.parameters model.Compute model.Shape
+            InitialWeights.draw model.InitialWeights model.Shape key |> Mlp.parameters model.Compute model.Shape
 
         { Online = online; Target = Params.copy online; Adam = Adam.init online; Spread = 0.0 }
 

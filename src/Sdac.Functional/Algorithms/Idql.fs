@@ -86,7 +86,7 @@ module Idql =
 
         Tensors.owning (Parts.tensors parts) (fun () ->
             let policy = ActionNetwork.initWith initial model.Compute model.Policy keys[0]
-            let value = Mlp.parameters model.Compute model.Value (Mlp.initWith initial model.Value keys[3])
+            let value = Mlp.parameters model.Compute model.Value (InitialWeights.draw initial model.Value keys[3])
 
             { Policy = policy
               TargetPolicy = Params.copy policy

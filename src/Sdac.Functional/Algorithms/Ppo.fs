@@ -97,9 +97,9 @@ module Ppo =
 
         let fresh last shape key =
             if n.OrthogonalStart then
-                Mlp.orthogonal ((n.Hidden |> List.map (fun _ -> sqrt 2.0)) @ [ last ]) shape key
+                InitialWeights.orthogonal ((n.Hidden |> List.map (fun _ -> sqrt 2.0)) @ [ last ]) shape key
             else
-                Mlp.initWith InitialWeights.TorchUniform shape key
+                InitialWeights.draw InitialWeights.TorchUniform shape key
 
         Tensors.owning (Parts.tensors parts) (fun () ->
             let networks =

@@ -71,7 +71,7 @@ module Sac =
 
         Tensors.owning (Parts.tensors parts) (fun () ->
             let policy =
-                Mlp.initWith model.Config.Networks.InitialWeights model.Policy keys[0]
+                InitialWeights.draw model.Config.Networks.InitialWeights model.Policy keys[0]
                 |> Mlp.parameters model.Compute model.Policy
 
             { Policy = policy

@@ -146,7 +146,7 @@ module Td3 =
 
         Tensors.owning (Parts.tensors parts) (fun () ->
             let policy =
-                Mlp.initWith model.Config.Networks.InitialWeights model.Policy keys[0]
+                InitialWeights.draw model.Config.Networks.InitialWeights model.Policy keys[0]
                 |> Mlp.parameters model.Compute model.Policy
 
             { Policy = policy

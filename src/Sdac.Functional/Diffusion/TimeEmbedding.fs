@@ -102,7 +102,7 @@ module TimeNetwork =
 
         let layers =
             match n.Layers with
-            | Some shape -> Mlp.initWith initial shape layerKey
+            | Some shape -> InitialWeights.draw initial shape layerKey
             | None -> [||]
 
         Array.append (frequencies |> Array.map (fun w -> 0.2f * w)) layers

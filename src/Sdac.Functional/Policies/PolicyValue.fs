@@ -45,7 +45,7 @@ module PolicyValue =
     let private logStdOffset (n: PolicyValue) = n.Policy.ParameterCount
     let private valueOffset (n: PolicyValue) = n.Policy.ParameterCount + actionDim n
 
-    /// The parameters of both networks and log σ with the names of their parts. policy, value: as `Mlp.initWith` gives them.
+    /// The parameters of both networks and log σ with the names of their parts. policy, value: as `InitialWeights.draw` gives them.
     let parameters (n: PolicyValue) (policy: float32[]) (logStd: float32[]) (value: float32[]) : Params =
         let values = Array.concat [ policy; logStd; value ]
 
