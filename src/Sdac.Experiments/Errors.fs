@@ -131,7 +131,8 @@ module Errors =
             | Some candidate, _ when all.Length <= Few -> $"did you mean '{candidate}'? It can be {listed}"
             | Some candidate, _ -> $"did you mean '{candidate}'?"
             | None, _ when all.Length <= Few -> $"it can be {listed}"
-            | None, _ when kind = "setting" -> "no setting has a name like that; `train --settings ALGORITHM` lists them"
+            | None, _ when kind = "setting" ->
+                "no setting has a name like that; `train --settings ALGORITHM` lists them"
             | None, _ -> $"no {kind} has a name like that; compare with a list of them"
 
         let place = if place = "" then "" else $" in {place}"

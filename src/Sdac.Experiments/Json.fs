@@ -238,7 +238,8 @@ module Json =
         | :? JsonArray as given when isSequence ty ->
             JsonArray([| for i, item in Seq.indexed given -> overlay place $"{path}[{i}]" (elementOf ty) null item |])
         // bytes are a text
-        | given when isSequence ty && ty <> typeof<byte[]> -> settings $"{at path}{place} must be a list, not {given.ToJsonString()}"
+        | given when isSequence ty && ty <> typeof<byte[]> ->
+            settings $"{at path}{place} must be a list, not {given.ToJsonString()}"
         | given -> given.DeepClone()
 
     and private overlayRecord place path ty complete given =

@@ -35,7 +35,12 @@ let private shapes =
 
 let private instance (shape: MlpShape, rows: int, key: Key) =
     let keys = Key.splitMany 4 key
-    let flat = Tensors.ofArray Compute.cpu [ shape.ParameterCount ] (InitialWeights.draw InitialWeights.LecunUniform shape keys[0])
+
+    let flat =
+        Tensors.ofArray
+            Compute.cpu
+            [ shape.ParameterCount ]
+            (InitialWeights.draw InitialWeights.LecunUniform shape keys[0])
     // biases start at zero: move them, so that a forgotten bias shows
     let flat =
         flat.add ((Key.normal Compute.cpu [ shape.ParameterCount ] keys[1]).mul(Scalars.ofFloat 0.05))

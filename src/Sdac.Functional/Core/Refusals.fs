@@ -12,5 +12,4 @@ module internal Refusals =
     let invalidOp (sentence: string) : 'a = raise (RefusedOperationException sentence)
 
     /// A setting's name in a sentence, as specifications and the command line have it: a record's Tau is tau.
-    let spelled (name: string) : string =
-        string (System.Char.ToLowerInvariant name[0]) + name.Substring 1
+    let spelled (name: string) : string = string (System.Char.ToLowerInvariant name[0]) + name.Substring 1

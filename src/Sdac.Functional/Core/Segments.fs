@@ -41,7 +41,9 @@ module Segments =
 
     /// Initial values, all layers as `initial` says; the i-th segment's by `key` i.
     let init (initial: InitialWeights) (segments: Segment list) (key: int -> Key) : float32[] =
-        segments |> List.mapi (fun i segment -> InitialWeights.draw initial segment.Shape (key i)) |> Array.concat
+        segments
+        |> List.mapi (fun i segment -> InitialWeights.draw initial segment.Shape (key i))
+        |> Array.concat
 
     /// Fresh parameters with their names.
     let parameters (initial: InitialWeights) (compute: Compute) (segments: Segment list) (key: Key) : Params =

@@ -34,7 +34,9 @@ module NoiseNetwork =
         let struct (timeKey, mainKey) = Key.split key
 
         let values =
-            Array.append (InitialWeights.draw initial net.Shape.Time timeKey) (InitialWeights.draw initial net.Shape.Main mainKey)
+            Array.append
+                (InitialWeights.draw initial net.Shape.Time timeKey)
+                (InitialWeights.draw initial net.Shape.Main mainKey)
 
         { Layout = Mlp.layout "time" 0 net.Shape.Time @ Mlp.layout "layer" net.Shape.Time.ParameterCount net.Shape.Main
           Flat = Tensors.ofArray compute [ net.Shape.ParameterCount ] values }
