@@ -1,45 +1,14 @@
 namespace Sdac.Experiments
 
 open System
-open System.Collections.Concurrent
 open System.Collections.Generic
-open System.Globalization
-open System.Text
 open System.Text.Encodings.Web
 open System.Text.Json
 open System.Text.Json.Nodes
 open System.Text.Json.Serialization
 open Microsoft.FSharp.Reflection
 open Sdac.Functional
-
-/// A literal as the JSON it is.
-type internal SettingValueConverter() =
-    inherit JsonConverter<SettingValue>()
-
-    override _.Read(reader, _, _) =
-        match JsonNode.Parse(&reader) with
-        | null -> SettingValue "null"
-        | node -> SettingValue(node.ToJsonString())
-
-    override _.Write(writer, SettingValue text, _) = writer.WriteRawValue text
-
-/// An algorithm's settings as JSON, where their type is not known.
-[<Struct>]
-type ConfigJson = ConfigJson of text: string
-
-/// The settings as the JSON they are.
-type internal ConfigJsonConverter() =
-    inherit JsonConverter<ConfigJson>()
-
-    override _.Read(reader, _, _) =
-        match JsonNode.Parse(&reader) with
-        | null -> ConfigJson "null"
-        | node -> ConfigJson(node.ToJsonString())
-
-    override _.Write(writer, ConfigJson text, options) =
-        match JsonNode.Parse text with
-        | null -> writer.WriteNullValue()
-        | node -> node.WriteTo(writer, options)
+open Sdac.Experiments.JsonTypes
 
 /// Records and unions as JSON. Reading is strict about names, lenient about what is left out: a field that is not given keeps
 /// its value from a complete example, and an unknown one is a Settings failure that names the nearest valid one.
@@ -67,8 +36,6 @@ module Json =
 
     let private compactOptions = JsonSerializerOptions(options, WriteIndented = false)
 
-    let private camel (name: string) = JsonNamingPolicy.CamelCase.ConvertName name
-
     /// A value as indented JSON.
     let print (value: 'a) = JsonSerializer.Serialize(value, options)
 
@@ -79,40 +46,6 @@ module Json =
         JsonSerializer.SerializeToNode(value, options)
         |> Option.ofObj
         |> Option.defaultWith (fun () -> JsonObject())
-
-    let private isOption (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<option<_>>
-
-    let private isSequence (ty: Type) =
-        ty.IsArray || (ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<list<_>>)
-
-    let private elementOf (ty: Type) =
-        if ty.IsArray then
-            ty.GetElementType() |> Option.ofObj |> Option.defaultValue typeof<obj>
-        else
-            ty.GetGenericArguments()[0]
-
-    // reflection is slow, and a specification asks for the same types again and again
-    let private remembered (compute: Type -> 'a) : Type -> 'a =
-        let known = ConcurrentDictionary<Type, 'a>()
-        fun ty -> known.GetOrAdd(ty, compute)
-
-    let private isRecord = remembered (fun ty -> FSharpType.IsRecord ty)
-
-    let private isUnion =
-        remembered (fun ty ->
-            FSharpType.IsUnion ty
-            && ty <> typeof<SettingValue>
-            && ty <> typeof<ConfigJson>
-            && not (isOption ty)
-            && not (isSequence ty))
-
-    let private isMap (ty: Type) = ty.IsGenericType && ty.GetGenericTypeDefinition() = typedefof<Map<_, _>>
-
-    let private fieldsOf =
-        remembered (fun ty ->
-            FSharpType.GetRecordFields ty |> Array.map (fun field -> camel field.Name, field.PropertyType))
-
-    let private below path name = if path = "" then name else $"{path}.{name}"
 
     let private settings text = Errors.fail (Settings text)
 
@@ -131,45 +64,10 @@ module Json =
 
         result
 
-    /// The cases of a union as they are written.
-    let cases (ty: Type) : string list =
-        [ for case in FSharpType.GetUnionCases ty ->
-              match case.GetFields() with
-              | [||] -> camel case.Name
-              | [| _ |] -> $"{{\"{camel case.Name}\": VALUE}}"
-              | _ -> $"{{\"{camel case.Name}\": ...}}" ]
-
-    /// The sentence about an unknown setting: what it means by another library's name, else the nearest.
     let private unknownSetting (place: string) (name: string) (valid: string list) : string =
         match Synonyms.tryFind name valid with
         | Some meant -> $"unknown setting '{name}' in {place}: did you mean '{meant}'?"
         | None -> Errors.unknown "setting" name place valid
-
-    /// A kind of value as a user writes it, in words: "whole number", "list of whole numbers".
-    let rec kind (ty: Type) : string =
-        if ty = typeof<int> || ty = typeof<int64> then "whole number"
-        elif ty = typeof<float> then "number"
-        elif ty = typeof<bool> then "true or false"
-        elif ty = typeof<string> then "text"
-        elif isOption ty then $"{kind (elementOf ty)} or null"
-        elif isSequence ty then $"list of {kind (elementOf ty)}s"
-        elif FSharpType.IsUnion ty then cases ty |> String.concat ", "
-        else ty.Name
-
-    /// A value of the kind, for those who have written another one.
-    let rec private example (ty: Type) : string =
-        if isOption ty then
-            example (elementOf ty)
-        elif isSequence ty then
-            (if elementOf ty = typeof<int> then "[64,64]" else $"[{example (elementOf ty)}]")
-        elif ty = typeof<int> || ty = typeof<int64> then
-            "64"
-        elif ty = typeof<float> then
-            "0.5"
-        elif ty = typeof<bool> then
-            "true"
-        else
-            "\"text\""
 
     /// Refuses a value that is not of a plain kind, naming the right one.
     let private checkKind (place: string) (path: string) (ty: Type) (given: JsonNode) =
@@ -189,13 +87,6 @@ module Json =
 
             settings
                 $"{place} has a value of the wrong kind: {name} is {article (kind ty)}, such as {example ty}, and not {given.ToJsonString()}"
-
-    let private isPlain (ty: Type) =
-        let rec plain ty =
-            List.contains ty [ typeof<int>; typeof<int64>; typeof<float>; typeof<bool>; typeof<string> ]
-            || (isSequence ty && plain (elementOf ty))
-
-        plain ty
 
     /// A list with null in it, of which there is another sentence.
     let private holdsNull (given: JsonNode) =
@@ -322,90 +213,6 @@ module Json =
         | "$" -> ""
         | path -> $" at '{path.TrimStart('$', '.')}'"
 
-    let private documentOptions =
-        JsonDocumentOptions(
-            CommentHandling = JsonCommentHandling.Skip,
-            AllowTrailingCommas = true,
-            AllowDuplicateProperties = false
-        )
-
-    /// An object or a list that a reader is in: the names of the object so far, and the part of the path that leads to what is being
-    /// read of it.
-    type private Level = { Names: HashSet<string> option; mutable At: string; mutable Next: int }
-
-    /// Where a text gives a name twice in one object: the path, line and column of the second time. None where it does not, or is not
-    /// JSON before that.
-    let private duplicate (text: string) : (string * int * int) option =
-        let bytes = Encoding.UTF8.GetBytes text
-
-        let mutable reader =
-            Utf8JsonReader(
-                ReadOnlySpan bytes,
-                JsonReaderOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)
-            )
-
-        let levels = Stack<Level>()
-        let mutable found = None
-
-        // a value within a list: its place there
-        let enter () =
-            if levels.Count > 0 && levels.Peek().Names.IsNone then
-                let level = levels.Peek()
-                level.At <- $"[{level.Next}]"
-                level.Next <- level.Next + 1
-
-        let path () =
-            let join path (level: Level) = if level.Names.IsSome then below path level.At else path + level.At
-            levels |> Seq.rev |> Seq.fold join ""
-
-        try
-            while found.IsNone && reader.Read() do
-                match reader.TokenType with
-                | JsonTokenType.StartObject ->
-                    enter ()
-                    levels.Push { Names = Some(HashSet()); At = ""; Next = 0 }
-                | JsonTokenType.StartArray ->
-                    enter ()
-                    levels.Push { Names = None; At = ""; Next = 0 }
-                | JsonTokenType.EndObject
-                | JsonTokenType.EndArray -> levels.Pop() |> ignore
-                | JsonTokenType.PropertyName ->
-                    let level = levels.Peek()
-                    level.At <- string (reader.GetString())
-
-                    if not (level.Names.Value.Add level.At) then
-                        let before = bytes.AsSpan(0, int reader.TokenStartIndex)
-                        let line = before.Count(byte '\n') + 1
-                        found <- Some(path (), line, before.Length - before.LastIndexOf(byte '\n'))
-                | _ -> enter ()
-        with
-        | :? JsonException
-        | :? InvalidOperationException -> ()
-
-        found
-
-    /// Why a text is no JSON that can be used, as the rest of a sentence about its place.
-    let private problem (text: string) (error: JsonException) =
-        match duplicate text with
-        | Some(path, line, column) -> $"gives '{path}' twice (line {line}, column {column}): keep one of them"
-        | None ->
-            let line = error.LineNumber.GetValueOrDefault() + 1L
-            let column = error.BytePositionInLine.GetValueOrDefault() + 1L
-            $"is not JSON (line {line}, column {column}): correct it there"
-
-    /// Reads a JSON text in which no name is given twice; where that is impossible, why: the rest of a sentence about its place.
-    let tryDocument (text: string) : Result<JsonDocument, string> =
-        try
-            Ok(JsonDocument.Parse(text, documentOptions))
-        with :? JsonException as error ->
-            Error(problem text error)
-
-    let private parseTree (place: string) (text: string) =
-        try
-            JsonNode.Parse(text, documentOptions = documentOptions)
-        with :? JsonException as error ->
-            settings $"{place} {problem text error}"
-
     let private materialise<'a> (place: string) (node: JsonNode | null) : 'a =
         try
             match JsonSerializer.Deserialize(node, typeof<'a>, options) with
@@ -418,28 +225,10 @@ module Json =
         | :? InvalidOperationException ->
             settings $"{place} has a value of the wrong kind: compare with a printed specification"
 
-    /// Refuses escapes of half a surrogate pair ("\ud800"): no Unicode text holds one, and .NET complains of it only where the text is
-    /// used. What is no JSON is left to the reading.
-    let private checkUnicode (place: string) (text: string) =
-        let mutable reader =
-            Utf8JsonReader(
-                ReadOnlySpan(Text.Encoding.UTF8.GetBytes text),
-                JsonReaderOptions(CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)
-            )
-
-        try
-            while reader.Read() do
-                if reader.TokenType = JsonTokenType.PropertyName || reader.TokenType = JsonTokenType.String then
-                    reader.GetString() |> ignore
-        with
-        | :? JsonException -> ()
-        | :? InvalidOperationException ->
-            settings $"{place} holds a text that is not Unicode (half a pair such as \\ud800): correct it"
-
     /// Reads a value from JSON text; what the text leaves out is taken from `complete`. `place` names the text in messages.
     let parseOver (place: string) (complete: 'a) (text: string) : 'a =
-        checkUnicode place text
-        parseTree place text |> overlay place "" typeof<'a> (tree complete) |> materialise place
+        JsonText.checkUnicode place text
+        JsonText.parse place text |> overlay place "" typeof<'a> (tree complete) |> materialise place
 
     /// The settings of a record, by path, that the text leaves out; no setting has a part that is left out but not itself named.
     let missing (place: string) (complete: 'a) (text: string) : (string * string) list =
@@ -458,12 +247,12 @@ module Json =
                           yield below path name, shown complete[name] ]
             | _ -> []
 
-        missingIn "" typeof<'a> (tree complete) (parseTree place text)
+        missingIn "" typeof<'a> (tree complete) (JsonText.parse place text)
 
     /// Reads plain JSON as a tree.
     let parseNode (place: string) (text: string) =
-        checkUnicode place text
-        parseTree place text
+        JsonText.checkUnicode place text
+        JsonText.parse place text
 
     /// The settings in which two values differ, by path, with both their texts.
     let differences (a: 'a) (b: 'a) : (string * string * string) list =
@@ -539,8 +328,8 @@ module Json =
         try
             JsonNode.Parse(text, documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false))
         with :? JsonException as error ->
-            if (duplicate text).IsSome then
-                settings $"{place} {problem text error}"
+            if (JsonText.duplicate text).IsSome then
+                settings $"{place} {JsonText.problem text error}"
 
             JsonValue.Create text
 
@@ -558,29 +347,3 @@ module Json =
 
     /// Changes one setting as the command line's --set says.
     let set (complete: 'a) (key: string) (text: string) : 'a = setFrom "--set" complete key text
-
-/// Numbers as this program writes them everywhere: shortest text that reads back to the same bits, invariant culture,
-/// "NaN", "Infinity" and "-Infinity" as texts.
-[<RequireQualifiedAccess>]
-module Number =
-    /// Writes a number as a JSON value.
-    let write (writer: Utf8JsonWriter) (value: float) =
-        if Double.IsFinite value then writer.WriteNumberValue value
-        elif Double.IsNaN value then writer.WriteStringValue "NaN"
-        elif value > 0.0 then writer.WriteStringValue "Infinity"
-        else writer.WriteStringValue "-Infinity"
-
-    /// Reads a JSON value written by `write`; None when it is no number.
-    let tryRead (value: JsonElement) =
-        match value.ValueKind with
-        | JsonValueKind.Number -> Some(value.GetDouble())
-        | JsonValueKind.String ->
-            match value.GetString() with
-            | "NaN" -> Some Double.NaN
-            | "Infinity" -> Some Double.PositiveInfinity
-            | "-Infinity" -> Some Double.NegativeInfinity
-            | _ -> None
-        | _ -> None
-
-    /// For people: four significant digits.
-    let display (value: float) = value.ToString("G4", CultureInfo.InvariantCulture)

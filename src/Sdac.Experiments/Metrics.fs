@@ -87,7 +87,7 @@ module Metrics =
 
         [ for i, line in complete.Split '\n' |> Seq.indexed do
               if line <> "" then
-                  match Json.tryDocument line with
+                  match JsonText.tryDocument line with
                   | Error problem -> damaged i problem
                   | Ok document when document.RootElement.ValueKind <> JsonValueKind.Object ->
                       damaged i "is not an object with named figures: remove it"

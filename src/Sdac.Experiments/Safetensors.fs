@@ -8,61 +8,7 @@ open System.Security.Cryptography
 open System.Text
 open System.Text.Encodings.Web
 open System.Text.Json
-open System.Text.Unicode
 open Sdac.Functional
-
-/// Element types of the safetensors format.
-type Dtype =
-    | BOOL
-    | U8
-    | I8
-    | I16
-    | U16
-    | F16
-    | BF16
-    | I32
-    | U32
-    | F32
-    | I64
-    | U64
-    | F64
-
-    /// Bytes of one element.
-    member dtype.Size =
-        match dtype with
-        | BOOL
-        | U8
-        | I8 -> 1L
-        | I16
-        | U16
-        | F16
-        | BF16 -> 2L
-        | I32
-        | U32
-        | F32 -> 4L
-        | I64
-        | U64
-        | F64 -> 8L
-
-    /// The name in the file.
-    member dtype.Name =
-        match dtype with
-        | BOOL -> "BOOL"
-        | U8 -> "U8"
-        | I8 -> "I8"
-        | I16 -> "I16"
-        | U16 -> "U16"
-        | F16 -> "F16"
-        | BF16 -> "BF16"
-        | I32 -> "I32"
-        | U32 -> "U32"
-        | F32 -> "F32"
-        | I64 -> "I64"
-        | U64 -> "U64"
-        | F64 -> "F64"
-
-    /// All element types.
-    static member All = [ BOOL; U8; I8; I16; U16; F16; BF16; I32; U32; F32; I64; U64; F64 ]
 
 /// A tensor on its way to a file. `Write` puts exactly the bytes of Shape x Dtype (little-endian, row-major) on the
 /// stream, so that native memory needs no copy.
@@ -108,20 +54,6 @@ module Safetensors =
     /// A tensor source over int64 values.
     let ofInt64 name shape (values: int64[]) = ofBytes name I64 shape (ReadOnlyMemory(bytesOf values))
 
-    /// A name as messages show it.
-    let private short (name: string) = if name.Length <= 60 then name else name.Substring(0, 60) + "..."
-
-    /// The bytes of a shape of such elements; None where a size is negative or 63 bits do not hold a product on the way, which
-    /// the reference implementation refuses too, also beside a size of 0.
-    let private sizeOf (dtype: Dtype) (shape: int64 list) : int64 voption =
-        let times (product: int64 voption) (size: int64) =
-            match product with
-            | ValueSome product when size = 0L || (size > 0L && product <= Int64.MaxValue / size) ->
-                ValueSome(product * size)
-            | _ -> ValueNone
-
-        times (List.fold times (ValueSome 1L) shape) dtype.Size
-
     /// The most bytes of one tensor: what is read lies in one array. More is refused on the way to a file too, so that what
     /// was written can be read.
     let internal maximalTensor = int64 Array.MaxLength
@@ -129,7 +61,7 @@ module Safetensors =
     let private tooLarge (doing: string) (place: string) (name: string) (size: int64) =
         Errors.fail (
             Storage
-                $"cannot {doing} {place}: its tensor '{short name}' takes {size} bytes, and {maximalTensor} (2 GiB) is the most; split it into several"
+                $"cannot {doing} {place}: its tensor '{SafetensorsHeader.short name}' takes {size} bytes, and {maximalTensor} (2 GiB) is the most; split it into several"
         )
 
     let private header (metadata: Map<string, string>) (tensors: struct (TensorSource * int64) list) =
@@ -235,7 +167,7 @@ module Safetensors =
                 "names and metadata must be Unicode texts: one of them holds half a surrogate pair"
 
         [ for tensor in tensors do
-              match sizeOf tensor.Dtype tensor.Shape with
+              match SafetensorsHeader.sizeOf tensor.Dtype tensor.Shape with
               | ValueSome size when size > maximalTensor -> tooLarge "write" place tensor.Name size
               | ValueSome size -> struct (tensor, size)
               | ValueNone ->
@@ -287,153 +219,6 @@ module Safetensors =
     /// The digest that stands in a file read by `read`.
     let digest (file: TensorFile) = Map.find ChecksumKey file.Metadata
 
-    let private damaged (path: string) (what: string) =
-        Errors.fail (Damaged $"{path} {what}: use an older file or write it anew")
-
-    /// A tensor as the header describes it.
-    [<Struct>]
-    type private Entry = { Title: string; Type: Dtype; Sizes: int64 list; First: int64; Last: int64 }
-
-    /// The name of the next member of an object, which `seen` must not hold yet; null at the object's end.
-    let private nextName path (reader: byref<Utf8JsonReader>) (what: string) (seen: HashSet<string>) : string | null =
-        reader.Read() |> ignore
-
-        if reader.TokenType = JsonTokenType.EndObject then
-            null
-        else
-            let name = reader.GetString() |> Option.ofObj |> Option.defaultValue ""
-
-            if not (seen.Add name) then
-                damaged path $"is damaged ({what} holds '{short name}' twice)"
-
-            reader.Read() |> ignore
-            name
-
-    let private expectObject path (reader: byref<Utf8JsonReader>) (what: string) =
-        if reader.TokenType <> JsonTokenType.StartObject then
-            damaged path $"is damaged ({what} is not a JSON object)"
-
-    let private readText path (reader: byref<Utf8JsonReader>) (what: string) : string =
-        if reader.TokenType <> JsonTokenType.String then
-            damaged path $"is damaged ({what} is not a text)"
-
-        reader.GetString() |> Option.ofObj |> Option.defaultValue ""
-
-    /// A list of numbers without sign, fraction or exponent.
-    let private readCounts path (reader: byref<Utf8JsonReader>) (what: string) : List<int64> =
-        if reader.TokenType <> JsonTokenType.StartArray then
-            damaged path $"is damaged ({what} is not a list)"
-
-        let counts = List<int64>()
-
-        while reader.Read() && reader.TokenType <> JsonTokenType.EndArray do
-            let mutable count = 0L
-
-            if
-                reader.TokenType <> JsonTokenType.Number
-                || reader.ValueSpan.ContainsAnyExceptInRange(byte '0', byte '9')
-                || not (reader.TryGetInt64 &count)
-            then
-                damaged path $"is damaged ({what} does not hold whole numbers below 2^63 only)"
-
-            counts.Add count
-
-        counts
-
-    let private readMetadata path (reader: byref<Utf8JsonReader>) : Map<string, string> =
-        expectObject path &reader "its metadata"
-        let seen, pairs = HashSet<string>(), List<string * string>()
-        let mutable key = nextName path &reader "its metadata" seen
-
-        while not (isNull key) do
-            let name = nonNull key
-            pairs.Add(name, readText path &reader $"'{short name}' of its metadata")
-            key <- nextName path &reader "its metadata" seen
-
-        Map pairs
-
-    let private readEntry path (reader: byref<Utf8JsonReader>) (title: string) : Entry =
-        let what = $"tensor '{short title}'"
-        expectObject path &reader what
-        let seen = HashSet<string>()
-        let mutable dtype, shape, offsets = ValueNone, null, null
-        let mutable key = nextName path &reader what seen
-
-        while not (isNull key) do
-            match nonNull key with
-            | "dtype" ->
-                let name = readText path &reader $"the dtype of {what}"
-
-                match Dtype.All |> List.tryFind (fun dtype -> dtype.Name = name) with
-                | Some known -> dtype <- ValueSome known
-                | None -> damaged path $"holds {what} of unknown type {short name}"
-            | "shape" -> shape <- readCounts path &reader $"the shape of {what}"
-            | "data_offsets" -> offsets <- readCounts path &reader $"data_offsets of {what}"
-            | other -> damaged path $"is damaged ({what} has a field '{short other}', which the format does not know)"
-
-            key <- nextName path &reader what seen
-
-        match dtype, shape, offsets with
-        | ValueSome dtype, NonNull shape, NonNull offsets when offsets.Count = 2 ->
-            let shape = List.ofSeq shape
-
-            if offsets[0] > offsets[1] || sizeOf dtype shape <> ValueSome(offsets[1] - offsets[0]) then
-                damaged path $"is damaged (the size of {what} does not fit its shape)"
-
-            { Title = title; Type = dtype; Sizes = shape; First = offsets[0]; Last = offsets[1] }
-        | _ -> damaged path $"is damaged ({what} lacks a dtype, a shape or two data_offsets)"
-
-    let private readDocument path (bytes: ReadOnlySpan<byte>) : struct (Map<string, string> * List<Entry>) =
-        let mutable reader = Utf8JsonReader bytes
-        reader.Read() |> ignore
-        expectObject path &reader "its header"
-        let seen, entries = HashSet<string>(), List<Entry>()
-        let mutable metadata = Map.empty
-        let mutable key = nextName path &reader "its header" seen
-
-        while not (isNull key) do
-            match nonNull key with
-            | "__metadata__" -> metadata <- readMetadata path &reader
-            | title -> entries.Add(readEntry path &reader title)
-
-            key <- nextName path &reader "its header" seen
-
-        // complains of anything that follows
-        reader.Read() |> ignore
-        struct (metadata, entries)
-
-    /// The tensors in the order of their data, which they must cover without holes and without sharing.
-    let private inOrder path (dataLength: int64) (entries: List<Entry>) : Entry list =
-        let ordered = entries |> Seq.sortBy (fun entry -> struct (entry.First, entry.Last)) |> List.ofSeq
-        let mutable covered = 0L
-
-        for entry in ordered do
-            if entry.First <> covered then
-                damaged
-                    path
-                    $"is damaged (tensor '{short entry.Title}' begins at byte {entry.First} of the data instead of {covered})"
-
-            covered <- entry.Last
-
-        if covered <> dataLength then
-            damaged path $"is truncated or damaged (its tensors take {covered} bytes, it holds {dataLength})"
-
-        ordered
-
-    /// JSON objects without blanks before them; spaces may follow.
-    let private parseHeader path (bytes: byte[]) (dataLength: int64) =
-        let json = ReadOnlySpan(bytes).TrimEnd(byte ' ')
-
-        if json.IsEmpty || json[0] <> byte '{' || json[json.Length - 1] <> byte '}' || not (Utf8.IsValid json) then
-            damaged path "is damaged (its header is not a JSON object in UTF-8)"
-
-        try
-            let struct (metadata, entries) = readDocument path json
-            metadata, inOrder path dataLength entries
-        with
-        | :? JsonException -> damaged path "is damaged (its header is not JSON)"
-        | :? InvalidOperationException -> damaged path "is damaged (a name or text in its header is not Unicode)"
-
     let private readExactly (stream: Stream) (hash: IncrementalHash) (length: int64) =
         let bytes = Array.zeroCreate<byte>(int length)
         stream.ReadExactly(Span bytes)
@@ -460,17 +245,17 @@ module Safetensors =
         let total = stream.Length
 
         if total < 8L then
-            damaged path $"is truncated ({total} bytes)"
+            SafetensorsHeader.damaged path $"is truncated ({total} bytes)"
 
         let prefix = readExactly stream hash 8L
         let length = BinaryPrimitives.ReadInt64LittleEndian(ReadOnlySpan prefix)
 
         if length < 2L || length > MaximalHeader || length > total - 8L then
-            damaged path "is not a safetensors file or is truncated (its header does not fit)"
+            SafetensorsHeader.damaged path "is not a safetensors file or is truncated (its header does not fit)"
 
         let header = Array.zeroCreate<byte>(int length)
         stream.ReadExactly(Span header)
-        let metadata, entries = parseHeader path header (total - 8L - length)
+        let metadata, entries = SafetensorsHeader.parse path header (total - 8L - length)
         struct (header, metadata, entries)
 
     let private readStream path (stream: Stream) (foreign: bool) =
@@ -486,7 +271,8 @@ module Safetensors =
         match original with
         | Some original -> hash.AppendData original
         | None when foreign -> hash.AppendData header
-        | None -> damaged path "carries no checksum (it was not written by this program, or is damaged)"
+        | None ->
+            SafetensorsHeader.damaged path "carries no checksum (it was not written by this program, or is damaged)"
 
         let tensors =
             [ for entry in entries ->
@@ -497,7 +283,7 @@ module Safetensors =
                     Data = readExactly stream hash (entry.Last - entry.First) } ]
 
         if original.IsSome && Map.find ChecksumKey metadata <> hexOf hash then
-            damaged path "is damaged (its checksum does not match)"
+            SafetensorsHeader.damaged path "is damaged (its checksum does not match)"
 
         { Metadata = metadata; Tensors = Map tensors }
 

@@ -192,6 +192,24 @@ let tests =
 
                   closeTo 1e-12 "mean" [| Array.average [| for s in 0..2 -> one s |] |] [| got |])
 
+          testCase "each state's mixture is fitted from a key of its own" (fun () ->
+              let n, d = 24, 2
+              // no clusters: where a fit ends depends on where it begins
+              let samples = Key.uniform Compute.cpu [ n; d ] (Key.ofSeed 8L) |> Tensors.toArray
+              let settings = { settings with MixtureRounds = 3 }
+
+              let entropyBy (key: Key) =
+                  Array.init n (fun i -> Array.init d (fun j -> float samples[i * d + j]))
+                  |> GaussianMixture.fit settings key
+                  |> GaussianMixture.entropyBound
+
+              let key = Key.ofSeed 9L
+              let each = [ for s in 0..5 -> entropyBy (Key.foldIn (int64 s) key) ]
+              Expect.isGreaterThan (List.distinct each).Length 1 "the fits differ by their keys"
+              let six = Array.concat (List.replicate 6 samples)
+              let mean = GaussianMixture.meanEntropy settings key 6 d six
+              Expect.floatClose Accuracy.veryHigh mean (List.average each) "their mean")
+
           testCase "what cannot be fitted is refused in a sentence" (fun () ->
               let refusal points =
                   (Expect.raises<RefusedArgumentException>(fun () ->

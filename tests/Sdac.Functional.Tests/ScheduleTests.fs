@@ -54,6 +54,19 @@ let tests =
               near 1e-9 s.PosteriorMeanCoef1[0] 1.0 "c1"
               near 1e-9 s.PosteriorMeanCoef2[0] 0.0 "c2")
 
+          testForAll "the wide chain's noise has variance β_t, and all else is as before" 50 cases (fun (kind, T) ->
+              let s = Schedule.create kind T
+              let wide = Schedule.wide s
+              Expect.equal wide.PosteriorVariance s.Betas "variance"
+
+              for t in 1 .. T - 1 do
+                  Expect.floatClose Accuracy.high (Schedule.sigma wide t ** 2.0) s.Betas[t] "of the step's noise"
+
+              Expect.equal
+                  (wide.AlphaBars, wide.PosteriorMeanCoef1, wide.PosteriorMeanCoef2)
+                  (s.AlphaBars, s.PosteriorMeanCoef1, s.PosteriorMeanCoef2)
+                  "the rest")
+
           testCase "an impossible schedule is refused with the value that is wrong" (fun () ->
               let none =
                   Expect.raises<RefusedArgumentException>(fun () -> Schedule.create BetaSchedule.Cosine 0 |> ignore)

@@ -63,7 +63,7 @@ module SettingsList =
 
         [ for path, field in Json.fields typeof<'c> ->
               [ Json.shortest all path
-                Json.kind field.PropertyType
+                JsonTypes.kind field.PropertyType
                 valueAt values path
                 meaning documented field ] ]
 

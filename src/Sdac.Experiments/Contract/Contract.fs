@@ -26,7 +26,9 @@ module Contract =
           clause "time limits bootstrap, terminations do not" UpdateClauses.bootstraps
           clause "its figures are declared, told and finite" UpdateClauses.figures
           clause "it explores by its key" UpdateClauses.explores
-          clause "the number of live tensors stays the same over 200 rounds" StateClauses.flat
+          clause
+              "over 200 rounds the number of live tensors stays the same, and every network and optimiser moves"
+              StateClauses.flat
           clause "every leaf of its state comes back from a checkpoint" RunClauses.saved
           clause "a killed run resumes to the same bytes" RunClauses.resumes
           clause "three seeds learn a small task" UpdateClauses.learns ]

@@ -139,17 +139,47 @@ module internal StateClauses =
                     for tensor in Round.tensorsNotIn step next do
                         tensor.Dispose())
 
-    /// The number of native tensors alive stays the same over 200 rounds, and none is left at the end.
+    /// The names of the networks and optimisers of a state.
+    let private learning (parts: Parts<'s>) (state: 's) : Set<string> =
+        let found = ResizeArray<string>()
+
+        let look =
+            { new IVisit with
+                member _.Params(name, value) =
+                    found.Add name
+                    value
+
+                member _.Adam(name, value) =
+                    found.Add $"{name}.adam"
+                    value
+
+                member _.Float(_, value) = value
+                member _.Int(_, value) = value
+                member _.Numbers(_, value) = value
+                member _.Rows(_, value) = value }
+
+        parts look state |> ignore
+        Set found
+
+    /// The number of native tensors alive stays the same over 200 rounds, and none is left at the end. Meanwhile every network and
+    /// every optimiser's moments have moved.
     let flat (case: ContractCase<'c, 's, 'w>) =
         let atFirst = ContractCase.liveTensors ()
         let mutable step = ContractCase.start 3L case
 
         try
+            let start = ContractCase.leavesOf step
             step <- ContractCase.rounds 20 step
             let before = ContractCase.liveTensors ()
             step <- ContractCase.rounds 200 step
             let after = ContractCase.liveTensors ()
             require (after = before) $"{after - before} more tensors are alive after 200 rounds"
+            let moved = ContractCase.differing start (ContractCase.leavesOf step)
+            let still = learning step.Agent.Parts step.State - Set moved
+
+            require
+                still.IsEmpty
+                $"""{String.Join(", ", still)} stand still over 220 rounds: put what an update makes of them into its next state"""
         finally
             Round.dispose step
 

@@ -59,8 +59,8 @@ module BestCheckpoint =
 
                 Safetensors.write
                     folder.Best
-                    (Map(mean :: Checkpoint.header spec step))
-                    (Checkpoint.training false step)
+                    (Map(mean :: CheckpointContent.header spec step))
+                    (CheckpointContent.training false step)
 
             None
 

@@ -23,14 +23,6 @@ type Restored<'state, 'work> =
 /// the parts of the replay memory that lie in files of their own (`Memory`).
 [<RequireQualifiedAccess>]
 module Checkpoint =
-    /// The layout of checkpoints that this program writes; the number rises when an older program could no longer read them.
-    /// Format 2 is read too (`CheckpointFormat2`).
-    [<Literal>]
-    let private Format = 3
-
-    [<Literal>]
-    let private FormatName = "sdac-checkpoint/"
-
     /// Where the checkpoint of an iteration lies.
     let path (folder: RunFolder) (iteration: int64) = folder.CheckpointAt iteration
 
@@ -61,98 +53,6 @@ module Checkpoint =
         RunFolder.checkpoints folder
         |> List.filter (fun (iteration, path) -> (content iteration path).IsNamed && not (NumberedFiles.isLink path))
         |> List.map snd
-
-    /// Each layer's weight and bias is a tensor of its own ("policy.layer0.weight"), so that other programs can read them.
-    let private slices (name: string) (p: Params) =
-        let flat = Tensors.toArray p.Flat
-
-        [ for slice in p.Layout ->
-              let size = List.fold (*) 1 slice.Shape
-
-              Safetensors.ofFloat32
-                  $"{name}.{slice.Name}"
-                  (List.map int64 slice.Shape)
-                  (Array.sub flat slice.Offset size) ]
-
-    let private moments (name: string) (a: AdamState) =
-        let vector part (t: Tensor) = Safetensors.ofFloat32 $"{name}.adam.{part}" [ t.numel () ] (Tensors.toArray t)
-
-        [ vector "m" a.M; vector "v" a.V; Safetensors.ofInt64 $"{name}.adam.count" [ 1L ] [| a.Count |] ]
-
-    /// Every leaf of a step's state, and of its stages' own, under its name. Without `rows`, what is aligned to the replay memory is
-    /// left empty.
-    let internal training (rows: bool) (step: Step<'s, 'w>) : TensorSource list =
-        let found = ResizeArray<TensorSource>()
-
-        let write =
-            { new IVisit with
-                member _.Params(name, value) =
-                    found.AddRange(slices name value)
-                    value
-
-                member _.Adam(name, value) =
-                    found.AddRange(moments name value)
-                    value
-
-                member _.Float(name, value) =
-                    found.Add(Safetensors.ofFloat64 name [ 1L ] [| value |])
-                    value
-
-                member _.Int(name, value) =
-                    found.Add(Safetensors.ofInt64 name [ 1L ] [| value |])
-                    value
-
-                member _.Numbers(name, value) =
-                    found.Add(Safetensors.ofFloat64 name [ value.LongLength ] value)
-                    value
-
-                // Whole: the rows that change between two checkpoints lie in nearly all chunks (100 batches of 256 touch 96 %
-                // of the 7,813 chunks of a million rows), so that writing the changed ones would save nothing.
-                member _.Rows(name, value) =
-                    let value = if rows then value else Column.Empty(value.Width, 0L)
-
-                    found.Add(
-                        Safetensors.ofFloat32 $"{name}.rows" [ int64 value.Count; int64 value.Width ] (value.ToArray())
-                    )
-
-                    found.Add(Safetensors.ofInt64 $"{name}.first" [ 1L ] [| value.First |])
-                    value }
-
-        Round.parts step.Agent write struct (step.State, step.Own) |> ignore
-        List.ofSeq found
-
-    /// What a file of networks says of itself.
-    let internal header (spec: Spec) (step: Step<'s, 'w>) : (string * string) list =
-        let task = step.Environment.Spec
-
-        [ "format", $"{FormatName}{Format}"
-          "algorithm", spec.Algorithm
-          "task", step.Environment.Task
-          "iteration", string step.Iteration
-          "envSteps", string step.EnvSteps
-          "spec", Spec.print (Spec.planned spec)
-          PolicyMetadata.Key, step.Agent.Form step.State |> PolicyMetadata.ofForm task.ActionLow task.ActionHigh ]
-
-    let private environments (states: EnvStates) =
-        let n = int64 states.Count
-
-        let numbers name (values: float[]) = Safetensors.ofFloat64 $"env.{name}" [ n; values.LongLength / n ] values
-
-        let words = MemoryMarshal.Cast<PhiloxKey, uint32>(states.Keys).ToArray()
-
-        [ Safetensors.ofMemory "env.keys" U32 [ n; 4L ] (ReadOnlyMemory words)
-          numbers "physics" (states.Physics.ToArray())
-          numbers "obs" (states.Observations.ToArray())
-          numbers "measures" (states.Measures.ToArray())
-          numbers "returns" (states.Returns.ToArray())
-          Safetensors.ofMemory "env.elapsed" I32 [ n ] (ReadOnlyMemory(states.Elapsed.ToArray()))
-          Safetensors.ofInt64 "env.episodes" [ n ] (states.Episodes.ToArray()) ]
-
-    let private sizes (step: Step<'s, 'w>) : MemorySizes =
-        { Environments = step.Environment.Count
-          ObsDim = step.Agent.Space.ObsDim
-          ActionDim = step.Agent.Space.ActionDim
-          Extras = step.Agent.Extras }
 
     /// The parts of the replay memory that a checkpoint names; none where it cannot be read.
     let private partsOf (path: string) (metadata: Map<string, string>) : MemoryPart list =
@@ -210,12 +110,12 @@ module Checkpoint =
         : struct (string * MemoryPart list) =
         let target = path folder step.Iteration
         let segments = Replay.segments step.Memory
-        let sizes = sizes step
+        let sizes = CheckpointContent.sizes step
         let parts = Memory.save folder sizes written segments
         let last = List.last segments
 
         let metadata =
-            header spec step
+            CheckpointContent.header spec step
             @ [ "figures", Json.print (Option.toList step.Figures)
                 "own", Json.print (List.ofSeq (Map.keys step.Own))
                 "journal", Json.print journal
@@ -226,160 +126,12 @@ module Checkpoint =
         Safetensors.write
             target
             (Map metadata)
-            (training true step @ environments step.EnvStates @ Memory.tensors "memory." sizes last)
+            (CheckpointContent.training true step
+             @ CheckpointContent.environments step.EnvStates
+             @ Memory.tensors "memory." sizes last)
 
         prune folder spec step.Agent.Rhythm.Updates step.Iteration
         struct (target, parts)
-
-    let private values (path: string) (file: TensorFile) (dtype: Dtype) (name: string) (count: int) : 'a[] =
-        match file.Tensors |> Map.tryFind name with
-        | Some t when t.Dtype = dtype && t.Data.LongLength = int64 count * dtype.Size ->
-            MemoryMarshal.Cast<byte, 'a>(ReadOnlySpan<byte> t.Data).ToArray()
-        | Some t ->
-            Errors.fail (
-                Settings
-                    $"'{name}' in {path} has shape {t.Shape} where these settings need {count} numbers: use the settings that the run was made with"
-            )
-        | None -> Errors.fail (Damaged $"{path} holds no '{name}': it is not a checkpoint of this program; use another")
-
-    let private damaged (path: string) (what: string) =
-        Errors.fail (Damaged $"{path} {what}: runs cannot be resumed from it; use another checkpoint")
-
-    /// Numbers whose count no setting decides: another count is damage.
-    let private fixedValues (path: string) (file: TensorFile) (dtype: Dtype) (name: string) (count: int) : 'a[] =
-        match file.Tensors |> Map.tryFind name with
-        | Some t when t.Dtype <> dtype || t.Data.LongLength <> int64 count * dtype.Size ->
-            damaged path $"holds '{name}' of shape {t.Shape} where {count} numbers of type {dtype} belong"
-        | _ -> values path file dtype name count
-
-    /// An entry of the checkpoint's metadata.
-    let private entry (path: string) (file: TensorFile) (key: string) : string =
-        file.Metadata |> Map.tryFind key |> Option.defaultWith (fun () -> damaged path $"holds no '{key}'")
-
-    /// An entry as the whole number from 0 that it must be.
-    let private countIn (path: string) (file: TensorFile) (key: string) : int64 =
-        let text = entry path file key
-
-        match Int64.TryParse(text, Globalization.NumberStyles.None, Globalization.CultureInfo.InvariantCulture) with
-        | true, number -> number
-        | _ -> damaged path $"holds '{text}' as '{key}' where a whole number belongs"
-
-    /// An entry read by `parse`; a text that cannot be read is damage, not a wrong setting.
-    let private parsed (path: string) (file: TensorFile) (key: string) (parse: string -> 'a) : 'a =
-        let text = entry path file key
-
-        try
-            parse text
-        with :? UserError as error ->
-            damaged path $"holds '{key}' that cannot be read ({error.Failure.Sentence})"
-
-    /// A checkpoint of a later version is refused for what it is: an older one beside it would silently undo work. One without
-    /// a format is none of this program's.
-    let private checkFormat (path: string) (file: TensorFile) =
-        let found = file.Metadata |> Map.tryFind "format" |> Option.defaultValue ""
-
-        let version =
-            if found.StartsWith(FormatName, StringComparison.Ordinal) then
-                Int32.TryParse(
-                    found.Substring FormatName.Length,
-                    Globalization.NumberStyles.None,
-                    Globalization.CultureInfo.InvariantCulture
-                )
-            else
-                false, 0
-
-        match version with
-        | true, (Format | CheckpointFormat2.Format) -> ()
-        | true, _ ->
-            Errors.fail (
-                Settings
-                    $"{path} has the format {found}, but this version reads {FormatName}{CheckpointFormat2.Format} and {FormatName}{Format}: use the version that wrote it, or train anew in another folder"
-            )
-        | false, _ ->
-            Errors.fail (Damaged $"{path} names no format: it is not a checkpoint of this program; use another")
-
-    /// A checkpoint of a layout that is read, of this algorithm and of this task?
-    let internal checkKind (algorithm: string) (task: string) (path: string) (file: TensorFile) =
-        checkFormat path file
-        let found = file.Metadata |> Map.tryFind "task" |> Option.defaultValue "another program"
-
-        if found <> task then
-            Errors.fail (Settings $"{path} is a checkpoint of {found}, not of {task}: give one of a run on {task}")
-
-        let found =
-            match Map.tryFind "algorithm" file.Metadata with
-            | Some found -> found
-            | None -> parsed path file "spec" (CheckpointFormat2.algorithm path)
-
-        if found <> algorithm then
-            Errors.fail (
-                Settings
-                    $"{path} is a checkpoint of the algorithm {found}, not of {algorithm}: give one of a run with {algorithm}"
-            )
-
-    /// A single number; another count is damage.
-    let private single (path: string) (file: TensorFile) (dtype: Dtype) (name: string) : 'a =
-        (fixedValues path file dtype name 1: 'a[])[0]
-
-    let private counted (path: string) (name: string) (count: int64) : int64 =
-        if count < 0L then
-            damaged path $"holds a negative number as '{name}'"
-
-        count
-
-    /// Puts the file's values in the place of a state's. Its tensors are new; `checkRows` fails for a column that does not fit.
-    let internal reading
-        (checkRows: string -> Column -> unit)
-        (compute: Compute)
-        (path: string)
-        (file: TensorFile)
-        : IVisit =
-        let numbers name count : float[] = values path file F64 name count
-        let values name count : float32[] = values path file F32 name count
-        let isOld = file.Metadata |> Map.tryFind "format" = Some $"{FormatName}{CheckpointFormat2.Format}"
-
-        let float name : float =
-            if isOld then
-                CheckpointFormat2.float file name (fixedValues path file F64)
-            else
-                single path file F64 name
-
-        let int name : int64 =
-            (if isOld then
-                 CheckpointFormat2.int file name (fixedValues path file F64) (fixedValues path file I64)
-             else
-                 single path file I64 name)
-            |> counted path name
-
-        { new IVisit with
-            member _.Params(name, p) =
-                let flat = [ for slice in p.Layout -> values $"{name}.{slice.Name}" (List.fold (*) 1 slice.Shape) ]
-                Params.withFlat (Tensors.ofArray compute [ Tensors.size 0 p.Flat ] (Array.concat flat)) p
-
-            member _.Adam(name, a) =
-                let vector part (t: Tensor) =
-                    let n = Tensors.size 0 t
-                    Tensors.ofArray compute [ n ] (values $"{name}.adam.{part}" n)
-
-                { M = vector "m" a.M; V = vector "v" a.V; Count = int $"{name}.adam.count" }
-
-            member _.Float(name, _) = float name
-            member _.Int(name, _) = int name
-            member _.Numbers(name, value) = numbers name value.Length
-
-            // As many rows as the memory had then; their width is the settings'.
-            member _.Rows(name, value) =
-                let rows =
-                    match file.Tensors |> Map.tryFind $"{name}.rows" with
-                    | Some t when t.Shape.Length = 2 -> Operators.int t.Shape[0]
-                    | Some t ->
-                        damaged path $"holds '{name}.rows' of shape {t.Shape} where rows of {value.Width} belong"
-                    | None -> 0
-
-                let empty = Column.Empty(value.Width, int $"{name}.first")
-                let column = empty.Append(ReadOnlySpan(values $"{name}.rows" (rows * value.Width)))
-                checkRows name column
-                column }
 
     let private stateOf checkRows (agent: Agent<'s, 'w>) (path: string) (file: TensorFile) : 's =
         // the fresh state only lends its layouts
@@ -387,7 +139,7 @@ module Checkpoint =
 
         try
             Tensors.owning (Parts.tensors agent.Parts) (fun () ->
-                agent.Parts (reading checkRows agent.Compute path file) fresh)
+                agent.Parts (CheckpointReader.reading checkRows agent.Compute path file) fresh)
         finally
             Parts.dispose agent.Parts fresh
 
@@ -395,12 +147,12 @@ module Checkpoint =
     /// or size.
     let load (agent: Agent<'s, 'w>) (algorithm: string) (task: string) (path: string) : 's =
         let file = Safetensors.read path
-        checkKind algorithm task path file
+        CheckpointReader.checkKind algorithm task path file
         stateOf (fun _ _ -> ()) agent path file
 
     /// States of the sizes of `like`.
     let private statesOf (like: EnvStates) (path: string) (file: TensorFile) : EnvStates =
-        let values dtype name count = values path file dtype $"env.{name}" count
+        let values dtype name count = CheckpointReader.values path file dtype $"env.{name}" count
         let words: uint32[] = values U32 "keys" (4 * like.Count)
         let numbers name (count: int) : float[] = values F64 name count
 
@@ -431,11 +183,13 @@ module Checkpoint =
         (file: TensorFile)
         (parts: MemoryPart list)
         : Replay =
-        let sizes = sizes first
-        let remembered, openSteps = countIn path file "remembered", countIn path file "openSteps"
+        let sizes = CheckpointContent.sizes first
+
+        let remembered, openSteps =
+            CheckpointReader.countIn path file "remembered", CheckpointReader.countIn path file "openSteps"
 
         if openSteps > int64 Int32.MaxValue then
-            damaged path $"holds '{openSteps}' as 'openSteps', more than a replay memory has"
+            CheckpointReader.damaged path $"holds '{openSteps}' as 'openSteps', more than a replay memory has"
 
         let last = Memory.segment sizes path "memory." file remembered (int openSteps) false
 
@@ -452,7 +206,7 @@ module Checkpoint =
         let oldest = memory.Total - int64 memory.Count
 
         if c.Count > 0 && (c.First > oldest || c.Next <= oldest || c.Next > memory.Total) then
-            damaged
+            CheckpointReader.damaged
                 path
                 $"holds '{name}' of the transitions {c.First} to {c.Next - 1L} where its replay memory has {oldest} to {memory.Total - 1L}"
 
@@ -472,29 +226,33 @@ module Checkpoint =
             Errors.fail (Damaged $"{path} is a link that leads to no file: put the file back, or delete the link")
 
         let file = Safetensors.read path
-        checkKind algorithm task path file
+        CheckpointReader.checkKind algorithm task path file
         file
 
     /// Iterations and environment steps.
     let private countersOf (path: string) (file: TensorFile) : struct (int64 * int64) =
         if file.Metadata.ContainsKey "envSteps" then
-            struct (countIn path file "iteration", countIn path file "envSteps")
+            struct (CheckpointReader.countIn path file "iteration", CheckpointReader.countIn path file "envSteps")
         else
-            let iteration, steps = CheckpointFormat2.counters (fixedValues path file I64)
-            struct (counted path "counters" iteration, counted path "counters" steps)
+            let iteration, steps = CheckpointFormat2.counters (CheckpointReader.fixedValues path file I64)
+            struct (CheckpointReader.counted path "counters" iteration, CheckpointReader.counted path "counters" steps)
 
     /// An entry that format 2 had under another name and in another form.
     let private renamed (path: string) (file: TensorFile) (key: string) (old: string * (string -> string)) parse =
         if file.Metadata.ContainsKey key then
-            parsed path file key parse
+            CheckpointReader.parsed path file key parse
         else
-            parsed path file (fst old) (snd old >> parse)
+            CheckpointReader.parsed path file (fst old) (snd old >> parse)
 
     let private journalIn (path: string) (file: TensorFile) : Journal =
-        parsed path file "journal" (CheckpointFormat2.journal path >> Json.parseOver path Journal.empty)
+        CheckpointReader.parsed
+            path
+            file
+            "journal"
+            (CheckpointFormat2.journal path >> Json.parseOver path Journal.empty)
 
     let private partsIn (path: string) (file: TensorFile) : MemoryPart list =
-        parsed path file "memory" (Json.parseOver path [])
+        CheckpointReader.parsed path file "memory" (Json.parseOver path [])
 
     /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
     let private restoreFrom
@@ -505,9 +263,9 @@ module Checkpoint =
         (iteration: int64, path: string)
         : Restored<'s, 'w> =
         let file = readNamed spec.Algorithm first.Environment.Task path
-        let parsed key parse = parsed path file key parse
+        let parsed key parse = CheckpointReader.parsed path file key parse
         parsed "spec" (Json.parseNode path) |> ignore
-        let made = entry path file "spec" |> Spec.parseRecorded registry path
+        let made = CheckpointReader.entry path file "spec" |> Spec.parseRecorded registry path
         // a checkpoint of format 2 knows no stages
         let made = if made.Stages.IsEmpty then { made with Stages = spec.Stages } else made
         // how far a run goes is in spec.json alone; a checkpoint of an earlier version says how far it was to go then
@@ -537,7 +295,9 @@ module Checkpoint =
 
         let memory = memoryOf folder first path file parts
         let checkRows = checkRows path memory
-        let saved stage = Saved(Parts.below $"own.{stage}" (reading checkRows first.Agent.Compute path file))
+
+        let saved stage =
+            Saved(Parts.below $"own.{stage}" (CheckpointReader.reading checkRows first.Agent.Compute path file))
 
         { Path = path
           Step =
@@ -613,7 +373,7 @@ module Checkpoint =
     /// the checkpoint cannot be trusted.
     let reach (path: string) : struct (Journal * MemoryPart list) =
         let file = Safetensors.read path
-        checkFormat path file
+        CheckpointReader.checkFormat path file
         struct (journalIn path file, partsIn path file)
 
     /// The keys of environments whose resets are to come from another seed.

@@ -81,7 +81,7 @@ module RunFiles =
         if not (File.Exists path) then
             Some $"{path} is missing"
         else
-            match Files.readText path |> Json.tryDocument with
+            match Files.readText path |> JsonText.tryDocument with
             | Error problem -> Some $"{path} {problem}"
             | Ok document ->
                 use document = document
@@ -96,7 +96,7 @@ module RunFiles =
     /// The summary of a finished run; None for an unfinished one. Fails with Damaged where it cannot be read.
     let summary (folder: RunFolder) : JsonElement option =
         if File.Exists folder.Summary then
-            match Files.readText folder.Summary |> Json.tryDocument with
+            match Files.readText folder.Summary |> JsonText.tryDocument with
             | Error problem -> Errors.fail (Damaged $"{folder.Summary} {problem}")
             | Ok document when document.RootElement.ValueKind <> JsonValueKind.Object ->
                 Errors.fail (

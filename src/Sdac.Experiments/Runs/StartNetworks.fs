@@ -17,7 +17,7 @@ module StartNetworks =
     let replace (agent: Agent<'s, 'w>) (spec: Spec) (task: string) (mark: StartMark) (state: 's) : 's =
         let path = mark.Checkpoint
         let file = Safetensors.read path
-        Checkpoint.checkKind spec.Algorithm task path file
+        CheckpointReader.checkKind spec.Algorithm task path file
 
         if Safetensors.digest file <> mark.Sha256 then
             Errors.fail (
@@ -25,7 +25,7 @@ module StartNetworks =
                     $"{path} is not the checkpoint that this run began with: put that one back, or train anew in another folder"
             )
 
-        let theirs = Checkpoint.reading (fun _ _ -> ()) agent.Compute path file
+        let theirs = CheckpointReader.reading (fun _ _ -> ()) agent.Compute path file
 
         let networks =
             { new IVisit with

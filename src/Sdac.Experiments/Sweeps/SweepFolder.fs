@@ -221,7 +221,7 @@ exit $code
         let path = (folder.Run name).Summary
 
         try
-            match Files.readText path |> Json.tryDocument with
+            match Files.readText path |> JsonText.tryDocument with
             | Error problem -> Error $"{path} {problem}, or delete it, and the run is finished again"
             | Ok document ->
                 use document = document
