@@ -31,6 +31,7 @@ usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the argumen
   check          check the sampler's properties on a density of your own: check my-density.fsx  (see scripts/own-density.fsx)
 
   test [WORD...] run all tests, or those with every WORD in their names ("kernels", "killed"; case does not matter)
+                 test quick [WORD...]: without those in tests/slow.txt, in less than a minute
   mutants        plant faults in a copy and run the tests that are to notice them
   bench          measure kernels, updates and environments, each beside a peer
   pack           make NuGet packages in artifacts/packages  (--version VERSION, --out FOLDER)
@@ -195,7 +196,9 @@ run_test_program() {
 }
 
 run_tests() {
-    local word
+    local word without=()
+    # what a minute cannot hold
+    [ "${1:-}" != quick ] || { shift && without=(--without "$PWD/tests/slow.txt"); }
     for word in "$@"; do
         [[ $word != -* ]] || fail "unknown option '$word': test takes words, and runs the tests with all of them in their names"
     done
@@ -207,7 +210,7 @@ run_tests() {
     # a program a processor, the longest ones first: their tests often wait for a child, a file or each other
     for project in tests/*.Tests; do
         while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
-        run_test_program "$project" $results "${guard[@]}" "$@" &
+        run_test_program "$project" $results "${guard[@]}" "${without[@]}" "$@" &
     done
     wait
     for project in tests/*.Tests; do

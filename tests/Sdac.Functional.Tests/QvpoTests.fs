@@ -166,6 +166,8 @@ let tests =
               (Gen.zip configs keys)
               (fun (config, key) ->
                   use _ = torch.NewDisposeScope()
+                  // the authors' ω is so small that the uniform actions would hardly show
+                  let config = { config with EntropyWeight = 5.0 }
                   let u = started config key |> at 300L
                   let chosen = (u |> at 0L |> Qvpo.evaluateQ |> Qvpo.chooseActions).Made.Chosen.Value
                   let each = int64 config.EntropyActions
@@ -181,7 +183,7 @@ let tests =
                   let noised = (column sqrt).mul(action).add((column (fun b -> sqrt (1.0 - b))).mul noise)
 
                   // ω after 300 of 1,000 updates behind a warm-up of 10,000 steps
-                  let omega = max 0.002 (0.02 * (1.0 - 10_300.0 / 11_000.0))
+                  let omega = max 0.002 (5.0 * (1.0 - 10_300.0 / 11_000.0))
 
                   let factors =
                       [| for i in 0 .. u.Noise.Timesteps.Length - 1 -> if i < batchSize then 1.0 else omega |]

@@ -181,6 +181,30 @@ let private contacts =
 
           List.iter refused [ 0.0; 14.0; 1.5 ])
 
+      testCase "Ant-v5 observes the forces that v4 can be asked for, but for the world's" (fun () ->
+          let recorded = trajectoryOf "Ant" "init+use_contact_forces"
+          let qpos, qvel = numbers (get "qpos_in" recorded), numbers (get "qvel_in" recorded)
+          let low, high = bounds "Ant"
+          use v4 = new Env(create "Ant-v4" "use_contact_forces" (box true))
+          use v5 = new Env(Tasks.Create "Ant-v5")
+
+          for env in [ v4; v5 ] do
+              env.SetState(ReadOnlySpan qpos, ReadOnlySpan qvel)
+
+          let mutable touched = 0
+
+          for k in 0..99 do
+              for env in [ v4; v5 ] do
+                  env.Step(ReadOnlySpan(action low high k))
+
+              let forces = v5.Obs.Slice(27).ToArray()
+              Expect.equal forces (v4.Obs.Slice(27 + 6).ToArray()) $"after step {k}"
+
+              if forces |> Array.exists ((<>) 0.0) then
+                  touched <- touched + 1
+
+          Expect.isGreaterThan touched 10 "steps on the ground")
+
       testCase "Humanoid-v5 leaves out what is always 0 and pays contact forces" (fun () ->
           let dropped = [ 45..54 ] @ [ 185..190 ] @ [ 269..274 ] @ [ 292..297 ]
           sameObs "Humanoid" "init" dropped []

@@ -12,18 +12,24 @@ open Expecto.Impl
 let private nothingMatches = 64
 
 type private Options =
-    { Words: string list
-      Results: string option
-      FailOnFocused: bool
-      UntilFailure: bool
-      List: bool
-      Language: string option }
+    {
+        Words: string list
+        Results: string option
+        /// A file of tests to leave out, a name a line
+        Without: string option
+        FailOnFocused: bool
+        UntilFailure: bool
+        List: bool
+        Language: string option
+    }
 
 let rec private parse (options: Options) (arguments: string list) : Result<Options, string> =
     match arguments with
     | [] -> Ok { options with Words = List.rev options.Words }
     | "--junit-summary" :: file :: rest -> parse { options with Results = Some file } rest
     | [ "--junit-summary" ] -> Result.Error "--junit-summary wants the name of a file"
+    | "--without" :: file :: rest -> parse { options with Without = Some file } rest
+    | [ "--without" ] -> Result.Error "--without wants the name of a file"
     | "--fail-on-focused-tests" :: rest -> parse { options with FailOnFocused = true } rest
     | "--until-failure" :: rest -> parse { options with UntilFailure = true } rest
     | "--list-tests" :: rest -> parse { options with List = true } rest
@@ -31,7 +37,7 @@ let rec private parse (options: Options) (arguments: string list) : Result<Optio
         parse { options with Language = Some name } rest
     | flag :: _ when flag.StartsWith '-' ->
         Result.Error
-            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --until-failure, --fail-on-focused-tests, --language (de_DE, sv_SE or ar_SA) or --junit-summary FILE"
+            $"unknown option '{flag}': give words that the tests' names hold, --list-tests, --until-failure, --fail-on-focused-tests, --language (de_DE, sv_SE or ar_SA), --without FILE or --junit-summary FILE"
     | word :: rest -> parse { options with Words = word :: options.Words } rest
 
 let private matches (words: string list) (name: string list) =
@@ -124,6 +130,7 @@ let run (assembly: Assembly) (arguments: string[]) : int =
         parse
             { Words = []
               Results = None
+              Without = None
               FailOnFocused = false
               UntilFailure = false
               List = false
@@ -135,11 +142,20 @@ let run (assembly: Assembly) (arguments: string[]) : int =
         2
     | Ok options ->
         let all = testList project (testFromAssembly assembly |> Option.toList)
-        let tests = all |> Test.filter "/" (matches options.Words)
+
+        let leftOut =
+            match options.Without with
+            | Some file -> File.ReadLines file |> Set
+            | None -> Set.empty
+
+        let wanted (name: string list) =
+            matches options.Words name && not (leftOut.Contains(JoinWith.Slash.format name))
+
+        let tests = all |> Test.filter "/" wanted
         let flat = Test.toTestCodeList tests
 
         if flat.IsEmpty then
-            if options.Words.IsEmpty then
+            if options.Words.IsEmpty && leftOut.IsEmpty then
                 eprintfn $"{project} has no tests"
                 1
             else
