@@ -624,20 +624,20 @@ let private settings =
           refused
               [ "logDensityHigh is 2"
                 "the log-density 3.686 of a step at its mean with deviation 0.01"
-                "larger DeviationFloor" ]
+                "larger deviationFloor" ]
               (fun c -> { c with Denoising.DeviationFloor = 0.01 })
 
           refused [ "logDensityLow is 3; it must be less than logDensityHigh (2)" ] (fun c ->
               { c with Denoising.LogDensityLow = 3.0 })
 
           for bad in [ nan; infinity; 0.0; -0.2 ] do
-              refused [ "ClipRange is"; "positive number" ] (fun c -> { c with Objective.ClipRange = bad })
-              refused [ "ClipBase is" ] (fun c -> { c with Objective.ClipBase = bad })
-              refused [ "TargetKl is" ] (fun c -> { c with Objective.TargetKl = Some bad })
-              refused [ "DeviationFloor is" ] (fun c -> { c with Denoising.DeviationFloor = bad })
-              refused [ "NoiseClip is" ] (fun c -> { c with Denoising.NoiseClip = bad })
+              refused [ "clipRange is"; "positive number" ] (fun c -> { c with Objective.ClipRange = bad })
+              refused [ "clipBase is" ] (fun c -> { c with Objective.ClipBase = bad })
+              refused [ "targetKl is" ] (fun c -> { c with Objective.TargetKl = Some bad })
+              refused [ "deviationFloor is" ] (fun c -> { c with Denoising.DeviationFloor = bad })
+              refused [ "noiseClip is" ] (fun c -> { c with Denoising.NoiseClip = bad })
 
-              refused [ "DenoisingDiscount is" ] (fun c ->
+              refused [ "denoisingDiscount is" ] (fun c ->
                   { c with Objective.DenoisingDiscount = (if bad = 0.0 then nan else bad) })
 
           refused [ "policyRate stays at -1" ] (fun c -> { c with PolicyRate = LearningRate.Constant -1.0 })

@@ -585,7 +585,7 @@ let tests =
 
               contains
                   (fun c -> { c with Estimator = DqsEstimator.Blended 0.0 })
-                  "Estimator's variance is 0; it must be a positive number"
+                  "estimator's variance is 0; it must be a positive number"
 
               contains (fun c -> { c with Box = DqsBox.TanhDensity; Draws = DqsDraws.Clipped }) "take free draws"
               contains (fun c -> { c with Box = DqsBox.TanhDensity; Process = preserving }) "take tanh or clip"

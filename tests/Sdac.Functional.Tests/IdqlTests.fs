@@ -435,7 +435,7 @@ let tests =
               says "weightDecay is -1" (fun c -> { c with WeightDecay = -1.0 })
               says "policyTau is 2" (fun c -> { c with PolicyTau = 2.0 })
 
-              says "the β of Weights is 0; it must be a positive number" (fun c ->
+              says "the β of weights is 0; it must be a positive number" (fun c ->
                   { c with Weights = IdqlWeights.Exponential(0.0, 100.0) })
 
               Expect.equal (problems id) "" "possible") ]

@@ -457,7 +457,7 @@ let tests =
           testCase "impossible settings are refused in a sentence each" (fun () ->
               let refused words change = failsWith words (fun () -> modelOf Compute.cpu (change small) |> ignore)
 
-              refused [ "minibatches is 5"; "24 transitions"; "VectorSteps 8 in 3" ] (fun c ->
+              refused [ "minibatches is 5"; "24 transitions"; "vectorSteps 8 in 3" ] (fun c ->
                   { c with Rollout.Minibatches = 5 })
 
               refused [ "minibatches is 48"; "24 transitions" ] (fun c -> { c with Rollout.Minibatches = 48 })
@@ -467,11 +467,11 @@ let tests =
                   { c with Rollout.VectorSteps = Int32.MaxValue; Rollout.Environments = 2 })
 
               for bad in [ nan; infinity; 0.0; -0.2 ] do
-                  refused [ "ClipRange is"; "positive number" ] (fun c -> { c with Objective.ClipRange = bad })
-                  refused [ "ValueClipRange is" ] (fun c -> { c with Objective.ValueClipRange = bad })
-                  refused [ "TargetKl is" ] (fun c -> { c with Objective.TargetKl = Some bad })
-                  refused [ "MaximumGradientNorm is" ] (fun c -> { c with Objective.MaximumGradientNorm = Some bad })
-                  refused [ "ObservationClip is" ] (fun c -> { c with Normalisation.ObservationClip = bad })
+                  refused [ "clipRange is"; "positive number" ] (fun c -> { c with Objective.ClipRange = bad })
+                  refused [ "valueClipRange is" ] (fun c -> { c with Objective.ValueClipRange = bad })
+                  refused [ "targetKl is" ] (fun c -> { c with Objective.TargetKl = Some bad })
+                  refused [ "maximumGradientNorm is" ] (fun c -> { c with Objective.MaximumGradientNorm = Some bad })
+                  refused [ "observationClip is" ] (fun c -> { c with Normalisation.ObservationClip = bad })
 
               refused [ "lambda is 1.5"; "between 0 and 1" ] (fun c -> { c with Lambda = 1.5 })
               refused [ "entropyCoefficient is NaN" ] (fun c -> { c with Objective.EntropyCoefficient = nan })

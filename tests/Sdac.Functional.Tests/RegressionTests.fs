@@ -540,7 +540,7 @@ let tests =
               sdac { small with Tuning = TemperatureTuning.Divergence 2.0 } [ "5 weights"; "ln 5 = 1.609" ]
               sdac { small with Regression.ErrorCap = Some 0.0 } [ "errorCap is 0" ]
               sdac { small with Policy.PolicyCopies = Some 0 } [ "policyCopies is 0" ]
-              dpmd { mirrored with Mirror.Actions = 4 } [ "actions is 4"; "Anchor = Policy" ]
+              dpmd { mirrored with Mirror.Actions = 4 } [ "actions is 4"; "anchor = policy" ]
 
               dpmd
                   { mirrored with Mirror.ActionWeights = RssmWeights.LogSumExp }

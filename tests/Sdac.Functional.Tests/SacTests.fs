@@ -275,16 +275,16 @@ let tests =
               let problems change = SacConfig.problems (change SacConfig.sb3) |> String.concat "; "
 
               let cases: ((SacConfig -> SacConfig) * string) list =
-                  [ (fun c -> { c with TargetEntropyPerDim = nan }), "TargetEntropyPerDim"
-                    (fun c -> { c with InitialTemperature = 0.0 }), "InitialTemperature"
-                    (fun c -> { c with TemperatureLearningRate = infinity }), "TemperatureLearningRate"
-                    (fun c -> { c with Gaussian.LogStdLow = 3.0 }), "LogStdLow"
-                    (fun c -> { c with Gaussian.LogStdHigh = nan }), "LogStdHigh"
-                    (fun c -> { c with BestOf.TargetParticles = 0 }), "TargetParticles"
-                    (fun c -> { c with TargetNoise.TargetNoise = -0.1 }), "TargetNoise"
-                    (fun c -> { c with TargetNoise.TargetNoiseClip = nan }), "TargetNoiseClip"
-                    (fun c -> { c with Critics.HuberThreshold = Some 0.0 }), "HuberThreshold"
-                    (fun c -> { c with Networks.CriticLayerNorm = Some -1.0 }), "CriticLayerNorm" ]
+                  [ (fun c -> { c with TargetEntropyPerDim = nan }), "targetEntropyPerDim"
+                    (fun c -> { c with InitialTemperature = 0.0 }), "initialTemperature"
+                    (fun c -> { c with TemperatureLearningRate = infinity }), "temperatureLearningRate"
+                    (fun c -> { c with Gaussian.LogStdLow = 3.0 }), "logStdLow"
+                    (fun c -> { c with Gaussian.LogStdHigh = nan }), "logStdHigh"
+                    (fun c -> { c with BestOf.TargetParticles = 0 }), "targetParticles"
+                    (fun c -> { c with TargetNoise.TargetNoise = -0.1 }), "targetNoise"
+                    (fun c -> { c with TargetNoise.TargetNoiseClip = nan }), "targetNoiseClip"
+                    (fun c -> { c with Critics.HuberThreshold = Some 0.0 }), "huberThreshold"
+                    (fun c -> { c with Networks.CriticLayerNorm = Some -1.0 }), "criticLayerNorm" ]
 
               for change, name in cases do
                   Expect.stringContains (problems change) name name) ]
