@@ -88,7 +88,10 @@ let private scoreOf config value tau keep deviation (noised: float) (draws: Tens
     use _ = torch.NewDisposeScope()
     let model = Dqs.model cpu oneDim config
     let rows = { Times = []; Keep = [| keep |]; Deviation = [| deviation |]; Weight = [| 1.0 |] }
-    Dqs.score model value tau rows (column [ 0.0 ]) (column [ noised ]) draws |> values |> Array.head
+
+    DqsScore.score model value tau rows (column [ 0.0 ]) (column [ noised ]) draws
+    |> values
+    |> Array.head
 
 /// The target of a noise network, -√(1-ᾱ) times the score, at ᾱ.
 let private noiseOf config value tau (bar: float) noised draws =

@@ -148,13 +148,25 @@ let run (assembly: Assembly) (arguments: string[]) : int =
             | Some file -> File.ReadLines file |> Set
             | None -> Set.empty
 
+        let unknown =
+            let known = Test.toTestCodeList all |> List.map (fun test -> JoinWith.Slash.format test.name) |> Set
+
+            leftOut
+            |> Set.filter (fun name ->
+                name.StartsWith($"{project}/", StringComparison.Ordinal) && not (known.Contains name))
+
         let wanted (name: string list) =
             matches options.Words name && not (leftOut.Contains(JoinWith.Slash.format name))
 
         let tests = all |> Test.filter "/" wanted
         let flat = Test.toTestCodeList tests
 
-        if flat.IsEmpty then
+        if not unknown.IsEmpty then
+            eprintfn
+                $"{project} has no test '{unknown.MinimumElement}', which is to be left out: correct its name there"
+
+            2
+        elif flat.IsEmpty then
             if options.Words.IsEmpty && leftOut.IsEmpty then
                 eprintfn $"{project} has no tests"
                 1
