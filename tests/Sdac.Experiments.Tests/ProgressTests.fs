@@ -133,10 +133,10 @@ let tests =
                       4
                       1e12
 
-              // 500 + 2,000 rows of 17 + 6 + 4 numbers: 0.26 MiB
+              // 500 + 2,000 rows of 17 + 6 + 4 numbers
               Expect.equal
                   line
-                  "HalfCheetah-v4, SDAC: 1,000 updates, 2,000 environment steps, 500 random transitions first, 4 evaluations of 5 episodes, replay memory up to 0 MiB"
+                  "HalfCheetah-v4, SDAC: 1,000 updates, 2,000 environment steps, 500 random transitions first, 4 evaluations of 5 episodes, replay memory up to 264 KiB"
                   "line"
 
               Expect.isEmpty warnings "warnings")

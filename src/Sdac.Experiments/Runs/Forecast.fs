@@ -21,10 +21,12 @@ module Forecast =
           Bytes = float (GC.GetGCMemoryInfo().TotalAvailableMemoryBytes) }
 
     let private size (bytes: float) =
-        if bytes >= 1e9 then
-            (bytes / 1073741824.0).ToString("N1", Globalization.CultureInfo.InvariantCulture) + " GiB"
-        else
-            (bytes / 1048576.0).ToString("N0", Globalization.CultureInfo.InvariantCulture) + " MiB"
+        let figure (form: string) unit (name: string) =
+            (bytes / unit).ToString(form, Globalization.CultureInfo.InvariantCulture) + name
+
+        if bytes >= 1e9 then figure "N1" 1073741824.0 " GiB"
+        elif bytes >= 1048576.0 then figure "N0" 1048576.0 " MiB"
+        else figure "N0" 1024.0 " KiB"
 
     /// The settings that hold a number, by their last names; the first of a name.
     let private numbers (ConfigJson text) : Map<string, JsonNode> =
