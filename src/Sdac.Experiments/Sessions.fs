@@ -178,21 +178,6 @@ module Sessions =
     /// Is this how a program ends that was asked to stop?
     let isStop (code: int) : bool = stopping |> List.exists (fun (_, number, _) -> code = 128 + number)
 
-    /// The signals that whoever started this process has it ignore, one bit each: `nohup` SIGHUP, a shell SIGINT for what runs in the
-    /// background. They stay ignored.
-    let private ignored () : uint64 =
-        try
-            File.ReadLines "/proc/self/status"
-            |> Seq.tryFind _.StartsWith("SigIgn:", StringComparison.Ordinal)
-            |> Option.map (fun line -> UInt64.Parse(line.Substring(7).Trim(), Globalization.NumberStyles.HexNumber))
-            |> Option.defaultValue 0UL
-        with
-        | :? IOException
-        | :? UnauthorizedAccessException -> 0UL
-
-    /// Before anything handles signals.
-    let private ignoredFromTheStart = lazy (ignored ())
-
     /// What this thread's process gets when its parent dies; 0: nothing.
     let private parentDeathSignal () : int =
         let mutable signal = 0
@@ -229,8 +214,8 @@ module Sessions =
 
             let registrations =
                 [ for signal, number, _ in stopping do
-                      if ignoredFromTheStart.Value &&& (1UL <<< (number - 1)) = 0UL then
-                          PosixSignalRegistration.Create(signal, handle number) ]
+                      // .NET leaves a SIGINT or SIGHUP ignored that the process was started to ignore, as nohup does
+                      PosixSignalRegistration.Create(signal, handle number) ]
 
             try
                 body request

@@ -86,14 +86,33 @@ let tests =
                   Expect.equal (newest folder) 60L "the last checkpoint"))
 
           testCase "a signal that the process was started to ignore, as nohup does, does not stop it" (fun () ->
+              for signal in [ "INT"; "HUP" ] do
+                  inFolder (fun path ->
+                      let folder = prepared (Path.Combine(path, "run")) (varied iterations)
+                      use running = atSeventy "input" $"--ignore-signal={signal}" folder
+                      send signal running
+                      running.StandardInput.WriteLine "go on"
+                      let code, error = ended running
+                      Expect.equal (code, error) (0, "") signal
+                      same whole.Value folder))
+
+          testCase "a stop does not wait for the evaluation that is due there" (fun () ->
               inFolder (fun path ->
-                  let folder = prepared (Path.Combine(path, "run")) (varied iterations)
-                  use running = atSeventy "input" "--ignore-signal=HUP" folder
-                  send "HUP" running
-                  running.StandardInput.WriteLine "go on"
-                  let code, error = ended running
-                  Expect.equal (code, error) (0, "") "it has ended"
-                  same whole.Value folder))
+                  let spec = { varied iterations with EvaluateEvery = 2L; EvaluationEpisodes = 1 }
+                  let folder = prepared (Path.Combine(path, "run")) spec
+                  use running = atSeventy "once" usual folder
+                  send "TERM" running
+                  Expect.equal (fst (ended running)) 143 "exit code"
+
+                  let evaluated =
+                      [ for line in File.ReadLines folder.Metrics do
+                            use document = System.Text.Json.JsonDocument.Parse line
+
+                            if document.RootElement.GetProperty("kind").GetString() = "evaluation" then
+                                document.RootElement.GetProperty("iteration").GetInt64() ]
+
+                  // every round is followed by one, but for the last before the stop
+                  Expect.equal (List.last evaluated) (newest folder - 2L) "the last evaluation"))
 
           testCase
               "hang-ups that come more than once, and a SIGTERM that a parent passes on, are one request"
