@@ -52,21 +52,18 @@ module Statistics =
         |> perStratum (fun runs -> mean (runs |> Array.map (fun score -> if score > threshold then 1.0 else 0.0)))
 
     /// The probability that a run of `x` scores more than one of `y` on the same task, ties counting half: the Mann-Whitney
-    /// statistic over the number of pairs.
+    /// statistic over the number of pairs; NaN where there are none.
     let improvement (x: float[]) (y: float[]) : float =
-        if x.Length = 0 || y.Length = 0 then
-            nan
-        else
-            let mutable won = 0.0
+        let mutable won = 0.0
 
-            for a in x do
-                for b in y do
-                    if a > b then
-                        won <- won + 1.0
-                    elif a = b then
-                        won <- won + 0.5
+        for a in x do
+            for b in y do
+                if a > b then
+                    won <- won + 1.0
+                elif a = b then
+                    won <- won + 0.5
 
-            won / (float x.Length * float y.Length)
+        won / (float x.Length * float y.Length)
 
     /// `improvement` averaged over tasks.
     let meanImprovement (x: float[][]) (y: float[][]) : float = mean (Array.map2 improvement x y)
