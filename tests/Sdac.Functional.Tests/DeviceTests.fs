@@ -6,7 +6,6 @@ open System
 open System.Runtime.InteropServices
 open Expecto
 open Sdac.Functional
-open Sdac.Sampling
 open Sdac.LibTorch
 open Sdac.Testing
 open Sdac.Tests.Figures
@@ -162,10 +161,4 @@ let tests =
                   let error = Expect.raises<LibtorchException> run
                   Expect.equal error.Message "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)" "sentence"
                   Expect.isTrue (error.InnerException :? ExternalException) "the original is inside"
-          }
-
-          test "a target whose density ignores its argument is refused by name" {
-              let flat = Target.create "flat" 2 1.0 (fun x -> torch.zeros (x.size 0))
-              use x = Tensors.zeros Compute.cpu [ 3; 2 ]
-              failsWith [ "target 'flat'"; "does not depend" ] (fun () -> flat.Gradient x |> ignore)
           } ]

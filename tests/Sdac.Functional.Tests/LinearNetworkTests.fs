@@ -4,7 +4,6 @@ module Sdac.Tests.LinearNetworkTests
 open System
 open Expecto
 open Sdac.Functional
-open Sdac.Sampling
 open TorchSharp
 open Sdac.Tests.Figures
 open Sdac.Tests.SdacTests
@@ -41,10 +40,6 @@ let tests =
               let zero = batch.Obs.zeros_like (), batch.Action.zeros_like ()
               let sum = (at (batch.Obs.add batch.NextObs) batch.Action).sub(at batch.NextObs (snd zero))
               closeTo 1e-5 "noise" (values ((at batch.Obs batch.Action).sub(at (fst zero) (snd zero)))) (values sum))
-
-          testCase "the samplers of known densities have none either" (fun () ->
-              let rssm = RssmTrainer.create Compute.cpu { SamplerConfig.standard with Hidden = [] } Targets.pair
-              Expect.equal rssm.Noise.Shape.Main.LayerCount 1 "layers")
 
           testCase "updates by libtorch alone give what the kernels give" (fun () ->
               let space = { ObsDim = 5; ActionDim = 3 }

@@ -5,7 +5,6 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Sdac.Functional
-open Sdac.Sampling
 open TorchSharp
 open Sdac.Tests.Properties
 open Sdac.Tests.Figures
@@ -76,8 +75,14 @@ let private trained () : struct (ActorCriticModel * ActorCriticState) =
                 Temperature.InitialTemperature = 1.0
                 Temperature.TemperatureLearningRate = 0.0 }
 
-    let model =
-        { model with Critics = { model.Critics with Known = Some(OneState.exact OneState.quadratic) } }
+    // Q = -12.5·(a - 0.2)²
+    let q: ActionValue =
+        let from (actions: Tensor) = actions - num 0.2
+
+        { Values = fun _ actions -> num -12.5 * (from actions).square().sum(2L)
+          WithSlopes = fun _ actions -> struct (num -12.5 * (from actions).square().sum(2L), num -25.0 * from actions) }
+
+    let model = { model with Critics = { model.Critics with Known = Some q } }
 
     let zeros shape = Tensors.zeros cpu shape
 

@@ -117,6 +117,13 @@ let tests =
                   let measures = OneState.measure OneState.quadratic samples
                   Expect.isLessThan measures.Kl 0.02 m.Name)
 
+          testCase "DACER's actions gather at the best one" (fun () ->
+              let dacer = OneState.methods |> List.find (fun m -> m.Name = "dacer")
+              let actions = dacer.Run (OneState.exact OneState.quadratic) 400 2_000 (Key.ofSeed 7L)
+              closeTo 0.03 "mean" [| 0.2 |] [| Array.averageBy float actions |]
+              let apart = actions |> Array.averageBy (fun a -> (float a - 0.2) ** 2.0) |> sqrt
+              Expect.isLessThan apart 0.08 "deviation")
+
           testCase "the methods that learn from rewards find the best action" (fun () ->
               for name in [ "ppo"; "dppo" ] do
                   let m = OneState.methods |> List.find (fun m -> m.Name = name)

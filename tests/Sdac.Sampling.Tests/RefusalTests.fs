@@ -35,6 +35,15 @@ let tests =
               failsWith [ "0 samples" ] (fun () ->
                   Langevin.sample Langevin.naive Targets.pair 0 (Key.ofSeed 1L) |> ignore))
 
+          testCase "a target whose density ignores its argument is refused by name" (fun () ->
+              let flat = Target.create "flat" 2 1.0 (fun x -> torch.zeros (x.size 0))
+              use x = Tensors.zeros cpu [ 3; 2 ]
+              failsWith [ "target 'flat'"; "does not depend" ] (fun () -> flat.Gradient x |> ignore))
+
+          testCase "the samplers' networks need no hidden layer" (fun () ->
+              let rssm = RssmTrainer.create cpu { SamplerConfig.standard with Hidden = [] } Targets.pair
+              Expect.equal rssm.Noise.Shape.Main.LayerCount 1 "layers")
+
           testCase "a density of the user's with a wrong shape is refused where only its gradient is used" (fun () ->
               use _ = torch.NewDisposeScope()
               // [N, D] instead of [N]: its sum has a gradient too, of another density
