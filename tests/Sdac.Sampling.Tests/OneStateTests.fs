@@ -117,6 +117,31 @@ let tests =
                   let measures = OneState.measure OneState.quadratic samples
                   Expect.isLessThan measures.Kl 0.02 m.Name)
 
+          testCase "the rows of an update are those that the kernels count" (fun () ->
+              // a network of state and action, with or without a time, that gives an action
+              let isPolicy (network: Sdac.Kernels.MlpShape) =
+                  let widths = network.Widths.ToArray()
+                  widths[0] >= 2 && Array.last widths = 1
+
+              let counted (m: OneStateMethod) updates =
+                  use tally = Sdac.Kernels.PassTally.Start()
+                  m.Run (OneState.exact OneState.quadratic) updates 4 (Key.ofSeed 7L) |> ignore
+
+                  let rows (kind: Sdac.Kernels.PassKind) =
+                      tally.Counts
+                      |> Seq.filter (fun count -> isPolicy count.Network && count.Kind = kind)
+                      |> Seq.sumBy _.Rows
+
+                  rows Sdac.Kernels.PassKind.Forward, rows Sdac.Kernels.PassKind.Recorded
+
+              for m in OneState.methods do
+                  // other policies have the shape of a value; the last one clones in the first half of its updates
+                  if not (List.contains m.Name [ "sac"; "td3"; "ppo"; "dppo"; "qipo renewed once" ]) then
+                      let forward, gradient = counted m 6
+                      let before, gradientBefore = counted m 4
+                      let found = int (forward - before) / 2, int (gradient - gradientBefore) / 2
+                      Expect.equal found m.PolicyRows m.Name)
+
           testCase "DACER's actions gather at the best one" (fun () ->
               let dacer = OneState.methods |> List.find (fun m -> m.Name = "dacer")
               let actions = dacer.Run (OneState.exact OneState.quadratic) 400 2_000 (Key.ofSeed 7L)
