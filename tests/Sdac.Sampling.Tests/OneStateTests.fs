@@ -112,7 +112,7 @@ let tests =
               Expect.floatClose (within 1e-2) (one OneState.pair).Deviation 1.0 "standard normal")
 
           testCase "the methods that aim at exp(Q) sample it: KL at most 0.02" (fun () ->
-              for m in OneState.methods |> List.filter _.SamplesTarget do
+              for m in OneStateMethods.all |> List.filter _.SamplesTarget do
                   let samples = m.Run (OneState.exact OneState.quadratic) 1_500 20_000 (Key.ofSeed 7L)
                   let measures = OneState.measure OneState.quadratic samples
                   Expect.isLessThan measures.Kl 0.02 m.Name)
@@ -134,7 +134,7 @@ let tests =
 
                   rows Sdac.Kernels.PassKind.Forward, rows Sdac.Kernels.PassKind.Recorded
 
-              for m in OneState.methods do
+              for m in OneStateMethods.all do
                   // other policies have the shape of a value; the last one clones in the first half of its updates
                   if not (List.contains m.Name [ "sac"; "td3"; "ppo"; "dppo"; "qipo renewed once" ]) then
                       let forward, gradient = counted m 6
@@ -143,7 +143,7 @@ let tests =
                       Expect.equal found m.PolicyRows m.Name)
 
           testCase "DACER's actions gather at the best one" (fun () ->
-              let dacer = OneState.methods |> List.find (fun m -> m.Name = "dacer")
+              let dacer = OneStateMethods.all |> List.find (fun m -> m.Name = "dacer")
               let actions = dacer.Run (OneState.exact OneState.quadratic) 400 2_000 (Key.ofSeed 7L)
               closeTo 0.03 "mean" [| 0.2 |] [| Array.averageBy float actions |]
               let apart = actions |> Array.averageBy (fun a -> (float a - 0.2) ** 2.0) |> sqrt
@@ -151,6 +151,6 @@ let tests =
 
           testCase "the methods that learn from rewards find the best action" (fun () ->
               for name in [ "ppo"; "dppo" ] do
-                  let m = OneState.methods |> List.find (fun m -> m.Name = name)
+                  let m = OneStateMethods.all |> List.find (fun m -> m.Name = name)
                   let samples = m.Run (OneState.exact OneState.quadratic) 2_000 4_000 (Key.ofSeed 7L)
                   Expect.isLessThan (abs (Array.averageBy float samples - 0.2)) 0.06 $"{name}: Q is largest at 0.2") ]

@@ -21,7 +21,7 @@ module OneStateCommand =
             member this.Usage =
                 match this with
                 | OneStateArguments.Method _ ->
-                    let names = String.Join(", ", OneState.methods |> List.map _.Name)
+                    let names = String.Join(", ", OneStateMethods.all |> List.map _.Name)
                     $"a method, may be repeated: {names}; default all"
                 | OneStateArguments.Updates _ -> "updates of each, default 4,000"
                 | OneStateArguments.Seed _ -> "the seed, default 0"
@@ -36,7 +36,7 @@ module OneStateCommand =
 
         let methods =
             match results.GetResults OneStateArguments.Method with
-            | [] -> OneState.methods
+            | [] -> OneStateMethods.all
             | names -> names |> List.map OneStatePage.named
 
         Machine.useThreads Compute.cpu 1

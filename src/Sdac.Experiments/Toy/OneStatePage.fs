@@ -246,6 +246,6 @@ module OneStatePage =
 
     /// The method of that name; Settings failure with the nearest name otherwise.
     let named (name: string) : OneStateMethod =
-        match OneState.methods |> List.tryFind (fun m -> m.Name = name) with
+        match OneStateMethods.all |> List.tryFind (fun m -> m.Name = name) with
         | Some found -> found
-        | None -> Errors.fail (Settings(Errors.unknown "method" name "" (OneState.methods |> List.map _.Name)))
+        | None -> Errors.fail (Settings(Errors.unknown "method" name "" (OneStateMethods.all |> List.map _.Name)))
