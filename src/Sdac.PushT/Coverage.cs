@@ -12,30 +12,36 @@ internal static class Coverage
     /// <param name="goal">[8], likewise.</param>
     public static double Of(ReadOnlySpan<Vector> block, ReadOnlySpan<Vector> goal)
     {
-        if (AreApart(block, goal))
-            return 0;
         var area = 0.0;
         for (var i = 0; i < Shape.Vertices; i += Shape.Corners)
         {
             for (var j = 0; j < Shape.Vertices; j += Shape.Corners)
-                area += Common(block.Slice(i, Shape.Corners), goal.Slice(j, Shape.Corners));
+            {
+                var polygon = block.Slice(i, Shape.Corners);
+                var window = goal.Slice(j, Shape.Corners);
+                if (!AreApart(polygon, window))
+                    area += Common(polygon, window);
+            }
         }
 
         return area / Shape.Area;
     }
 
-    // Where circles around the two lie apart, nothing is left of any clip. The middle of the edge between bar and stem has the
-    // farthest vertex at √(15² + 90²) = 91.3.
-    private static bool AreApart(ReadOnlySpan<Vector> block, ReadOnlySpan<Vector> goal)
+    // Where the circles around two rectangles lie apart, the clip leaves nothing: their middles are then farther from each other
+    // than half their diagonals, with an eighth of a percent for rounding.
+    private static bool AreApart(ReadOnlySpan<Vector> one, ReadOnlySpan<Vector> other)
     {
-        const double Radius = 92;
-        var (a, b) = (Middle(block), Middle(goal));
-        var (x, y) = (a.X - b.X, a.Y - b.Y);
-        return x * x + y * y > 4 * Radius * Radius;
+        const double Slack = 1.00125;
+        var (x, y) = (one[0].X + one[2].X - other[0].X - other[2].X, one[0].Y + one[2].Y - other[0].Y - other[2].Y);
+        var reach = Slack * (Diagonal(one) + Diagonal(other));
+        return x * x + y * y > reach * reach;
     }
 
-    private static Vector Middle(ReadOnlySpan<Vector> shape) =>
-        new(0.5 * (shape[4].X + shape[5].X), 0.5 * (shape[4].Y + shape[5].Y));
+    private static double Diagonal(ReadOnlySpan<Vector> rectangle)
+    {
+        var (x, y) = (rectangle[2].X - rectangle[0].X, rectangle[2].Y - rectangle[0].Y);
+        return Math.Sqrt(x * x + y * y);
+    }
 
     // Sutherland and Hodgman's: the first polygon is cut along every edge of the second, what lies to the left is kept.
     private static double Common(ReadOnlySpan<Vector> polygon, ReadOnlySpan<Vector> window)

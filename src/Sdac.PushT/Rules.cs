@@ -72,7 +72,8 @@ internal static class Rules
     // Into [0, 2π), as Python's remainder: of a tiny negative angle 2π itself.
     private static double Reduced(double angle)
     {
-        var rest = angle % Math.Tau;
+        // below a turn % gives the angle itself, slowly
+        var rest = Math.Abs(angle) < Math.Tau ? angle : angle % Math.Tau;
         return rest < 0 ? rest + Math.Tau : rest;
     }
 }
