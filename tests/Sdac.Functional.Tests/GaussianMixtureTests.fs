@@ -193,7 +193,7 @@ let tests =
                   closeTo 1e-12 "mean" [| Array.average [| for s in 0..2 -> one s |] |] [| got |])
 
           testCase "each state's mixture is fitted from a key of its own" (fun () ->
-              let n, d = 24, 2
+              let n, d = 60, 2
               // no clusters: where a fit ends depends on where it begins
               let samples = Key.uniform Compute.cpu [ n; d ] (Key.ofSeed 8L) |> Tensors.toArray
               let settings = { settings with MixtureRounds = 3 }
@@ -205,7 +205,7 @@ let tests =
 
               let key = Key.ofSeed 9L
               let each = [ for s in 0..5 -> entropyBy (Key.foldIn (int64 s) key) ]
-              Expect.isGreaterThan (List.distinct each).Length 1 "the fits differ by their keys"
+              Expect.isGreaterThan (List.max each - List.min each) 0.01 "the fits differ by their keys"
               let six = Array.concat (List.replicate 6 samples)
               let mean = GaussianMixture.meanEntropy settings key 6 d six
               Expect.floatClose Accuracy.veryHigh mean (List.average each) "their mean")
