@@ -96,6 +96,21 @@ let tests =
                     "InvertedPendulum-v4_sdac_seed0", quick ]
                   "specifications"
 
+              // an entry with an algorithm's name is that algorithm; a list of names is enough
+              let sac = preset "sac" "quick"
+
+              for text in [ """{"sac":{},"sdac":{}}"""; """["sac","sdac"]""" ] do
+                  Expect.equal
+                      (specs $"""{{"name":"s","algorithms":{text}}}""")
+                      [ "InvertedPendulum-v4_sac_seed0", sac; "InvertedPendulum-v4_sdac_seed0", quick ]
+                      text
+
+              failureOf (fun () -> specs """{"name":"s","algorithms":["sac","sac"]}""")
+              |> says [ "'algorithms' in s names sac 2 times" ]
+
+              failureOf (fun () -> specs """{"name":"s","algorithms":["sca"]}""")
+              |> says [ "'sca'"; "'sac'" ]
+
               // also where it is an axis like others, whatever the order
               Expect.equal
                   (specs """{"name":"s","base":{"tau":0.01},"settings":{"grid":{"algorithm":["sdac","dpmd"]}}}""")

@@ -1,6 +1,8 @@
 namespace Sdac.Experiments
 
 open System
+open System.Text.Json
+open System.Text.Json.Nodes
 open Sdac.Functional
 
 /// Sweeps as JSON, and the specifications of their runs.
@@ -27,9 +29,47 @@ module SweepSpec =
     let private taskOf (registry: Registry) (place: string) (sweep: Sweep) : string =
         (algorithmOf registry place (Map.toList sweep.Base) |> Spec.preset place sweep.Preset).Task
 
+    /// `"algorithms": ["sac", "td3"]` is short for `{ "sac": {}, "td3": {} }`. Texts that are none are left to the reader.
+    let private writtenOut (registry: Registry) (place: string) (text: string) : string =
+        let named =
+            try
+                match JsonNode.Parse text with
+                | :? JsonObject as root ->
+                    match root["algorithms"] with
+                    | :? JsonArray as names when names |> Seq.forall (fun name -> name :? JsonValue) ->
+                        Some(root, [ for name in names -> string name ])
+                    | _ -> None
+                | _ -> None
+            with
+            | :? JsonException
+            | :? ArgumentException -> None
+
+        match named with
+        | None -> text
+        | Some(root, names) ->
+            match names |> List.countBy id |> List.tryFind (fun (_, count) -> count > 1) with
+            | Some(name, count) ->
+                Errors.fail (Settings $"'algorithms' in {place} names {name} {count} times: name it once")
+            | None ->
+                for name in names do
+                    Spec.algorithm registry place name |> ignore
+
+                root["algorithms"] <- JsonObject(dict [ for name in names -> name, JsonObject() :> JsonNode | null ])
+                root.ToJsonString()
+
+    /// An entry that is named after an algorithm, and sets none, is that algorithm.
+    let private namedAlgorithms (registry: Registry) (sweep: Sweep) : Sweep =
+        let complete name (settings: Assignment) =
+            match Registry.tryFind name registry with
+            | Some _ when settings |> Map.toList |> List.exists (named "algorithm") |> not ->
+                settings.Add("algorithm", SettingValue $"\"{name}\"")
+            | _ -> settings
+
+        { sweep with Algorithms = sweep.Algorithms |> Map.map complete }
+
     /// Reads a sweep; unknown names are Settings failures that name the nearest valid one. `place` names the text in messages.
     let parse (registry: Registry) (place: string) (text: string) : Sweep =
-        let sweep = Json.parseOver place complete text
+        let sweep = writtenOut registry place text |> Json.parseOver place complete |> namedAlgorithms registry
 
         match sweep with
         | { Name = "" } -> Errors.fail (Settings $"{place} lacks a name: add \"name\": \"my-sweep\"")
