@@ -32,7 +32,7 @@ module Evaluate =
         (threads: int)
         (algorithm: Algorithm<'c, 's, 'w>)
         : Score =
-        let experiment = Spec.experimentOn registry.Tasks algorithm spec
+        let experiment = Spec.experiment registry.Tasks algorithm spec
         let agent = Runner.agent experiment
         Machine.useThreads agent.Compute threads
 

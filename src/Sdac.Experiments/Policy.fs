@@ -71,7 +71,7 @@ module internal PolicySource =
             { new IOpen<_> with
                 member _.Open algorithm =
                     let spec = withParticles algorithm registry particles spec
-                    let experiment = Spec.experimentOn registry.Tasks algorithm spec
+                    let experiment = Spec.experiment registry.Tasks algorithm spec
                     use environment = Training.arena experiment 1
                     let agent = Runner.agent experiment
                     Machine.useThreads agent.Compute threads

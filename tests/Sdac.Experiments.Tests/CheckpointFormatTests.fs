@@ -192,7 +192,7 @@ let tests =
 
                   let folder = prepared (Path.Combine(path, "run")) spec
                   resumed folder |> ignore
-                  let agent = Runner.agent (Spec.experiment Ppo.algorithm spec)
+                  let agent = Runner.agent (Spec.experiment Environment.suite Ppo.algorithm spec)
                   let checkpoint = Checkpoint.path folder 16L
                   let load () = Checkpoint.load agent "ppo" spec.Task checkpoint
                   let state = load ()
@@ -222,7 +222,7 @@ let tests =
 
                   let expected = prepared (Path.Combine(path, "whole")) spec
                   resumed expected |> ignore
-                  let agent = Runner.agent (Spec.experiment Dipo.algorithm spec)
+                  let agent = Runner.agent (Spec.experiment Environment.suite Dipo.algorithm spec)
                   let checkpoint = Checkpoint.path expected 60L
                   let load () = Checkpoint.load agent "dipo" spec.Task checkpoint
                   let state = load ()

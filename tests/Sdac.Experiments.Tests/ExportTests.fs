@@ -28,7 +28,7 @@ let private fresh (spec: Spec) : Fresh =
     (Spec.algorithm standard "" spec.Algorithm).Open
         { new IOpen<Fresh> with
             member _.Open algorithm =
-                let e = Spec.experiment algorithm spec
+                let e = Spec.experiment Environment.suite algorithm spec
                 let space = { ObsDim = task.Value.ObsDim; ActionDim = task.Value.ActionDim }
                 let agent = algorithm.Agent Compute.cpu space { Iterations = 100L } e.Config
                 let start = agent.Init(Key.ofSeed 5L)
@@ -242,7 +242,7 @@ let private noiseOf (folder: RunFolder) (key: Key) =
     (Spec.algorithm standard "" spec.Algorithm).Open
         { new IOpen<(int list * float32[]) * (int list * float32[])> with
             member _.Open algorithm =
-                let agent = Runner.agent (Spec.experiment algorithm spec)
+                let agent = Runner.agent (Spec.experiment Environment.suite algorithm spec)
                 let struct (_, state, _) = Checkpoint.newest agent spec.Algorithm spec.Task folder
                 use _ = torch.NewDisposeScope()
                 let form = Result.defaultWith failtest (agent.Form state)

@@ -69,6 +69,10 @@ let private registered (task: string) (options: (string * string) list) =
             use policy = Policy.LoadFrom(registry, whole)
             Expect.equal (policy.Task, policy.ObsDim) (task, numbers) "policy"
 
+            WatchTests.withPlayer (fun _ ->
+                let page, _ = captureOutput (fun () -> Watch.run registry whole { Watch.usual with Episodes = 1; Threads = 1 })
+                Expect.stringContains (File.ReadAllText page) $"<title>{task}" "page to watch")
+
             let page, complaints =
                 captureError (fun () ->
                     Report.write registry [ Path.Combine(path, "runs") ] (Path.Combine(path, "out")))

@@ -47,7 +47,7 @@ let private chosen (folder: RunFolder) (key: Key) (obs: float[][]) : float32[] =
     (Spec.algorithm standard "" spec.Algorithm).Open
         { new IOpen<float32[]> with
             member _.Open algorithm =
-                let agent = Runner.agent (Spec.experiment algorithm spec)
+                let agent = Runner.agent (Spec.experiment Environment.suite algorithm spec)
                 let struct (_, state, _) = Checkpoint.newest agent spec.Algorithm spec.Task folder
                 use _ = torch.NewDisposeScope()
                 let rows = Array.concat obs |> Array.map float32

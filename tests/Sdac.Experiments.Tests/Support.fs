@@ -140,7 +140,7 @@ let parseSpec (place: string) (text: string) : Spec = Spec.parse standard place 
 let setTo (spec: Spec) (key: string) (text: string) : Spec = Spec.set standard "--set" spec key text
 
 /// SDAC's experiment of a specification.
-let experimentOf (spec: Spec) = Spec.experiment Sdac.algorithm spec
+let experimentOf (spec: Spec) = Spec.experiment Environment.suite Sdac.algorithm spec
 
 /// SDAC's agent for a specification.
 let agentOf (spec: Spec) : Agent<ActorCriticState, Update> = Runner.agent (experimentOf spec)
@@ -149,12 +149,12 @@ let agentOf (spec: Spec) : Agent<ActorCriticState, Update> = Runner.agent (exper
 let disposeState (state: ActorCriticState) = Parts.dispose ActorCriticState.parts state
 
 /// DPMD's experiment of a specification.
-let dpmdOf (spec: Spec) = Spec.experiment Dpmd.algorithm spec
+let dpmdOf (spec: Spec) = Spec.experiment Environment.suite Dpmd.algorithm spec
 
 /// The specification with other settings of its algorithm.
 let configuredAs (algorithm: Algorithm<'c, 's, 'w>) (change: 'c -> 'c) (spec: Spec) : Spec =
     { spec with
-        Config = (Spec.experiment algorithm spec |> Experiment.configure change |> Spec.create).Config }
+        Config = (Spec.experiment Environment.suite algorithm spec |> Experiment.configure change |> Spec.create).Config }
 
 /// The specification with other settings of SDAC.
 let configured (change: SdacConfig -> SdacConfig) (spec: Spec) : Spec = configuredAs Sdac.algorithm change spec
@@ -170,7 +170,7 @@ let withOwnStages (spec: Spec) : Spec =
     let trail =
         { new IOpen<string list> with
             member _.Open algorithm =
-                Spec.experiment algorithm spec
+                Spec.experiment Environment.suite algorithm spec
                 |> Experiment.agent Compute.cpu { ObsDim = 1; ActionDim = 1 }
                 |> Round.standardTrail }
 

@@ -33,7 +33,7 @@ let private finished =
          { Path = path }, printed)
 
 /// A player that only shows where things go.
-let private withPlayer (action: string -> 'a) : 'a =
+let withPlayer (action: string -> 'a) : 'a =
     inFolder (fun folder ->
         for name in [ "solid"; "flat" ] do
             File.WriteAllText(

@@ -28,7 +28,7 @@ module internal Branch =
     let private updates (registry: Registry) (spec: Spec) : int64 =
         (Spec.algorithm registry "the specification" spec.Algorithm).Open
             { new IOpen<int64> with
-                member _.Open algorithm = int64 (Spec.experiment algorithm spec |> Experiment.rhythm).Updates }
+                member _.Open algorithm = int64 (Spec.experiment registry.Tasks algorithm spec |> Experiment.rhythm).Updates }
 
     /// The kept checkpoints that a branch can go on from: at the end of a round, before the run's end; newest first.
     let starts (registry: Registry) (run: RunFolder) (spec: Spec) : (int64 * string) list =

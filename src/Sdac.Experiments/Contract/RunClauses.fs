@@ -33,7 +33,7 @@ module internal RunClauses =
             require (again = spec) $"the preset {preset.Name} does not come back from its printed specification"
 
             require
-                (Json.compact (Spec.experiment case.Algorithm again).Config = Json.compact preset.Config)
+                (Json.compact (Spec.experiment Environment.suite case.Algorithm again).Config = Json.compact preset.Config)
                 $"the settings of {preset.Name} do not come back from their printed specification"
 
     let private specOf (case: ContractCase<'c, 's, 'w>) (iterations: int64) =
@@ -54,7 +54,7 @@ module internal RunClauses =
             Files.writeText folder.Spec (Spec.print spec)
             use log = new RunLog(folder, spec, case.Algorithm.Figures, [], Journal.empty)
 
-            let first = Spec.experiment case.Algorithm spec |> Round.start |> Round.warm |> ContractCase.rounds 2
+            let first = Spec.experiment Environment.suite case.Algorithm spec |> Round.start |> Round.warm |> ContractCase.rounds 2
 
             ContractCase.using first (fun step ->
                 Checkpoint.save folder spec [] (log.Save()) step |> ignore
@@ -79,7 +79,7 @@ module internal RunClauses =
         within (fun path ->
             let registry = registryOf case
             let whole, killed = Path.Combine(path, "whole"), Path.Combine(path, "killed")
-            let updates = int64 (Experiment.rhythm (Spec.experiment case.Algorithm (specOf case 1L))).Updates
+            let updates = int64 (Experiment.rhythm (Spec.experiment Environment.suite case.Algorithm (specOf case 1L))).Updates
             let spec = specOf case (12L * updates)
             Runner.run registry spec (options whole) |> ignore
             Directory.CreateDirectory killed |> ignore

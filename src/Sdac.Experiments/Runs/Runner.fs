@@ -165,7 +165,7 @@ module Runner =
     let private planOf (registry: Registry) (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Plan<'c, 's, 'w> =
         { Registry = registry
           Spec = spec
-          Experiment = Spec.experimentOn registry.Tasks algorithm spec
+          Experiment = Spec.experiment registry.Tasks algorithm spec
           Stages = None }
 
     /// What to do with a specification's algorithm, whatever its types.

@@ -111,7 +111,7 @@ module Spec =
         algorithm registry place spec.Algorithm |> ObservationMoments.forTask spec.Task spec.TaskOptions
 
     /// The experiment that a specification is about, on one of these tasks.
-    let experimentOn
+    let experiment
         (tasks: Sdac.Environments.TaskSuite)
         (algorithm: Algorithm<'c, 's, 'w>)
         (spec: Spec)
@@ -128,10 +128,6 @@ module Spec =
           Horizon = { Iterations = spec.Horizon }
           Device = spec.Device
           Kernels = spec.Kernels }
-
-    /// The same on a task of this library.
-    let experiment (algorithm: Algorithm<'c, 's, 'w>) (spec: Spec) : Experiment<'c, 's, 'w> =
-        experimentOn Environment.suite algorithm spec
 
     /// Settings of a replay memory among these names are refused for an algorithm that has none, for what they are: the nearest name
     /// would mislead.
@@ -244,7 +240,7 @@ module Spec =
         (algorithm registry "" spec.Algorithm).Open
             { new IOpen<Spec> with
                 member _.Open algorithm =
-                    iterations (experiment algorithm spec |> Experiment.envSteps count).Iterations spec }
+                    iterations (experiment registry.Tasks algorithm spec |> Experiment.envSteps count).Iterations spec }
 
     /// Changes one setting: `key` is its path or its unambiguous last part, `text` its new value as JSON or plain text. A new
     /// number of iterations is planned for too, and the schedules keep their share of it. `place` names their origin in messages.

@@ -65,8 +65,8 @@ module Watch =
           if options.Best then
               "best evaluation" ]
 
-    let private record (spec: Spec) (folder: RunFolder) (options: WatchOptions) (algorithm: Algorithm<'c, 's, 'w>) =
-        let experiment = Spec.experiment algorithm spec
+    let private record (registry: Registry) (spec: Spec) (folder: RunFolder) (options: WatchOptions) (algorithm: Algorithm<'c, 's, 'w>) =
+        let experiment = Spec.experiment registry.Tasks algorithm spec
         let agent = Runner.agent experiment
         Machine.useThreads agent.Compute options.Threads
         let chosen = if options.Best then Some(BestCheckpoint.path folder) else None
@@ -94,9 +94,9 @@ module Watch =
             eprintfn $"warning: {sentence}"
 
         let recording =
-            (Spec.algorithm registry folder.Spec spec.Algorithm).Open
+            (Spec.algorithmOf registry folder.Spec spec).Open
                 { new IOpen<Recording> with
-                    member _.Open algorithm = record spec folder options algorithm }
+                    member _.Open algorithm = record registry spec folder options algorithm }
 
         let page = options.Out |> Option.defaultValue (if options.Best then folder.BestPage else folder.Page)
 
