@@ -18,124 +18,75 @@ type SearchConfig =
       [<Description "Deviation of the exploration noise, per component of the action">]
       Exploration: float }
 
-/// All that training changes.
-type SearchState =
-    { Q1: Params; Q2: Params; TargetQ1: Params; TargetQ2: Params; Q1Adam: AdamState; Q2Adam: AdamState }
+/// One update. All that training changes are the critics with their moving averages; its random numbers are one key.
+type SearchUpdate = OffPolicyUpdate<TwinCriticsModel, Key, TwinCritics, unit>
 
-/// One update: the batch, the random numbers, the state that it started from and what it makes of it.
-type SearchWork = { Batch: Batch; Key: Key; State: SearchState; Next: SearchState; Figures: Figures }
+let agent (compute: Compute) (space: Space) (_: Horizon) (config: SearchConfig) : Agent<TwinCritics, SearchUpdate> =
+    let model =
+        TwinCritics.model
+            compute
+            space
+            config.Hidden
+            NetworkSettings.mish
+            config.Critics
+            TargetNoiseSettings.off
+            config.Adam
 
-let parts: Parts<SearchState> =
-    fun visit s ->
-        { Q1 = visit.Params("q1", s.Q1)
-          Q2 = visit.Params("q2", s.Q2)
-          TargetQ1 = visit.Params("target_q1", s.TargetQ1)
-          TargetQ2 = visit.Params("target_q2", s.TargetQ2)
-          Q1Adam = visit.Adam("q1", s.Q1Adam)
-          Q2Adam = visit.Adam("q2", s.Q2Adam) }
+    /// The best of the candidates by these critics. obs: [N, O] -> [N, A].
+    let best critics key (obs: Tensor) =
+        let unit = Key.uniform compute [ Tensors.size 0 obs * config.Candidates; space.ActionDim ] key
+        TwinCritics.best model critics config.Candidates obs (num 2.0 * unit - num 1.0)
 
-let agent (compute: Compute) (space: Space) (_: Horizon) (config: SearchConfig) : Agent<SearchState, SearchWork> =
-    let net = QNetwork.create space.ObsDim space.ActionDim config.Hidden
-    let { LearningRate = rate }, { Discount = discount; RewardScale = scale } = config.Adam, config.Critics
-
-    let init key =
-        let struct (key1, key2) = Key.split key
-
-        Tensors.owning (Parts.tensors parts) (fun () ->
-            let q1, q2 = QNetwork.init compute net key1, QNetwork.init compute net key2
-
-            { Q1 = q1
-              Q2 = q2
-              TargetQ1 = Params.copy q1
-              TargetQ2 = Params.copy q2
-              Q1Adam = Adam.init q1
-              Q2Adam = Adam.init q2 })
-
-    /// The best of the candidates. obs: [N, O] -> [N, A].
-    let best state key (obs: Tensor) =
-        let unit = Key.uniform compute [ Tensors.size 0 obs; config.Candidates; space.ActionDim ] key
-        let actions = unit.mul(Scalars.ofFloat 2.0).sub(Scalars.ofFloat 1.0)
-        let values = Critic.minQ compute net state.Q1 state.Q2 obs actions
-        (Diffusion.bestOf actions values).Action
-
-    let act purpose state key obs =
+    let act purpose critics key obs =
         let struct (choice, noise) = Key.split key
-        let action = best state choice obs
+        let action = best critics choice obs
 
         match purpose with
         | Purpose.Evaluate -> { Action = action; Extras = [] }
         | Purpose.Explore ->
             let noise = Key.normal compute (Tensors.shape action) noise
-            { Action = action.add (noise, Scalars.ofFloat config.Exploration); Extras = [] }
+            { Action = action + num config.Exploration * noise; Extras = [] }
 
-    /// Adam's steps of one critic towards targets [B], and its loss before them.
-    let learn work target q optimiser =
-        use vjp = QNetwork.vjp compute net q work.Batch.Obs work.Batch.Action
-        let gradient = vjp.PullbackParameters(Critic.gradient vjp.Output target)
-        let step struct (q, adam) = Adam.step compute (AdamSettings.ofSettings config.Adam) rate gradient q adam
+    /// y = r + γ(1 - terminated)·min Q̄(s', argmax Q(s', candidates)), and one Adam step of both critics towards it.
+    let evaluateQ (u: SearchUpdate) : SearchUpdate =
+        let next = u.Batch.NextObs
 
-        let struct (q, optimiser) =
-            Seq.fold (|>) struct (q, optimiser) (Seq.replicate config.Critics.CriticSteps step)
+        let target =
+            best u.State u.Noise next
+            |> TwinCritics.targetValue model u.State next
+            |> TwinCritics.target model u.Batch
 
-        struct (q, optimiser, Tensors.scalar (Critic.loss vjp.Output target))
+        let struct (critics, figures) = TwinCritics.learn model u.Batch target u.State
+        { u with Next = critics } |> OffPolicy.tell figures
 
-    let evaluateQ work =
-        let s, batch = work.State, work.Batch
-        let action = (best s work.Key batch.NextObs).unsqueeze 1L
-        let next = (Critic.minQ compute net s.TargetQ1 s.TargetQ2 batch.NextObs action).view -1L
-        let target = Critic.target discount scale batch.Reward batch.Terminated next
-        let struct (q1, adam1, loss1) = learn work target s.Q1 s.Q1Adam
-        let struct (q2, adam2, loss2) = learn work target s.Q2 s.Q2Adam
-
-        { work with
-            Next = { work.Next with Q1 = q1; Q1Adam = adam1; Q2 = q2; Q2Adam = adam2 }
-            Figures = Map [ "q1Loss", loss1; "q2Loss", loss2 ] }
-
-    let follow work =
-        let follow = Polyak.step compute config.Critics.Tau
-        let next = work.Next
-        let targets1, targets2 = follow next.TargetQ1 next.Q1, follow next.TargetQ2 next.Q2
-        { work with Next = { next with TargetQ1 = targets1; TargetQ2 = targets2 } }
+    let followTargets (u: SearchUpdate) : SearchUpdate = { u with Next = TwinCritics.follow model u.Next }
 
     { Compute = compute
       Space = space
       Rhythm = Agent.offPolicy config.Data
       Extras = []
       Distributions = []
-      Init = init
-      Parts = parts
+      Init =
+        fun key ->
+            let struct (key1, key2) = Key.split key
+            Tensors.owning (Parts.tensors TwinCritics.parts) (fun () -> TwinCritics.init model key1 key2)
+      Parts = TwinCritics.parts
       Act = act
       Form = PolicyForm.none "it draws its candidates uniformly, which no exported policy does"
       Observe = Agent.observeNothing
       Prepare = Agent.drawFromMemory
-      Begin =
-        fun table keys state ->
-            { Batch = Replay.sample compute keys.Batch config.Data.BatchSize table.Memory
-              Key = keys.Noise
-              State = state
-              Next = state
-              Figures = Map.empty }
-      OnBatch = fun change work -> { work with Batch = change work.Batch }
-      Stages = [ "evaluateQ", evaluateQ; "followTargets", follow ]
-      Finish = fun work -> { State = work.Next; Figures = work.Figures; Tallies = []; Verdict = Verdict.Continue } }
-
-let loss name title headline =
-    { Name = name
-      Title = title
-      Headline = headline
-      MustBeFinite = true
-      Carried = false
-      Plotted = Some title }
+      Begin = OffPolicy.beginning compute config.Data (fun _ key -> key) (OffPolicy.start model ())
+      OnBatch = OffPolicy.onBatch
+      Stages = [ "evaluateQ", evaluateQ; "followTargets", followTargets ]
+      Finish = OffPolicy.finish id }
 
 let quick =
     { Hidden = [ 64; 64 ]
-      Data = { SdacConfig.quick.Data with Environments = 2 }
+      Data = DataSettings.quick
       Critics = SdacConfig.quick.Critics
       Adam = SdacConfig.quick.Adam
       Candidates = 64
       Exploration = 0.1 }
-
-let tiny = { quick with Hidden = [ 16 ]; Data.BatchSize = 32; Data.WarmUp = 100; Candidates = 8 }
 
 let search =
     { Name = "search"
@@ -144,10 +95,13 @@ let search =
       Added = []
       Presets =
         [ Preset.quick quick
-          { Preset.quick tiny with
-              Name = "tiny"
-              Meaning = "a few hundred updates of small networks"
-              Iterations = 400L } ]
+          Preset.tiny
+              600L
+              { quick with
+                  Hidden = [ 32; 32 ]
+                  Data = DataSettings.tiny
+                  Adam.LearningRate = 3e-3
+                  Candidates = 32 } ]
       Problems =
         fun c ->
             [ Check.widths (nameof c.Hidden) c.Hidden
@@ -157,7 +111,7 @@ let search =
               Check.atLeast (nameof c.Candidates) 1 c.Candidates
               Check.within (nameof c.Exploration) 0.0 1e6 c.Exploration ]
             |> List.concat
-      Figures = [ loss "q1Loss" "the loss of critic 1" (Some "critic"); loss "q2Loss" "the loss of critic 2" None ]
+      Figures = TwinCritics.figureInfos
       Describe = fun c -> $"{c.Candidates} candidates"
       Agent = agent }
 

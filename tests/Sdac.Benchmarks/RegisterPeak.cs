@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Threading;
 using Sdac.Kernels;
+using Sdac.Kernels.Simd;
 
 namespace Sdac.Benchmarks;
 
@@ -17,7 +18,7 @@ internal static class RegisterPeak
 
     private static float sink;
 
-    private static int Lanes => Vector512.IsHardwareAccelerated ? 16 : 8;
+    private static int Lanes => KernelPaths.Current == KernelPath.Avx512 ? 16 : 8;
 
     public static Case Case() => new(
         "peak", $"fused multiply-adds in registers, {Lanes} lanes", 2e-9 * Blocks * Repeats * Accumulators * Lanes, Run,

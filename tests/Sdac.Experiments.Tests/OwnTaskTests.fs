@@ -70,7 +70,9 @@ let private registered (task: string) (options: (string * string) list) =
             Expect.equal (policy.Task, policy.ObsDim) (task, numbers) "policy"
 
             WatchTests.withPlayer (fun _ ->
-                let page, _ = captureOutput (fun () -> Watch.run registry whole { Watch.usual with Episodes = 1; Threads = 1 })
+                let page, _ =
+                    captureOutput (fun () -> Watch.run registry whole { Watch.usual with Episodes = 1; Threads = 1 })
+
                 Expect.stringContains (File.ReadAllText page) $"<title>{task}" "page to watch")
 
             let page, complaints =

@@ -60,4 +60,24 @@ let tests =
           test "so has an interactive session" {
               let text = $"#load \"scripts/sdac.fsx\";;\n{pipeline};;\n{look};;\n#quit;;\n"
               Expect.contains (fsi [] (Some text)) "1 passive" "threads and policy"
+          }
+
+          test "the example of an algorithm of one's own fulfils the contract" {
+              inFolder (fun folder ->
+                  let scripts = Path.Combine(repository, "scripts")
+                  let text = File.ReadAllText(Path.Combine(scripts, "own-algorithm.fsx"))
+                  let registered = text.IndexOf "Registry.standard"
+                  let library = Path.Combine(scripts, "sdac.fsx")
+
+                  let script =
+                      text.Remove(registered).Replace("\"sdac.fsx\"", $"\"{library}\"") + "Contract.check search\n"
+
+                  let path = Path.Combine(folder, "check.fsx")
+                  File.WriteAllText(path, script)
+                  let lines = fsi [ "--exec"; path ] None
+                  let clauses = lines |> List.filter (fun line -> line.Contains "Random search Q-learning: ")
+                  Expect.hasLength clauses 16 "clauses"
+
+                  for clause in clauses do
+                      Expect.stringStarts clause "holds" "clause")
           } ]

@@ -108,8 +108,7 @@ let tests =
               failureOf (fun () -> specs """{"name":"s","algorithms":["sac","sac"]}""")
               |> says [ "'algorithms' in s names sac 2 times" ]
 
-              failureOf (fun () -> specs """{"name":"s","algorithms":["sca"]}""")
-              |> says [ "'sca'"; "'sac'" ]
+              failureOf (fun () -> specs """{"name":"s","algorithms":["sca"]}""") |> says [ "'sca'"; "'sac'" ]
 
               // also where it is an axis like others, whatever the order
               Expect.equal

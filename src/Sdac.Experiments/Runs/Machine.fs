@@ -5,6 +5,7 @@ open System.IO
 open System.Reflection
 open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
+open System.Runtime.Intrinsics.X86
 open Sdac.Functional
 open Sdac.Kernels
 open Sdac.Mujoco
@@ -64,6 +65,6 @@ module Machine =
           Processors = Environment.ProcessorCount
           Threads = Workers.Threads
           VectorBits =
-            if Vector512.IsHardwareAccelerated then 512
+            if Avx512F.IsSupported then 512
             elif Vector256.IsHardwareAccelerated then 256
             else 128 }

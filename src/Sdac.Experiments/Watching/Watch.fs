@@ -65,7 +65,13 @@ module Watch =
           if options.Best then
               "best evaluation" ]
 
-    let private record (registry: Registry) (spec: Spec) (folder: RunFolder) (options: WatchOptions) (algorithm: Algorithm<'c, 's, 'w>) =
+    let private record
+        (registry: Registry)
+        (spec: Spec)
+        (folder: RunFolder)
+        (options: WatchOptions)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        =
         let experiment = Spec.experiment registry.Tasks algorithm spec
         let agent = Runner.agent experiment
         Machine.useThreads agent.Compute options.Threads
