@@ -17,12 +17,13 @@ let private browser =
     [ "/usr/bin/chromium"; "/usr/bin/chromium-browser"; "/usr/bin/google-chrome" ]
     |> List.tryFind File.Exists
 
-/// Writes what stands out to an attribute: the window's width, the page's, elements beyond the window, tables that must be scrolled,
+/// Opens what is folded, and writes what stands out to an attribute: the window's width, the page's, elements beyond the window, tables that must be scrolled,
 /// labels that are cut.
 let private measuring =
     """<script>
 window.addEventListener('load', () => setTimeout(() => {
   const width = document.documentElement.clientWidth, out = [];
+  for (const e of document.querySelectorAll('details')) e.open = true;
   const say = (what, e) => out.push(`${what}: ${e.tagName} ${e.className.baseVal ?? e.className} ${(e.textContent || '').trim().slice(0, 40)}`);
   for (const e of document.body.querySelectorAll('*')) {
     if (e.closest('svg, script, .modebar')) continue;

@@ -4,7 +4,7 @@ namespace Sdac.Experiments
 [<NoComparison; NoEquality>]
 type Program =
     {
-        /// What usage texts and messages call it: "train.fsx", "mine.fsx train"
+        /// What begins its messages: "train", "mine.fsx train"
         Name: string
         /// How a user starts it: "./build.sh train", "dotnet fsi --exec mine.fsx train"
         Shown: string

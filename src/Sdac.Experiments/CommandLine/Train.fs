@@ -177,9 +177,15 @@ module Train =
 
         // what the file itself makes impossible is said of the file
         match results.TryGetResult TrainArguments.Config with
-        | Some file when not (Spec.problems registry file (start registry results preset)).IsEmpty ->
-            Spec.validate registry file spec |> ignore
-        | _ -> ()
+        | Some file ->
+            let given = start registry results preset
+
+            if not (Spec.problems registry file given).IsEmpty then
+                Spec.validate registry file spec |> ignore
+
+            if (spec.Task, spec.TaskOptions) = (given.Task, given.TaskOptions) then
+                Spec.onKnownTask registry file { spec with Script = None } |> ignore
+        | None -> ()
 
         let train out =
             Runner.run registry spec { options with Out = out; Overwrite = results.Contains TrainArguments.Overwrite }
@@ -238,8 +244,8 @@ module Train =
                 Quiet = results.Contains TrainArguments.Quiet
                 CheckpointMinutes =
                     results.GetResult(TrainArguments.CheckpointMinutes, (RunOptions.into out).CheckpointMinutes)
-                Command = program.Start "train"
-                Watch = program.Start "watch" }
+                Command = Entrance.shown "train"
+                Watch = Entrance.shown "watch" }
 
         match results.TryGetResult TrainArguments.Settings, results.TryGetResult TrainArguments.Resume with
         | Some named, _ ->

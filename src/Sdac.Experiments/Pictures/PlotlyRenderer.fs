@@ -183,7 +183,7 @@ module PlotlyRenderer =
                 name.Contains "plotly" && name.EndsWith(".min.js", System.StringComparison.Ordinal))
 
         match assembly.GetManifestResourceStream name with
-        | null -> Errors.fail (Missing "plotly.js is missing in Plotly.NET.dll: run `./build.sh build`")
+        | null -> Errors.fail (Missing $"""plotly.js is missing in Plotly.NET.dll: run `{Entrance.ofBuild "build"}`""")
         | stream ->
             use reader = new StreamReader(stream)
             reader.ReadToEnd()

@@ -51,7 +51,7 @@ module Watch =
         | _ ->
             Errors.fail (
                 Missing
-                    "pages to watch need a player, which is not there: run `./build.sh setup-watch` once (it bundles three.js from npm); all other commands work without it"
+                    $"""pages to watch need a player, which is not there: run `{Entrance.ofBuild "setup-watch"}` once (it bundles three.js from npm); all other commands work without it"""
             )
 
     let private facts (spec: Spec) (algorithm: Algorithm<'c, 's, 'w>) (options: WatchOptions) (file: string) =
@@ -65,8 +65,14 @@ module Watch =
           if options.Best then
               "best evaluation" ]
 
-    let private record (spec: Spec) (folder: RunFolder) (options: WatchOptions) (algorithm: Algorithm<'c, 's, 'w>) =
-        let experiment = Spec.experiment algorithm spec
+    let private record
+        (registry: Registry)
+        (spec: Spec)
+        (folder: RunFolder)
+        (options: WatchOptions)
+        (algorithm: Algorithm<'c, 's, 'w>)
+        =
+        let experiment = Spec.experimentOn registry.Tasks algorithm spec
         let agent = Runner.agent experiment
         Machine.useThreads agent.Compute options.Threads
         let chosen = if options.Best then Some(BestCheckpoint.path folder) else None
@@ -74,6 +80,8 @@ module Watch =
 
         try
             use arena = Training.arena experiment options.Episodes
+            let limit = Progress.thousands (int64 arena.Spec.MaxEpisodeSteps)
+            printfn $"{spec.Task}, {algorithm.Title}: plays {options.Episodes} episodes of at most {limit} steps"
             let key = Training.evaluationKey (defaultArg options.Seed spec.Seed)
             Recording.make (facts spec algorithm options file) agent arena key state
         finally
@@ -94,9 +102,9 @@ module Watch =
             eprintfn $"warning: {sentence}"
 
         let recording =
-            (Spec.algorithm registry folder.Spec spec.Algorithm).Open
+            (Spec.algorithmOf registry folder.Spec spec).Open
                 { new IOpen<Recording> with
-                    member _.Open algorithm = record spec folder options algorithm }
+                    member _.Open algorithm = record registry spec folder options algorithm }
 
         let page = options.Out |> Option.defaultValue (if options.Best then folder.BestPage else folder.Page)
 
