@@ -144,7 +144,7 @@ setup_watch() {
 watch() {
     build
     [ ! -d $player/node_modules ] || bundle_player
-    run_script watch.fsx "$@"
+    run_script watch "$@"
 }
 
 # For the benchmarks: the sgemm that kernels are timed beside.
@@ -170,6 +170,12 @@ setup_peer() {
         -o artifacts/onednn/libonednn_layer.so -ldnnl
 }
 
+# A line for each project and each complaint, on standard error: standard output is the command's own.
+build_projects() {
+    dotnet build Sdac.Functional.sln -c $configuration -nologo -v minimal -tl:off -clp:NoSummary "${properties[@]}" 2>&1 |
+        sed -u -n -e 's/^ *\([A-Za-z.]*\) -> .*/  built \1/p' -e '/: \(error\|warning\) /p' >&2
+}
+
 # Compiles unless nothing has changed since the last time (a no-op `dotnet build` takes seconds).
 build() {
     setup
@@ -181,7 +187,8 @@ build() {
     check_writable
     mkdir -p artifacts
     printf '%s\n' "$choice" >$stamp.new # its time is that of the build's beginning
-    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary "${properties[@]}" || return
+    [ -e $stamp ] || say "building: minutes the first time, a line for each project"
+    build_projects || return
     mv $stamp.new $stamp
 }
 
@@ -308,6 +315,7 @@ help_of() {
 
 command=${1:-}
 [ $# -gt 0 ] && shift
+[ "${1:-}" != -h ] || set -- --help "${@:2}"
 case $command,${1:-} in
     check,--help | test,--help | pack,--help | cuda-check,--help | build,--help) help_of "$command"; exit ;;
     setup,--help | setup-watch,--help | setup-tests,--help) help_of "$command"; exit ;;

@@ -154,6 +154,10 @@ let tests =
                         [ "sweep"; "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
                         [ "envs"; "--seconds=-1"; "--task"; "nowhere" ], 3, [ "nowhere" ]
                         [ "envs"; "--environments=0" ], 3, [ "--environments is 0" ]
+                        [ "train"; "--lr"; "3" ], 2, [ "no option --lr: did you mean --set learningRate=VALUE?" ]
+                        [ "train"; "--n_envs=3" ], 2, [ "did you mean --set environments=VALUE?" ]
+                        [ "train"; "--env"; "Hopper-v4" ], 2, [ "did you mean --task?"; "./build.sh train --help" ]
+                        [ "evaluate"; "--rnu"; "a" ], 2, [ "did you mean --run?" ]
                         [ "trian" ], 2, [ "trian"; "did you mean 'train'?" ]
                         [], 2, [ "train, evaluate" ] ]
 
@@ -197,6 +201,7 @@ let tests =
                           [ [ "train" ], [ compiled; "train" ]
                             [ "train"; "--" ], [ compiled; "train" ]
                             [ "one-state"; "--" ], [ compiled; "one-state" ]
+                            [ "watch" ], [ compiled; "watch" ]
                             [ "bench" ], [ program ] ] do
                           let command = String.concat " " words
                           let asked = Path.Combine(built, "..", "asked")
@@ -320,6 +325,9 @@ let tests =
                       Expect.equal code 1 "nothing like it"
                       Expect.stringLacks errors "did you mean" "nothing like it"
 
+                      runs [ "train"; "-h" ] |> ignore
+                      let asked = File.ReadAllLines(Path.Combine(built, "..", "asked"))
+                      Expect.equal (Array.last asked) "--help" "the short form"
                       let _, usage, _ = runs []
 
                       for command in [ "test"; "setup"; "setup-tests"; "setup-watch"; "build"; "cuda-check" ] do

@@ -136,7 +136,7 @@ module Verify =
         let seconds = secondsEach run * float (windows |> List.sumBy (fun (first, last) -> last - first))
 
         let cost =
-            if Double.IsFinite seconds then
+            if seconds >= 1.0 then
                 $"; the run took {Progress.duration seconds} for them"
             else
                 ""

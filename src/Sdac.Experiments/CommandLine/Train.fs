@@ -229,6 +229,12 @@ module Train =
 
         String.concat "\n" ("Algorithms (--settings NAME lists the settings of one):" :: lines)
 
+    /// The paths of all settings of the first algorithm.
+    let private settings (registry: Registry) : string list =
+        (List.head (Registry.all registry)).Open
+            { new IOpen<string list> with
+                member _.Open(_: Algorithm<'c, 's, 'w>) = Json.leaves typeof<Spec<'c>> }
+
     /// Trains as the arguments say.
     let run (program: Program) (arguments: string[]) : int =
         let registry = program.Registry
@@ -236,7 +242,7 @@ module Train =
         let parser =
             ArgumentParser.Create<TrainArguments>(programName = program.Shown, helpTextMessage = about registry)
 
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> settings registry) parser arguments
 
         let options out =
             { RunOptions.into out with
