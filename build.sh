@@ -4,6 +4,8 @@ set -euo pipefail
 caller=$PWD # where programs run: paths in their arguments are the caller's
 cd "$(dirname "${BASH_SOURCE[0]}")"
 repository=$PWD
+typed=$0 # sentences name commands as they are typed
+[[ $typed == */* ]] || typed=./$typed
 
 configuration=Release
 benchmarks=tests/Sdac.Benchmarks/bin/$configuration/Sdac.Benchmarks.dll
@@ -13,8 +15,8 @@ test_packages=(munge slurmctld slurmd slurm-client python3-protobuf python3-crcm
 player=artifacts/watch/player # where the pages of watch are bundled
 
 usage() {
+    printf 'usage: %s COMMAND [ARGUMENT...]        (COMMAND --help lists the arguments)\n' "$typed"
     cat <<'TEXT'
-usage: ./build.sh COMMAND [ARGUMENT...]        (COMMAND --help lists the arguments)
 
   train          train a policy: alone, SDAC on InvertedPendulum-v4 in a few minutes
   evaluate       play a checkpoint of a run again
@@ -88,7 +90,7 @@ check_package_cache() {
 }
 
 check_writable() {
-    [ -w . ] || fail "something is to be built in $repository, which is read-only: run ./build.sh build there as someone who may write"
+    [ -w . ] || fail "something is to be built in $repository, which is read-only: run $typed build there as someone who may write"
 }
 
 setup() {
@@ -142,7 +144,7 @@ setup_watch() {
 watch() {
     build
     [ ! -d $player/node_modules ] || bundle_player
-    run_script watch.fsx "$@"
+    run_script watch "$@"
 }
 
 # For the benchmarks: the sgemm that kernels are timed beside.
@@ -168,6 +170,12 @@ setup_peer() {
         -o artifacts/onednn/libonednn_layer.so -ldnnl
 }
 
+# A line for each project and each complaint, on standard error: standard output is the command's own.
+build_projects() {
+    dotnet build Sdac.Functional.sln -c $configuration -nologo -v minimal -tl:off -clp:NoSummary "${properties[@]}" 2>&1 |
+        sed -u -n -e 's/^ *\([A-Za-z.]*\) -> .*/  built \1/p' -e '/: \(error\|warning\) /p' >&2
+}
+
 # Compiles unless nothing has changed since the last time (a no-op `dotnet build` takes seconds).
 build() {
     setup
@@ -179,7 +187,8 @@ build() {
     check_writable
     mkdir -p artifacts
     printf '%s\n' "$choice" >$stamp.new # its time is that of the build's beginning
-    dotnet build Sdac.Functional.sln -c $configuration -nologo -v quiet -clp:NoSummary "${properties[@]}" || return
+    [ -e $stamp ] || say "building: minutes the first time, a line for each project"
+    build_projects || return
     mv $stamp.new $stamp
 }
 
@@ -239,6 +248,7 @@ run_mutants() {
 
 # Programs run where the caller is. Options may stand behind a "--", as `dotnet fsi` wants them.
 in_callers_folder() {
+    export SDAC_ENTRANCE=$typed
     cd "$caller" || fail "the folder that you are in cannot be entered"
     exec "$@"
 }
@@ -276,7 +286,7 @@ cuda_check() {
     in_callers_folder dotnet "$repository/$benchmarks" cuda-check "$@"
 }
 
-# The command that a wrong word is nearest to, by edit distance.
+# The command that a wrong word may mean: the nearest by edit distance, nothing where none is near.
 nearest() {
     usage | awk -v word="$1" '
         function least(a, b, c) { return a < b ? (a < c ? a : c) : (b < c ? b : c) }
@@ -289,7 +299,13 @@ nearest() {
             return d[length(x), length(y)]
         }
         /^  [a-z]/ { d0 = index($1, word) == 1 ? 0 : distance(word, $1); if (best == "" || d0 < smallest) { best = $1; smallest = d0 } }
-        END { print best }'
+        END { if (smallest <= (length(word) <= 3 ? 1 : length(word) <= 8 ? 2 : 3)) print best }'
+}
+
+refuse_command() {
+    local meant
+    meant=$(nearest "$1")
+    fail "unknown command '$1': ${meant:+did you mean '$meant'? }$typed alone lists all commands"
 }
 
 # The lines of the usage text about one command that has no program to ask.
@@ -299,8 +315,10 @@ help_of() {
 
 command=${1:-}
 [ $# -gt 0 ] && shift
+[ "${1:-}" != -h ] || set -- --help "${@:2}"
 case $command,${1:-} in
-    check,--help | test,--help | pack,--help | cuda-check,--help | setup,--help | setup-tests,--help | build,--help) help_of "$command"; exit ;;
+    check,--help | test,--help | pack,--help | cuda-check,--help | build,--help) help_of "$command"; exit ;;
+    setup,--help | setup-watch,--help | setup-tests,--help) help_of "$command"; exit ;;
 esac
 case $command in
     "" | help | -h | --help) usage ;;
@@ -315,6 +333,6 @@ case $command in
     check) run_check "$@" ;;
     pack) build; in_callers_folder dotnet fsi --exec "$repository/src/packages/pack.fsx" "$@" ;;
     cuda-check) cuda_check "$@" ;;
-    bench) build; setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;
-    *) fail "unknown command '$command': did you mean '$(nearest "$command")'? ./build.sh alone lists all commands" ;;
+    bench) build; [[ " $* " == *" --help "* ]] || setup_bench; [[ " $* " != *peer* ]] || setup_peer; in_callers_folder dotnet "$repository/$benchmarks" "$@" ;;
+    *) refuse_command "$command" ;;
 esac

@@ -10,6 +10,9 @@ public delegate ITask TaskMaker(IReadOnlyDictionary<string, object?> options);
 /// <summary>Tasks that can be asked for by name.</summary>
 public sealed class TaskSuite
 {
+    // Of a task's name, to be understood; of tasks, to be told.
+    private const int ShortestPart = 3, MostTold = 12;
+
     private readonly Dictionary<string, TaskMaker> makers;
 
     /// <summary>A suite of these tasks, in this order.</summary>
@@ -75,8 +78,13 @@ public sealed class TaskSuite
         if (name.LastIndexOf("-v", StringComparison.Ordinal) is > 0 and var dash
             && Names.Where(task => task.StartsWith(name[..(dash + 2)], StringComparison.Ordinal)).ToArray() is { Length: > 0 } versions)
             return $"There is no version {name[(dash + 1)..]} of {name[..dash]}; there are {string.Join(", ", versions.Order(StringComparer.Ordinal))}.";
-        return Nearest.Near(name, Names) is { } near ? $"There is no task {name}; the nearest is {near} (envs lists all {Names.Count})."
-            : $"There is no task {name}, nor one with a name like that: envs lists all {Names.Count}.";
+        if (Nearest.Near(name, Names) is { } near)
+            return $"There is no task {name}; the nearest is {near} (envs lists all {Names.Count}).";
+        // "Hopper" and "cheetah" are parts of names
+        if (name.Length >= ShortestPart
+            && Names.Where(task => task.Contains(name, StringComparison.OrdinalIgnoreCase)).ToArray() is { Length: > 0 and <= MostTold } alike)
+            return $"There is no task {name}; there are {string.Join(", ", alike.Order(StringComparer.Ordinal))}.";
+        return $"There is no task {name}, nor one with a name like that: envs lists all {Names.Count}.";
     }
 
     private List<string> Suites() =>

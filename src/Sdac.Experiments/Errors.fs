@@ -132,7 +132,7 @@ module Errors =
             | Some candidate, _ -> $"did you mean '{candidate}'?"
             | None, _ when all.Length <= Few -> $"it can be {listed}"
             | None, _ when kind = "setting" ->
-                "no setting has a name like that; `train --settings ALGORITHM` lists them"
+                $"""no setting has a name like that; `{Entrance.shown "train"} --settings ALGORITHM` lists them"""
             | None, _ -> $"no {kind} has a name like that; compare with a list of them"
 
         let place = if place = "" then "" else $" in {place}"
@@ -162,7 +162,7 @@ module Script =
         | :? MissingLibraryException -> oneLine error, (Missing "").ExitCode
         | :? DllNotFoundException ->
             let text = error.Message.Split('\n')[0]
-            $"{text.Trim()} (a native library is missing: run `./build.sh setup`)", (Missing "").ExitCode
+            $"""{text.Trim()} (a native library is missing: run `{Entrance.ofBuild "setup"}`)""", (Missing "").ExitCode
         | :? SimulationException
         | :? TaskFunctionException -> oneLine error, (Diverged "").ExitCode
         | :? EngineException -> oneLine error, (Missing "").ExitCode

@@ -39,9 +39,14 @@ module Evaluate =
         let struct (file, state) = networks agent spec folder checkpoint
 
         try
-            let played = Runner.evaluate experiment agent state episodes seed
-            let score = Score.ofEpisodes played
             printfn $"{spec.Task}, {algorithm.Title}, {file}"
+            use arena = Training.arena experiment episodes
+
+            let played =
+                Progress.playing arena.Spec.MaxEpisodeSteps episodes (fun tell ->
+                    Evaluation.runTelling tell agent arena (Training.evaluationKey seed) state)
+
+            let score = Score.ofEpisodes played
 
             for i, episode in Array.indexed played do
                 printfn $"  episode {i + 1, 3}: return %10.2f{episode.Return}, {episode.Length} steps"

@@ -27,5 +27,11 @@ module Number =
             | _ -> None
         | _ -> None
 
-    /// For people: four significant digits.
-    let display (value: float) = value.ToString("G4", CultureInfo.InvariantCulture)
+    /// Beyond this a number with all its digits is longer than one with an exponent.
+    [<Literal>]
+    let private Longest = 1e9
+
+    /// For people: four significant digits, with commas where a whole number has more.
+    let display (value: float) =
+        let form = if abs value >= 9999.5 && abs value < Longest then "N0" else "G4"
+        value.ToString(form, CultureInfo.InvariantCulture)

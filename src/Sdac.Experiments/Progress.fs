@@ -44,7 +44,7 @@ module Progress =
 
     let internal thousands (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 
-    let private duration (seconds: float) =
+    let internal duration (seconds: float) =
         let span = TimeSpan.FromSeconds(Math.Clamp(seconds, 0.0, 359_999.0))
 
         if span.TotalHours >= 1.0 then
@@ -216,6 +216,23 @@ module Progress =
               Texts = figures total }
 
         if quiet then body ignore else show view body
+
+    /// Runs `body`, which reports how many steps of episodes that are played side by side are made, of at most `limit`, and how many
+    /// of the episodes are over.
+    let playing (limit: int) (episodes: int) (body: (int * int -> unit) -> 'a) : 'a =
+        let texts remaining (steps: int, over: int) =
+            [ yield! known remaining (fun seconds -> $"at most {duration seconds} left")
+              $"step {thousands (int64 steps)} of at most {thousands (int64 limit)}"
+              $"{over}/{episodes} episodes over" ]
+
+        let view =
+            { // the end of the last episode is no news
+              Place = fun (steps, _) -> struct (int64 steps, int64 limit + 1L)
+              Stage = fun _ -> 0
+              Plain = fun remaining progress -> String.concat ", " (texts remaining progress)
+              Texts = texts }
+
+        show view body
 
     /// Runs `body`, which reports as often as it likes how many of `total` tasks are over and what is under way.
     let tasks (total: int) (body: (int * string -> unit) -> 'a) : 'a =

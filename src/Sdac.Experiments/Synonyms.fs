@@ -65,8 +65,25 @@ module Synonyms =
     let private plain (name: string) =
         (name.Substring(name.LastIndexOf '.' + 1)).ToLowerInvariant().Replace("_", "").Replace("-", "")
 
+    /// Options of training, and what other programs call them.
+    let private options =
+        [ "--task", [ "env"; "envid"; "environment"; "envname"; "game" ]
+          "--out", [ "output"; "outdir"; "outputdir"; "dir"; "logdir"; "savedir" ]
+          "--algorithm", [ "algo"; "alg"; "agent" ]
+          "--steps", [ "totaltimesteps"; "totalsteps"; "timesteps"; "maxsteps"; "maxtimesteps"; "numsteps" ]
+          "--iterations", [ "updates"; "epochs" ]
+          "--resume", [ "load"; "restore"; "continue" ]
+          "--episodes", [ "nepisodes"; "numepisodes"; "evalepisodes" ]
+          "--run", [ "path"; "checkpointdir"; "model" ] ]
+
     /// The last names of all settings that others' names stand for.
     let ours: string list = List.map fst table
+
+    /// The option that another program's stands for, among those that there are.
+    let tryFindOption (name: string) (valid: string list) : string option =
+        options
+        |> List.tryFind (fun (ours, others) -> List.contains ours valid && List.contains (plain name) others)
+        |> Option.map fst
 
     /// Our setting that a name stands for, among those that there are: also our own name written in another manner (batch_size).
     let tryFind (name: string) (valid: string list) : string option =

@@ -34,14 +34,29 @@ module Evaluation =
                 Some(played, struct (played.Outcome.States, played.Outcome.Current, t + 1L)))
             (struct (first, Environment.obs first, 0L))
 
-    /// Plays one episode in each environment of `environment`; the episodes in the environments' order.
-    let run (agent: Agent<'s, 'w>) (environment: Environment) (key: Key) (state: 's) : Episode[] =
+    /// Plays one episode in each environment of `environment`; the episodes in the environments' order. `tell` hears after every step
+    /// how many were made and how many episodes are over.
+    let runTelling
+        (tell: int * int -> unit)
+        (agent: Agent<'s, 'w>)
+        (environment: Environment)
+        (key: Key)
+        (state: 's)
+        : Episode[] =
         let results: Episode option[] = Array.create environment.Count None
         use steps = (steps agent environment key state).GetEnumerator()
+        let mutable made = 0
 
         while Array.exists Option.isNone results && steps.MoveNext() do
             for struct (e, episode) in steps.Current.Outcome.Ended do
                 if results[e].IsNone then
                     results[e] <- Some episode
 
+            made <- made + 1
+            tell (made, results |> Array.sumBy (fun result -> if result.IsSome then 1 else 0))
+
         results |> Array.map Option.get
+
+    /// The same without a word.
+    let run (agent: Agent<'s, 'w>) (environment: Environment) (key: Key) (state: 's) : Episode[] =
+        runTelling ignore agent environment key state

@@ -17,12 +17,13 @@ let private browser =
     [ "/usr/bin/chromium"; "/usr/bin/chromium-browser"; "/usr/bin/google-chrome" ]
     |> List.tryFind File.Exists
 
-/// Writes what stands out to an attribute: the window's width, the page's, elements beyond the window, tables that must be scrolled,
+/// Opens what is folded, and writes what stands out to an attribute: the window's width, the page's, elements beyond the window, tables that must be scrolled,
 /// labels that are cut.
 let private measuring =
     """<script>
 window.addEventListener('load', () => setTimeout(() => {
   const width = document.documentElement.clientWidth, out = [];
+  for (const e of document.querySelectorAll('details')) e.open = true;
   const say = (what, e) => out.push(`${what}: ${e.tagName} ${e.className.baseVal ?? e.className} ${(e.textContent || '').trim().slice(0, 40)}`);
   for (const e of document.body.querySelectorAll('*')) {
     if (e.closest('svg, script, .modebar')) continue;
@@ -30,6 +31,9 @@ window.addEventListener('load', () => setTimeout(() => {
     if (r.width > 0 && (r.right > width + 1 || r.left < -1)) say('beyond the window', e);
   }
   for (const e of document.querySelectorAll('.table')) if (e.scrollWidth > e.clientWidth + 1) say('to be scrolled', e);
+  for (const e of document.querySelectorAll('.legend .scrollbar')) {
+    if (e.getBoundingClientRect().height > 0) out.push(`a legend to be scrolled: ${e.closest('.plot').id}`);
+  }
   for (const plot of document.querySelectorAll('.plot')) {
     const p = plot.getBoundingClientRect();
     for (const e of plot.querySelectorAll('svg text')) {
@@ -76,6 +80,25 @@ let private widest (root: string) =
         |> fun spec -> folderOf (Path.Combine(root, $"wide-{seed}")) spec [ 1.0; 12345.678 ] (seed > 0L)
 
         folderOf (Path.Combine(root, $"dpmd-{seed}")) (asDpmd (spec "Hopper-v4" seed 4)) [ 1.0; 2.0 ] true
+
+    // as many phases as algorithms together have
+    for path in Directory.GetDirectories root do
+        let folder: RunFolder = { Path = path }
+
+        using (LineWriter.Create folder.Timings) (fun timings ->
+            timings.Write(
+                [ "iteration", Count 10L; "seconds", Value 3.0; "memoryMiB", Value 100.0 ]
+                @ [ for phase in
+                        [ "collect"
+                          "evaluateQ"
+                          "followTargets"
+                          "improvePolicy"
+                          "logging"
+                          "progress"
+                          "reverseSample"
+                          "rssmUpdate"
+                          "tuneTemperature" ] -> phase, Value 0.1 ]
+            ))
 
 [<Tests>]
 let tests =

@@ -13,7 +13,7 @@ open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 
-let private started (folder: string) (variables: (string * string) list) (program: string) (arguments: string list) =
+let internal started (folder: string) (variables: (string * string) list) (program: string) (arguments: string list) =
     let info = ProcessStartInfo(program, arguments, WorkingDirectory = folder)
     info.RedirectStandardOutput <- true
     info.RedirectStandardError <- true
@@ -61,7 +61,7 @@ let private repeatable =
           "BranchCommands.fs", [ "Set"; "Seed_Of" ] ]
 
 /// A copy of build.sh in a repository where everything is built, with programs that only write down what they are asked.
-let private inBuilt (test: string -> string -> (string * string) list -> unit) =
+let internal inBuilt (test: string -> string -> (string * string) list -> unit) =
     inFolder (fun path ->
         let built, caller, programs =
             Path.Combine(path, "built"), Path.Combine(path, "caller"), Path.Combine(path, "bin")
@@ -82,8 +82,11 @@ let private inBuilt (test: string -> string -> (string * string) list -> unit) =
             File.Copy(Path.Combine(repository, file), copy)
 
         for program, body in
-            [ "dotnet", $"pwd >>'{path}/asked'; printf '%%s\\n' \"$@\" >>'{path}/asked'"
+            [ "dotnet",
+              $"pwd >>'{path}/asked'; printf '%%s\\n' \"$@\" >>'{path}/asked'; printf '%%s' \"$SDAC_ENTRANCE\" >'{path}/entrance'"
               "gcc", ""
+              "npm", ""
+              "node", ""
               "dpkg-query", "printf 'install ok installed'" ] do
             let file = Path.Combine(programs, program)
             File.WriteAllText(file, "#!/bin/bash\n" + body)
@@ -151,6 +154,10 @@ let tests =
                         [ "sweep"; "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
                         [ "envs"; "--seconds=-1"; "--task"; "nowhere" ], 3, [ "nowhere" ]
                         [ "envs"; "--environments=0" ], 3, [ "--environments is 0" ]
+                        [ "train"; "--lr"; "3" ], 2, [ "no option --lr: did you mean --set learningRate=VALUE?" ]
+                        [ "train"; "--n_envs=3" ], 2, [ "did you mean --set environments=VALUE?" ]
+                        [ "train"; "--env"; "Hopper-v4" ], 2, [ "did you mean --task?"; "./build.sh train --help" ]
+                        [ "evaluate"; "--rnu"; "a" ], 2, [ "did you mean --run?" ]
                         [ "trian" ], 2, [ "trian"; "did you mean 'train'?" ]
                         [], 2, [ "train, evaluate" ] ]
 
@@ -194,6 +201,7 @@ let tests =
                           [ [ "train" ], [ compiled; "train" ]
                             [ "train"; "--" ], [ compiled; "train" ]
                             [ "one-state"; "--" ], [ compiled; "one-state" ]
+                            [ "watch" ], [ compiled; "watch" ]
                             [ "bench" ], [ program ] ] do
                           let command = String.concat " " words
                           let asked = Path.Combine(built, "..", "asked")
@@ -232,6 +240,62 @@ let tests =
                   runs "evaluate" |> ignore
                   Expect.equal (List.ofArray (File.ReadAllLines asked)) (fsi "evaluate.fsx") "what all scripts load"))
 
+          testCase "build.sh hands on how it was called" (fun () ->
+              inBuilt (fun built caller variables ->
+                  let root = string (Path.GetDirectoryName caller)
+
+                  for folder, line, called in
+                      [ caller, "../built/build.sh train", "../built/build.sh"
+                        caller, $"bash '{built}/build.sh' train", $"{built}/build.sh"
+                        built, "bash build.sh train", "./build.sh" ] do
+                      let code, _, errors = started folder variables "bash" [ "-c"; line ]
+                      Expect.equal (code, errors) (0, "") line
+                      Expect.equal (File.ReadAllText(Path.Combine(root, "entrance"))) called line
+
+                  let _, usage, _ = started caller variables "bash" [ "-c"; "../built/build.sh" ]
+                  Expect.stringStarts usage "usage: ../built/build.sh COMMAND" "the list of commands"
+                  let _, _, errors = started caller variables "bash" [ "-c"; "../built/build.sh xyz" ]
+                  Expect.stringContains errors "../built/build.sh alone lists" "a wrong word"))
+
+          testCase "sentences and usage texts name commands as they were typed" (fun () ->
+              inFolder (fun path ->
+                  let run = Path.Combine(path, "run")
+
+                  let tiny =
+                      [ "train"
+                        "--preset"
+                        "tiny"
+                        "--task"
+                        "InvertedPendulum-v4"
+                        "--iterations"
+                        "4"
+                        "--quiet"
+                        "--out"
+                        run ]
+
+                  Expect.equal (said tiny |> fst) 0 "a run"
+
+                  for called, shown in [ "", "./build.sh"; "../a b/build.sh", "'../a b/build.sh'" ] do
+                      let says (arguments: string list) =
+                          let _, output, errors =
+                              started path [ Entrance.Variable, called ] "dotnet" (program :: arguments)
+
+                          output + errors
+
+                      for arguments, part in
+                          [ [ "report"; "--runs"; Path.Combine(run, "checkpoints") ],
+                            $"folders that `{shown} train` has made"
+                            [ "evaluate"; "--run"; "a b" ], $"`{shown} train --out 'a b'`"
+                            [ "watch"; path ], $"the folder that `{shown} train --out` made"
+                            [ "train"; "--set"; "zebra=1" ], $"`{shown} train --settings ALGORITHM`"
+                            [ "train"; "--zebra" ], $"(all options: {shown} train --help)"
+                            [ "sweep"; "--help" ], $"{shown} sweep ["
+                            tiny @ [ "--overwrite" ], $"{shown} watch {run}" ] do
+                          let text = says arguments
+                          let command = String.concat " " arguments
+                          Expect.stringContains text part command
+                          Expect.stringLacks text ".fsx" command))
+
           testCase "the checksums of the scripts are those of the scripts" (fun () ->
               let sums = File.ReadAllLines(commandLine "scripts.sha256")
 
@@ -257,9 +321,16 @@ let tests =
                           Expect.equal code 1 word
                           Expect.stringContains errors $"did you mean '{meant}'" word
 
+                      let code, _, errors = runs [ "xyz" ]
+                      Expect.equal code 1 "nothing like it"
+                      Expect.stringLacks errors "did you mean" "nothing like it"
+
+                      runs [ "train"; "-h" ] |> ignore
+                      let asked = File.ReadAllLines(Path.Combine(built, "..", "asked"))
+                      Expect.equal (Array.last asked) "--help" "the short form"
                       let _, usage, _ = runs []
 
-                      for command in [ "test"; "setup"; "setup-tests"; "build"; "cuda-check" ] do
+                      for command in [ "test"; "setup"; "setup-tests"; "setup-watch"; "build"; "cuda-check" ] do
                           let code, help, errors = runs [ command; "--help" ]
                           Expect.equal (code, errors) (0, "") command
                           Expect.stringContains usage (help.TrimEnd()) command

@@ -2,6 +2,7 @@
 module Sdac.Experiments.Tests.NamesTests
 
 open System
+open System.IO
 open Expecto
 open FsCheck
 open Sdac.Functional
@@ -118,6 +119,51 @@ let tests =
 
               Expect.isLessThan (long 90).Length 200 "a long one is cut"
               Expect.notEqual (long 90) (long 91) "and kept apart")
+
+          testCase "a task that there is not is refused with the file that names it" (fun () ->
+              inFolder (fun path ->
+                  let folder: RunFolder = { Path = Path.Combine(path, "run") }
+                  Files.createFolder folder.Path
+                  let spec = preset "quick" |> withOwnStages
+                  let write (spec: Spec) = Files.writeText folder.Spec (Spec.print spec)
+
+                  let looks: (string * (unit -> unit)) list =
+                      [ "evaluate", (fun () -> Evaluate.run standard folder.Path None None None 1 |> ignore)
+                        "resume", (fun () -> Runner.resume standard folder.Path 1 true |> ignore)
+                        "load", (fun () -> Policy.load folder.Path |> ignore) ]
+
+                  let refused (words: string list) =
+                      for name, look in looks do
+                          let failure = failureOf look
+                          failure |> says (folder.Spec :: words)
+                          Expect.isTrue failure.IsSettings name
+
+                  write { spec with Task = "Hoper-v4" }
+                  refused [ "There is no task Hoper-v4; the nearest is Hopper-v4" ]
+                  write { spec with Task = "Hopper-v4"; TaskOptions = Map [ "reset_noise", "0" ] }
+                  refused [ "Hopper-v4 has no option reset_noise" ]
+                  let mark = Some { File = "rail.fsx"; Sha256 = String('0', 64) }
+                  write { spec with Task = "rail"; Script = mark }
+                  refused [ "the task rail"; "the script rail.fsx brought" ]
+
+                  // what --config says is said of its file, what the command line says is not
+                  let file = Path.Combine(path, "mine.json")
+                  File.WriteAllText(file, "{\"task\": \"Hoper-v4\"}")
+
+                  let train (arguments: string list) =
+                      captureError (fun () ->
+                          Main.program (
+                              Array.ofList (
+                                  [ "train"; "--out"; Path.Combine(path, "out"); "--config"; file ] @ arguments
+                              )
+                          ))
+
+                  let code, text = train []
+                  Expect.equal code (Settings "").ExitCode text
+                  Expect.stringContains text $"{file}: There is no task Hoper-v4" "the file"
+                  let code, text = train [ "--task"; "Hoppr-v4" ]
+                  Expect.equal code (Settings "").ExitCode text
+                  Expect.stringContains text "train: There is no task Hoppr-v4" "the command line"))
 
           testCase "a short trial evaluates itself little" (fun () ->
               let trial count = preset "quick" |> Spec.iterations count |> Spec.lessEvaluation

@@ -3,6 +3,7 @@ module Sdac.Experiments.Tests.OwnTaskTests
 
 open System
 open System.IO
+open System.Text.RegularExpressions
 open Expecto
 open Sdac.Functional
 open Sdac.Environments
@@ -66,14 +67,18 @@ let private registered (task: string) (options: (string * string) list) =
 
             let score, _ = captureOutput (fun () -> Evaluate.run registry whole None None None 1)
             Expect.equal score.Mean summary.Final.Mean "evaluation"
-            use policy = Policy.LoadFrom(registry, whole)
-            Expect.equal (policy.Task, policy.ObsDim) (task, numbers) "policy"
 
             WatchTests.withPlayer (fun _ ->
-                let page, _ =
-                    captureOutput (fun () -> Watch.run registry whole { Watch.usual with Episodes = 1; Threads = 1 })
+                let options = { Watch.usual with Episodes = on.EvaluationEpisodes; Threads = 1 }
+                let _, played = captureOutput (fun () -> Watch.run registry whole options)
 
-                Expect.stringContains (File.ReadAllText page) $"<title>{task}" "page to watch")
+                let returns =
+                    [ for found in Regex.Matches(played, @"return +(-?[0-9.]+),") -> float found.Groups[1].Value ]
+
+                Expect.floatClose (within 0.01) (List.average returns) summary.Final.Mean "the page's episodes")
+
+            use policy = Policy.LoadFrom(registry, whole)
+            Expect.equal (policy.Task, policy.ObsDim) (task, numbers) "policy"
 
             let page, complaints =
                 captureError (fun () ->
@@ -83,11 +88,14 @@ let private registered (task: string) (options: (string * string) list) =
             Expect.stringContains (File.ReadAllText page) task "report"
 
             // without the registry that knows it
-            for attempt in
-                [ fun () -> Runner.run standard on (into (Path.Combine(path, "other")) 1) |> ignore
-                  fun () -> Evaluate.run standard whole None None None 1 |> ignore ] do
-                let error = Expect.raises<RefusedArgumentException> attempt
-                Expect.stringContains error.Message $"There is no task {task}" "sentence"))
+            let error =
+                Expect.raises<RefusedArgumentException>(fun () ->
+                    Runner.run standard on (into (Path.Combine(path, "other")) 1) |> ignore)
+
+            Expect.stringContains error.Message $"There is no task {task}" "sentence"
+
+            failureOf (fun () -> Evaluate.run standard whole None None None 1)
+            |> says [ folder.Spec; $"There is no task {task}" ]))
 
 /// The spring, whose step fails as `fault` says long after the first checkpoint.
 let private failing (fault: Spring -> struct (Spring * float * bool)) =
@@ -119,11 +127,8 @@ let tests =
               let plan = SweepSpec.plan registry (sweep [ "spring"; "Contract" ])
               Expect.equal (plan |> List.map (fun (_, spec) -> spec.Task)) [ "spring"; "Contract" ] "tasks"
 
-              let error =
-                  Expect.raises<RefusedArgumentException>(fun () ->
-                      SweepSpec.plan registry (sweep [ "sprung" ]) |> ignore)
-
-              Expect.stringContains error.Message "There is no task sprung; the nearest is spring" "sentence")
+              failureOf (fun () -> SweepSpec.plan registry (sweep [ "sprung" ]))
+              |> says [ "sweep 'mine': There is no task sprung; the nearest is spring" ])
 
           testCase "a function that fails ends the run with task, environment, step and last checkpoint" (fun () ->
               for fault, words in

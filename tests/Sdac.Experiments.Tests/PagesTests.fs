@@ -10,6 +10,7 @@ open Sdac.Experiments.Tests.Support
 
 let private pages =
     [ Path.Combine(repository, "README.md")
+      Path.Combine(repository, "CHANGES.md")
       for folder in [ "src"; "scripts"; "tests" ] do
           yield!
               Directory.GetFiles(Path.Combine(repository, folder), "*.md", SearchOption.AllDirectories)
@@ -33,7 +34,8 @@ let private commands (page: string) =
 /// Those that Main.program knows, with the same words in the usage text of build.sh.
 let private programs =
     let listed = File.ReadAllText(Path.Combine(repository, "build.sh"))
-    set (Regex.Match(listed, @"\n    (train \| [^)]*)\) build; run_script").Groups[1].Value.Split(" | "))
+    let scripts = Regex.Match(listed, @"\n    (train \| [^)]*)\) build; run_script").Groups[1].Value
+    set ("watch" :: List.ofArray (scripts.Split " | "))
 
 /// A command of the README as a test can afford it: in a folder, on few iterations.
 let private shrunk (folder: string) (words: string list) : string list =
@@ -109,8 +111,38 @@ let tests =
                                       $@"{Regex.Escape(word.Split('=')[0])}(?![\w-])"
                                       $"{page}: {words}")
 
+          testCase "build.sh takes every command of the README, also those within sentences" (fun () ->
+              let inSentences =
+                  [ for found in Regex.Matches(File.ReadAllText pages.Head, @"`\./build\.sh ([^`]+)`") ->
+                        List.ofArray (found.Groups[1].Value.Split ' ') ]
+
+              let all =
+                  commands pages.Head @ inSentences
+                  |> List.filter (fun words -> words.Head <> "COMMAND")
+                  |> List.distinct
+
+              let names = all |> List.map List.head |> set
+
+              for name in [ "train"; "test"; "watch"; "setup-watch"; "pack"; "check"; "bench"; "toy" ] do
+                  Expect.isTrue (names.Contains name) name
+
+              CommandLineTests.inBuilt (fun built caller variables ->
+                  let player = "src/Sdac.Experiments/Watching/player"
+                  Directory.CreateDirectory(Path.Combine(built, player)) |> ignore
+
+                  for file in Directory.GetFiles(Path.Combine(repository, player)) do
+                      File.Copy(file, Path.Combine(built, player, string (Path.GetFileName file)))
+
+                  File.WriteAllText(Path.Combine(caller, "my-density.fsx"), "")
+
+                  for words in all do
+                      let code, _, errors =
+                          CommandLineTests.started caller variables "bash" (Path.Combine(built, "build.sh") :: words)
+
+                      Expect.equal code 0 $"""{String.concat " " words}: {errors}"""))
+
           testCase "the README's commands run, one after the other" (fun () ->
-              inFolder (fun folder ->
+              WatchTests.withPlayer (fun folder ->
                   for block in blocks "json" pages.Head do
                       let name = (Regex.Match(block, "\"name\": \"(\\w+)\"")).Groups[1].Value
                       let small = Regex.Replace(block, "\"iterations\": \\d+", "\"iterations\": 7, \"warmUp\": 100")

@@ -58,7 +58,7 @@ let private waiting (kind: string) (at: int64) (folder: string) =
 
         Pipeline.standard step
 
-    let options = { RunOptions.into folder with Threads = 1; Quiet = true; Command = [ "train" ] }
+    let options = { RunOptions.into folder with Threads = 1; Quiet = true; Command = "train" }
     Runner.goOnComposed stage Sdac.algorithm options None |> ignore
 
 let private sample folder target method first count =

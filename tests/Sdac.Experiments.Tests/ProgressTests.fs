@@ -35,6 +35,13 @@ let tests =
 
               Expect.equal (Progress.line 200_000L 125.0 progress) expected "line")
 
+          testCase "large returns have all their digits, and no exponent" (fun () ->
+              for value, shown in [ 9999.4, "9999"; 9999.6, "10,000"; -12345.678, "-12,346"; 4e12, "4E+12" ] do
+                  Expect.stringContains
+                      (Progress.line 200_000L nan { progress with RecentReturn = value })
+                      $"return {shown}, "
+                      "line")
+
           testCase "what is not known yet is not shown" (fun () ->
               let line =
                   Progress.line

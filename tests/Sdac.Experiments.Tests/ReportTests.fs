@@ -450,7 +450,7 @@ let tests =
                       quietly (fun () -> failureOf (fun () -> Report.write standard paths out)) |> fst |> says parts
 
                   refuse [ Path.Combine(root, "nowhere") ] [ "nowhere"; "no folder" ]
-                  refuse [ root ] [ root; "spec.json"; "train.fsx" ]
+                  refuse [ root ] [ root; "spec.json"; "`./build.sh train`" ]
                   folderOf (Path.Combine(root, "a")) (spec "Hopper-v4" 0L 4) [] true
                   refuse [ root ] [ "no metrics yet" ]
                   Expect.isFalse (Directory.Exists out) "out")) ]

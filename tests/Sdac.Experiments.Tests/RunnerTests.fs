@@ -268,6 +268,21 @@ let tests =
 
                       disposeState state))
 
+          testCase "a run that ends before its first episode shows no NaN" (fun () ->
+              inFolder (fun path ->
+                  let spec =
+                      { Spec.iterations 2L (preset "sdac" "tiny") with
+                          Task = "HalfCheetah-v4"
+                          EvaluationEpisodes = 1 }
+
+                  let options = { into (Path.Combine(path, "run")) 1 with Quiet = true }
+                  // its episodes take 1,000 steps
+                  let spec = setTo spec "warmUp" "100"
+                  let summary, shown = captureOutput (fun () -> Runner.run standard spec options)
+                  Expect.isTrue (Double.IsNaN summary.RecentTrainingReturn) "no episode"
+                  Expect.stringContains shown "no episode has ended" "said"
+                  Expect.stringLacks shown "NaN" "figures"))
+
           testCase "an existing run is not touched unless it may be replaced" (fun () ->
               inFolder (fun folder ->
                   let out, _ = runIn folder "run" tiny 1

@@ -138,7 +138,11 @@ let tests =
                   Files.createFolder (Path.Combine(sweep.Path, "logs"))
                   Files.writeText sweep.Sweep "{}"
                   Files.writeText (sweep.Exit "run2") "7\n"
-                  Files.writeText (sweep.Log "run2") "--- try at noon\ntrain: the critic loss is NaN\n"
+
+                  Files.writeText
+                      (sweep.Log "run2")
+                      "--- try at noon\ntrain: the critic loss is NaN\nAborted (core dumped)\n"
+
                   let groups = groupsOf sweep.Runs
                   let group = Expect.single groups "groups"
 

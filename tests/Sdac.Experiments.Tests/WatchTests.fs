@@ -14,7 +14,7 @@ open Sdac.Experiments.Tests.Support
 open Sdac.Testing
 open SkiaSharp
 
-let private command = [ "watch.fsx"; "--" ]
+let private command = "./build.sh watch"
 
 /// A finished run, and what training it printed.
 let private finished =
@@ -171,7 +171,7 @@ let tests =
 
           testCase "training ends with the command that makes the page" (fun () ->
               let folder, printed = finished.Value
-              Expect.stringContains printed $"watch.fsx -- '{folder.Path}'" "command")
+              Expect.stringContains printed $"{command} '{folder.Path}'" "command")
 
           testCase "a report links to the pages that lie in the runs' folders" (fun () ->
               let run, _ = finished.Value

@@ -205,6 +205,11 @@ let tests =
               refused "the nearest is HalfCheetah-v4" (fun () -> Tasks.Create "halfcheeta-v4" |> ignore)
               refused "nor one with a name like that" (fun () -> Tasks.Create "Cow-v1" |> ignore)
 
+              refused "there are Hopper-v2, Hopper-v3, Hopper-v4, Hopper-v5." (fun () ->
+                  Tasks.Create "Hopper" |> ignore)
+
+              refused "HalfCheetah-v4" (fun () -> Tasks.Create "cheetah" |> ignore)
+
               refused "the nearest is healthy_z_range" (fun () ->
                   create "Hopper-v4" [ "healty_z_range", box 1.0 ] |> ignore)
 

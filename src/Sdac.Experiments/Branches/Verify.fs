@@ -116,6 +116,33 @@ module Verify =
           Checkpoints = shared.Length
           Difference = Branch.difference run branch }
 
+    /// Seconds of an iteration when the run was made, its evaluations and checkpoints included; NaN where it does not tell.
+    let private secondsEach (run: RunFolder) : float =
+        let figure name (line: Map<string, Figure>) =
+            Map.tryFind name line |> Option.bind Metrics.number |> Option.defaultValue nan
+
+        try
+            match Metrics.read run.Timings |> List.tryLast with
+            | Some line -> figure "seconds" line / figure "iteration" line
+            | None -> nan
+        with :? UserError ->
+            nan
+
+    /// What is going to be run again, and how long it took when the run was made.
+    let private announce (run: RunFolder) (spec: Spec) (windows: (int64 * int64) list) =
+        let named =
+            [ for first, last in windows -> $"{Progress.thousands (first + 1L)} to {Progress.thousands last}" ]
+
+        let seconds = secondsEach run * float (windows |> List.sumBy (fun (first, last) -> last - first))
+
+        let cost =
+            if seconds >= 1.0 then
+                $"; the run took {Progress.duration seconds} for them"
+            else
+                ""
+
+        printfn $"""{spec.Task}: runs the iterations {String.concat ", " named} again{cost}"""
+
     let private show (spec: Spec) (seconds: float) (windows: VerifiedWindow list) =
         Progress.table
             $"{spec.Task}, {spec.Algorithm}, seed %d{spec.Seed}: run again in %.0f{seconds} s"
@@ -158,13 +185,15 @@ module Verify =
         let scratch = Directory.CreateTempSubdirectory("sdac-verify-").FullName
 
         try
+            let chosen = beginnings registry folder spec lastIteration |> drawn options
+            let lastOf first = min lastIteration (first + length)
+            announce folder spec [ for first, _ in chosen -> first, lastOf first ]
+
             let windows =
-                beginnings registry folder spec lastIteration
-                |> drawn options
+                chosen
                 |> List.map (fun (first, checkpoint) ->
-                    let last = min lastIteration (first + length)
                     let place = Path.Combine(scratch, string first)
-                    window registry options folder spec place last (first, checkpoint))
+                    window registry options folder spec place (lastOf first) (first, checkpoint))
 
             show spec clock.Elapsed.TotalSeconds windows
 

@@ -49,7 +49,7 @@ module ForkCommand =
     /// Makes the branches that the arguments name.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<ForkArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
         let path, at = results.GetResult ForkArguments.Run, results.GetResult ForkArguments.At
         let default' = $"{IO.Path.TrimEndingDirectorySeparator path}-fork-at-{at}"
 
@@ -94,7 +94,7 @@ module VerifyCommand =
     /// Verifies the run that the arguments name.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<VerifyArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
 
         Verify.run
             program.Registry

@@ -77,7 +77,7 @@ module EnvsCommand =
     /// Lists as the arguments say.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<EnvsArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
         let seconds = results.GetResult(EnvsArguments.Seconds, 0.5)
         let count = results.GetResult(EnvsArguments.Environments, 8)
 

@@ -32,7 +32,7 @@ module EvaluateCommand =
     /// Plays as the arguments say.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<EvaluateArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
 
         let run = results.GetResult EvaluateArguments.Run
 

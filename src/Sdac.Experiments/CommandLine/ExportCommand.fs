@@ -24,7 +24,7 @@ module ExportCommand =
     /// Exports as the arguments say.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<ExportArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
         let given = results.GetResult ExportArguments.Run
         let particles = results.GetResult(ExportArguments.Particles, 0)
 

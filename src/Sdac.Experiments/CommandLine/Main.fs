@@ -30,15 +30,24 @@ module Main =
         Script.runWith $"{program.Shown} --help" program.Name (fun () -> body program arguments)
 
     /// One of this library's scripts, which has a command of its own: `Main.script "train" __SOURCE_DIRECTORY__ arguments`. The
-    /// others lie in the same folder.
+    /// others lie in the same folder. build.sh starts them where they have been edited.
     let script (command: string) (folder: string) (arguments: string[]) : int =
-        ran
-            command
-            { Name = $"{command}.fsx"
-              Shown = $"dotnet fsi --exec scripts/{command}.fsx --"
+        let file command = Path.Combine(folder, $"{command}.fsx")
+
+        let name, shown =
+            match Entrance.typed () with
+            | Some _ -> command, Entrance.ofBuild
+            | None ->
+                let path command = Path.GetRelativePath(Directory.GetCurrentDirectory(), file command)
+                $"{command}.fsx", (fun command -> $"dotnet fsi --exec {Entrance.quote (path command)} --")
+
+        let program =
+            { Name = name
+              Shown = shown command
               Registry = Registry.standard
-              Start = fun command -> [ "dotnet"; "fsi"; "--exec"; Path.Combine(folder, $"{command}.fsx"); "--" ] }
-            arguments
+              Start = fun command -> [ "dotnet"; "fsi"; "--exec"; file command; "--" ] }
+
+        Entrance.during shown (fun () -> ran command program arguments)
 
     /// The library itself as a program, which does what the unchanged scripts do and starts in a third of the time:
     /// `dotnet Sdac.Experiments.dll train --help`.
@@ -51,7 +60,7 @@ module Main =
             ran
                 command
                 { Name = command
-                  Shown = $"./build.sh {command}"
+                  Shown = Entrance.ofBuild command
                   Registry = Registry.standard
                   Start = fun command -> [ "dotnet"; library; command ] }
                 (List.toArray rest)
@@ -66,15 +75,17 @@ module Main =
         let names = commands |> List.map fst
         let usage = String.concat "|" names
 
+        let shown command = $"dotnet fsi --exec {Entrance.quote commandLine[0]} {command}"
+
         match List.ofArray commandLine[1..] with
         | command :: arguments when List.contains command names ->
-            ran
-                command
+            let program =
                 { Name = $"{script} {command}"
-                  Shown = $"dotnet fsi --exec {script} {command}"
+                  Shown = shown command
                   Registry = registry
                   Start = fun command -> [ "dotnet"; "fsi"; "--exec"; path; "--"; command ] }
-                (List.toArray arguments)
+
+            Entrance.during shown (fun () -> ran command program (List.toArray arguments))
         | [ "--help" ] ->
             printfn $"usage: {script} {usage} ARGUMENT...    ({script} train --help lists the arguments of training)"
             0

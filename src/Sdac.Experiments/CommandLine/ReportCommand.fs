@@ -21,7 +21,7 @@ module ReportCommand =
     /// Writes the report that the arguments ask for.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<ReportArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
         let runs = results.GetResults ReportArguments.Runs |> List.concat
         let page = Report.write program.Registry runs (results.GetResult(ReportArguments.Out, "report"))
         printfn $"report: {page}"

@@ -58,7 +58,7 @@ module SweepCommand =
     /// Runs the sweep that the arguments name, or shows its status.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<SweepArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
         let file = results.GetResult SweepArguments.Spec
         let sweep = SweepSpec.parse program.Registry file (Files.readUtf8 file)
         let folder = SweepFolder.at (results.GetResult(SweepArguments.Out, $"runs/{sweep.Name}"))

@@ -33,6 +33,6 @@ module TraceCommand =
         let parser =
             ArgumentParser.Create<TraceArguments>(programName = program.Shown, helpTextMessage = about program.Shown)
 
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
         Trace.run (results.GetResult TraceArguments.In) (results.TryGetResult TraceArguments.Out)
         0

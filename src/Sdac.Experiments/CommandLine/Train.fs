@@ -177,9 +177,15 @@ module Train =
 
         // what the file itself makes impossible is said of the file
         match results.TryGetResult TrainArguments.Config with
-        | Some file when not (Spec.problems registry file (start registry results preset)).IsEmpty ->
-            Spec.validate registry file spec |> ignore
-        | _ -> ()
+        | Some file ->
+            let given = start registry results preset
+
+            if not (Spec.problems registry file given).IsEmpty then
+                Spec.validate registry file spec |> ignore
+
+            if (spec.Task, spec.TaskOptions) = (given.Task, given.TaskOptions) then
+                Spec.onKnownTask registry file { spec with Script = None } |> ignore
+        | None -> ()
 
         let train out =
             Runner.run registry spec { options with Out = out; Overwrite = results.Contains TrainArguments.Overwrite }
@@ -223,6 +229,12 @@ module Train =
 
         String.concat "\n" ("Algorithms (--settings NAME lists the settings of one):" :: lines)
 
+    /// The paths of all settings of the first algorithm.
+    let private settings (registry: Registry) : string list =
+        (List.head (Registry.all registry)).Open
+            { new IOpen<string list> with
+                member _.Open(_: Algorithm<'c, 's, 'w>) = Json.leaves typeof<Spec<'c>> }
+
     /// Trains as the arguments say.
     let run (program: Program) (arguments: string[]) : int =
         let registry = program.Registry
@@ -230,7 +242,7 @@ module Train =
         let parser =
             ArgumentParser.Create<TrainArguments>(programName = program.Shown, helpTextMessage = about registry)
 
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> settings registry) parser arguments
 
         let options out =
             { RunOptions.into out with
@@ -238,8 +250,8 @@ module Train =
                 Quiet = results.Contains TrainArguments.Quiet
                 CheckpointMinutes =
                     results.GetResult(TrainArguments.CheckpointMinutes, (RunOptions.into out).CheckpointMinutes)
-                Command = program.Start "train"
-                Watch = program.Start "watch" }
+                Command = Entrance.shown "train"
+                Watch = Entrance.shown "watch" }
 
         match results.TryGetResult TrainArguments.Settings, results.TryGetResult TrainArguments.Resume with
         | Some named, _ ->

@@ -31,7 +31,7 @@ module WatchCommand =
     /// Writes the page that the arguments ask for.
     let run (program: Program) (arguments: string[]) : int =
         let parser = ArgumentParser.Create<WatchArguments>(programName = program.Shown)
-        let results = parser.ParseCommandLine arguments
+        let results = Arguments.parse program (fun () -> []) parser arguments
 
         Watch.run
             program.Registry

@@ -134,11 +134,26 @@ module PlotlyRenderer =
 
         (GenericChart.toFigureJson chart).Replace("<", "\\u003c")
 
-    /// Lines that the legend takes beside a neighbour on the page, by the length of its entries.
-    let private legendLines (picture: Picture) =
+    /// Pixels of the narrowest figure on a page, beside a neighbour or in a narrow window.
+    [<Literal>]
+    let private Narrowest = 440
+
+    /// Pixels of a line of the legend.
+    [<Literal>]
+    let private LegendLine = 29
+
+    /// Lines that the legend takes, by the length of its entries. It is as wide as the panel, beside which the rows' labels stand.
+    let private legendLines (picture: Picture) (panel: Panel) =
+        let longest =
+            rowsOf panel.Y
+            |> List.collect (fun row -> List.ofArray ((broken row).Split "<br>"))
+            |> List.fold (fun longest line -> max longest line.Length) 0
+
+        let whole = Narrowest - 7 * longest
+
         let add (lines, room) (name: string, _) =
             let width = 50 + 7 * name.Length
-            if width <= room then lines, room - width else lines + 1, 460 - width
+            if width <= room then lines, room - width else lines + 1, whole - width
 
         Picture.entries picture |> List.fold add (0, 0) |> fst
 
@@ -153,7 +168,9 @@ module PlotlyRenderer =
             else
                 max (snd panel.Size) (float (rows.Length * (16 * lines + 4)))
 
-        int own + 90 + 26 * legendLines picture
+        // a legend that is higher than the panel would have to be scrolled
+        let legend = LegendLine * legendLines picture panel
+        max (int own) legend + 90 + legend
 
     /// The elements that hold a picture, one for each panel, and the script that fills them once `library` has run. `id` begins
     /// the elements' names; `alternative` says what is shown to those who cannot see it.
@@ -183,7 +200,7 @@ module PlotlyRenderer =
                 name.Contains "plotly" && name.EndsWith(".min.js", System.StringComparison.Ordinal))
 
         match assembly.GetManifestResourceStream name with
-        | null -> Errors.fail (Missing "plotly.js is missing in Plotly.NET.dll: run `./build.sh build`")
+        | null -> Errors.fail (Missing $"""plotly.js is missing in Plotly.NET.dll: run `{Entrance.ofBuild "build"}`""")
         | stream ->
             use reader = new StreamReader(stream)
             reader.ReadToEnd()

@@ -133,7 +133,7 @@ module ScottPlotRenderer =
         | :? DllNotFoundException
         | :? TypeInitializationException ->
             Error
-                "SkiaSharp's native library libSkiaSharp.so, or one that it needs, cannot be loaded: run `./build.sh build`"
+                $"""SkiaSharp's native library libSkiaSharp.so, or one that it needs, cannot be loaded: run `{Entrance.ofBuild "build"}`"""
         | error -> Error $"the picture '{title}' could not be drawn: {error.Message.Split('\n')[0]}"
 
     /// The picture as SVG; Error is one sentence with the fix.

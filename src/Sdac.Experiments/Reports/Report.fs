@@ -82,7 +82,8 @@ module Report =
             let first =
                 unread |> List.tryHead |> Option.map (fun sentence -> $" ({sentence})") |> Option.defaultValue ""
 
-            Errors.fail (Storage $"there is no usable run in {given}{first}: give folders that train.fsx has made")
+            let train = Entrance.shown "train"
+            Errors.fail (Storage $"there is no usable run in {given}{first}: give folders that `{train}` has made")
 
         let groups, repeated = Comparison.group runs
 

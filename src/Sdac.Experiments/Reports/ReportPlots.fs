@@ -207,6 +207,16 @@ module ReportPlots =
                 Ticks = Ticks.Round 4 }
             false
 
+    /// A colour half way to white.
+    let private lighter (colour: string) =
+        let channel at = (Convert.ToInt32(colour.Substring(at, 2), 16) + 255) / 2
+        $"#{channel 1:X2}{channel 3:X2}{channel 5:X2}"
+
+    /// The colour of the i-th of the phases, each its own: behind those of the palette lighter ones.
+    let private phaseColour (i: int) =
+        let colour = Plot.palette[i % Plot.palette.Length]
+        if i < Plot.palette.Length then colour else lighter colour
+
     /// Milliseconds per update by phase, one bar a group: (group, phase, milliseconds).
     let phases (order: string list) (figures: (string * string * float) list) : Picture =
         let names = figures |> List.map (fun (_, phase, _) -> phase) |> List.distinct
@@ -223,9 +233,7 @@ module ReportPlots =
                           float row, start, start + ms ]
 
         [ for i, phase in List.indexed names ->
-              { Name = phase
-                Colour = Plot.palette[i % Plot.palette.Length]
-                Mark = Mark.Bars(28.0, parts phase) } ]
+              { Name = phase; Colour = phaseColour i; Mark = Mark.Bars(28.0, parts phase) } ]
         |> rowed
             "Time per update"
             "Wall-clock by phase, mean over updates and runs; evaluations, checkpoints and the warm-up left out"

@@ -80,7 +80,7 @@ module ReportTables =
 
     let private final (found: Map<string, Estimate * bool>) (name: string) : Cell =
         match Map.tryFind name found with
-        | None -> Cell.text "–"
+        | None -> Cell.figures "–"
         | Some(e, true) -> Cell.strong (Cell.estimate e)
         | Some(e, false) -> Cell.estimate e
 
@@ -131,7 +131,7 @@ module ReportTables =
         let row (where: string) (pair: ComparedPair) =
             let difference =
                 match pair.Difference with
-                | None -> Cell.text "–"
+                | None -> Cell.figures "–"
                 | Some e -> Cell.estimate e
 
             [ Cell.text where

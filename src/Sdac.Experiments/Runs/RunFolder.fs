@@ -228,15 +228,17 @@ module RunFolder =
     /// An existing run folder; Storage when it is none.
     let openExisting (path: string) =
         let folder = { Path = Path.GetFullPath path }
+        let train = Entrance.shown "train"
 
         if not (Directory.Exists folder.Path) then
             Errors.fail (
-                Storage $"there is no run folder {path}: check the path, or train first with train.fsx --out {path}"
+                Storage
+                    $"there is no run folder {path}: check the path, or train first with `{train} --out {Entrance.quote path}`"
             )
 
         if not (isRun folder) then
             Errors.fail (
-                Storage $"{path} is not a run folder (spec.json is missing): give the folder that train.fsx --out made"
+                Storage $"{path} is not a run folder (spec.json is missing): give the folder that `{train} --out` made"
             )
 
         folder

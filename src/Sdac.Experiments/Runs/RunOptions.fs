@@ -1,7 +1,6 @@
 namespace Sdac.Experiments
 
 open System
-open System.Text.RegularExpressions
 
 /// What decides nothing about a run's results.
 type RunOptions =
@@ -16,10 +15,10 @@ type RunOptions =
         Quiet: bool
         /// Minutes between checkpoints by the clock, beside those that the specification plans; 0: none
         CheckpointMinutes: float
-        /// The command that takes "--resume FOLDER", for what a stopped run says; empty where there is none
-        Command: string list
-        /// The command that takes the run folder and makes a page of its policy; empty where there is none
-        Watch: string list
+        /// How the user starts what takes "--resume FOLDER", for what a stopped run says; empty where there is none
+        Command: string
+        /// How the user starts what takes the run folder and makes a page of its policy; empty where there is none
+        Watch: string
     }
 
 [<RequireQualifiedAccess>]
@@ -31,8 +30,8 @@ module RunOptions =
           Threads = Environment.ProcessorCount
           Quiet = false
           CheckpointMinutes = 10.0
-          Command = []
-          Watch = [] }
+          Command = ""
+          Watch = "" }
 
     let internal check (options: RunOptions) =
         if not (options.CheckpointMinutes >= 0.0) then
@@ -41,20 +40,13 @@ module RunOptions =
                     $"--checkpoint-minutes is {string options.CheckpointMinutes}; it must be at least 0, which writes none by the clock"
             )
 
-    /// A word as shells take it.
-    let private quote (word: string) =
-        if Regex.IsMatch(word, @"^[\w./=,:+@%-]+\z", RegexOptions.ECMAScript) then
-            word
-        else
-            "'" + word.Replace("'", "'\\''") + "'"
-
     /// How a stopped run goes on.
     let internal resumeCommand (options: RunOptions) : string =
-        options.Command @ [ "--resume"; options.Out ] |> List.map quote |> String.concat " "
+        $"{options.Command} --resume {Entrance.quote options.Out}".TrimStart()
 
     /// How the trained policy is watched; None where there is no command for it.
     let internal watchCommand (options: RunOptions) : string option =
-        if options.Watch.IsEmpty then
+        if options.Watch = "" then
             None
         else
-            Some(options.Watch @ [ options.Out ] |> List.map quote |> String.concat " ")
+            Some $"{options.Watch} {Entrance.quote options.Out}"

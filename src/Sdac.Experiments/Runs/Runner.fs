@@ -41,9 +41,16 @@ module Runner =
         let show (value: float) = Number.display value
 
         let last =
-            Training.headlines infos summary.Figures
-            |> List.map (fun (label, value) -> $"{label} {show value}")
-            |> String.concat ", "
+            match Training.headlines infos summary.Figures |> List.filter (snd >> Double.IsFinite) with
+            | [] -> "–"
+            | figures -> figures |> List.map (fun (label, value) -> $"{label} {show value}") |> String.concat ", "
+
+        // a short run may end before its first episode
+        let training =
+            if Double.IsFinite summary.RecentTrainingReturn then
+                show summary.RecentTrainingReturn
+            else
+                "no episode has ended"
 
         Progress.summaryTable
             $"{summary.Task}, {summary.Algorithm}, seed %d{summary.Seed}"
@@ -52,7 +59,7 @@ module Runner =
               "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
               "best evaluation",
               $"{show summary.BestMean} at {Progress.thousands summary.BestAtEnvSteps} environment steps"
-              "training, last episodes", show summary.RecentTrainingReturn
+              "training, last episodes", training
               "iterations, environment steps",
               $"{Progress.thousands summary.Iterations}, {Progress.thousands summary.EnvSteps}"
               "last update", last

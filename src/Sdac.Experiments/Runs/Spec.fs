@@ -305,6 +305,22 @@ module Spec =
             let where = if place = "" then "" else $" in {place}"
             Errors.fail (Settings($"impossible settings{where}: " + String.concat "; " problems))
 
+    /// The specification itself, or a Settings failure where there is no such task, or none with such options. `place` names where it
+    /// stands.
+    let onKnownTask (registry: Registry) (place: string) (spec: Spec) : Spec =
+        match spec.Script with
+        | Some mark when not (Seq.contains spec.Task registry.Tasks.Names) ->
+            Errors.fail (
+                Settings
+                    $"{place} has the task {spec.Task}, which the script {mark.File} brought: use the commands of that script"
+            )
+        | _ ->
+            try
+                registry.Tasks.Create(spec.Task, spec.TaskOptions) |> ignore
+                spec
+            with :? ArgumentException as error ->
+                Errors.fail (Settings $"{place}: {error.Message}")
+
     /// Fails with Settings, naming the first difference, where a run was made with another specification than `given`.
     let checkSame (madeBy: string) (made: Spec) (place: string) (given: Spec) =
         match Json.differences made given with
@@ -510,7 +526,10 @@ module Spec =
 
     /// The specification of a run folder, to go on with the run: all of it must be there.
     let ofRun (registry: Registry) (folder: RunFolder) : Spec =
-        Files.readUtf8 folder.Spec |> parseWhole registry folder.Spec |> validate registry folder.Spec
+        Files.readUtf8 folder.Spec
+        |> parseWhole registry folder.Spec
+        |> validate registry folder.Spec
+        |> onKnownTask registry folder.Spec
 
     /// The specification of a run folder, to look at the run. What it leaves out is as published, each said in a sentence.
     let ofRunOrPublished (registry: Registry) (folder: RunFolder) : struct (Spec * string list) =
@@ -523,4 +542,4 @@ module Spec =
             missing
             |> List.map (fun setting -> $"{folder.Spec} lacks {shown setting}: what was published is used")
 
-        struct (validate registry folder.Spec spec, said)
+        struct (validate registry folder.Spec spec |> onKnownTask registry folder.Spec, said)

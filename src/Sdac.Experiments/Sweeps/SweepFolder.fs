@@ -137,7 +137,7 @@ exit $code
         numbers folder |> Array.mapi (fun i name -> name, i) |> Map.ofArray
 
     /// Writes the sweep, the specifications of its runs and the script that runs one of them by the `worker` command (which takes
-    /// train.fsx's arguments). A folder that holds the same runs already is continued, more runs are added; one that holds them with
+    /// the arguments of `train`). A folder that holds the same runs already is continued, more runs are added; one that holds them with
     /// other settings is refused before anything is written.
     let prepare
         (registry: Registry)
@@ -190,7 +190,8 @@ exit $code
         let lines = log folder name
         let began = lines |> Array.tryFindIndexBack _.StartsWith("--- try at", StringComparison.Ordinal)
         let said = lines |> Array.skip (began |> Option.map ((+) 1) |> Option.defaultValue 0)
-        let sentence (line: string) = Regex.IsMatch(line, @"^\w+\.fsx: ")
+        // "train: ", "train.fsx: ", "mine.fsx train: "
+        let sentence (line: string) = Regex.IsMatch(line, @"^([\w.-]+\.fsx )?(train|[\w.-]+\.fsx): ")
 
         match said |> Array.tryFindBack sentence, Array.tryLast said with
         | Some line, _ -> line

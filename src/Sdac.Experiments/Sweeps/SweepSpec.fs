@@ -141,7 +141,9 @@ module SweepSpec =
     /// of it is possible; `warn` is told of single runs that are not.
     let planWith (warn: string -> unit) (registry: Registry) (sweep: Sweep) : (PlannedRun * Spec) list =
         for task in sweep.Tasks do
-            using (Environment.createFrom registry.Tasks task Map.empty 1) ignore
+            match taskProblem registry (task, Map.empty) with
+            | Some problem -> Errors.fail (Settings $"{place sweep}: {problem}")
+            | None -> ()
 
         let runs = Sweep.expand sweep |> List.map (fun run -> run, resolve registry sweep run)
         refuseTwins runs

@@ -61,7 +61,7 @@ module Sweeps =
             Some $"{text}; the logs are in {folder.Path}/logs, and the same command tries again"
 
     /// Works on a sweep in `folder` until all runs have finished or failed for good, shows their status, and gives the exit code.
-    /// A folder that holds a part of the sweep already is continued. `worker` is the command that takes train.fsx's arguments.
+    /// A folder that holds a part of the sweep already is continued. `worker` is the command that takes the arguments of `train`.
     /// Unfinished failure naming the runs that failed.
     let run (registry: Registry) (folder: SweepFolder) (sweep: Sweep) (worker: string list) (engine: Engine) : int =
         let plan = SweepSpec.planWith Progress.warn registry sweep

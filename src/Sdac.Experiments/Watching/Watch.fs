@@ -51,7 +51,7 @@ module Watch =
         | _ ->
             Errors.fail (
                 Missing
-                    "pages to watch need a player, which is not there: run `./build.sh setup-watch` once (it bundles three.js from npm); all other commands work without it"
+                    $"""pages to watch need a player, which is not there: run `{Entrance.ofBuild "setup-watch"}` once (it bundles three.js from npm); all other commands work without it"""
             )
 
     let private facts (spec: Spec) (algorithm: Algorithm<'c, 's, 'w>) (options: WatchOptions) (file: string) =
@@ -80,6 +80,8 @@ module Watch =
 
         try
             use arena = Training.arena experiment options.Episodes
+            let limit = Progress.thousands (int64 arena.Spec.MaxEpisodeSteps)
+            printfn $"{spec.Task}, {algorithm.Title}: plays {options.Episodes} episodes of at most {limit} steps"
             let key = Training.evaluationKey (defaultArg options.Seed spec.Seed)
             Recording.make (facts spec algorithm options file) agent arena key state
         finally

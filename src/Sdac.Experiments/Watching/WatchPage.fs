@@ -72,7 +72,8 @@ module WatchPage =
     /// The template cut at a mark, which it holds.
     let private cut (mark: string) (template: string) =
         match template.IndexOf(mark, StringComparison.Ordinal) with
-        | -1 -> Errors.fail (Damaged $"the player's page lacks {mark}: run `./build.sh setup-watch` again")
+        | -1 ->
+            Errors.fail (Damaged $"""the player's page lacks {mark}: run `{Entrance.ofBuild "setup-watch"}` again""")
         | at -> template[.. at - 1], template[at + mark.Length ..]
 
     /// The page: the player's template with its title and the recording in their places.
