@@ -386,8 +386,11 @@ module DensityProperties =
             |> Array.map (fun (m, d) -> float m, float d)
 
         let shareOf (mode: Mode) (y: Tensor) =
-            let centre = Tensors.ofArray compute [ 1; target.Dim ] (mode.Centre |> Array.map float32)
-            let inside = (num target.HalfWidth * y - centre).square().sum(1L).sqrt().lt(num mode.Radius)
+            let centre = Tensors.ofArray compute [ 1; 2 ] (mode.Centre |> Array.map float32)
+
+            let inside =
+                (Target.seen target (num target.HalfWidth * y) - centre).square().sum(1L).sqrt().lt(num mode.Radius)
+
             Tensors.scalar (inside.``to`` (torch.float32) |> _.mean())
 
         worst

@@ -16,77 +16,69 @@ type ScoreError =
         Error: float
     }
 
-/// How far samples are from a two-dimensional density. Points are row-major [n, 2] arrays.
+/// How far samples are from a density. Points are row-major [n, D] arrays; what is counted in cells or by modes is counted in the
+/// plane: a target of more than two dimensions is seen there by its view.
 [<RequireQualifiedAccess>]
 module Measures =
     /// Cells per axis of the grid that `divergence` counts in.
     [<Literal>]
-    let private Side = 40
+    let Side = 40
 
-    // Points per axis and cell by which the density is integrated over a cell.
-    [<Literal>]
-    let private Fine = 6
-
-    let private checkPlane (target: Target) =
-        if target.Dim <> 2 then
-            invalidArg (nameof target) $"target '{target.Name}' has dimension %d{target.Dim}; measures take 2"
-
-    /// Raises ArgumentException unless the array is at least one row of two finite coordinates.
-    let private checkPoints (name: string) (points: float32[]) =
+    /// Raises ArgumentException unless the array is at least one row of so many finite coordinates.
+    let private checkPoints (dim: int) (name: string) (points: float32[]) =
         if points.Length = 0 then
             invalidArg name $"{name} has no rows; a measure needs at least 1"
 
-        if points.Length % 2 <> 0 then
+        if dim < 1 then
+            invalidArg (nameof dim) $"points have %d{dim} dimensions; a measure takes at least 1"
+
+        if points.Length % dim <> 0 then
             invalidArg
                 name
-                $"{name} has {points.Length} numbers, the last one alone in row {points.Length / 2}; a measure takes rows of 2"
+                $"{name} has {points.Length} numbers, too few of them in row {points.Length / dim}; a measure takes rows of %d{dim}"
 
         match points |> Array.tryFindIndex (Single.IsFinite >> not) with
-        | Some i -> invalidArg name $"{name} has {string points[i]} in row {i / 2}; a measure takes finite coordinates"
+        | Some i ->
+            invalidArg name $"{name} has {string points[i]} in row {i / dim}; a measure takes finite coordinates"
         | None -> ()
 
-    let private check (target: Target) (samples: float32[]) =
-        checkPlane target
-        checkPoints (nameof samples) samples
-
-    /// The target's probability of every cell of the grid over its box, row by row in y.
-    let cells (target: Target) : float[] =
-        checkPlane target
-        let side = Side * Fine
-        let at i = ((float i + 0.5) / float side * 2.0 - 1.0) * target.HalfWidth
-
-        let points =
-            Array.init (2 * side * side) (fun i -> float32 (at (if i % 2 = 0 then (i / 2) % side else i / 2 / side)))
-
-        let logs =
+    /// The rows in the plane [n·R, 2] of samples [n, D]. Raises ArgumentException on a target that cannot be seen there, and on
+    /// samples that are no rows of finite coordinates.
+    let private seen (target: Target) (samples: float32[]) : float32[] =
+        if target.View.IsNone then
+            // said before a word about the samples, which may be right
             Tensors.owning (fun _ -> []) (fun () ->
-                Tensors.toArray (target.LogDensity(Tensors.ofArray Compute.cpu [ side * side; 2 ] points)))
+                Target.seen target (Tensors.zeros Compute.cpu [ 1; target.Dim ]) |> ignore)
 
-        let top = float (Array.max logs)
-        let sums = Array.zeroCreate<float>(Side * Side)
+        checkPoints target.Dim (nameof samples) samples
 
-        for i in 0 .. side * side - 1 do
-            let cell = (i / side / Fine) * Side + (i % side) / Fine
-            sums[cell] <- sums[cell] + exp (float logs[i] - top)
+        if target.View.IsNone then
+            samples
+        else
+            Tensors.owning (fun _ -> []) (fun () ->
+                Tensors.toArray (
+                    Target.seen
+                        target
+                        (Tensors.ofArray Compute.cpu [ samples.Length / target.Dim; target.Dim ] samples)
+                ))
 
-        let total = Array.sum sums
-        sums |> Array.map (fun s -> s / total)
-
-    let private cellOf halfWidth (x: float32) =
-        Math.Clamp(int (floor ((float x / halfWidth + 1.0) / 2.0 * float Side)), 0, Side - 1)
+    /// The probability of every cell of the grid over the target's frame, row by row upwards.
+    let cells (target: Target) : float[] =
+        match target.View with
+        | Some view -> view.Shares Side
+        | None ->
+            let struct (across, upwards) = Target.frame target
+            Target.shares (Target.seen target >> target.LogDensity) across upwards Side
 
     /// KL(q‖p) of the samples' distribution q from the target p: the plug-in estimate Σ q̂·ln(q̂/p) over a 40 x 40 grid on the
-    /// box, with the Miller–Madow correction (m-1)/2n of its bias for m occupied cells; the error is that of the mean of
+    /// box (of more than two dimensions: on the target's view), with the Miller–Madow correction (m-1)/2n of its bias for m occupied cells; the error is that of the mean of
     /// ln(q̂/p). Detail finer than a cell is not seen. The correction by occupied cells leaves exact samples a bias of about
     /// 0.001 to 0.003 at n = 40,000 (sparse cells), the same for all methods, which the row `exact` shows.
     let divergence (target: Target) (samples: float32[]) : Divergence =
-        check target samples
-        let n = samples.Length / 2
-        let counts = Array.zeroCreate<int>(Side * Side)
-
-        for i in 0 .. n - 1 do
-            let cell = cellOf target.HalfWidth samples[2 * i + 1] * Side + cellOf target.HalfWidth samples[2 * i]
-            counts[cell] <- counts[cell] + 1
+        let rows = seen target samples
+        let n = rows.Length / 2
+        let struct (across, upwards) = Target.frame target
+        let counts = Target.histogram Side across upwards rows
 
         let terms =
             Array.zip counts (cells target)
@@ -98,47 +90,55 @@ module Measures =
         let mean = terms |> Array.sumBy (fun (q, log) -> q * log)
         let spread = terms |> Array.sumBy (fun (q, log) -> q * (log - mean) ** 2.0)
 
-        { Value = mean - float (terms.Length - 1) / (2.0 * float n); Error = sqrt (spread / float n) }
+        // rows of one point are not independent: they count as one
+        { Value = mean - float (terms.Length - 1) / (2.0 * float n)
+          Error = sqrt (spread / float (samples.Length / target.Dim)) }
 
-    let private distance (a: float32[]) i (b: float32[]) j =
-        let dx, dy = float a[2 * i] - float b[2 * j], float a[2 * i + 1] - float b[2 * j + 1]
-        sqrt (dx * dx + dy * dy)
+    let private distance (dim: int) (a: float32[]) i (b: float32[]) j =
+        let mutable sum = 0.0
 
-    let private meanDistance (a: float32[]) (b: float32[]) =
-        let n, m = a.Length / 2, b.Length / 2
+        for d in 0 .. dim - 1 do
+            let away = float a[dim * i + d] - float b[dim * j + d]
+            sum <- sum + away * away
+
+        sqrt sum
+
+    let private meanDistance (dim: int) (a: float32[]) (b: float32[]) =
+        let n, m = a.Length / dim, b.Length / dim
         let sums = Array.zeroCreate<float> n
 
         Sdac.Kernels.Workers.For(
             n,
             fun i ->
                 for j in 0 .. m - 1 do
-                    sums[i] <- sums[i] + distance a i b j
+                    sums[i] <- sums[i] + distance dim a i b j
         )
 
         let pairs = if obj.ReferenceEquals(a, b) then float n * float (n - 1) else float n * float m
         Array.sum sums / pairs
 
-    /// The energy distance 2·E|X-Y| - E|X-X'| - E|Y-Y'| (Székely & Rizzo 2013), without bias: near 0 it may be negative.
-    let energyDistance (a: float32[]) (b: float32[]) : float =
+    /// The energy distance 2·E|X-Y| - E|X-X'| - E|Y-Y'| (Székely & Rizzo 2013) of points [n, dim] and [m, dim], without bias: near 0
+    /// it may be negative.
+    let energyDistance (dim: int) (a: float32[]) (b: float32[]) : float =
         for name, points in [ nameof a, a; nameof b, b ] do
-            checkPoints name points
+            checkPoints dim name points
 
-            if points.Length = 2 then
+            if points.Length = dim then
                 invalidArg name $"{name} has 1 row; the distance within a set needs at least 2"
 
-        2.0 * meanDistance a b - meanDistance a a - meanDistance b b
+        2.0 * meanDistance dim a b - meanDistance dim a a - meanDistance dim b b
 
-    /// The Wasserstein-2 distance of two equally large sets of points: the root of the smallest mean squared distance over all
-    /// pairings, found exactly by successive shortest paths (Kuhn–Munkres), n³ operations.
-    let wasserstein2 (a: float32[]) (b: float32[]) : float =
-        checkPoints (nameof a) a
-        checkPoints (nameof b) b
-        let n = a.Length / 2
+    /// The Wasserstein-2 distance of two equally large sets of points [n, dim]: the root of the smallest mean squared distance
+    /// over all pairings, found exactly by successive shortest paths (Kuhn–Munkres), n³ operations.
+    let wasserstein2 (dim: int) (a: float32[]) (b: float32[]) : float =
+        checkPoints dim (nameof a) a
+        checkPoints dim (nameof b) b
+        let n = a.Length / dim
 
         if b.Length <> a.Length then
-            invalidArg (nameof b) $"Wasserstein-2 pairs two equally large sets, not {n} with {b.Length / 2} points"
+            invalidArg (nameof b) $"Wasserstein-2 pairs two equally large sets, not {n} with {b.Length / dim} points"
 
-        let cost i j = distance a (i - 1) b (j - 1) ** 2.0
+        let cost i j = distance dim a (i - 1) b (j - 1) ** 2.0
         // Potentials of rows and columns, and the row paired with each column; index 0 stands for none.
         let u, v, row, way =
             Array.zeroCreate<float>(n + 1),
@@ -200,30 +200,30 @@ module Measures =
 
         counts
 
-    /// The largest |share of samples nearest to a mode - the mode's weight|; NaN for a target without modes.
+    /// The largest |share of rows nearest to a mode - the mode's weight|; NaN for a target without modes.
     let modeWeightError (target: Target) (samples: float32[]) : float =
-        check target samples
+        let rows = seen target samples
 
         match List.toArray target.Modes with
         | [||] -> nan
         | modes ->
-            let share count = float count / float (samples.Length / 2)
+            let share count = float count / float (rows.Length / 2)
 
             Array.map2
                 (fun count (mode: Mode) -> abs (share count - mode.Weight))
-                (countNearest modes samples (fun _ _ -> true))
+                (countNearest modes rows (fun _ _ -> true))
                 modes
             |> Array.max
 
     /// Modes with at least a tenth of their weight in samples nearest to them and within their radius. Each sample speaks for
     /// one mode only: where modes overlap, a mode that was missed is not found by its neighbour's samples.
     let modesFound (target: Target) (samples: float32[]) : int =
-        check target samples
+        let rows = seen target samples
         let modes = List.toArray target.Modes
         let within (mode: Mode) distance = distance < mode.Radius
-        let share count = float count / float (samples.Length / 2)
+        let share count = float count / float (rows.Length / 2)
 
-        Array.zip modes (countNearest modes samples within)
+        Array.zip modes (countNearest modes rows within)
         |> Array.filter (fun (mode, count) -> share count >= 0.1 * mode.Weight)
         |> Array.length
 

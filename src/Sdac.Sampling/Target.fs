@@ -14,6 +14,21 @@ type Mode =
         Radius: float
     }
 
+/// Two numbers of each point, in which a density of more than two dimensions is drawn and counted.
+[<NoComparison; NoEquality>]
+type View =
+    {
+        /// What the numbers are: across, upwards
+        Axes: string * string
+        /// Nearly all of them lie between these
+        Across: float * float
+        Upwards: float * float
+        /// [N, D] -> [N·R, 2]: R rows of each point, in its order
+        Project: Tensor -> Tensor
+        /// The rows' shares of the cells of a grid of n x n over both ranges, row by row upwards
+        Shares: int -> float[]
+    }
+
 /// A density to sample from. The log-density is all that a sampler may use; the rest is for measuring.
 [<NoComparison; NoEquality>]
 type Target =
@@ -32,7 +47,12 @@ type Target =
         Sample: (int -> Key -> Tensor) option
         /// ∇ ln p_t in box coordinates at noise level ᾱ: [N, D] -> [N, D], where a closed form is known
         NoisedScore: (float -> Tensor -> Tensor) option
+        /// In the plane of `View` where there is one
         Modes: Mode list
+        /// None in two dimensions, where points are seen as they are, and where there is no way to see them
+        View: View option
+        /// One sentence for people
+        About: string
     }
 
 [<RequireQualifiedAccess>]
@@ -64,7 +84,69 @@ module Target =
           LogNormaliser = None
           Sample = None
           NoisedScore = None
-          Modes = [] }
+          Modes = []
+          View = None
+          About = "" }
+
+    /// The rows in the plane of points [N, D] of a target: the points themselves in two dimensions, else those of its view.
+    /// Raises ArgumentException when it has none.
+    let seen (target: Target) (x: Tensor) : Tensor =
+        match target.View with
+        | Some view -> view.Project x
+        | None when target.Dim = 2 -> x
+        | None ->
+            invalidArg
+                (nameof target)
+                $"target '{target.Name}' has dimension %d{target.Dim} and no view; measures take 2 or a view of it"
+
+    /// The ranges, across and upwards, that a target's rows in the plane nearly all lie in.
+    let frame (target: Target) : struct ((float * float) * (float * float)) =
+        match target.View with
+        | Some view -> struct (view.Across, view.Upwards)
+        | None ->
+            let range = -target.HalfWidth, target.HalfWidth
+            struct (range, range)
+
+    /// How many rows [n, 2] lie in each cell of a grid of side x side over two ranges, row by row upwards; those outside count
+    /// at the border.
+    let histogram (side: int) (across: float * float) (upwards: float * float) (rows: float32[]) : int[] =
+        let place (low, high) (value: float32) =
+            Math.Clamp(int (floor ((float value - low) / (high - low) * float side)), 0, side - 1)
+
+        let counts = Array.zeroCreate<int>(side * side)
+
+        for i in 0 .. rows.Length / 2 - 1 do
+            let cell = place upwards rows[2 * i + 1] * side + place across rows[2 * i]
+            counts[cell] <- counts[cell] + 1
+
+        counts
+
+    // Points per axis and cell by which a density is integrated over a cell.
+    [<Literal>]
+    let private Fine = 6
+
+    /// The shares of the same cells by a log-density [N, 2] -> [N] on the plane, known up to a constant.
+    let shares (logDensity: Tensor -> Tensor) (across: float * float) (upwards: float * float) (side: int) : float[] =
+        let fine = side * Fine
+        let at (low, high) i = low + (float i + 0.5) / float fine * (high - low)
+
+        let points =
+            Array.init (2 * fine * fine) (fun i ->
+                float32 (if i % 2 = 0 then at across ((i / 2) % fine) else at upwards (i / 2 / fine)))
+
+        let logs =
+            Tensors.owning (fun _ -> []) (fun () ->
+                Tensors.toArray (logDensity (Tensors.ofArray Compute.cpu [ fine * fine; 2 ] points)))
+
+        let top = float (Array.max logs)
+        let sums = Array.zeroCreate<float>(side * side)
+
+        for i in 0 .. fine * fine - 1 do
+            let cell = (i / fine / Fine) * side + (i % fine) / Fine
+            sums[cell] <- sums[cell] + exp (float logs[i] - top)
+
+        let total = Array.sum sums
+        sums |> Array.map (fun s -> s / total)
 
     /// ln p at points in box coordinates, divided by a temperature: the energy that RSSM's weights see. [N, D] -> [N].
     let boxEnergy (temperature: float) (target: Target) (y: Tensor) : Tensor =

@@ -181,15 +181,20 @@ module Mixture =
 /// The targets of the literature on sampling, by name.
 [<RequireQualifiedAccess>]
 module Targets =
+    let private about (sentence: string) (target: Target) : Target = { target with About = sentence }
+
     let private round weight x y deviation =
         { Weight = weight; Mean = [| x; y |]; Deviation = [| deviation; deviation |] }
 
     /// One normal distribution, off centre and wider in one direction.
     let gaussian =
         Mixture.target "gaussian" 6.0 [ { Weight = 1.0; Mean = [| 1.0; -0.5 |]; Deviation = [| 1.2; 0.6 |] } ]
+        |> about "one normal distribution, off centre and wider in one direction"
 
     /// Modes at (3, 3) and (-3, -3) with weights 0.8 and 0.2 and unit covariance.
-    let pair = Mixture.target "pair" 7.0 [ round 0.8 3.0 3.0 1.0; round 0.2 -3.0 -3.0 1.0 ]
+    let pair =
+        Mixture.target "pair" 7.0 [ round 0.8 3.0 3.0 1.0; round 0.2 -3.0 -3.0 1.0 ]
+        |> about "two modes, of which the upper right one holds 80 % of the samples"
 
     /// Eight modes on a circle with weights 8 : 7 : ... : 1.
     let eight =
@@ -199,12 +204,15 @@ module Targets =
             [ for i in 0..7 ->
                   let angle = float i * Math.PI / 4.0
                   round (float (8 - i)) (4.0 * cos angle) (4.0 * sin angle) 0.4 ]
+        |> about "eight modes on a circle, the right one eight times as heavy as the last"
 
     /// 40 equally heavy modes with centres uniform on [-40, 40]², deviation ln(1 + e).
     let forty =
         let u = Key.uniform Compute.cpu [ 40; 2 ] (Key.ofSeed 0L) |> Tensors.toArray
         let at i = 80.0 * float u[i] - 40.0
+
         Mixture.target "forty" 50.0 [ for i in 0..39 -> round 1.0 (at (2 * i)) (at (2 * i + 1)) (log (1.0 + Math.E)) ]
+        |> about "forty equally heavy modes"
 
     /// Exact samples by rejection from the uniform distribution on the box; `top` bounds the log-density.
     let private rejection (dim: int) halfWidth (top: float) (logDensity: Tensor -> Tensor) (n: int) (key: Key) =
@@ -263,7 +271,7 @@ module Targets =
             struct (-0.5 * (r - 2.0) * radial + log2, -radial * x / r + pull, -radial * y / r)
 
         let half sign = { Centre = [| sign * 2.0; 0.0 |]; Weight = 0.5; Radius = 2.0 }
-        planar "moons" 4.0 1e-6 [ half 1.0; half -1.0 ] f
+        planar "moons" 4.0 1e-6 [ half 1.0; half -1.0 ] f |> about "two moons: a ring cut into two halves"
 
     /// Three rings of radii 1, 3 and 5 with deviation 0.25: ln p = ln Σ exp(-½((|x| - r_i)/0.25)²).
     let rings =
@@ -282,7 +290,7 @@ module Targets =
 
             struct (top + log sum, slope / sum * x / r, slope / sum * y / r)
 
-        planar "rings" 6.5 1e-6 [] f
+        planar "rings" 6.5 1e-6 [] f |> about "three rings of one width"
 
     /// A 4 x 4 board on [-4, 4]² of which every other square is filled, with edges softened by a normal of deviation 0.1.
     let checkerboard =
@@ -325,6 +333,13 @@ module Targets =
                           { Centre = [| -3.0 + 2.0 * float i; -3.0 + 2.0 * float j |]; Weight = 0.125; Radius = 1.3 } ]
 
         planar "checkerboard" 5.0 1e-3 squares f
+        |> about "a board of 4 x 4 squares, every other one filled evenly"
+
+    /// Sixteen double wells: 32 dimensions, 2¹⁶ modes.
+    let manyWell = ManyWell.target "many-well" 16
+
+    /// Four particles in the plane: 8 dimensions.
+    let dw4 = DoubleWell.target "dw4" 4
 
     /// All named targets.
-    let all = [ gaussian; pair; eight; forty; moons; rings; checkerboard ]
+    let all = [ gaussian; pair; eight; forty; moons; rings; checkerboard; manyWell; dw4 ]

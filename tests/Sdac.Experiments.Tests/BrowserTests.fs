@@ -8,6 +8,7 @@ open System.Text.Json
 open System.Text.RegularExpressions
 open Expecto
 open Sdac.Functional
+open Sdac.Sampling
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
 open Sdac.Experiments.Tests.ReportSupport
@@ -41,7 +42,9 @@ window.addEventListener('load', () => setTimeout(() => {
       if (r.width > 0 && (r.left < p.left - 1 || r.right > p.right + 1 || r.bottom > p.bottom + 1)) say('cut', e);
     }
   }
-  const found = { width, page: document.documentElement.scrollWidth, plots: document.querySelectorAll('.plot svg').length, out };
+  for (const e of document.images) if (!e.naturalWidth) say('not drawn', e);
+  const plots = document.querySelectorAll('.plot svg').length + document.images.length;
+  const found = { width, page: document.documentElement.scrollWidth, plots, out };
   document.documentElement.setAttribute('data-found', JSON.stringify(found));
 }, 500));
 </script>
@@ -100,41 +103,73 @@ let private widest (root: string) =
                           "tuneTemperature" ] -> phase, Value 0.1 ]
             ))
 
+/// Looks at a page that `write` makes in a folder, at both widths: it has more than so many pictures, and nothing stands out.
+let private fits (pictures: int) (write: string -> string) =
+    match browser with
+    | None -> skiptest "no Chromium on this machine: the widths of the page are not checked"
+    | Some browser ->
+        // beside the folder of the test, whose files must be in no language
+        let profile = Directory.CreateTempSubdirectory("sdac-browser-").FullName
+
+        try
+            inFolder (fun root ->
+                let page = write root
+                let measured = Path.Combine(string (Path.GetDirectoryName page), "measured.html")
+                File.WriteAllText(measured, (File.ReadAllText page).Replace("</body>", measuring))
+
+                for width in [ 1280; 500 ] do
+                    let text = dom browser profile measured width
+                    let found = Regex.Match(text, "data-found=\"([^\"]*)\"")
+                    Expect.isTrue found.Success $"the page was measured at {width} pixels"
+
+                    use json = JsonDocument.Parse(Net.WebUtility.HtmlDecode found.Groups[1].Value |> nonNull)
+
+                    let figure (name: string) = json.RootElement.GetProperty(name)
+                    Expect.equal ((figure "width").GetInt32()) width "the window"
+                    Expect.isGreaterThan ((figure "plots").GetInt32()) pictures "pictures"
+                    let out = [ for line in (figure "out").EnumerateArray() -> line.GetString() ]
+                    Expect.isEmpty out $"at {width} pixels"
+                    Expect.isLessThanOrEqual ((figure "page").GetInt32()) width "the page's width")
+        finally
+            Directory.Delete(profile, true)
+
+/// A cell of the page of known densities with figures as wide as they come, that cost nothing.
+let private widestCell (target: Target) (method: ToyMethod) (seed: int64) : ToyCell =
+    { Target = target.Name
+      Method = method.Name
+      Seed = seed
+      Settings = ToyCell.settings method target
+      Measures =
+        { Kl = 0.123456 * float (seed + 1L)
+          KlError = 0.00123456
+          Wasserstein2 = 1.23456 * float (seed + 1L)
+          EnergyDistance = -0.000123456 * float (seed + 1L)
+          ModeWeightError = 0.0123456 * float (seed + 1L)
+          ModesFound = 40.0
+          Seconds = 1234.5 * float (seed + 1L)
+          PeakMiB = 1234.5 }
+      ScoreErrors =
+        [ for t in 0..9 -> { Timestep = t; NoiseLevel = 0.1 * 1.5 ** float t; Error = 0.01 * float (t + 1) } ]
+      Points = Array.zeroCreate<byte> 80 }
+
 [<Tests>]
 let tests =
     testList
         "browser"
         [ testCase "a report fits windows of 1280 and 500 pixels" (fun () ->
-              match browser with
-              | None -> skiptest "no Chromium on this machine: the widths of the report are not checked"
-              | Some browser ->
-                  // beside the folder of the test, whose files must be in no language
-                  let profile = Directory.CreateTempSubdirectory("sdac-browser-").FullName
+              fits 10 (fun root ->
+                  widest (Path.Combine(root, "runs"))
+                  let out = Path.Combine(root, "out")
+                  captureError (fun () -> Report.write standard [ Path.Combine(root, "runs") ] out) |> fst))
 
-                  try
-                      inFolder (fun root ->
-                          widest (Path.Combine(root, "runs"))
-                          let out = Path.Combine(root, "out")
+          testCase "the page of known densities fits windows of 1280 and 500 pixels" (fun () ->
+              fits 30 (fun root ->
+                  let targets = [ Targets.pair; Targets.forty; Targets.manyWell; Targets.dw4 ]
 
-                          let page, _ =
-                              captureError (fun () -> Report.write standard [ Path.Combine(root, "runs") ] out)
+                  let cells =
+                      [ for target in targets do
+                            for method in ToyMethods.all do
+                                for seed in 0L .. 1L -> widestCell target method seed ]
 
-                          let measured = Path.Combine(out, "measured.html")
-                          File.WriteAllText(measured, (File.ReadAllText page).Replace("</body>", measuring))
-
-                          for width in [ 1280; 500 ] do
-                              let text = dom browser profile measured width
-                              let found = Regex.Match(text, "data-found=\"([^\"]*)\"")
-                              Expect.isTrue found.Success $"the page was measured at {width} pixels"
-
-                              use json =
-                                  JsonDocument.Parse(Net.WebUtility.HtmlDecode found.Groups[1].Value |> nonNull)
-
-                              let figure (name: string) = json.RootElement.GetProperty(name)
-                              Expect.equal ((figure "width").GetInt32()) width "the window"
-                              Expect.isGreaterThan ((figure "plots").GetInt32()) 10 "pictures"
-                              let out = [ for line in (figure "out").EnumerateArray() -> line.GetString() ]
-                              Expect.isEmpty out $"at {width} pixels"
-                              Expect.isLessThanOrEqual ((figure "page").GetInt32()) width "the page's width")
-                  finally
-                      Directory.Delete(profile, true)) ]
+                  ToyPage.write root targets ToyMethods.all cells
+                  Path.Combine(root, "toy.html"))) ]

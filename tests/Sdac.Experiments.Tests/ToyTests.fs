@@ -60,9 +60,12 @@ let tests =
                   Expect.isEmpty (SamplerConfig.problems (ToySettings.dsm target)) "problems"
                   Expect.isEmpty (IdemConfig.problems (ToySettings.idem target)) "problems"
                   Expect.isEmpty (FabConfig.problems (ToySettings.fab target)) "problems"
+                  Expect.isEmpty (DiklConfig.problems (ToySettings.dikl target)) "problems"
+                  Expect.notEqual target.About "" $"what {target.Name} is"
 
                   for method in ToyMethods.all do
-                      Expect.notEqual (method.Settings target) "" "settings")
+                      Expect.notEqual (method.Settings target) "" "settings"
+                      Expect.notEqual method.About "" $"what {method.Name} is")
 
           testCase "a kept cell reads back as it was" (fun () ->
               inFolder (fun folder ->
@@ -266,13 +269,59 @@ let tests =
                   for part in
                       [ "<caption>gaussian</caption>"
                         "<caption>pair</caption>"
-                        "<img alt='Error of the learned score by noise level' src='data:image/svg+xml;base64,"
+                        "<img alt='Error of the learned score by noise level: pair' src='data:image/svg+xml;base64,"
+                        "<img alt='gaussian: samples of rssm over the density' src='data:image/svg+xml;base64,"
+                        "<figcaption>exact</figcaption>"
+                        "<dt>orange dots</dt>"
+                        "<dt>rssm</dt>"
+                        "two modes, of which the upper right one holds 80 % of the samples. Across: first coordinate"
                         "0.015 [0.01,&#160;0.02]" ] do
                       Expect.stringContains html part "html"
 
                   Expect.stringLacks html "<caption>moons</caption>" "html"
+                  Expect.stringLacks html "<dt>idem</dt>" "a method that is not there"
                   Expect.equal ((read "toy.csv").TrimEnd().Split('\n').Length) (1 + cells.Length) "number of read"
                   Expect.stringContains (read "toy.md") "## pair" "read"))
+
+          testCase "models that are one have one line, under all their names, and broader lines lie below" (fun () ->
+              let cells =
+                  [ for method, seed in [ "rssm", 0L; "rssm-flow", 0L; "dsm", 1L ] -> cellOf "pair" method seed ]
+
+              match ToyScores.pictures cells with
+              | [ "pair", picture ] ->
+                  let lines =
+                      [ for layer in picture.Panels.Head.Head.Layers do
+                            match layer.Mark with
+                            | Mark.Line(stroke, _) -> layer.Name, stroke.Width
+                            | _ -> () ]
+
+                  Expect.equal (List.map fst lines) [ "rssm, rssm-flow"; "dsm" ] "names"
+                  Expect.isGreaterThan (snd lines[0]) (snd lines[1] + 1.0) "widths"
+              | pictures -> failtest $"{pictures.Length} pictures")
+
+          testCase
+              "a target of many dimensions is measured in all of them and drawn in the plane of its view"
+              (fun () ->
+                  for target, rows in [ Targets.manyWell, 16; Targets.dw4, 6 ] do
+                      let cell = (ToyCell.compute target [ exact ] 0L).Head
+                      let points = ToyCell.points cell
+                      Expect.equal points.Length 3000 $"{target.Name}: numbers of the picture"
+                      Expect.isLessThan (abs cell.Measures.Kl) 0.01 $"{target.Name}: KL of exact samples"
+                      Expect.isTrue (Double.IsFinite cell.Measures.Wasserstein2) "Wasserstein-2"
+                      Expect.isLessThan (abs cell.Measures.EnergyDistance) 0.05 $"{target.Name}: energy distance"
+                      Expect.equal (Double.IsNaN cell.Measures.ModesFound) target.Modes.IsEmpty "modes found"
+
+                      // the picture's points are the first samples', all rows of each
+                      let wanted =
+                          Tensors.owning (fun _ -> []) (fun () ->
+                              let samples = (exact.Draws [ "exact" ] target 40_000 (Key.ofSeed 0L)).Head.Samples
+                              let first = Array.sub samples 0 (target.Dim * (1500 / rows))
+
+                              Tensors.toArray (
+                                  Target.seen target (Tensors.ofArray Compute.cpu [ 1500 / rows; target.Dim ] first)
+                              ))
+
+                      Expect.equal (Array.sub points 0 wanted.Length) wanted "points")
 
           testCase "impossible numbers of jobs, cells and seeds are refused" (fun () ->
               inFolder (fun folder ->

@@ -34,7 +34,7 @@ type ToyCell =
         Settings: string
         Measures: ToyMeasures
         ScoreErrors: ScoreError list
-        /// Some of the samples for the picture, [n, 2] float32 as bytes
+        /// Some of the samples for the picture, as rows of the plane, [n, 2] float32 as bytes
         Points: byte[]
     }
 
@@ -79,7 +79,19 @@ module ToyCell =
         use self = Process.GetCurrentProcess()
         float self.PeakWorkingSet64 / 1048576.0
 
-    let private part n (samples: float32[]) = Array.sub samples 0 (2 * n)
+    /// The first n samples.
+    let private part (target: Target) n (samples: float32[]) = Array.sub samples 0 (target.Dim * n)
+
+    /// As the picture shows them: some rows of the plane, [n, 2].
+    let private shown (target: Target) (samples: float32[]) =
+        let rows =
+            Tensors.owning (fun _ -> []) (fun () ->
+                part target Shown samples
+                |> Tensors.ofArray Compute.cpu [ Shown; target.Dim ]
+                |> Target.seen target
+                |> Tensors.toArray)
+
+        Array.sub rows 0 (2 * Shown)
 
     let private measures (target: Target) (seed: int64) (draw: ToyDraw) memory =
         let truth =
@@ -90,8 +102,8 @@ module ToyCell =
 
         { Kl = kl.Value
           KlError = kl.Error
-          Wasserstein2 = Measures.wasserstein2 (part 400 draw.Samples) (part 400 truth)
-          EnergyDistance = Measures.energyDistance (part 4000 draw.Samples) truth
+          Wasserstein2 = Measures.wasserstein2 target.Dim (part target 400 draw.Samples) (part target 400 truth)
+          EnergyDistance = Measures.energyDistance target.Dim (part target 4000 draw.Samples) truth
           ModeWeightError = Measures.modeWeightError target draw.Samples
           ModesFound =
             if target.Modes.IsEmpty then
@@ -116,7 +128,7 @@ module ToyCell =
                 Settings = settings method target
                 Measures = measures target seed draw memory
                 ScoreErrors = draw.ScoreErrors
-                Points = MemoryMarshal.AsBytes(ReadOnlySpan(part Shown draw.Samples)).ToArray() } ]
+                Points = MemoryMarshal.AsBytes(ReadOnlySpan(shown target draw.Samples)).ToArray() } ]
 
     /// The largest error of the learned score over timesteps; NaN where there is none.
     let worstScoreError (cell: ToyCell) =

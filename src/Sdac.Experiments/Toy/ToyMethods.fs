@@ -9,7 +9,7 @@ open Sdac.Sampling
 [<NoComparison>]
 type ToyDraw =
     {
-        /// [n, 2], row-major
+        /// [n, D], row-major
         Samples: float32[]
         /// Processor time of training; for methods without training, of sampling
         Seconds: float
@@ -22,6 +22,8 @@ type ToyDraw =
 type ToyMethod =
     {
         Name: string
+        /// What it is, for people: one sentence
+        About: string
         /// All its settings for a target, as JSON
         Settings: Target -> string
         /// Those that differ from the method's standard: path, standard, here
@@ -46,21 +48,22 @@ module ToyMethods =
         result, (processorTime () - begun).TotalSeconds
 
     /// A method without training.
-    let private direct name (standard: 'config) settings (sample: 'config -> Target -> int -> Key -> Tensor) =
+    let private direct name about (standard: 'config) settings (sample: 'config -> Target -> int -> Key -> Tensor) =
         let draw target n key =
             let samples, seconds = timed (fun () -> sample (settings target) target n key)
             use samples = samples
             { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = [] }
 
         [ { Name = name
+            About = about
             Settings = settings >> Json.print
             Adapted = settings >> Json.differences standard
             Family = name
             Draws = fun _ target n key -> [ draw target n key ] } ]
 
-    /// Methods that train a model and sample from it.
+    /// Methods that train a model and sample from it: name, what it is, and how it samples.
     let private trained
-        (samplers: (string * ('model -> 'state -> int -> Key -> Tensor)) list)
+        (samplers: (string * string * ('model -> 'state -> int -> Key -> Tensor)) list)
         (standard: 'config)
         settings
         (create: Compute -> 'config -> Target -> 'model)
@@ -75,7 +78,7 @@ module ToyMethods =
             let errors = scoreErrors model state
 
             let drawn =
-                [ for name, sample in samplers do
+                [ for name, _, sample in samplers do
                       if List.contains name names then
                           use samples = sample model state n sampleKey
                           { Samples = Tensors.toArray samples; Seconds = seconds; ScoreErrors = errors } ]
@@ -83,11 +86,14 @@ module ToyMethods =
             dispose state
             drawn
 
-        [ for name, _ in samplers ->
+        let first, _, _ = samplers.Head
+
+        [ for name, about, _ in samplers ->
               { Name = name
+                About = about
                 Settings = settings >> Json.print
                 Adapted = settings >> Json.differences standard
-                Family = fst samplers.Head
+                Family = first
                 Draws = draws } ]
 
     // Points by which a learned score is compared with the closed form.
@@ -114,12 +120,23 @@ module ToyMethods =
                 ScorePoints
                 (Key.ofSeed 99L)
 
-        trained [ "idem", Idem.sample ] IdemConfig.standard ToySettings.idem Idem.create Idem.train errors Idem.dispose
+        trained
+            [ "idem",
+              "iDEM: a diffusion model trained on a Monte-Carlo estimate of the noised score, from values and slopes of ln p",
+              Idem.sample ]
+            IdemConfig.standard
+            ToySettings.idem
+            Idem.create
+            Idem.train
+            errors
+            Idem.dispose
 
     // A flow learns a density, not scores.
     let private fab =
         trained
-            [ "fab", Fab.sample ]
+            [ "fab",
+              "FAB: a normalising flow trained on points that annealed importance sampling brings to where the flow is too thin",
+              Fab.sample ]
             FabConfig.standard
             ToySettings.fab
             Fab.create
@@ -127,18 +144,58 @@ module ToyMethods =
             (fun _ _ -> [])
             Fab.dispose
 
+    let private dikl =
+        let errors (model: DiklModel) state =
+            Measures.scoreErrors
+                model.Schedule
+                model.Target
+                (Dikl.learnedScore model state)
+                ScorePoints
+                (Key.ofSeed 99L)
+
+        trained
+            [ "dikl",
+              "DiKL: a network that samples in one step, trained on the difference of its own noised score and an estimate of the target's",
+              Dikl.sample ]
+            DiklConfig.standard
+            ToySettings.dikl
+            Dikl.create
+            Dikl.train
+            errors
+            Dikl.dispose
+
     let private exact () (target: Target) n key = Target.sample n key target
 
     /// All methods, in the order of the page.
     let all =
         List.concat
-            [ direct "exact" () ignore exact
-              diffusion ToySettings.rssm [ "rssm", RssmTrainer.sample; "rssm-flow", RssmTrainer.flow ]
-              diffusion ToySettings.dsm [ "dsm", RssmTrainer.sample ]
+            [ direct "exact" "exact samples: what a perfect sampler gives" () ignore exact
+              diffusion
+                  ToySettings.rssm
+                  [ "rssm",
+                    "RSSM: a diffusion model trained on values of ln p alone, sampled by its reverse chain",
+                    RssmTrainer.sample
+                    "rssm-flow",
+                    "the same model, sampled by its probability flow, without noise between the steps",
+                    RssmTrainer.flow ]
+              diffusion
+                  ToySettings.dsm
+                  [ "dsm", "the same network trained on exact samples (denoising score matching)", RssmTrainer.sample ]
               idem
               fab
-              direct "langevin" Langevin.naive ToySettings.langevin Langevin.sample
-              direct "annealed" Langevin.annealed ToySettings.annealed Langevin.sample ]
+              dikl
+              direct
+                  "langevin"
+                  "Langevin dynamics on the slope of ln p, without any network"
+                  Langevin.naive
+                  ToySettings.langevin
+                  Langevin.sample
+              direct
+                  "annealed"
+                  "the same, from a ten times higher temperature down to 1"
+                  Langevin.annealed
+                  ToySettings.annealed
+                  Langevin.sample ]
 
     let private find kind (nameOf: 'a -> string) (all: 'a list) (name: string) =
         match all |> List.tryFind (fun a -> nameOf a = name) with

@@ -23,7 +23,7 @@ module ToyScores =
             Ticks = Ticks.At [ 0.1, "0.1"; 1.0, "1"; 10.0, "10" ] }
 
     let private errors =
-        { Plot.axis "" with
+        { Plot.axis "Relative error" with
             Scale = Scale.Log 10.0
             Extent = Extent.Between(low, high)
             Ticks = Ticks.At [ 0.001, "0.1 %"; 0.01, "1 %"; 0.05, "5 %"; 0.1, "10 %"; 1.0, "100 %"; 10.0, "1,000 %" ] }
@@ -32,25 +32,45 @@ module ToyScores =
     [<Literal>]
     let private Columns = 3
 
-    let private panel (methods: string list) (target: string, cells: ToyCell list) : Panel =
-        let layer (method: string) =
-            let points = curve (cells |> List.filter (fun cell -> cell.Method = method))
-            let place = List.findIndex ((=) method) methods
+    /// Widths of the lines, from the first to those over it: one that is covered shows at both sides of the other.
+    let private width place = 1.4 + 1.4 * float (max 0 (3 - place))
 
-            { Name = method
+    /// Methods whose models are one have one curve, which bears all their names.
+    let private named (cells: ToyCell list) : (string * (float * float) list) list =
+        cells
+        |> List.map _.Method
+        |> List.distinct
+        |> List.map (fun method -> method, curve (cells |> List.filter (fun cell -> cell.Method = method)))
+        |> List.groupBy snd
+        |> List.map (fun (points, methods) -> methods |> List.map fst |> String.concat ", ", points)
+
+    let private panel (names: string list) (target: string, cells: ToyCell list) : Panel =
+        let layer (name: string, points) =
+            let place = List.findIndex ((=) name) names
+
+            { Name = name
               Colour = Plot.palette[place % Plot.palette.Length]
-              Mark = Plot.line 1.6 [ for level, error in points -> level, Math.Clamp(error, low, high) ] }
+              Mark = Plot.line (width place) [ for level, error in points -> level, Math.Clamp(error, low, high) ] }
 
-        let present = cells |> List.map _.Method |> set
-
-        { Name = ""; Colour = ""; Mark = Mark.LevelGuide 0.05 }
-        :: (methods |> List.filter present.Contains |> List.map layer)
+        { Name = ""; Colour = ""; Mark = Mark.LevelGuide 0.05 } :: (named cells |> List.map layer)
         |> Plot.panel target (300.0, 170.0) noise errors
 
-    /// A panel per target, a line per method, for the cells that have score errors; None where no cell has.
+    let private scored (cells: ToyCell list) = cells |> List.filter (fun cell -> not cell.ScoreErrors.IsEmpty)
+
+    let private names (scored: ToyCell list) =
+        scored |> List.groupBy _.Target |> List.collect (snd >> named >> List.map fst) |> List.distinct
+
+    /// A picture per target, for a page that wraps them.
+    let pictures (cells: ToyCell list) : (string * Picture) list =
+        let scored = scored cells
+        let names = names scored
+
+        [ for target, cells in scored |> List.groupBy _.Target ->
+              target, Plot.single "" "" (panel names (target, cells)) ]
+
+    /// A panel per target, a line per model, for the cells that have score errors; None where no cell has.
     let picture (cells: ToyCell list) : Picture option =
-        let scored = cells |> List.filter (fun cell -> not cell.ScoreErrors.IsEmpty)
-        let methods = scored |> List.map _.Method |> List.distinct
+        let scored = scored cells
 
         if scored.IsEmpty then
             None
@@ -58,5 +78,6 @@ module ToyScores =
             Some
                 { Title = "Error of the learned score by noise level"
                   Subtitle = "Relative L2 error under p_t, mean over seeds; the line at 5 % is a guide for the eye"
-                  Panels = scored |> List.groupBy _.Target |> List.map (panel methods) |> List.chunkBySize Columns
+                  Panels =
+                    scored |> List.groupBy _.Target |> List.map (panel (names scored)) |> List.chunkBySize Columns
                   Legend = true }

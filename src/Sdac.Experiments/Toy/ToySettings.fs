@@ -45,6 +45,23 @@ module ToySettings =
     /// FAB's flow from the energy.
     let fab (_: Target) : FabConfig = FabConfig.standard
 
+    /// DiKL's one-step sampler from energy and gradient: a smooth map where there is one mode, wider networks and less noise in many
+    /// dimensions, where draws that noise leads far away say nothing.
+    let dikl (target: Target) : DiklConfig =
+        let config = DiklConfig.standard
+
+        match target.Name with
+        | "gaussian" ->
+            { config with
+                SamplerSharpness = 1.0
+                Sharpness = 2.0
+                LearningRate = 1e-2
+                Damping = 1.0
+                Noise = 0.02, 0.7 }
+        | "many-well"
+        | "dw4" -> { config with Sampler = [ 128; 128 ]; Hidden = [ 128; 128; 128 ]; Noise = 0.02, 0.5 }
+        | _ -> config
+
     /// Langevin at constant temperature.
     let langevin (_: Target) : LangevinConfig = Langevin.naive
 
