@@ -18,7 +18,7 @@ module ToyPage =
 body { font: 15px/1.45 Helvetica, Arial, sans-serif; margin: 2em; color: #222; }
 p, dl { max-width: 60em; }
 dt { float: left; clear: left; font-weight: bold; }
-dd { margin: 0 0 .25em 9.5em; }
+dd { margin: 0 0 .25em 11.5em; }
 img { display: block; max-width: 100%; height: auto; }
 .wrap { display: flex; flex-wrap: wrap; gap: .5em 1em; margin: .5em 0 1em; }
 figure { margin: 0; }
