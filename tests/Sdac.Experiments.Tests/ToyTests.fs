@@ -274,7 +274,7 @@ let tests =
                         "<figcaption>exact</figcaption>"
                         "<dt>orange dots</dt>"
                         "<dt>rssm</dt>"
-                        "two modes, of which the upper right one holds 80 % of the samples. Across: first coordinate"
+                        "Two modes, of which the upper right one holds 80 % of the samples. Across: first coordinate"
                         "0.015 [0.01,&#160;0.02]" ] do
                       Expect.stringContains html part "html"
 

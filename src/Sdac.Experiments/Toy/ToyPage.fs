@@ -17,11 +17,13 @@ module ToyPage =
         """
 body { font: 15px/1.45 Helvetica, Arial, sans-serif; margin: 2em; color: #222; }
 p, dl { max-width: 60em; }
-dt { float: left; clear: left; min-width: 6em; font-weight: bold; }
-dd { margin: 0 0 .25em 6.5em; }
+dt { float: left; clear: left; font-weight: bold; }
+dd { margin: 0 0 .25em 11.5em; }
 img { display: block; max-width: 100%; height: auto; }
 .wrap { display: flex; flex-wrap: wrap; gap: .5em 1em; margin: .5em 0 1em; }
 figure { margin: 0; }
+.panels figure { width: 14em; }
+.panels img { width: 100%; }
 figcaption { text-align: center; font-size: 13px; }
 table { border-collapse: collapse; font-size: 13px; margin-top: 1.5em; }
 caption { font-weight: bold; text-align: left; padding: 4px 10px; }
@@ -98,9 +100,15 @@ th:first-child, .words { text-align: left; }
     let private figure (caption: string) (alternative: string) (picture: Picture) =
         $"<figure>{element alternative (ScottPlotRenderer.svg picture)}<figcaption>{encode caption}</figcaption></figure>"
 
-    let private wrapped (figures: string list) =
+    let private wrapped (kind: string) (figures: string list) =
         let figures = String.concat "\n" figures
-        $"<div class='wrap'>\n{figures}\n</div>"
+        $"<div class='wrap {kind}'>\n{figures}\n</div>"
+
+    /// What a target is, as the beginning of a sentence.
+    let private sentence (target: Target) =
+        match target.About with
+        | "" -> "A density of one's own"
+        | about -> string (System.Char.ToUpperInvariant about[0]) + about[1..]
 
     /// A target: what it is, its panels, its table.
     let private section (cells: ToyCell list) (target: Target) =
@@ -109,8 +117,9 @@ th:first-child, .words { text-align: left; }
         String.concat
             "\n"
             [ $"<h2>{encode target.Name}</h2>"
-              $"<p>{encode target.About}. Across: {encode across}; upwards: {encode upwards}.</p>"
+              $"<p>{encode (sentence target)}. Across: {encode across}; upwards: {encode upwards}.</p>"
               wrapped
+                  "panels"
                   [ for method, picture in ToyPicture.thumbnails Points target cells ->
                         figure method $"{target.Name}: samples of {method} over the density" picture ]
               Table.html (ToyTable.target target.Name cells) ]
@@ -122,6 +131,7 @@ th:first-child, .words { text-align: left; }
             [ "<h2>Error of the learned score by noise level</h2>"
               "<p>A line per model, mean over seeds: the relative L2 error of its score under p_t, where a closed form is known. Models drawn first have broader lines, so that none is hidden; methods that sample one model share its line. Errors above 1,000 % stand at the edge; the level line at 5 % is a guide for the eye.</p>"
               wrapped
+                  "curves"
                   [ for target, picture in pictures ->
                         figure target $"Error of the learned score by noise level: {target}" picture ] ]
 

@@ -69,14 +69,12 @@ module ToyPicture =
     let thumbnails (limit: int) (target: Target) (cells: ToyCell list) : (string * Picture) list =
         let struct (across, upwards) = Target.frame target
         let density = density target
-        let nameAcross, nameUpwards = axes target
-
-        let axis name (low, high) = { Plot.axis name with Extent = Extent.Between(low, high); Ticks = Ticks.Round 4 }
+        let axis (low, high) = { Plot.axis "" with Extent = Extent.Between(low, high); Ticks = Ticks.Round 4 }
 
         [ for cell in first cells do
               if cell.Target = target.Name then
                   cell.Method,
                   layers limit density cell
-                  |> Plot.panel "" (Side, Side) (axis nameAcross across) (axis nameUpwards upwards)
+                  |> Plot.panel "" (Side, Side) (axis across) (axis upwards)
                   |> Plot.single "" ""
                   |> fun picture -> { picture with Legend = false } ]

@@ -66,7 +66,7 @@ module ToyScores =
         let names = names scored
 
         [ for target, cells in scored |> List.groupBy _.Target ->
-              target, Plot.single "" "" (panel names (target, cells)) ]
+              target, Plot.single "" "" { panel names (target, cells) with Title = "" } ]
 
     /// A panel per target, a line per model, for the cells that have score errors; None where no cell has.
     let picture (cells: ToyCell list) : Picture option =
