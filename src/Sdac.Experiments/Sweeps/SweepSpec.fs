@@ -1,7 +1,6 @@
 namespace Sdac.Experiments
 
 open System
-open System.Text.Json
 open System.Text.Json.Nodes
 open Sdac.Functional
 
@@ -29,20 +28,16 @@ module SweepSpec =
     let private taskOf (registry: Registry) (place: string) (sweep: Sweep) : string =
         (algorithmOf registry place (Map.toList sweep.Base) |> Spec.preset place sweep.Preset).Task
 
-    /// `"algorithms": ["sac", "td3"]` is short for `{ "sac": {}, "td3": {} }`. Texts that are none are left to the reader.
+    /// `"algorithms": ["sac", "td3"]` is short for `{ "sac": {}, "td3": {} }`.
     let private writtenOut (registry: Registry) (place: string) (text: string) : string =
         let named =
-            try
-                match JsonNode.Parse text with
-                | :? JsonObject as root ->
-                    match root["algorithms"] with
-                    | :? JsonArray as names when names |> Seq.forall (fun name -> name :? JsonValue) ->
-                        Some(root, [ for name in names -> string name ])
-                    | _ -> None
+            match Json.parseNode place text with
+            | :? JsonObject as root ->
+                match root["algorithms"] with
+                | :? JsonArray as names when names |> Seq.forall (fun name -> name :? JsonValue) ->
+                    Some(root, [ for name in names -> string name ])
                 | _ -> None
-            with
-            | :? JsonException
-            | :? ArgumentException -> None
+            | _ -> None
 
         match named with
         | None -> text
@@ -69,7 +64,7 @@ module SweepSpec =
 
     /// Reads a sweep; unknown names are Settings failures that name the nearest valid one. `place` names the text in messages.
     let parse (registry: Registry) (place: string) (text: string) : Sweep =
-        let sweep = writtenOut registry place text |> Json.parseOver place complete |> namedAlgorithms registry
+        let sweep = writtenOut registry place text |> Json.parseOver place complete
 
         match sweep with
         | { Name = "" } -> Errors.fail (Settings $"{place} lacks a name: add \"name\": \"my-sweep\"")
@@ -145,7 +140,11 @@ module SweepSpec =
             | Some problem -> Errors.fail (Settings $"{place sweep}: {problem}")
             | None -> ()
 
-        let runs = Sweep.expand sweep |> List.map (fun run -> run, resolve registry sweep run)
+        let runs =
+            namedAlgorithms registry sweep
+            |> Sweep.expand
+            |> List.map (fun run -> run, resolve registry sweep run)
+
         refuseTwins runs
         refuseImpossible registry sweep runs |> List.iter warn
         runs
