@@ -85,8 +85,10 @@ module OneStateMethods =
     let private timesteps = 50
     let private schedule = BetaSchedule.Geometric(0.02, 30.0)
 
-    let private rate (updates: int) =
-        LearningRate.LinearDecay(1e-3, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
+    let private decaying (from: float) (updates: int) =
+        LearningRate.LinearDecay(from, 1e-5, int64 (updates / 2), int64 (max 1 (updates / 2)))
+
+    let private rate = decaying 1e-3
 
     let private sdac (updates: int) : SdacConfig =
         { SdacConfig.published with
@@ -198,7 +200,8 @@ module OneStateMethods =
                     Hidden = hidden
                     Data = data
                     Chain = chain
-                    PolicyRate = rate updates
+                    // 1e-3 leaves the pair at KL 0.025
+                    PolicyRate = decaying 3e-3 updates
                     MonteCarloDraws = 64
                     Temperature = 1.0
                     Likelihood = LikelihoodSettings.off }
