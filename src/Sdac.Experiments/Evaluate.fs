@@ -13,9 +13,9 @@ module Evaluate =
         (checkpoint: string option)
         : struct (string * 's) =
         match checkpoint with
-        | Some path -> struct (path, Checkpoint.load agent spec.Algorithm spec.Task path)
+        | Some path -> struct (path, CheckpointRestore.load agent spec.Algorithm spec.Task path)
         | None ->
-            let struct (file, state, complaints) = Checkpoint.newest agent spec.Algorithm spec.Task folder
+            let struct (file, state, complaints) = CheckpointRestore.newest agent spec.Algorithm spec.Task folder
 
             for complaint in complaints do
                 eprintfn $"warning: {complaint}; an older checkpoint is used"
@@ -69,7 +69,7 @@ module Evaluate =
         (threads: int)
         : Score =
         let folder = RunFolder.openExisting path
-        let struct (spec, said) = Spec.ofRunOrPublished registry folder
+        let struct (spec, said) = SpecFile.ofRunOrPublished registry folder
         let episodes = defaultArg episodes spec.EvaluationEpisodes
 
         if episodes < 1 then

@@ -28,7 +28,7 @@ module internal PolicySource =
             )
         else
             Spec.set registry "the number of particles" spec "evaluationParticles" (string particles)
-            |> Spec.validate registry "the number of particles"
+            |> SpecCheck.validate registry "the number of particles"
 
     let private acting (agent: Agent<'s, 'w>) (state: 's) : Acting =
         let choose key count obs =
@@ -45,11 +45,11 @@ module internal PolicySource =
         if Directory.Exists path then
             Evaluate.networks agent spec (RunFolder.openExisting path) None
         else
-            struct (path, Checkpoint.load agent spec.Algorithm spec.Task path)
+            struct (path, CheckpointRestore.load agent spec.Algorithm spec.Task path)
 
     let private specification (registry: Registry) (path: string) : Spec =
         if Directory.Exists path then
-            let struct (spec, said) = RunFolder.openExisting path |> Spec.ofRunOrPublished registry
+            let struct (spec, said) = RunFolder.openExisting path |> SpecFile.ofRunOrPublished registry
 
             for sentence in said do
                 eprintfn $"warning: {sentence}"
@@ -57,7 +57,7 @@ module internal PolicySource =
             spec
         else
             match Map.tryFind "spec" (Safetensors.metadata path) with
-            | Some text -> Spec.parseRecorded registry path text
+            | Some text -> SpecFile.parseRecorded registry path text
             | None ->
                 Errors.fail (
                     Damaged $"{path} holds no specification: it is not a checkpoint of this program; use another"

@@ -62,7 +62,7 @@ module Checkpoints =
             // 10,000 iterations, each one step of 5 environments
             let later = remember 10_000 full
             let pause, _ = save parts { later with Iteration = 200_000L }
-            let resume, restored = time (fun () -> Checkpoint.restore Registry.standard folder spec first)
+            let resume, restored = time (fun () -> CheckpointRestore.restore Registry.standard folder spec first)
             restored |> Option.iter (fun r -> Parts.dispose ActorCriticState.parts r.Step.State)
             Pipeline.dispose first
 

@@ -122,7 +122,7 @@ let tests =
 
                       let code, _, errors = train (arguments @ tiny)
                       Expect.equal (code, errors) (0, "") name
-                      Spec.ofRun standard (RunFolder.openExisting out)
+                      SpecFile.ofRun standard (RunFolder.openExisting out)
 
                   let file = Path.Combine(path, "dpmd.json")
                   File.WriteAllText(file, """{"algorithm":"dpmd"}""")
@@ -179,7 +179,7 @@ let tests =
                   copy sdac.Path (Path.Combine(path, "run"))
                   let folder = RunFolder.openExisting (Path.Combine(path, "run"))
                   File.Delete folder.Summary
-                  File.WriteAllText(folder.Spec, Spec.print { Spec.ofRun standard folder with Algorithm = "cql" })
+                  File.WriteAllText(folder.Spec, Spec.print { SpecFile.ofRun standard folder with Algorithm = "cql" })
 
                   for found in [ train [ "--resume"; folder.Path ]; evaluate [ "--run"; folder.Path ] ] do
                       found |> refused settings [ folder.Spec; "unknown algorithm 'cql'" ]))

@@ -87,7 +87,7 @@ let tests =
 
           testCase "it begins another run, and an algorithm with rows beside its memory keeps one too" (fun () ->
               let folder, _ = finished.Value
-              let state = Checkpoint.load (agentOf spec) "sdac" spec.Task folder.Best
+              let state = CheckpointRestore.load (agentOf spec) "sdac" spec.Task folder.Best
               disposeState state
               Expect.equal (StartNetworks.mark folder.Best).Checkpoint folder.Best "mark"
 

@@ -95,9 +95,9 @@ let tests =
                           (tensors (Checkpoint.path unchanged 80L))
                           "where it begins"
 
-                      Expect.equal (Spec.ofRun standard branch.Folder).Horizon 200L "the horizon"
+                      Expect.equal (SpecFile.ofRun standard branch.Folder).Horizon 200L "the horizon"
 
-                  Expect.equal (Spec.ofRun standard branches[1].Folder).Reseeded (Map [ "batch", 1L ]) "seeds"
+                  Expect.equal (SpecFile.ofRun standard branches[1].Folder).Reseeded (Map [ "batch", 1L ]) "seeds"
                   Expect.stringContains (File.ReadAllText(Path.Combine(out, "fork.svg"))) "tau=0.5" "picture"))
 
           testCase "paired differences are those of episodes with equal starts" (fun () ->
@@ -210,7 +210,7 @@ let tests =
                   fork finished.Value.Path first (Change.Stream("act", 2L))
                   let branch = Path.Combine(first, "seed-of-act=2")
                   fork branch second (Change.Stream("batch", 5L))
-                  let spec = Spec.ofRun standard { Path = Path.Combine(second, "seed-of-batch=5") }
+                  let spec = SpecFile.ofRun standard { Path = Path.Combine(second, "seed-of-batch=5") }
                   Expect.equal spec.Reseeded (Map [ "act", 2L; "batch", 5L ]) "both")
 
           )

@@ -135,10 +135,10 @@ let private rewrite
 
 /// The checkpoint for an agent of SDAC on the run's task, with the settings of the recorded run of SDAC.
 let private load (folder: RunFolder) =
-    let recorded = Spec.ofRun standard (RunFolder.openExisting (Schema1.recorded "sdac"))
-    let own = Spec.ofRun standard folder
+    let recorded = SpecFile.ofRun standard (RunFolder.openExisting (Schema1.recorded "sdac"))
+    let own = SpecFile.ofRun standard folder
     let spec = { recorded with Task = own.Task; TaskOptions = own.TaskOptions }
-    Checkpoint.load (agentOf spec) "sdac" spec.Task (Checkpoint.path folder 45L)
+    CheckpointRestore.load (agentOf spec) "sdac" spec.Task (Checkpoint.path folder 45L)
 
 [<Tests>]
 let tests =

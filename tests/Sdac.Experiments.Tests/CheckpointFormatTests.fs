@@ -44,7 +44,7 @@ let private inCopy (test: RunFolder -> unit) =
 
 /// The sentences about the newest checkpoint when the run is taken up and when it is evaluated; both use the older one.
 let private passedOver (folder: RunFolder) : string list =
-    let struct (used, state, complaints) = Checkpoint.newest (agentOf spec) "sdac" spec.Task folder
+    let struct (used, state, complaints) = CheckpointRestore.newest (agentOf spec) "sdac" spec.Task folder
     disposeState state
     Expect.equal used (Checkpoint.path folder 20L) "evaluated"
     let summary, warnings = captureError (fun () -> resumed folder)
@@ -91,8 +91,8 @@ let tests =
 
                       for attempt in
                           [ fun () -> resumed folder |> ignore
-                            fun () -> Checkpoint.newest agent "sdac" spec.Task folder |> ignore
-                            fun () -> Checkpoint.load agent "sdac" spec.Task newest |> ignore ] do
+                            fun () -> CheckpointRestore.newest agent "sdac" spec.Task folder |> ignore
+                            fun () -> CheckpointRestore.load agent "sdac" spec.Task newest |> ignore ] do
                           let failure = failureOf attempt
                           failure |> says words
                           Expect.equal failure.ExitCode (Settings "").ExitCode "exit code"))
@@ -170,7 +170,7 @@ let tests =
           testCase "the scale of raw weights is part of a checkpoint" (fun () ->
               inCopy (fun folder ->
                   let path = Checkpoint.path folder 40L
-                  let state = Checkpoint.load (agentOf spec) "sdac" spec.Task path
+                  let state = CheckpointRestore.load (agentOf spec) "sdac" spec.Task path
                   Expect.equal state.EnergyShift EnergyShift.init "a run that has none"
                   disposeState state
 
@@ -180,7 +180,7 @@ let tests =
                       (replaced "energy_shift.shift" (Safetensors.ofFloat64 "energy_shift.shift" [ 1L ] [| 71.0 |])
                        >> replaced "energy_shift.idle" (Safetensors.ofInt64 "energy_shift.idle" [ 1L ] [| 5L |]))
 
-                  let state = Checkpoint.load (agentOf spec) "sdac" spec.Task path
+                  let state = CheckpointRestore.load (agentOf spec) "sdac" spec.Task path
                   Expect.equal state.EnergyShift { Shift = 71.0; Idle = 5L } "read back"
                   disposeState state))
 
@@ -194,7 +194,7 @@ let tests =
                   resumed folder |> ignore
                   let agent = Runner.agent (Spec.experiment Environment.suite Ppo.algorithm spec)
                   let checkpoint = Checkpoint.path folder 16L
-                  let load () = Checkpoint.load agent "ppo" spec.Task checkpoint
+                  let load () = CheckpointRestore.load agent "ppo" spec.Task checkpoint
                   let state = load ()
                   Expect.equal state.Observations.Mean.Length 4 "one number for each observation"
                   Expect.isGreaterThan state.Observations.Count 256.0 "observations"
@@ -224,7 +224,7 @@ let tests =
                   resumed expected |> ignore
                   let agent = Runner.agent (Spec.experiment Environment.suite Dipo.algorithm spec)
                   let checkpoint = Checkpoint.path expected 60L
-                  let load () = Checkpoint.load agent "dipo" spec.Task checkpoint
+                  let load () = CheckpointRestore.load agent "dipo" spec.Task checkpoint
                   let state = load ()
                   // 200 random transitions, then four a round
                   Expect.equal state.Improved.Next 440L "the last row"
@@ -285,7 +285,7 @@ let tests =
                   resumed expected |> ignore
 
                   let agent = Runner.agent (dpmdOf spec)
-                  let state = Checkpoint.load agent "dpmd" "Hopper-v4" (Checkpoint.path expected 20L)
+                  let state = CheckpointRestore.load agent "dpmd" "Hopper-v4" (Checkpoint.path expected 20L)
                   Expect.isGreaterThan state.EnergyShift.Shift 0.0 "shift at the checkpoint"
                   disposeState state
                   let folder = prepared (Path.Combine(path, "stopped")) spec

@@ -127,7 +127,7 @@ let private small (spec: Spec) : Spec =
     |> List.fold
         (fun spec (key, value) ->
             try
-                setTo spec key value |> Spec.validate standard "test"
+                setTo spec key value |> SpecCheck.validate standard "test"
             with :? UserError ->
                 spec)
         spec
@@ -237,13 +237,13 @@ let private python =
 
 /// The form of the newest checkpoint of a run, and its numbers for three states: shape and values of x_T and of the steps.
 let private noiseOf (folder: RunFolder) (key: Key) =
-    let spec = Spec.ofRun standard folder
+    let spec = SpecFile.ofRun standard folder
 
     (Spec.algorithm standard "" spec.Algorithm).Open
         { new IOpen<(int list * float32[]) * (int list * float32[])> with
             member _.Open algorithm =
                 let agent = Runner.agent (Spec.experiment Environment.suite algorithm spec)
-                let struct (_, state, _) = Checkpoint.newest agent spec.Algorithm spec.Task folder
+                let struct (_, state, _) = CheckpointRestore.newest agent spec.Algorithm spec.Task folder
                 use _ = torch.NewDisposeScope()
                 let form = Result.defaultWith failtest (agent.Form state)
                 let shape = [ 3; form.Particles; agent.Space.ActionDim ]
@@ -385,7 +385,7 @@ let commands =
                   let wider = Path.Combine(path, "wider")
                   copy PolicyTests.runs["td3"].Value.Path wider
                   let into: RunFolder = { Path = wider }
-                  let spec = Spec.ofRun standard into |> fun spec -> setTo spec "hidden" "[31, 32]"
+                  let spec = SpecFile.ofRun standard into |> fun spec -> setTo spec "hidden" "[31, 32]"
                   File.WriteAllText(into.Spec, Spec.print spec)
                   export wider 0 |> says [ "policy.layer0.weight"; "use the settings that the run was made with" ]
                   Expect.isFalse (File.Exists target) "nothing is written"

@@ -40,8 +40,8 @@ let private inCheckpoints (folder: RunFolder) name = Path.Combine(folder.Checkpo
 
 /// The updates of the checkpoint that is evaluated.
 let private evaluated (folder: RunFolder) =
-    let spec = Spec.ofRun standard folder
-    let struct (path, state, complaints) = Checkpoint.newest (agentOf spec) "sdac" spec.Task folder
+    let spec = SpecFile.ofRun standard folder
+    let struct (path, state, complaints) = CheckpointRestore.newest (agentOf spec) "sdac" spec.Task folder
     disposeState state
     path, complaints
 

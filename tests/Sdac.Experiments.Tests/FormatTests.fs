@@ -139,7 +139,7 @@ let tests =
                   File.WriteAllBytes(run.Spec, text)
 
                   for read in
-                      [ fun () -> Spec.ofRun standard run |> ignore
+                      [ fun () -> SpecFile.ofRun standard run |> ignore
                         fun () -> Trace.run run.Spec None ] do
                       let failure = failureOf read
                       Expect.isTrue failure.IsDamaged "damaged"

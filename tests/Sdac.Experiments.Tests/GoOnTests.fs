@@ -60,7 +60,7 @@ let tests =
                   sameEnd expected folder
                   // the same command again finds it finished
                   Expect.isTrue (extended 230L folder).IsNone "finished"
-                  Expect.equal (Spec.ofRun standard folder).Horizon 130L "the horizon"
+                  Expect.equal (SpecFile.ofRun standard folder).Horizon 130L "the horizon"
                   let windows = { Verify.usual with Windows = 2; Length = Some 4L; Threads = 1 }
 
                   captureOutput (fun () -> Verify.run standard folder.Path windows)
@@ -150,7 +150,7 @@ let tests =
 
                   Expect.isLessThan older.Length text.Length "the text"
                   File.WriteAllText(folder.Spec, older)
-                  Expect.equal (Spec.ofRun standard folder) (withOwnStages (varied 20L)) "specification"
+                  Expect.equal (SpecFile.ofRun standard folder) (withOwnStages (varied 20L)) "specification"
                   Expect.isTrue (resumed folder).IsSome "resumed"))
 
           testCase "a run begins with the networks of another and all else of its own, and resumes exactly" (fun () ->

@@ -280,12 +280,12 @@ let private attemptSpec (folder: string) (taken: int ref) (seed: int) =
     overwrite run.Spec bytes
 
     let found =
-        outcome (fun () -> Files.readUtf8 run.Spec |> parseSpec run.Spec |> Spec.validate standard "" |> Spec.print)
+        outcome (fun () -> Files.readUtf8 run.Spec |> parseSpec run.Spec |> SpecCheck.validate standard "" |> Spec.print)
 
     if found.IsValue then
         taken.Value <- taken.Value + 1
 
-    // impossible settings are named without the file, which Spec.validate does not know
+    // impossible settings are named without the file, which SpecCheck.validate does not know
     match found with
     | Refused sentence when sentence.StartsWith("impossible settings", StringComparison.Ordinal) -> None
     | found ->

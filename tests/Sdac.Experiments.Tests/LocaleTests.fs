@@ -95,7 +95,7 @@ let private wrongSweep =
                   Ranges = Map [ "tau", Range.Uniform(1.5, -0.5); "rewardScale", Range.LogUniform(-1.5, 2.5) ] } } }
 
 let private sentences () : string list =
-    [ complaint (fun () -> Spec.validate standard "" wrongSpec |> ignore)
+    [ complaint (fun () -> SpecCheck.validate standard "" wrongSpec |> ignore)
       String.concat "; " (Sweep.problems wrongSweep)
       String.concat
           "; "

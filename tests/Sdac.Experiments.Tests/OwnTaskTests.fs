@@ -54,7 +54,7 @@ let private registered (task: string) (options: (string * string) list) =
             let summary = captureOutput (fun () -> Runner.run registry on (into whole 1)) |> fst
             Expect.equal summary.Task task "summary"
             let folder = RunFolder.openExisting whole
-            Expect.equal (Spec.ofRun registry folder).TaskOptions on.TaskOptions "spec.json"
+            Expect.equal (SpecFile.ofRun registry folder).TaskOptions on.TaskOptions "spec.json"
 
             // from the checkpoint before the last, as an uninterrupted run
             let again = Path.Combine(path, "runs", "again")

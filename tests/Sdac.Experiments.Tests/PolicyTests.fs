@@ -42,13 +42,13 @@ let private some (n: int) (seed: int) : float[][] =
 
 /// What the agent of a run's newest checkpoint does in an evaluation, in [-1, 1].
 let private chosen (folder: RunFolder) (key: Key) (obs: float[][]) : float32[] =
-    let spec = Spec.ofRun standard folder
+    let spec = SpecFile.ofRun standard folder
 
     (Spec.algorithm standard "" spec.Algorithm).Open
         { new IOpen<float32[]> with
             member _.Open algorithm =
                 let agent = Runner.agent (Spec.experiment Environment.suite algorithm spec)
-                let struct (_, state, _) = Checkpoint.newest agent spec.Algorithm spec.Task folder
+                let struct (_, state, _) = CheckpointRestore.newest agent spec.Algorithm spec.Task folder
                 use _ = torch.NewDisposeScope()
                 let rows = Array.concat obs |> Array.map float32
                 let input = Tensors.ofArray agent.Compute [ obs.Length; 4 ] rows
@@ -176,7 +176,7 @@ let tests =
                       use policy = Policy.Load(sdac (), particles = particles)
                       policy.ActMany(obs, key)
 
-                  let spec = Spec.ofRun standard runs["sdac"].Value
+                  let spec = SpecFile.ofRun standard runs["sdac"].Value
                   let own = ParticleSettings.evaluation (experimentOf spec).Config.Particles
                   Expect.isGreaterThan own 1 "the run's own"
                   Expect.equal (acted own) (acted 0) "the run's own"

@@ -14,7 +14,7 @@ open Sdac.Testing
 let private resume folder threads = Runner.resume Registry.standard folder threads true |> ignore
 
 let private train file out threads =
-    let spec = Spec.parse Registry.standard file None "quick" (Files.readText file)
+    let spec = SpecFile.parse Registry.standard file None "quick" (Files.readText file)
 
     Runner.run Registry.standard spec { RunOptions.into out with Threads = threads; Quiet = true }
     |> ignore

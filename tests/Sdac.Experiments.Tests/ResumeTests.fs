@@ -171,7 +171,7 @@ let tests =
 
           testCase "a specification that was changed since is refused by the setting's name" (fun () ->
               inCopy 60L (fun folder ->
-                  let changed = Spec.ofRun standard folder |> configured (fun c -> { c with Critics.Discount = 0.5 })
+                  let changed = SpecFile.ofRun standard folder |> configured (fun c -> { c with Critics.Discount = 0.5 })
                   File.WriteAllText(folder.Spec, Spec.print changed)
                   refused folder [ "config.critics.discount = 0.5"; "0.99"; "000000060.safetensors" ]))
 
@@ -182,7 +182,7 @@ let tests =
                       resumed other |> ignore
                       File.Copy(Checkpoint.path other 20L, Checkpoint.path folder 80L))
 
-              let spec = Spec.ofRun standard whole.Value
+              let spec = SpecFile.ofRun standard whole.Value
 
               inCopy 60L (fun folder ->
                   checkpointOf { spec with Task = "Walker2d-v4" } folder

@@ -88,12 +88,12 @@ let tests =
                   let there = RunFolder.openExisting out
 
                   Expect.equal
-                      (Spec.parse standard "spec.json" None "published" (File.ReadAllText there.Spec))
+                      (SpecFile.parse standard "spec.json" None "published" (File.ReadAllText there.Spec))
                       (withOwnStages tiny)
                       "parse"
 
                   Expect.equal
-                      (Spec.ofRun standard there).Stages
+                      (SpecFile.ofRun standard there).Stages
                       [ "collect"; "evaluateQ"; "reverseSample"; "rssmUpdate" ]
                       "the trail"
 
@@ -181,7 +181,7 @@ let tests =
 
                   let run = RunFolder.create (Path.Combine(folder, "run")) false
                   let struct (path, _) = Checkpoint.save run tiny [] Journal.empty step
-                  let restored = Checkpoint.load step.Agent "sdac" step.Environment.Task path
+                  let restored = CheckpointRestore.load step.Agent "sdac" step.Environment.Task path
                   let numbers s = [ for t in Parts.tensors ActorCriticState.parts s -> Tensors.toArray t ]
                   Expect.equal (numbers restored) (numbers step.State) "numbers"
                   Expect.equal restored.Temperature step.State.Temperature "temperature"
@@ -206,8 +206,8 @@ let tests =
                   bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
                   File.WriteAllBytes(newest, bytes)
                   let agent = agentOf tiny
-                  failureOf (fun () -> Checkpoint.load agent "sdac" tiny.Task newest) |> says [ newest ]
-                  let struct (used, state, complaints) = Checkpoint.newest agent "sdac" tiny.Task there
+                  failureOf (fun () -> CheckpointRestore.load agent "sdac" tiny.Task newest) |> says [ newest ]
+                  let struct (used, state, complaints) = CheckpointRestore.newest agent "sdac" tiny.Task there
                   Expect.stringEnds used "000000032.safetensors" "used"
                   Expect.stringContains (Expect.single complaints "complaints") newest "complaints"
                   Expect.equal state.Updates 32L "updates"
@@ -217,7 +217,7 @@ let tests =
                   for path in Checkpoint.list there do
                       File.WriteAllBytes(path, (File.ReadAllBytes path)[..999])
 
-                  failureOf (fun () -> Checkpoint.newest agent "sdac" tiny.Task there)
+                  failureOf (fun () -> CheckpointRestore.newest agent "sdac" tiny.Task there)
                   |> says [ "no checkpoint that can be used"; "000000024" ]))
 
           testCase "a checkpoint of another task or of other sizes is refused" (fun () ->
@@ -225,12 +225,12 @@ let tests =
                   let out, _ = runIn folder "run" tiny 1
                   let newest = List.head (Checkpoint.list (RunFolder.openExisting out))
 
-                  failureOf (fun () -> Checkpoint.load (agentOf tiny) "sdac" "Hopper-v4" newest)
+                  failureOf (fun () -> CheckpointRestore.load (agentOf tiny) "sdac" "Hopper-v4" newest)
                   |> says [ "InvertedPendulum-v4"; "Hopper-v4" ]
 
                   let wider = agentOf (configured (fun c -> { c with Hidden = [ 17; 16 ] }) tiny)
 
-                  failureOf (fun () -> Checkpoint.load wider "sdac" tiny.Task newest)
+                  failureOf (fun () -> CheckpointRestore.load wider "sdac" tiny.Task newest)
                   |> says [ "policy.layer0.weight"; newest ]))
 
           testCase
@@ -256,7 +256,7 @@ let tests =
 
                       // what had been written is still there and good
                       let struct (used, state, _) =
-                          Checkpoint.newest (agentOf tiny) "sdac" tiny.Task (RunFolder.openExisting out)
+                          CheckpointRestore.newest (agentOf tiny) "sdac" tiny.Task (RunFolder.openExisting out)
 
                       Expect.stringEnds used "000000008.safetensors" "used"
 

@@ -79,7 +79,7 @@ let private field (folder: SweepFolder) (index: int) (name: string) =
         [ "--noheader"
           "--array"
           "--states=all"
-          $"--name={SlurmEngine.jobName folder}"
+          $"--name={SlurmQueue.jobName folder}"
           "--format=%K %F_%K" ]
     |> _.Split('\n')
     |> Array.pick (fun line ->
@@ -206,7 +206,7 @@ let tests =
               (fun () ->
                   inFolder (fun path ->
                       let folder, runs = quarter (Path.Combine(path, "sweep")) worker
-                      let name = SlurmEngine.jobName folder
+                      let name = SlurmQueue.jobName folder
                       let asked, submitted = Path.Combine(path, "asked"), Path.Combine(path, "submitted")
 
                       let programs accounting =

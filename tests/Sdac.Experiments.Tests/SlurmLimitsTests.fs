@@ -48,7 +48,7 @@ let tests =
                           (sweepOf "test" 20 sevenSeeds)
                           [ "bash"; "-c"; recorder; "-" ]
 
-                  let name = SlurmEngine.jobName folder
+                  let name = SlurmQueue.jobName folder
                   let run () = SlurmEngine.run folder runs (quick None) never (fun _ _ -> ())
                   let lines = submissions path [ limit 3 ] run
                   Expect.equal lines.Length 4 "three arrays and the report"
@@ -62,7 +62,7 @@ let tests =
                   Expect.stringContains (lines[3]) "--dependency=afterany:71:72:73 " "the report comes behind all"
 
                   Expect.equal
-                      (SlurmEngine.jobNames folder)
+                      (SlurmQueue.jobNames folder)
                       [ name; name + "-from3"; name + "-from6" ]
                       "names to end them by"
 
@@ -94,7 +94,7 @@ let tests =
           testCase "tasks of all arrays are known by their runs, in the queue and in the accounts" (fun () ->
               inFolder (fun path ->
                   let folder, runs = prepared (Path.Combine(path, "sweep")) (sweepOf "test" 20 sevenSeeds) worker
-                  let name = SlurmEngine.jobName folder
+                  let name = SlurmQueue.jobName folder
                   File.WriteAllText(Path.Combine(folder.Path, "arrays.txt"), "0\n3\n6\n")
                   let names = $"{name},{name}-from3,{name}-from6,{name}-report"
 

@@ -26,7 +26,7 @@ let tests =
         "specifications of schema 1"
         [ testCase "every setting of both algorithms lands where it belongs" (fun () ->
               for algorithm, text in texts do
-                  let spec = Spec.parseWhole standard "spec.json" text
+                  let spec = SpecFile.parseWhole standard "spec.json" text
                   let read, published = node (Spec.print spec), node (Spec.print (preset algorithm "published"))
                   let given = flatConfig text |> List.filter (fst >> (<>) "algorithm")
                   Expect.equal (set (List.map fst given)) (Set.ofSeq Schema1.places.Keys) "the settings of schema 1"
@@ -61,7 +61,7 @@ let tests =
           testCase "all else of a specification stays" (fun () ->
               for (algorithm, text), (task, options, seed) in
                   List.zip texts [ "Hopper-v4", [ "reset_noise_scale", "0.02" ], -11L; "InvertedPendulum-v4", [], 12L ] do
-                  let spec = Spec.parseWhole standard "spec.json" text
+                  let spec = SpecFile.parseWhole standard "spec.json" text
 
                   Expect.equal
                       { spec with Config = (preset algorithm "quick").Config }
@@ -83,17 +83,17 @@ let tests =
                   Expect.stringContains Schema1.dpmd $"\"{name}\"" "the text has it"
 
                   Expect.stringLacks
-                      (Spec.print (Spec.parseWhole standard "spec.json" Schema1.dpmd))
+                      (Spec.print (SpecFile.parseWhole standard "spec.json" Schema1.dpmd))
                       $"\"{name}\""
                       "the specification has not")
 
           testCase "every preset survives being written in schema 1, with and without its number" (fun () ->
               for algorithm, name, spec in Schema1.presets do
                   let text = Schema1.ofSpec spec
-                  Expect.equal (Spec.parseWhole standard "spec.json" text) spec $"{algorithm} {name}"
+                  Expect.equal (SpecFile.parseWhole standard "spec.json" text) spec $"{algorithm} {name}"
                   let plain = node text
                   plain.AsObject().Remove "schema" |> ignore
-                  Expect.equal (Spec.parseWhole standard "spec.json" (plain.ToJsonString())) spec "without its number")
+                  Expect.equal (SpecFile.parseWhole standard "spec.json" (plain.ToJsonString())) spec "without its number")
 
           testCase "a specification written before there were algorithms and options means what it meant" (fun () ->
               let newer =
@@ -154,7 +154,7 @@ let tests =
                   failureOf (fun () -> Runner.resume standard folder.Path 1 true)
                   |> says [ folder.Spec; "config.critics.tau (published: 0.005)"; "seed"; "put back" ]
 
-                  let struct (spec, said) = Spec.ofRunOrPublished standard folder
+                  let struct (spec, said) = SpecFile.ofRunOrPublished standard folder
                   Expect.equal (experimentOf spec).Config.Critics.Tau 0.005 "as published"
                   Expect.equal said.Length 2 "each is said"))
 
@@ -171,7 +171,7 @@ let tests =
 
                   inFolder (fun path ->
                       // the same run, begun by the program of today with another seed
-                      let spec = { Spec.parseWhole standard "spec.json" Schema1.dpmd with Seed = 13L }
+                      let spec = { SpecFile.parseWhole standard "spec.json" Schema1.dpmd with Seed = 13L }
                       let now: RunFolder = { Path = Path.Combine(path, "now") }
                       Files.createFolder now.Path
                       File.WriteAllText(now.Spec, Spec.print (withOwnStages spec))

@@ -23,12 +23,12 @@ let tests =
                       Expect.hasLength names 7 $"presets of {algorithm}"
 
               for _, name, spec in presets do
-                  Expect.equal (Spec.validate standard "" spec) spec "valid specification"
+                  Expect.equal (SpecCheck.validate standard "" spec) spec "valid specification"
                   // parsed over another preset: nothing may be taken from it
                   let other = if name = "quick" then "tiny" else "quick"
-                  let read = Spec.parse standard "spec.json" None other (Spec.print spec)
+                  let read = SpecFile.parse standard "spec.json" None other (Spec.print spec)
                   Expect.equal read spec "specification read back"
-                  Expect.equal (Spec.parseWhole standard "spec.json" (Spec.print spec)) spec "and without a preset")
+                  Expect.equal (SpecFile.parseWhole standard "spec.json" (Spec.print spec)) spec "and without a preset")
 
           testCase "the published presets, by all their names, are the published configuration" (fun () ->
               for name in [ "published"; "paper"; "sdac-paper" ] do
@@ -85,7 +85,7 @@ let tests =
               |> says [ "'algorithm' in my.json"; "in quotes" ]
 
               // one that the command line gives is the text's where the text has none, and otherwise must be the same
-              let given algorithm text = Spec.parse standard "my.json" (Some algorithm) "quick" text
+              let given algorithm text = SpecFile.parse standard "my.json" (Some algorithm) "quick" text
               Expect.equal (given "dpmd" """{"seed":3}""") { preset "dpmd" "quick" with Seed = 3L } "given"
               Expect.equal (given "dpmd" """{"algorithm":"dpmd"}""") (preset "dpmd" "quick") "the same"
 
@@ -126,7 +126,7 @@ let tests =
 
               // the sentence is the user's: without the name of a parameter that .NET appends
               let failure =
-                  failureOf (fun () -> Spec.validate standard "" (setTo quick "betaSchedule" """{"linear":2}"""))
+                  failureOf (fun () -> SpecCheck.validate standard "" (setTo quick "betaSchedule" """{"linear":2}"""))
 
               failure |> says [ "BetaSchedule"; "timestep" ]
               Expect.stringLacks failure.Sentence "Parameter" "sentence")
@@ -157,7 +157,7 @@ let tests =
                       Iterations = 0L
                       Horizon = -1L }
 
-              failureOf (fun () -> Spec.validate standard "my.json" wrong)
+              failureOf (fun () -> SpecCheck.validate standard "my.json" wrong)
               |> says
                   [ "in my.json"
                     "logEvery is 0"
@@ -168,11 +168,11 @@ let tests =
 
           testCase "a specification of another version is refused" (fun () ->
               for schema in [ 0; 1; 3 ] do
-                  failureOf (fun () -> Spec.validate standard "" { quick with Schema = schema })
+                  failureOf (fun () -> SpecCheck.validate standard "" { quick with Schema = schema })
                   |> says [ $"schema is {schema}"; "reads 2" ]
 
               // whatever else the other version has
-              for reading in [ parseSpec "my.json" >> ignore; Spec.parseWhole standard "my.json" >> ignore ] do
+              for reading in [ parseSpec "my.json" >> ignore; SpecFile.parseWhole standard "my.json" >> ignore ] do
                   let failure = failureOf (fun () -> reading """{"schema":3,"novelty":1}""")
                   failure |> says [ "my.json"; "schema 3"; "reads 1 and 2" ]
                   Expect.equal failure.ExitCode (Settings "").ExitCode "exit code")

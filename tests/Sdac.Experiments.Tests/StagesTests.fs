@@ -85,7 +85,7 @@ let private composedUntil (stop: int64) (stages: Stage<ActorCriticState, Update>
 
     RunFolder.openExisting path
 
-let private stagesOf (folder: RunFolder) = (Spec.ofRun standard folder).Stages
+let private stagesOf (folder: RunFolder) = (SpecFile.ofRun standard folder).Stages
 
 let private clippedTrail = [ "collect"; "clipRewards"; "evaluateQ"; "reverseSample"; "rssmUpdate" ]
 
@@ -173,7 +173,7 @@ let tests =
               inFolder (fun path ->
                   let folder = composedUntil 33L clipped (Path.Combine(path, "run"))
                   let mark = { File = "mine.fsx"; Sha256 = String('0', 64) }
-                  let made = Spec.ofRun standard folder
+                  let made = SpecFile.ofRun standard folder
                   Expect.isNone made.Script "these tests are no script"
                   File.WriteAllText(folder.Spec, Spec.print { made with Script = Some mark })
 

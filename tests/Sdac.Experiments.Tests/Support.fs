@@ -134,7 +134,7 @@ let configType (algorithm: string) : System.Type =
 let quick = preset "sdac" "quick"
 
 /// Reads a specification over SDAC's quick preset, or over that of the algorithm that the text names.
-let parseSpec (place: string) (text: string) : Spec = Spec.parse standard place None "quick" text
+let parseSpec (place: string) (text: string) : Spec = SpecFile.parse standard place None "quick" text
 
 /// Changes a setting as --set does.
 let setTo (spec: Spec) (key: string) (text: string) : Spec = Spec.set standard "--set" spec key text

@@ -39,7 +39,7 @@ let tests =
         [ testCase "to look at a run they are as published with its algorithm, and each is said" (fun () ->
               let filled spec paths =
                   let mutable found = None
-                  inRun (without paths spec) (fun folder -> found <- Some(Spec.ofRunOrPublished standard folder))
+                  inRun (without paths spec) (fun folder -> found <- Some(SpecFile.ofRunOrPublished standard folder))
                   found.Value
 
               let paper = preset "sdac" "paper"
@@ -66,7 +66,7 @@ let tests =
 
           testCase "a run without a task cannot be looked at" (fun () ->
               inRun (without [ "task" ] dpmd) (fun folder ->
-                  failureOf (fun () -> Spec.ofRunOrPublished standard folder)
+                  failureOf (fun () -> SpecFile.ofRunOrPublished standard folder)
                   |> says [ "spec.json lacks task"; "put back" ]))
 
           testCase "a resume is refused by the names of all that is left out, and changes nothing" (fun () ->
@@ -78,7 +78,7 @@ let tests =
                   for attempt in
                       [ fun () -> Runner.resume standard folder.Path 1 true |> ignore
                         fun () -> resumedUntil 1L 1 folder |> ignore
-                        fun () -> Spec.ofRun standard folder |> ignore ] do
+                        fun () -> SpecFile.ofRun standard folder |> ignore ] do
                       let failure = failureOf attempt
                       failure |> says ("spec.json lacks" :: "(published: 0.005)" :: "put back" :: left)
                       Expect.equal failure.ExitCode (Settings "").ExitCode "exit code"
@@ -92,12 +92,12 @@ let tests =
               "what a checkpoint of an older version does not know was as published, not as spec.json says now"
               (fun () ->
                   let spec = varied 20L
-                  let older = Spec.parseRecorded standard "checkpoint" (without [ "config.critics.criticSteps" ] spec)
+                  let older = SpecFile.parseRecorded standard "checkpoint" (without [ "config.critics.criticSteps" ] spec)
 
                   Expect.equal older spec "one critic step as published"
                   let changed = setTo spec "criticSteps" "2"
 
-                  failureOf (fun () -> Spec.checkSame "the checkpoint" older "spec.json" changed)
+                  failureOf (fun () -> SpecCheck.checkSame "the checkpoint" older "spec.json" changed)
                   |> says [ "config.critics.criticSteps = 2"; "made with 1" ])
 
           testCase "a run of a sweep whose specification lacks something is not begun with something else" (fun () ->

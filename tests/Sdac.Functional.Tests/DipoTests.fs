@@ -55,10 +55,10 @@ let private memoryOf (key: Key) : Replay =
     Seq.fold step (Replay.create 2 4 2 64) (seq { 1..40 })
 
 let private begun (config: DipoConfig) (key: Key) : DipoUpdate =
-    let model = Dipo.model cpu space config
+    let model = DipoPolicy.model cpu space config
     let agent = Dipo.agent model
     let memory = memoryOf (Key.foldIn 1L key)
-    let state = Dipo.init model (Key.foldIn 2L key)
+    let state = DipoPolicy.init model (Key.foldIn 2L key)
     let struct (state, table) = agent.Prepare (Key.foldIn 3L key) memory state
     agent.Begin table { Batch = Key.foldIn 4L key; Noise = Key.foldIn 5L key } state
 
@@ -264,7 +264,7 @@ let tests =
                           "critics' averages"
 
                   let struct (a, b) = Key.split (Key.foldIn 50L key)
-                  let other = (Dipo.init u.Model a).Policy
+                  let other = (DipoPolicy.init u.Model a).Policy
                   let critics = TwinCritics.init u.Model.Critics a b
 
                   let u =
@@ -274,7 +274,7 @@ let tests =
                                   TargetPolicy = other
                                   Critics = { u.State.Critics with TargetQ1 = critics.Q1; TargetQ2 = critics.Q2 } } }
 
-                  let action = Dipo.sampled u.Model other false u.Noise.Next u.Batch.NextObs
+                  let action = DipoPolicy.sampled u.Model other false u.Noise.Next u.Batch.NextObs
                   let value = TwinCritics.targetValue u.Model.Critics u.State.Critics u.Batch.NextObs action |> values
                   let reward, ended = values u.Batch.Reward, values u.Batch.Terminated
                   let wanted = Array.init batchSize (fun i -> reward[i] + 0.99 * (1.0 - ended[i]) * value[i])
@@ -305,11 +305,11 @@ let tests =
                           let z = if quiet then None else Some noise.Steps[i]
                           x <- Diffusion.step u.Model.Schedule ReverseStep.Posterior (4 - i) x (net x (4 - i)) z
 
-                      let got = Dipo.sampled u.Model u.State.Policy quiet noise u.Batch.Obs
+                      let got = DipoPolicy.sampled u.Model u.State.Policy quiet noise u.Batch.Obs
                       closeTo 5e-5 $"quiet {quiet}" (values (Diffusion.clip x)) (values got)
 
                   let act config purpose =
-                      ((Dipo.agent (Dipo.model cpu space config)).Act purpose u.State key u.Batch.Obs).Action |> values
+                      ((Dipo.agent (DipoPolicy.model cpu space config)).Act purpose u.State key u.Batch.Obs).Action |> values
 
                   let loud = { config with QuietEvaluation = false }
                   Expect.equal (act config Purpose.Explore) (act loud Purpose.Evaluate) "training draws"

@@ -20,7 +20,7 @@ let private small: DppoConfig =
         Rollout = { Environments = 3; VectorSteps = 8; Epochs = 3; Minibatches = 6 } }
 
 let private cpu = Compute.cpu
-let private modelOf compute (config: DppoConfig) = Dppo.model compute space config
+let private modelOf compute (config: DppoConfig) = DppoPolicy.model compute space config
 let private scalar = Scalars.ofFloat
 let private doubles (numbers: float[]) = torch.tensor numbers
 let private halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
@@ -113,7 +113,7 @@ let private lossOf (u: DppoUpdate) (policy: Tensor) : Tensor =
 let private started (config: DppoConfig) (key: Key) : DppoUpdate =
     let model = modelOf cpu config
     let keys = Key.splitMany 9 key
-    let fresh = Dppo.init model keys[0]
+    let fresh = DppoPolicy.init model keys[0]
     let batch = batchOf keys[1]
     let place = Key.integers config.Chain.Timesteps batchSize keys[2]
     let t = place |> Array.map (fun place -> config.Chain.Timesteps - 1 - place)
@@ -348,7 +348,7 @@ let private acting =
               let deviations = DenoisingSteps.evaluationDeviations model.Schedule 0.001
 
               let struct (xs, _) =
-                  Dppo.chain model r.State.Policy deviations noise (Tensors.ofArray cpu [ 3; 4 ] seen)
+                  DppoPolicy.chain model r.State.Policy deviations noise (Tensors.ofArray cpu [ 3; 4 ] seen)
 
               closeTo 1e-6 "action" (Array.last xs |> Array.map float) (values acted.Action)
               Expect.isEmpty acted.Extras "extras") ]
@@ -645,7 +645,7 @@ let private settings =
           refused [ "denoisingDiscount is 1.1" ] (fun c -> { c with Objective.DenoisingDiscount = 1.1 }))
 
       testCase "the networks are the authors'" (fun () ->
-          let model = Dppo.model cpu { ObsDim = 17; ActionDim = 6 } DppoConfig.published
+          let model = DppoPolicy.model cpu { ObsDim = 17; ActionDim = 6 } DppoConfig.published
           let layer a b = a * b + b
           let counts (segments: Segment list) = segments |> List.map _.Shape.ParameterCount
           let inputs = 17 + 6 + 16
@@ -666,7 +666,7 @@ let private settings =
 
           Expect.equal model.Value[1].Shape.Hidden Sdac.Kernels.Activation.Mish "the value's activation"
           use _ = torch.NewDisposeScope()
-          let state = Dppo.init model (Key.ofSeed 1L)
+          let state = DppoPolicy.init model (Key.ofSeed 1L)
           let first = Params.slice "segment0.layer0.weight" state.Value |> values |> Array.map abs |> Array.max
           Expect.isTrue (first <= 1.0 / sqrt 17.0 && first > 0.99 / sqrt 17.0) "PyTorch's bound")
 

@@ -56,13 +56,13 @@ let private configs =
     }
 
 let private started (config: DqsConfig) (key: Key) : DqsUpdate =
-    let model = Dqs.model cpu space config
+    let model = DqsPolicy.model cpu space config
 
     Dqs.start
         model
         (Dqs.drawNoise model batchSize (Key.foldIn 1L key))
         (batchOf (Key.foldIn 2L key))
-        (Dqs.init model (Key.foldIn 3L key))
+        (DqsPolicy.init model (Key.foldIn 3L key))
 
 let private others (u: DqsUpdate) (key: Key) : TwinCritics =
     let struct (a, b) = Key.split (Key.foldIn 77L key)
@@ -86,7 +86,7 @@ let private column (values: float list) = Tensors.ofArray cpu [ values.Length; 1
 /// The score of one noised action by given draws. keep = √ᾱ or 1, deviation = √(1-ᾱ) or √h.
 let private scoreOf config value tau keep deviation (noised: float) (draws: Tensor) =
     use _ = torch.NewDisposeScope()
-    let model = Dqs.model cpu oneDim config
+    let model = DqsPolicy.model cpu oneDim config
     let rows = { Times = []; Keep = [| keep |]; Deviation = [| deviation |]; Weight = [| 1.0 |] }
 
     DqsScore.score model value tau rows (column [ 0.0 ]) (column [ noised ]) draws
@@ -245,7 +245,7 @@ let tests =
 
               for draws in [ DqsDraws.Free; DqsDraws.Clipped ] do
                   let noise =
-                      Dqs.drawNoise (Dqs.model cpu space { small with Draws = draws }) batchSize (Key.ofSeed 5L)
+                      Dqs.drawNoise (DqsPolicy.model cpu space { small with Draws = draws }) batchSize (Key.ofSeed 5L)
 
                   let forward = values noise.Forward
                   // a stream of the same key would begin alike
@@ -507,7 +507,7 @@ let tests =
                       1e-4
                       "action"
                       (values wanted)
-                      (Dqs.sampled u.Model u.State u.State.Policy 1 noise obs |> values))
+                      (DqsPolicy.sampled u.Model u.State u.State.Policy 1 noise obs |> values))
 
           testCase "evaluations and training take the policy or its average, noise only in training" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -516,7 +516,7 @@ let tests =
                   let config = { small with AverageActs = average; NoiseScale = 0.1 }
                   let u = started config (Key.ofSeed 9L)
                   let struct (other, _) = Key.split (Key.ofSeed 10L)
-                  let state = { u.State with TargetPolicy = (Dqs.init u.Model other).Policy }
+                  let state = { u.State with TargetPolicy = (DqsPolicy.init u.Model other).Policy }
                   let agent = Dqs.agent u.Model
 
                   let act purpose (state: DqsState) =
@@ -536,7 +536,7 @@ let tests =
                   1e-12
                   "τ"
                   [| 10.0; 1.0; 0.1; 0.1 |]
-                  [| for n in [ 0L; 50L; 100L; 1000L ] -> Dqs.temperature c n |])
+                  [| for n in [ 0L; 50L; 100L; 1000L ] -> DqsPolicy.temperature c n |])
 
           testCase "the presets have the reference sheet's settings" (fun () ->
               let p, s = DqsConfig.published, DqsConfig.sdacPaper

@@ -51,8 +51,8 @@ let private others (model: IdqlModel) (key: Key) : TwinCritics =
 
 /// An update whose moving averages are not what they follow.
 let private started (config: IdqlConfig) (key: Key) : IdqlUpdate =
-    let model = Idql.model cpu space config
-    let state, other = Idql.init model (Key.foldIn 3L key), Idql.init model (Key.foldIn 4L key)
+    let model = IdqlPolicy.model cpu space config
+    let state, other = IdqlPolicy.init model (Key.foldIn 3L key), IdqlPolicy.init model (Key.foldIn 4L key)
 
     Idql.start
         model
@@ -89,7 +89,7 @@ let private indexOf choice (q: float list) (v: float) (uniform: float[]) =
     let actions = (all [ for i in 0 .. n - 1 -> float i ]).unsqueeze 2L
     let u = Tensors.ofArray cpu [ rows ] (Array.map float32 uniform)
     let v = Tensors.ofArray cpu [ rows ] (Array.create rows (float32 v))
-    Idql.chosen choice actions (all q) v u |> values
+    IdqlPolicy.chosen choice actions (all q) v u |> values
 
 [<Tests>]
 let tests =
@@ -116,7 +116,7 @@ let tests =
                   let u = Key.uniform cpu [ rows; n; 1 ] (Key.ofSeed (int64 n))
                   let actions = u.mul(Scalars.ofFloat 2.0).sub(Scalars.ofFloat 1.0)
                   let none = Tensors.zeros cpu [ rows ]
-                  let best = Idql.chosen IdqlChoice.Best actions (actions.squeeze (Nullable 2L)) none none
+                  let best = IdqlPolicy.chosen IdqlChoice.Best actions (actions.squeeze (Nullable 2L)) none none
                   // the deviation of one is at most 0.33
                   Expect.isLessThan (abs (Tensors.scalar (best.mean ()) - wanted)) 0.006 $"best of {n}"
                   closeTo 1e-6 "the mean's formula" [| wanted |] [| float (n - 1) / float (n + 1) |]
@@ -156,7 +156,7 @@ let tests =
                   let model, t = u.Model, u.Noise.Timesteps
                   let advantage = Idql.advantage u
                   let q = TwinCritics.targetValue model.Critics u.State.Critics u.Batch.Obs u.Batch.Action |> values
-                  let v = Idql.value model u.State.Value u.Batch.Obs |> values
+                  let v = IdqlPolicy.value model u.State.Value u.Batch.Obs |> values
                   closeTo 1e-5 "advantage" (Array.map2 (-) q v) (values advantage)
 
                   let weight x =
@@ -264,8 +264,8 @@ let tests =
                   let u = started { config with Critics.RewardScale = 0.3; Critics.Tau = 0.4 } key
                   let model = u.Model
                   let evaluated = Idql.evaluateV u
-                  let v = Idql.value model evaluated.Next.Value u.Batch.NextObs |> values
-                  let old = Idql.value model u.State.Value u.Batch.NextObs |> values
+                  let v = IdqlPolicy.value model evaluated.Next.Value u.Batch.NextObs |> values
+                  let old = IdqlPolicy.value model u.State.Value u.Batch.NextObs |> values
                   Expect.differs v old "V has moved"
                   let reward, ended = values u.Batch.Reward, values u.Batch.Terminated
                   let target = Array.init batchSize (fun i -> 0.3 * reward[i] + 0.99 * (1.0 - ended[i]) * v[i])
@@ -338,7 +338,7 @@ let tests =
                              for d in 0..1 -> flat[(b * particles + i) * 2 + d] |]
 
                   let none = Tensors.zeros cpu [ batchSize ]
-                  closeTo 1e-4 "best of four" best (Idql.sampled model s Purpose.Explore noise none obs |> values))
+                  closeTo 1e-4 "best of four" best (IdqlPolicy.sampled model s Purpose.Explore noise none obs |> values))
 
           testCase "acting draws chain and choice by keys of their own; N and choice differ by purpose" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -349,7 +349,7 @@ let tests =
               let wanted purpose particles =
                   let noise = ChainNoise.draw cpu 5 (batchSize * particles) 2 chainKey
                   let uniform = Key.uniform cpu [ batchSize ] choiceKey
-                  Idql.sampled u.Model u.State purpose noise uniform u.Batch.Obs |> values
+                  IdqlPolicy.sampled u.Model u.State purpose noise uniform u.Batch.Obs |> values
 
               for purpose, particles in [ Purpose.Explore, 4; Purpose.Evaluate, 3 ] do
                   let acted = (agent.Act purpose u.State key u.Batch.Obs).Action |> values
@@ -361,10 +361,10 @@ let tests =
 
           testCase "a round is so many steps, then so many updates for each" (fun () ->
               use _ = torch.NewDisposeScope()
-              let rhythm = (Idql.agent (Idql.model cpu space IdqlConfig.published)).Rhythm
+              let rhythm = (Idql.agent (IdqlPolicy.model cpu space IdqlConfig.published)).Rhythm
               Expect.equal (rhythm.VectorSteps, rhythm.Updates, rhythm.Environments) (1_000, 5_000, 10) "published"
               Expect.isTrue rhythm.KeepMemory "the memory stays"
-              let paper = (Idql.agent (Idql.model cpu space IdqlConfig.sdacPaper)).Rhythm
+              let paper = (Idql.agent (IdqlPolicy.model cpu space IdqlConfig.sdacPaper)).Rhythm
               Expect.equal (paper.VectorSteps, paper.Updates) (1, 1) "the paper's frame")
 
           testCase "time limits count as terminations only where asked" (fun () ->

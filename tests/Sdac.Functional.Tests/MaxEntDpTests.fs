@@ -54,8 +54,8 @@ let private others (model: MaxEntDpModel) (key: Key) : TwinCritics =
 
 /// An update whose critics' moving averages are not the critics.
 let private started (config: MaxEntDpConfig) (key: Key) : MaxEntDpUpdate =
-    let model = MaxEntDp.model cpu space config
-    let state = MaxEntDp.init model (Key.foldIn 3L key)
+    let model = MaxEntDpPolicy.model cpu space config
+    let state = MaxEntDpPolicy.init model (Key.foldIn 3L key)
     let other = others model key
 
     MaxEntDp.start
@@ -77,7 +77,7 @@ let private flat: ActionValue =
 
 /// The target at one noised action of one component, from these draws.
 let private targetAt (config: MaxEntDpConfig) value (bar: float) (noised: float) (numbers: float[]) =
-    let model = MaxEntDp.model cpu { ObsDim = 1; ActionDim = 1 } config
+    let model = MaxEntDpPolicy.model cpu { ObsDim = 1; ActionDim = 1 } config
     let one (v: float) = Tensors.ofArray cpu [ 1; 1 ] [| float32 v |]
     let draws = Tensors.ofArray cpu [ 1; numbers.Length; 1 ] (Array.map float32 numbers)
     (MaxEntDp.target model value [| bar |] (one 0.0) (one noised) draws |> values)[0]
@@ -266,7 +266,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
                   let u = started { config with Critics.RewardScale = 0.3 } key
                   let model, obs = u.Model, u.Batch.NextObs
-                  let action = MaxEntDp.sampled model u.State 1 u.Noise.Next obs
+                  let action = MaxEntDpPolicy.sampled model u.State 1 u.Noise.Next obs
                   let value = TwinCritics.targetValue model.Critics u.State.Critics obs action |> values
                   let times = model.Schedule.AlphaBars |> Array.map (fun bar -> log (bar / (1.0 - bar)))
                   let predict = ActionNetwork.along cpu model.Policy u.State.Policy obs [ times ]
@@ -380,7 +380,7 @@ let tests =
                              let i = Seq.maxBy (fun i -> q[b * particles + i]) (seq { 0 .. particles - 1 })
                              for d in 0..1 -> all[(b * particles + i) * 2 + d] |]
 
-                  closeTo 1e-4 "best of three" best (MaxEntDp.sampled model u.State particles noise obs |> values))
+                  closeTo 1e-4 "best of three" best (MaxEntDpPolicy.sampled model u.State particles noise obs |> values))
 
           testCase "it explores by one chain without noise or choice, and is evaluated by the best of ten" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -390,7 +390,7 @@ let tests =
 
               let chain particles =
                   let noise = ChainNoise.draw cpu 6 (batchSize * particles) 2 key
-                  MaxEntDp.sampled u.Model u.State particles noise u.Batch.Obs |> values
+                  MaxEntDpPolicy.sampled u.Model u.State particles noise u.Batch.Obs |> values
 
               Expect.equal (act Purpose.Explore) (chain 1) "one chain"
               Expect.equal (act Purpose.Evaluate) (chain 10) "the best of ten")
@@ -401,7 +401,7 @@ let tests =
                   use _ = torch.NewDisposeScope()
 
                   let noise reverse =
-                      let model = MaxEntDp.model cpu space { small with ReverseNoise = reverse; MonteCarloDraws = 50 }
+                      let model = MaxEntDpPolicy.model cpu space { small with ReverseNoise = reverse; MonteCarloDraws = 50 }
                       MaxEntDp.drawNoise model batchSize (Key.ofSeed 9L)
 
                   let truncated, free = noise ReverseNoise.TruncatedNormal, noise ReverseNoise.Unbounded

@@ -18,7 +18,7 @@ let private small: PpoConfig =
         Networks.InitialLogStd = 0.4
         Rollout = { Environments = 3; VectorSteps = 8; Epochs = 3; Minibatches = 4 } }
 
-let private modelOf compute (config: PpoConfig) = Ppo.model compute space { Iterations = 1_000L } config
+let private modelOf compute (config: PpoConfig) = PpoPolicy.model compute space { Iterations = 1_000L } config
 
 let private halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
 
@@ -81,7 +81,7 @@ let private lossOf (u: PpoUpdate) (flat: Tensor) : Tensor =
 let private started (config: PpoConfig) (key: Key) : PpoUpdate =
     let model = modelOf Compute.cpu config
     let keys = Key.splitMany 7 key
-    let fresh = Ppo.init model keys[0]
+    let fresh = PpoPolicy.init model keys[0]
     let shift = Key.normal Compute.cpu [ Tensors.size 0 fresh.Networks.Flat ] keys[1]
     let flat = fresh.Networks.Flat.add (shift, Scalars.ofFloat 0.3)
     let batch = batchOf keys[2]
@@ -436,7 +436,7 @@ let tests =
               (fun (key, hidden) ->
                   use _ = torch.NewDisposeScope()
                   let model = modelOf Compute.cpu { small with Networks.Hidden = hidden }
-                  let state = Ppo.init model key
+                  let state = PpoPolicy.init model key
                   let last = hidden.Length
 
                   for net, head in [ "policy", 0.01; "value", 1.0 ] do

@@ -48,18 +48,18 @@ let private configs =
                 TimeEmbedding = embedding }
     }
 
-let private modelOf config = Qvpo.model cpu space horizon config
+let private modelOf config = QvpoPolicy.model cpu space horizon config
 
 /// An update of a state whose averages are other networks than those that learn.
 let private started (config: QvpoConfig) (key: Key) : QvpoUpdate =
     let model = modelOf config
     let keys = Key.splitMany 8 key
-    let state = Qvpo.init model keys[0]
+    let state = QvpoPolicy.init model keys[0]
     let others = TwinCritics.init model.Critics keys[1] keys[2]
 
     let state =
         { state with
-            TargetPolicy = (Qvpo.init model keys[3]).Policy
+            TargetPolicy = (QvpoPolicy.init model keys[3]).Policy
             Critics = { state.Critics with TargetQ1 = others.Q1; TargetQ2 = others.Q2 } }
 
     Qvpo.start model (Qvpo.drawNoise model batchSize keys[4]) (batchOf keys[5]) (batchOf keys[6]) state
@@ -332,7 +332,7 @@ let tests =
               use _ = torch.NewDisposeScope()
 
               let omega config iterations updates =
-                  Qvpo.entropyWeight (Qvpo.model cpu space { Iterations = iterations } config) updates
+                  Qvpo.entropyWeight (QvpoPolicy.model cpu space { Iterations = iterations } config) updates
 
               let authors = omega { small with Data = QvpoConfig.published.Data } 990_000L
               closeTo 1e-9 "the first update" [| 0.02 |] [| authors 0L |]

@@ -75,7 +75,7 @@ let tests =
                   let clean = Target.boxSample 1 stateKey model.Target
                   let noise = Key.normal cpu [ 1; 2 ] (Key.foldIn 1L stateKey)
                   let noisy = Diffusion.noised cpu model.Schedule [| t |] clean noise
-                  let found = Dikl.posterior model size (Array.create rows t) (repeated rows noisy) drawKey
+                  let found = DiklPosterior.draw model size (Array.create rows t) (repeated rows noisy) drawKey
                   let points = found.Points |> Tensors.view [ rows; 400; 2 ]
                   let weighted (x: Tensor) = x.mul(found.Weights.unsqueeze 2L).sum(1L)
                   let variance = 1.0 / (1.0 / (deviation * deviation) + 1.0 / (sigma * sigma))
@@ -132,8 +132,8 @@ let tests =
                           (Key.normal cpu [ 1; 2 ] (Key.foldIn 1L stateKey))
 
                   let states, times = repeated rows noisy, Array.create rows t
-                  let draws = Dikl.posterior model 1.0 times states drawKey
-                  let got, errors = meanAndError rows (Dikl.score model times states draws)
+                  let draws = DiklPosterior.draw model 1.0 times states drawKey
+                  let got, errors = meanAndError rows (DiklPosterior.score model times states draws)
                   let want = values (target.NoisedScore.Value alphaBar noisy)
 
                   for j in 0..1 do
@@ -159,7 +159,7 @@ let tests =
                       Diffusion.noised cpu model.Schedule times clean (Key.normal cpu [ 10; 2 ] (key (seed + 1)))
 
                   let got =
-                      values (Dikl.denoised model times noisy (Dikl.posterior model 1.0 times noisy (key (seed + 2))))
+                      values (DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key (seed + 2))))
 
                   let sigma2 = model.Schedule.SqrtRecipM1AlphaBars[t] ** 2.0
                   let centre = values (noisy.div (num model.Schedule.SqrtAlphaBars[t]))
@@ -182,7 +182,7 @@ let tests =
                   let denoised temperature deviation =
                       let config = { small with Levels = levels; Steps = steps; Temperature = temperature }
                       let model = Dikl.create cpu config (normal deviation)
-                      values (Dikl.denoised model times noisy (Dikl.posterior model 1.0 times noisy (key (seed + 1))))
+                      values (DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key (seed + 1))))
 
                   // one density written twice: the same draws, the same choices
                   closeTo 2e-3 "denoised" (denoised 1.0 (0.1 * sqrt temperature)) (denoised temperature 0.1))
@@ -199,7 +199,7 @@ let tests =
 
                   let denoised target =
                       let model = Dikl.create cpu { small with Levels = levels; Steps = steps } target
-                      values (Dikl.denoised model times noisy (Dikl.posterior model 1.0 times noisy (key 2)))
+                      values (DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key 2)))
 
                   closeTo 1e-2 "denoised" (denoised target) (denoised shifted))
 

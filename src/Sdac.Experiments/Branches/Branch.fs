@@ -28,7 +28,8 @@ module internal Branch =
     let private updates (registry: Registry) (spec: Spec) : int64 =
         (Spec.algorithm registry "the specification" spec.Algorithm).Open
             { new IOpen<int64> with
-                member _.Open algorithm = int64 (Spec.experiment registry.Tasks algorithm spec |> Experiment.rhythm).Updates }
+                member _.Open algorithm =
+                    int64 (Spec.experiment registry.Tasks algorithm spec |> Experiment.rhythm).Updates }
 
     /// The kept checkpoints that a branch can go on from: at the end of a round, before the run's end; newest first.
     let starts (registry: Registry) (run: RunFolder) (spec: Spec) : (int64 * string) list =
@@ -41,7 +42,7 @@ module internal Branch =
 
     /// A folder that holds the run as it was at a checkpoint, to go on with a specification. The run's own files are not touched.
     let plant (run: RunFolder) (iteration: int64, checkpoint: string) (spec: Spec) (path: string) : RunFolder =
-        let struct (journal, parts) = Checkpoint.reach checkpoint
+        let struct (journal, parts) = CheckpointRestore.reach checkpoint
         let folder = RunFolder.create path false
         Files.createFolder folder.Memory
 

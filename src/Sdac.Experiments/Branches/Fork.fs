@@ -72,7 +72,7 @@ module Fork =
         if other = spec then
             Errors.fail (Settings $"--set {nameOf change} is what {run.Spec} says already: give another value")
 
-        Spec.validate registry "--set or --seed-of" other
+        SpecCheck.validate registry "--set or --seed-of" other
 
     let private checkpointAt (registry: Registry) (run: RunFolder) (spec: Spec) (at: int64) : int64 * string =
         let starts = Branch.starts registry run spec
@@ -192,7 +192,7 @@ module Fork =
     /// cannot be made to a run under way.
     let run (registry: Registry) (path: string) (options: ForkOptions) : ForkBranch list =
         let run = RunFolder.openExisting path
-        let spec = Spec.ofRun registry run
+        let spec = SpecFile.ofRun registry run
         let first, checkpoint = checkpointAt registry run spec options.At
         let until = checkUntil options spec first
         let specs = options.Changes |> List.map (fun change -> nameOf change, changed registry run spec change)

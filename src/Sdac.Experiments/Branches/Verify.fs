@@ -171,7 +171,7 @@ module Verify =
     let run (registry: Registry) (path: string) (options: VerifyOptions) : VerifiedWindow list =
         check options
         let folder = RunFolder.openExisting path
-        let spec = Spec.ofRun registry folder
+        let spec = SpecFile.ofRun registry folder
         let lastIteration = reached folder
 
         let between =

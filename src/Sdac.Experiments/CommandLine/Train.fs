@@ -93,7 +93,7 @@ module Train =
         match results.TryGetResult TrainArguments.Config with
         | Some file ->
             let algorithm = results.TryGetResult TrainArguments.Algorithm
-            Spec.parse registry file algorithm preset (Files.readUtf8 file)
+            SpecFile.parse registry file algorithm preset (Files.readUtf8 file)
         | None ->
             algorithmName registry results
             |> Spec.algorithm registry "--algorithm"
@@ -180,11 +180,11 @@ module Train =
         | Some file ->
             let given = start registry results preset
 
-            if not (Spec.problems registry file given).IsEmpty then
-                Spec.validate registry file spec |> ignore
+            if not (SpecCheck.problems registry file given).IsEmpty then
+                SpecCheck.validate registry file spec |> ignore
 
             if (spec.Task, spec.TaskOptions) = (given.Task, given.TaskOptions) then
-                Spec.onKnownTask registry file { spec with Script = None } |> ignore
+                SpecCheck.onKnownTask registry file { spec with Script = None } |> ignore
         | None -> ()
 
         let train out =

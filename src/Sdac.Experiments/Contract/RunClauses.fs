@@ -29,11 +29,12 @@ module internal RunClauses =
             let found = problems preset.Config
             require (found = "") $"the preset {preset.Name} is impossible: {found}"
             let spec = Spec.preset "" preset.Name (Algorithm.hide case.Algorithm)
-            let again = Spec.print spec |> Spec.parseWhole registry "the printed specification"
+            let again = Spec.print spec |> SpecFile.parseWhole registry "the printed specification"
             require (again = spec) $"the preset {preset.Name} does not come back from its printed specification"
 
             require
-                (Json.compact (Spec.experiment Environment.suite case.Algorithm again).Config = Json.compact preset.Config)
+                (Json.compact (Spec.experiment Environment.suite case.Algorithm again).Config =
+                    Json.compact preset.Config)
                 $"the settings of {preset.Name} do not come back from their printed specification"
 
     let private specOf (case: ContractCase<'c, 's, 'w>) (iterations: int64) =
@@ -54,12 +55,16 @@ module internal RunClauses =
             Files.writeText folder.Spec (Spec.print spec)
             use log = new RunLog(folder, spec, case.Algorithm.Figures, [], Journal.empty)
 
-            let first = Spec.experiment Environment.suite case.Algorithm spec |> Round.start |> Round.warm |> ContractCase.rounds 2
+            let first =
+                Spec.experiment Environment.suite case.Algorithm spec
+                |> Round.start
+                |> Round.warm
+                |> ContractCase.rounds 2
 
             ContractCase.using first (fun step ->
                 Checkpoint.save folder spec [] (log.Save()) step |> ignore
 
-                match Checkpoint.restore registry folder spec step with
+                match CheckpointRestore.restore registry folder spec step with
                 | None -> ContractCase.broken "a checkpoint that was written is not found"
                 | Some restored ->
                     let differing =
@@ -79,7 +84,10 @@ module internal RunClauses =
         within (fun path ->
             let registry = registryOf case
             let whole, killed = Path.Combine(path, "whole"), Path.Combine(path, "killed")
-            let updates = int64 (Experiment.rhythm (Spec.experiment Environment.suite case.Algorithm (specOf case 1L))).Updates
+
+            let updates =
+                int64 (Experiment.rhythm (Spec.experiment Environment.suite case.Algorithm (specOf case 1L))).Updates
+
             let spec = specOf case (12L * updates)
             Runner.run registry spec (options whole) |> ignore
             Directory.CreateDirectory killed |> ignore

@@ -41,7 +41,7 @@ module KeptReturns =
         if not (File.Exists source.Summary) then
             Errors.fail (Settings $"{run} is not finished (summary.json is missing): go on with it by --resume first")
 
-        let spec = Spec.ofRun registry source
+        let spec = SpecFile.ofRun registry source
         Files.createFolder folder
 
         let rows =

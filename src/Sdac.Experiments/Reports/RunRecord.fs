@@ -10,21 +10,6 @@ open Sdac.Functional
 /// A distribution as a run noted it: Counts[i] lie in [Edges[i], Edges[i + 1]).
 type RecordedHistogram = { EnvSteps: int64; Edges: float[]; Counts: float[] }
 
-/// Wall-clock and memory figures of a run.
-type RecordedTimings =
-    {
-        /// Updates that the figures span
-        Updates: int64
-        /// Of the whole run so far
-        Seconds: float
-        /// Seconds by phase, in the order of their names
-        Phases: (string * float) list
-        /// Resident memory, MiB, by iteration
-        Memory: (int64 * float)[]
-        /// Seconds since the run's start, by iteration
-        Clock: (int64 * float)[]
-    }
-
 /// What a run folder tells to a report: read leniently, so that folders of older and newer programs can be shown together.
 type RunRecord =
     {
@@ -163,8 +148,8 @@ module RunRecord =
             | null -> SpecSchema1.Standard
             | name -> name.ToString()
 
-        Spec.putAdded registry algorithm fields
-        Spec.putAddedFields fields
+        SpecFile.putAdded registry algorithm fields
+        SpecFile.putAddedFields fields
 
         // stages of the algorithm's own say nothing more
         let own =
@@ -212,56 +197,7 @@ module RunRecord =
             Some { EnvSteps = int64 steps; Edges = edges; Counts = counts }
         | _ -> None
 
-    // ---- timings.jsonl and summary.json
-
-    /// Fields of a line of timings that are no phase.
-    let private notPhases = set [ "iteration"; "seconds"; "envStepsPerSecond"; "memoryMiB" ]
-
-    let private timings (folder: RunFolder) =
-        if not (File.Exists folder.Timings) then
-            None
-        else
-            match Metrics.read folder.Timings with
-            | [] -> None
-            | lines ->
-                let phases =
-                    lines
-                    |> List.collect Map.toList
-                    |> List.filter (fun (name, _) -> not (notPhases.Contains name))
-                    |> List.groupBy fst
-                    |> List.map (fun (name, figures) ->
-                        name, figures |> List.sumBy (snd >> Metrics.number >> Option.defaultValue 0.0))
-                    |> List.sortBy fst
-
-                let last name = lines |> List.choose (number name) |> List.tryLast |> Option.defaultValue nan
-
-                let byIteration name =
-                    lines
-                    |> List.choose (fun line ->
-                        Option.map2 (fun at value -> int64 at, value) (number "iteration" line) (number name line))
-                    |> Array.ofList
-
-                Some
-                    { Updates = int64 (last "iteration")
-                      Seconds = last "seconds"
-                      Phases = phases
-                      Memory = byIteration "memoryMiB"
-                      Clock = byIteration "seconds" }
-
-    /// Seconds from the start to an iteration, between lines of timings by linear interpolation; beyond the last line its own.
-    let private secondsAt (timings: RecordedTimings option) (iteration: int64) : float =
-        let clock = timings |> Option.map _.Clock |> Option.defaultValue [||]
-
-        match clock |> Array.tryFindIndex (fun (at, _) -> at >= iteration) with
-        | None -> clock |> Array.tryLast |> Option.map snd |> Option.defaultValue nan
-        | Some i ->
-            let at, seconds = clock[i]
-            let before, earlier = if i = 0 then 0L, 0.0 else clock[i - 1]
-
-            if at = before then
-                seconds
-            else
-                earlier + (seconds - earlier) * float (iteration - before) / float (at - before)
+    // ---- summary.json
 
     let private property (name: string) (value: JsonElement) : JsonElement option =
         match value.ValueKind with
@@ -336,7 +272,7 @@ module RunRecord =
         let ofKind kind = lines |> List.filter (fun line -> label "kind" line = kind)
         let updates, evaluations = ofKind "update", ofKind "evaluation"
         let greatest name = lines |> List.choose (number name) |> List.fold max 0.0 |> int64
-        let timings = timings folder
+        let timings = RecordedTimings.read folder
 
         if not compared then
             summary |> Option.iter (fun summary -> checkEnd folder summary lines)
@@ -362,7 +298,8 @@ module RunRecord =
           Iterations = greatest "iteration"
           EnvSteps = greatest "envSteps"
           Evaluations = whole |> Array.map (fun (_, steps, mean) -> int64 steps, mean)
-          EvaluatedAfter = whole |> Array.map (fun (iteration, _, _) -> secondsAt timings (int64 iteration))
+          EvaluatedAfter =
+            whole |> Array.map (fun (iteration, _, _) -> RecordedTimings.secondsAt timings (int64 iteration))
           EvaluationEpisodes = evaluations |> List.sumBy (fun line -> (values "returns" line).Length)
           TrainingEpisodes = (ofKind "episode").Length
           Figures = figures updates

@@ -19,7 +19,7 @@ module RunName =
     /// "-particles=4-iterations=200"; what is long is cut, and a checksum keeps it apart.
     let private changes (start: Spec) (spec: Spec) : string =
         let whole =
-            String.concat "" [ for name, value in Spec.changes start spec -> $"-{plain name}={plain value}" ]
+            String.concat "" [ for name, value in SpecCheck.changes start spec -> $"-{plain name}={plain value}" ]
 
         if whole.Length <= LongestChanges then
             whole

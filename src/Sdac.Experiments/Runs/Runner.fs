@@ -17,88 +17,12 @@ module Runner =
         use environment = Training.arena e episodes
         Evaluation.run agent environment (Training.evaluationKey seed) state
 
-    // ---- pictures and tables
-
-    /// Draws the learning curve of a run folder from its metrics; a sentence where there is no picture.
-    let drawCurve (folder: RunFolder) (e: Experiment<'c, 's, 'w>) : Result<unit, string> =
-        let lines = Metrics.read folder.Metrics
-        let ofKind kind = lines |> List.filter (fun l -> l["kind"] = Label kind) |> List.toArray
-        let figure name (line: Map<string, Figure>) = Metrics.number line[name] |> Option.defaultValue nan
-        let steps line = int64 (figure "envSteps" line)
-        let episodes = ofKind "episode" |> Array.map (fun l -> steps l, figure "return" l)
-
-        let evaluations =
-            ofKind "evaluation" |> Array.map (fun l -> steps l, figure "mean" l, figure "deviation" l)
-
-        let subtitle =
-            [ e.Algorithm.Title; $"seed %d{e.Seed}"; e.Algorithm.Describe e.Config ]
-            |> List.filter ((<>) "")
-            |> String.concat ", "
-
-        Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.Curve
-
-    let private table (infos: FigureInfo list) (summary: Summary) (options: RunOptions) (picture: string) =
-        let show (value: float) = Number.display value
-
-        let last =
-            match Training.headlines infos summary.Figures |> List.filter (snd >> Double.IsFinite) with
-            | [] -> "–"
-            | figures -> figures |> List.map (fun (label, value) -> $"{label} {show value}") |> String.concat ", "
-
-        // a short run may end before its first episode
-        let training =
-            if Double.IsFinite summary.RecentTrainingReturn then
-                show summary.RecentTrainingReturn
-            else
-                "no episode has ended"
-
-        Progress.summaryTable
-            $"{summary.Task}, {summary.Algorithm}, seed %d{summary.Seed}"
-            [ "final evaluation",
-              $"{show summary.Final.Mean} ± {show summary.Final.Deviation} over {summary.Final.Episodes} episodes"
-              "lowest, highest", $"{show summary.Final.Lowest}, {show summary.Final.Highest}"
-              "best evaluation",
-              $"{show summary.BestMean} at {Progress.thousands summary.BestAtEnvSteps} environment steps"
-              "training, last episodes", training
-              "iterations, environment steps",
-              $"{Progress.thousands summary.Iterations}, {Progress.thousands summary.EnvSteps}"
-              "last update", last
-              "wall-clock", $"%.0f{summary.WallClockSeconds} s"
-              "peak memory", $"%.0f{summary.PeakMemoryMiB} MiB"
-              "run folder", options.Out
-              "learning curve", picture
-              match RunOptions.watchCommand options with
-              | Some command -> "to watch it", command
-              | None -> () ]
-
-    /// Curve and summary of a run at its end; a table of it where options are given.
-    let private concluded
-        (plan: Plan<'c, 's, 'w>)
-        (folder: RunFolder)
-        (shown: RunOptions option)
-        (summary: Summary)
-        : Summary =
-        let picture =
-            match drawCurve folder plan.Experiment with
-            | Ok() -> folder.Curve
-            | Error sentence -> $"no picture: {sentence}"
-
-        let summary =
-            { summary with TimingLines = RunFiles.timingLines folder; Files = RunFiles.describe folder }
-
-        Files.writeText folder.Summary (Json.print summary + "\n")
-
-        shown
-        |> Option.iter (fun options -> table plan.Experiment.Algorithm.Figures summary options picture)
-
-        summary
-
     /// Training, curve, summary: to the end, from wherever the folder stands. The caller holds the lock. summary.json comes
     /// last: where it is, the run is finished.
     let private finish (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) from : Summary =
         Sessions.untilStopped (Training.train plan folder options None from)
         |> Option.get
-        |> concluded plan folder (Some options)
+        |> RunEnd.conclude plan folder (Some options)
 
     /// The same as far as the round of iteration `last`, without a word at the end.
     let private advance
@@ -109,7 +33,7 @@ module Runner =
         from
         : Summary option =
         Sessions.untilStopped (Training.train plan folder options (Some last) from)
-        |> Option.map (concluded plan folder None)
+        |> Option.map (RunEnd.conclude plan folder None)
 
     // ---- runs from nothing
 
@@ -118,7 +42,7 @@ module Runner =
         let first = { Round.start plan.Experiment with Reseeded = Map.remove "environments" plan.Spec.Reseeded }
 
         try
-            match Checkpoint.restore plan.Registry folder plan.Spec first with
+            match CheckpointRestore.restore plan.Registry folder plan.Spec first with
             | None ->
                 let task = first.Environment.Task
 
@@ -181,7 +105,7 @@ module Runner =
 
     /// A whole run of a specification from nothing: folder, specification, training, curve, summary table.
     let run (registry: Registry) (spec: Spec) (options: RunOptions) : Summary =
-        let spec = Spec.validate registry "" spec
+        let spec = SpecCheck.validate registry "" spec
 
         opened
             registry
@@ -204,7 +128,7 @@ module Runner =
         (options: RunOptions)
         : Summary =
         let registry = joined registry algorithm
-        let spec = Spec.validate registry "" spec
+        let spec = SpecCheck.validate registry "" spec
 
         start { planOf registry algorithm spec with Stages = Some stages } options
 
@@ -288,7 +212,7 @@ module Runner =
     /// Has the run go on to `count` iterations, as its spec.json says from then on: a finished run is finished no more. The horizon,
     /// which schedules go by, stays. Nothing is changed where it is to go so far anyhow.
     let private extend (registry: Registry) (folder: RunFolder) (count: int64) =
-        let spec = Spec.ofRun registry folder
+        let spec = SpecFile.ofRun registry folder
 
         if count < spec.Iterations then
             Errors.fail (
@@ -315,7 +239,7 @@ module Runner =
         if iterations.IsNone && RunFiles.isFinished folder then
             None
         else
-            Spec.ofRun registry folder |> ignore
+            SpecFile.ofRun registry folder |> ignore
             use _ = RunFolder.lock folder
             iterations |> Option.iter (extend registry folder)
 
@@ -327,7 +251,7 @@ module Runner =
                     Files.removeUnfinished inner
 
                 Files.createFolder folder.Checkpoints
-                Some(work (Spec.ofRun registry folder) folder)
+                Some(work (SpecFile.ofRun registry folder) folder)
 
     /// Takes a run up again where its last good checkpoint left it, or from its beginning where it has none (spec.json is
     /// enough), and brings it to its end; None where it is finished already, and then nothing is touched; Damaged where it is, but

@@ -4,64 +4,6 @@ open System
 open System.Diagnostics
 open Sdac.Functional
 
-/// An algorithm at work on a run.
-[<NoComparison; NoEquality>]
-type internal Plan<'config, 'state, 'work> =
-    {
-        Registry: Registry
-        Spec: Spec
-        Experiment: Experiment<'config, 'state, 'work>
-        /// Of the user's own; None: the algorithm's
-        Stages: Stage<'state, 'work> option
-    }
-
-/// Why a process leaves a run before its end.
-[<RequireQualifiedAccess>]
-type internal Halt =
-    /// A signal, by its number.
-    | Signal of int
-    /// It has gone as far as it was to.
-    | Until
-
-/// A run between two iterations: all that the loop hands on.
-[<NoComparison; NoEquality>]
-type internal TrainingState<'state, 'work> =
-    {
-        Step: Step<'state, 'work>
-        /// Of the replay memory, on disk
-        Parts: MemoryPart list
-        /// Seconds that the speed of the training leaves out
-        Aside: float
-        /// When this process last wrote a checkpoint, in its seconds
-        SavedAt: float
-        /// What has stopped it before its end
-        Halt: Halt option
-    }
-
-/// What a training process works with until it ends.
-[<NoComparison; NoEquality>]
-type internal TrainingContext<'config, 'state, 'work> =
-    {
-        Plan: Plan<'config, 'state, 'work>
-        Folder: RunFolder
-        Arena: Environment
-        Log: RunLog
-        Timings: Timings
-        Stages: Stage<'state, 'work>
-        Options: RunOptions
-        Request: StopRequest
-        /// To the console
-        Report: TrainingProgress -> unit
-        /// Stop behind this iteration, at the end of its round; None: go on to the end
-        Until: int64 option
-        /// Where this process began
-        FirstEnvSteps: int64
-    }
-
-/// Where a process begins with a run: at its beginning, or at a checkpoint.
-[<NoComparison; NoEquality>]
-type internal Beginning<'state, 'work> = { Step: Step<'state, 'work>; Journal: Journal; Parts: MemoryPart list }
-
 /// The loop of a training process and all that belongs to it: log, evaluations, checkpoints, and stopping between two rounds.
 [<RequireQualifiedAccess>]
 module internal Training =
@@ -114,27 +56,12 @@ module internal Training =
     /// Is a multiple of `every` among the iterations behind `before` up to `now`?
     let private due every (before: int64) (now: int64) = every > 0L && now / every > before / every
 
-    let private rate (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) =
-        float (p.Step.EnvSteps - w.FirstEnvSteps) / (w.Timings.Elapsed - p.Aside)
-
-    let headlines (infos: FigureInfo list) (figures: Figures) =
-        [ for info in infos do
-              match info.Headline, Map.tryFind info.Name figures with
-              | Some label, Some value -> label, value
-              | _ -> () ]
-
-    /// What is shown of a run at an activity.
-    let private told (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) activity (figures: Figures) =
-        { Activity = activity
-          Iteration = p.Step.Iteration
-          EnvSteps = p.Step.EnvSteps
-          StepsPerSecond = if p.Step.EnvSteps > w.FirstEnvSteps then rate w p else nan
-          RecentReturn = w.Log.RecentReturn
-          Headlines = headlines w.Plan.Experiment.Algorithm.Figures figures }
-
     let private evaluateNow (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : Score =
         let step = p.Step
-        told w p (Activity.Evaluating w.Plan.Spec.EvaluationEpisodes) w.Log.Figures |> w.Report
+
+        TrainingReport.told w p (Activity.Evaluating w.Plan.Spec.EvaluationEpisodes) w.Log.Figures
+        |> w.Report
+
         let key = evaluationKey w.Plan.Spec.Seed
 
         let episodes =
@@ -183,7 +110,7 @@ module internal Training =
             let figures = w.Log.Update(at, figures, p.Step.Tallies, logged)
 
             if logged then
-                w.Timings.Write(at.Iteration, rate w p)
+                w.Timings.Write(at.Iteration, TrainingReport.rate w p)
 
             figures
         | None -> w.Log.Figures
@@ -224,37 +151,12 @@ module internal Training =
         let p = { p with Step = step }
         checkFinite w.Folder w.Plan.Experiment.Algorithm.Figures step
         let figures = phases.Time "logging" (note w before) p
-        phases.Time "progress" (told w p Activity.Updates >> w.Report) figures
+        phases.Time "progress" (TrainingReport.told w p Activity.Updates >> w.Report) figures
 
         if due CollectEvery before step.Iteration then
             GC.Collect(0, GCCollectionMode.Forced, true)
 
         if Round.begins step then betweenRounds w p else p
-
-    let private peakMemory () =
-        use self = Process.GetCurrentProcess()
-        float self.PeakWorkingSet64 / 1048576.0
-
-    let private summary (w: TrainingContext<'c, 's, 'w>) checkpoint final (step: Step<'s, 'w>) : Summary =
-        let spec = w.Plan.Spec
-        let bestAt, best = w.Log.Best |> Option.defaultValue (step.EnvSteps, final)
-
-        { Algorithm = spec.Algorithm
-          Task = spec.Task
-          Seed = spec.Seed
-          Iterations = step.Iteration
-          EnvSteps = step.EnvSteps
-          Final = final
-          BestMean = best.Mean
-          BestAtEnvSteps = bestAt
-          RecentTrainingReturn = w.Log.RecentReturn
-          Figures = w.Log.Figures
-          Checkpoint = IO.Path.GetRelativePath(w.Folder.Path, checkpoint)
-          WallClockSeconds = w.Timings.Total
-          PeakMemoryMiB = peakMemory ()
-          // known at the very end
-          TimingLines = 0L
-          Files = Map.empty }
 
     /// The random warm-up, or what an uninterrupted run does right after a checkpoint.
     let private prepare (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : TrainingState<'s, 'w> =
@@ -267,7 +169,9 @@ module internal Training =
 
             let shown (step: Step<'s, 'w>) =
                 let finished = min transitions step.Memory.Total
-                told w { p with Step = step } (Activity.WarmUp(finished, transitions)) Map.empty |> w.Report
+
+                TrainingReport.told w { p with Step = step } (Activity.WarmUp(finished, transitions)) Map.empty
+                |> w.Report
 
             let rec warm step =
                 if Round.isWarm step || w.Request.Signal.IsSome then
@@ -322,32 +226,10 @@ module internal Training =
                 struct (Checkpoint.path w.Folder p.Step.Iteration, p)
 
         let final = evaluateNow w p
-        let summary = summary w last final p.Step
+        let summary = TrainingReport.summary w last final p.Step
         w.Log.Save() |> ignore
         w.Timings.Flush()
         summary
-
-    /// What a run says that a signal has stopped: where it is and how it goes on, on one line.
-    let private stopped (plan: Plan<'c, 's, 'w>) (options: RunOptions) (iteration: int64) (signal: int) : Failure =
-        let place =
-            if iteration = 0L then
-                "before its first iteration"
-            else
-                $"after iteration {Progress.thousands iteration} of {Progress.thousands plan.Spec.Iterations}, with a checkpoint"
-
-        Interrupted(
-            $"the run was stopped by {Sessions.signalName signal} {place}; go on with {RunOptions.resumeCommand options}",
-            signal
-        )
-
-    /// What the run is going to take, and what of its settings can hardly be meant.
-    let private announce (plan: Plan<'c, 's, 'w>) (options: RunOptions) (step: Step<'s, 'w>) : unit =
-        let space, rhythm = step.Agent.Space, step.Agent.Rhythm
-
-        for sentence in Forecast.warnings (Forecast.room ()) options.Threads space rhythm plan.Spec do
-            Progress.warn sentence
-
-        printfn $"{Forecast.line plan.Experiment.Algorithm.Title space rhythm plan.Spec}"
 
     /// Trains on from the beginning given to the end of the run, or to that of the round of iteration `until`: None. Fails with Interrupted where a signal asks for it, with a checkpoint at
     /// the end of the round that is under way.
@@ -407,12 +289,12 @@ module internal Training =
                 timings.Flush()
 
                 match halt with
-                | Halt.Signal signal -> Errors.fail (stopped plan options p.Step.Iteration signal)
+                | Halt.Signal signal -> Errors.fail (TrainingReport.stopped plan options p.Step.Iteration signal)
                 | Halt.Until -> None
             | None -> Some(conclude context trained p)
 
         if not options.Quiet && p.Step.Iteration = 0L then
-            announce plan options p.Step
+            TrainingReport.announce plan options p.Step
 
         try
             Progress.run options.Quiet plan.Spec.Iterations follow

@@ -5,131 +5,15 @@ open System.Globalization
 open System.IO
 open System.Threading
 
-/// How a sweep uses Slurm.
-type SlurmOptions =
-    {
-        /// Runs at a time; None leaves that to Slurm
-        Jobs: int option
-        /// Threads, and processors asked for, of each run
-        Threads: int
-        /// Tries within one task after the first, each from the run's last checkpoint
-        Retries: int
-        /// Further options of sbatch ("--partition=long"), for the array and for the report
-        Sbatch: string list
-        /// The command that writes the report in the end
-        Report: string list
-        /// Time between two questions to Slurm
-        Poll: TimeSpan
-    }
-
 /// A sweep as one Slurm job array, or as several where it has more runs than Slurm's arrays may have tasks. Slurm starts, requeues and ends the tasks; this module submits what is unfinished and not in the
 /// queue, and shows what Slurm and the run folders say. The jobs are known by their name, which follows from the sweep's folder: a
 /// job number alone proves nothing, for a controller that was killed may lose a job and give its number away again.
 [<RequireQualifiedAccess>]
 module SlurmEngine =
-    /// A task of this sweep in Slurm's queue; `Index` is its run's line in runs.txt, from 0.
-    type private Queued = { Job: string; Index: int; State: string }
-
-    /// What Slurm's queue holds of this sweep.
-    type private Queue = { Tasks: Queued list; Report: bool }
-
     /// Looks at Slurm in a row that must miss a task before it counts as ended without a result: file systems of clusters show files
     /// late.
     [<Literal>]
     let private Misses = 3
-
-    /// What both of the sweep's jobs are called; the folder's path tells sweeps of one name apart.
-    let jobName (folder: SweepFolder) : string =
-        let bytes = Text.Encoding.UTF8.GetBytes folder.Path
-        let digest = Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData bytes)
-        // squeue separates names by commas
-        let plain =
-            string (Path.GetFileName folder.Path)
-            |> String.filter (fun c -> Char.IsAsciiLetterOrDigit c || c = '-')
-
-        $"sdac-{plain}-{digest.Substring(0, 8)}"
-
-    let private reportName folder = jobName folder + "-report"
-
-    /// Where the runs of the arrays that this sweep has ever been given to Slurm as begin, one a line. The names of the arrays follow
-    /// from them.
-    let private arrays (folder: SweepFolder) = Path.Combine(folder.Path, "arrays.txt")
-
-    /// What the array is called whose task 0 is the run of this index.
-    let private arrayName folder (first: int) = if first = 0 then jobName folder else $"{jobName folder}-from{first}"
-
-    /// The indices at which this sweep's arrays begin.
-    let private firsts (folder: SweepFolder) : int list =
-        let known =
-            if File.Exists(arrays folder) then
-                (Files.readText (arrays folder)).Split('\n', StringSplitOptions.RemoveEmptyEntries)
-                |> Array.choose (fun line ->
-                    match Int32.TryParse(line, CultureInfo.InvariantCulture) with
-                    | true, first -> Some first
-                    | _ -> None)
-                |> Array.toList
-            else
-                []
-
-        0 :: known |> List.distinct
-
-    /// What the arrays of this sweep are called.
-    let jobNames (folder: SweepFolder) : string list = firsts folder |> List.map (arrayName folder)
-
-    let private command program arguments =
-        match Commands.tryRun program arguments with
-        | Some answer -> answer
-        | None ->
-            Errors.fail (
-                Missing
-                    $"{program} was not found: run this where Slurm's commands are installed (slurm-client), or take --engine local"
-            )
-
-    let private lines (text: string) = text.Split('\n', StringSplitOptions.RemoveEmptyEntries) |> Array.toList
-
-    // ---- asking
-
-    /// One line of `squeue -o "%j|%F|%K|%T"`. `first` tells where an array begins by its name.
-    let private queued (first: Map<string, int>) (line: string) =
-        match line.Split '|' with
-        | [| name; job; index; state |] ->
-            match Map.tryFind name first, Int32.TryParse(index, CultureInfo.InvariantCulture) with
-            | Some first, (true, index) -> Some { Job = job; Index = first + index; State = state }
-            | _ -> None
-        | _ -> None
-
-    let private ask (folder: SweepFolder) : Result<Queue, string> =
-        let first = Map [ for first in firsts folder -> arrayName folder first, first ]
-        let names = Seq.append (Map.keys first) [ reportName folder ] |> String.concat ","
-
-        command "squeue" [ "--noheader"; "--array"; $"--name={names}"; "--format=%j|%F|%K|%T" ]
-        |> Result.map (fun text ->
-            let report, tasks =
-                lines text |> List.partition _.StartsWith(reportName folder + "|", StringComparison.Ordinal)
-
-            { Tasks = List.choose (queued first) tasks; Report = not report.IsEmpty })
-
-    /// The index and the state in a line of `sacct`: "12_3|TIMEOUT".
-    let private accounted (first: int) (line: string) =
-        match line.Split '|' with
-        | [| task; state |] ->
-            match Int32.TryParse(task.Substring(task.IndexOf '_' + 1), CultureInfo.InvariantCulture) with
-            | true, index when task.Contains '_' -> Some(first + index, state)
-            | _ -> None
-        | _ -> None
-
-    /// How tasks ended by Slurm's accounting; empty where there is none.
-    let private accounts (folder: SweepFolder) : Map<int, string> =
-        let ofArray first =
-            let arguments =
-                [ "--noheader"; "--parsable2"; "--allocations"; "--starttime=now-30days" ]
-                @ [ $"--name={arrayName folder first}"; "--format=JobID,State" ]
-
-            match Commands.tryRun "sacct" arguments with
-            | Some(Ok text) -> lines text |> List.choose (accounted first)
-            | _ -> []
-
-        firsts folder |> List.collect ofArray |> Map.ofList
 
     // ---- submitting
 
@@ -184,7 +68,7 @@ exit $code
 """
 
     let private submit (arguments: string list) : string =
-        match command "sbatch" ("--parsable" :: arguments) with
+        match SlurmQueue.command "sbatch" ("--parsable" :: arguments) with
         | Ok text -> text.Trim().Split(';')[0]
         | Error complaint -> Errors.fail (Missing $"Slurm took no job ({complaint}): fix that and repeat the command")
 
@@ -205,7 +89,7 @@ exit $code
 
         let found =
             match Commands.tryRun "scontrol" [ "show"; "config" ] with
-            | Some(Ok text) -> lines text |> List.tryPick ofLine
+            | Some(Ok text) -> SlurmQueue.lines text |> List.tryPick ofLine
             | _ -> None
 
         match found with
@@ -232,7 +116,7 @@ exit $code
         let tasks = indices |> List.map (fun index -> index - first)
 
         submit (
-            [ $"--job-name={arrayName folder first}"
+            [ $"--job-name={SlurmQueue.arrayName folder first}"
               $"--array={ranges tasks}{limit}"
               "--requeue"
               "--open-mode=append"
@@ -249,9 +133,9 @@ exit $code
         Files.writeText (script folder) (arrayScript folder options)
         let size = arraySize ()
         let parts = indices |> List.groupBy (fun index -> index / size * size) |> List.sortBy fst
-        let known = firsts folder @ List.map fst parts |> List.distinct
+        let known = SlurmQueue.firsts folder @ List.map fst parts |> List.distinct
         // before the jobs are there: a job whose name nobody knows would be submitted twice
-        Files.writeText (arrays folder) (String.concat "" [ for first in known -> $"{first}\n" ])
+        Files.writeText (SlurmQueue.arrays folder) (String.concat "" [ for first in known -> $"{first}\n" ])
 
         let add jobs part =
             let after = if options.Jobs.IsSome then List.truncate 1 jobs else []
@@ -261,7 +145,7 @@ exit $code
 
     let private submitReport (folder: SweepFolder) (options: SlurmOptions) (after: string list) =
         submit (
-            [ $"--job-name={reportName folder}"; "--requeue"; "--open-mode=append" ]
+            [ $"--job-name={SlurmQueue.reportName folder}"; "--requeue"; "--open-mode=append" ]
             @ dependency after
             @ [ $"""--output={output folder "report.out" "report.out"}""" ]
             @ options.Sbatch
@@ -321,7 +205,7 @@ exit $code
             |> Map.ofList
 
         let ended (name, _) = missed[name] >= Misses && not (SweepFolder.finished folder name)
-        let accounts = if List.exists ended runs then accounts folder else Map.empty
+        let accounts = if List.exists ended runs then SlurmQueue.accounts folder else Map.empty
 
         let statuses =
             runs
@@ -342,7 +226,7 @@ exit $code
                 Errors.fail (Usage $"{name} is %d{value}; it must be at least {least}")
 
     let private firstAnswer folder =
-        match ask folder with
+        match SlurmQueue.ask folder with
         | Ok queue -> queue
         | Error complaint ->
             Errors.fail (
@@ -369,7 +253,7 @@ exit $code
         let isOver (run: RunStatus) = run.State <> Running && run.State <> Waiting
 
         let rec watch missed known =
-            match ask folder with
+            match SlurmQueue.ask folder with
             | Error complaint ->
                 show $"Slurm does not answer ({complaint}); asking again" known
                 wait missed known

@@ -118,7 +118,7 @@ exit $code
 
     let private refuseChange (registry: Registry) (folder: SweepFolder) (run: PlannedRun) (spec: Spec) =
         if File.Exists(folder.Spec run.Name) then
-            let known = Spec.parseWhole registry (folder.Spec run.Name) (Files.readText (folder.Spec run.Name))
+            let known = SpecFile.parseWhole registry (folder.Spec run.Name) (Files.readText (folder.Spec run.Name))
 
             if known <> spec then
                 Errors.fail (

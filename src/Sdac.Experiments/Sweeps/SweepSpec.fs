@@ -117,7 +117,7 @@ module SweepSpec =
 
         [ for run, spec in runs do
               try
-                  Spec.validate registry (place sweep) spec |> ignore
+                  SpecCheck.validate registry (place sweep) spec |> ignore
 
                   match tasks[spec.Task, spec.TaskOptions] with
                   | Some problem -> run, Settings problem

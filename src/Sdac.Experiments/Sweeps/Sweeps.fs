@@ -31,7 +31,7 @@ module Sweeps =
         | Local _ -> "stopped; the same command goes on from the last checkpoints"
         | Slurm _ ->
             let ending =
-                SlurmEngine.jobNames folder |> List.map (fun name -> $"scancel --name={name}") |> String.concat "; "
+                SlurmQueue.jobNames folder |> List.map (fun name -> $"scancel --name={name}") |> String.concat "; "
 
             $"left; the jobs stay with Slurm (the same command shows them again; {ending} ends them)"
 

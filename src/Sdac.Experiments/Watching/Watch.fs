@@ -96,7 +96,7 @@ module Watch =
         let folder = RunFolder.openExisting path
         // said before anything is played
         template true |> ignore
-        let struct (spec, said) = Spec.ofRunOrPublished registry folder
+        let struct (spec, said) = SpecFile.ofRunOrPublished registry folder
 
         for sentence in said do
             eprintfn $"warning: {sentence}"

@@ -3,15 +3,6 @@ namespace Sdac.Functional
 open System
 open TorchSharp
 
-/// What settings and sizes fix.
-[<NoComparison; NoEquality>]
-type DqsModel =
-    { Compute: Compute
-      Space: Space
-      Policy: ActionNetwork
-      Critics: TwinCriticsModel
-      Config: DqsConfig }
-
 /// The score of the noised density exp(Q/τ), estimated by the critic at K clean actions around each noised one.
 [<RequireQualifiedAccess>]
 module DqsScore =

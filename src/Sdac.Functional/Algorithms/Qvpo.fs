@@ -3,33 +3,6 @@ namespace Sdac.Functional
 open System
 open TorchSharp
 
-/// What settings, sizes and the run's length fix.
-[<NoComparison; NoEquality>]
-type QvpoModel =
-    {
-        Compute: Compute
-        Space: Space
-        Horizon: Horizon
-        Schedule: Schedule
-        /// Predicts ε
-        Policy: ActionNetwork
-        Critics: TwinCriticsModel
-        Config: QvpoConfig
-    }
-
-/// Everything that training changes.
-[<NoComparison; NoEquality>]
-type QvpoState =
-    {
-        Policy: Params
-        /// Moving average of the policy
-        TargetPolicy: Params
-        PolicyAdam: AdamState
-        Critics: TwinCritics
-        /// Updates done
-        Updates: int64
-    }
-
 /// All random numbers of one update.
 [<NoComparison; NoEquality>]
 type QvpoNoise =
@@ -73,47 +46,6 @@ type QvpoUpdate = OffPolicyUpdate<QvpoModel, QvpoNoise, QvpoState, QvpoMade>
 /// for entropy (Ding et al. 2024, arXiv 2405.16173).
 [<RequireQualifiedAccess>]
 module Qvpo =
-    /// The networks of settings for a task of these sizes and a run of this length. Raises ArgumentException naming all
-    /// impossible settings.
-    let model (compute: Compute) (space: Space) (horizon: Horizon) (config: QvpoConfig) : QvpoModel =
-        let c = Settings.validate QvpoConfig.problems config
-
-        { Compute = compute
-          Space = space
-          Horizon = horizon
-          Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
-          Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
-                [ c.TimeEmbedding ]
-                (ActionLayers.Plain(NetworkSettings.policy c.Networks c.Hidden))
-          Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
-          Config = c }
-
-    /// The traversal of the state.
-    let parts: Parts<QvpoState> =
-        fun visit s ->
-            { Policy = visit.Params("policy", s.Policy)
-              TargetPolicy = visit.Params("target_policy", s.TargetPolicy)
-              PolicyAdam = visit.Adam("policy", s.PolicyAdam)
-              Critics = TwinCritics.parts visit s.Critics
-              Updates = visit.Int("updates", s.Updates) }
-
-    /// Fresh networks; the targets start as copies. The caller owns the tensors.
-    let init (model: QvpoModel) (key: Key) : QvpoState =
-        let keys = Key.splitMany 3 key
-
-        Tensors.owning (Parts.tensors parts) (fun () ->
-            let policy =
-                ActionNetwork.initWith model.Config.Networks.InitialWeights model.Compute model.Policy keys[0]
-
-            { Policy = policy
-              TargetPolicy = Params.copy policy
-              PolicyAdam = Adam.init policy
-              Critics = TwinCritics.init model.Critics keys[1] keys[2]
-              Updates = 0L })
-
     /// ω after so many updates: ω₀ for the first one, then ω₀·(1 - steps/steps of the run), but not less than its end.
     let entropyWeight (model: QvpoModel) (updates: int64) : float =
         let c = model.Config
@@ -136,65 +68,6 @@ module Qvpo =
         | QvpoWeights.Qcut -> best.clamp_min one
         | QvpoWeights.Qgate -> best * best.gt(one).``float``()
 
-    // ---- acting
-
-    /// Actions of the policy by the reverse chain. obs: [B, O]; the noise has P rows a state -> [B, P, A], in [-1, 1].
-    let candidates (model: QvpoModel) (policy: Params) (noise: ChainNoise) (obs: Tensor) : Tensor =
-        ActionChain.sample model.Compute model.Config.Chain model.Schedule model.Policy policy noise obs
-
-    /// Of these the one that `values` gives the largest value. obs: [B, O] -> [B, A].
-    let sampled
-        (model: QvpoModel)
-        (policy: Params)
-        (values: Tensor -> Tensor -> Tensor)
-        (noise: ChainNoise)
-        (obs: Tensor)
-        : Tensor =
-        Tensors.scoped List.singleton (fun () ->
-            let actions = candidates model policy noise obs
-
-            if Tensors.size 1 actions = 1 then
-                actions.squeeze (Nullable 1L)
-            else
-                (Diffusion.bestOf actions (values obs actions)).Action)
-
-    let private chainNoise (model: QvpoModel) (rows: int) (key: Key) =
-        ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
-
-    /// The network that acts, and its name among the state's.
-    let private actor (model: QvpoModel) (state: QvpoState) : struct (string * Params) =
-        if model.Config.AverageActs then
-            struct ("target_policy", state.TargetPolicy)
-        else
-            struct ("policy", state.Policy)
-
-    let private act (model: QvpoModel) (purpose: Purpose) (state: QvpoState) (key: Key) (obs: Tensor) : Acted =
-        let c = model.Config
-
-        let particles =
-            match purpose with
-            | Purpose.Explore -> c.BestOf.BehaviourParticles
-            | Purpose.Evaluate -> c.BestOf.EvaluationParticles
-
-        let struct (_, policy) = actor model state
-        let noise = chainNoise model (particles * Tensors.size 0 obs) key
-
-        { Action = sampled model policy (TwinCritics.values model.Critics state.Critics) noise obs
-          Extras = [] }
-
-    /// What acts in evaluations, as data.
-    let private form (model: QvpoModel) (state: QvpoState) : Result<PolicyForm, string> =
-        let c = model.Config
-
-        let struct (leaf, policy) = actor model state
-
-        let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
-        let critics = Some(TwinCritics.form model.Critics state.Critics)
-
-        FormChain.reverse ReverseStep.Posterior model.Schedule c.Chain.InitialNoiseScale times network
-        |> PolicyForm.chained model.Compute model.Space.ActionDim c.BestOf.EvaluationParticles critics id
-        |> Ok
-
     // ---- an update
 
     /// The random numbers of an update; each kind has a key of its own.
@@ -204,8 +77,8 @@ module Qvpo =
         let uniform = batchSize * c.EntropyActions
         let rows = batchSize + uniform
 
-        { Next = chainNoise model (batchSize * c.BestOf.TargetParticles) keys[0]
-          New = chainNoise model (batchSize * c.TrainingParticles) keys[1]
+        { Next = QvpoPolicy.chainNoise model (batchSize * c.BestOf.TargetParticles) keys[0]
+          New = QvpoPolicy.chainNoise model (batchSize * c.TrainingParticles) keys[1]
           Uniform =
             if uniform = 0 then
                 Tensors.zeros compute [ 0; dim ]
@@ -236,9 +109,9 @@ module Qvpo =
 
         let action =
             if model.Config.AverageTargets then
-                sampled model s.TargetPolicy (TwinCritics.targetValues critics s.Critics) u.Noise.Next obs
+                QvpoPolicy.sampled model s.TargetPolicy (TwinCritics.targetValues critics s.Critics) u.Noise.Next obs
             else
-                sampled model s.Policy (TwinCritics.values critics s.Critics) u.Noise.Next obs
+                QvpoPolicy.sampled model s.Policy (TwinCritics.values critics s.Critics) u.Noise.Next obs
 
         TwinCritics.targetValue critics s.Critics obs action |> TwinCritics.target critics u.Batch
 
@@ -268,7 +141,7 @@ module Qvpo =
 
             let chosen =
                 Tensors.scoped (fun chosen -> [ chosen.Action; chosen.Weight ]) (fun () ->
-                    let actions = candidates model u.State.Policy u.Noise.New obs
+                    let actions = QvpoPolicy.candidates model u.State.Policy u.Noise.New obs
                     let values = TwinCritics.values model.Critics u.Next.Critics obs actions
 
                     { Action = (Diffusion.bestOf actions values).Action; Weight = weights model.Config.Weights values })
@@ -348,10 +221,10 @@ module Qvpo =
           Rhythm = Agent.offPolicy model.Config.Data
           Extras = []
           Distributions = []
-          Init = init model
-          Parts = parts
-          Act = act model
-          Form = form model
+          Init = QvpoPolicy.init model
+          Parts = QvpoPolicy.parts
+          Act = QvpoPolicy.act model
+          Form = QvpoPolicy.form model
           Observe = Agent.observeLimits model.Config.TimeLimitsTerminate
           Prepare = Agent.drawFromMemory
           Begin =
@@ -395,4 +268,4 @@ module Qvpo =
           Describe =
             fun c ->
                 $"best of {c.TrainingParticles} by {c.Weights}, {c.EntropyActions} uniform, {c.Chain.Timesteps} timesteps"
-          Agent = fun compute space horizon config -> agent (model compute space horizon config) }
+          Agent = fun compute space horizon config -> agent (QvpoPolicy.model compute space horizon config) }
