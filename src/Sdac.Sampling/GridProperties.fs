@@ -104,50 +104,53 @@ module internal GridProperties =
             |> Some
         | None -> None
 
+    /// Ends of the reverse chain with the estimated score, [rows, D].
+    let private chainEnds (target: Target) (rows: int) (draws: int) (keys: Key[]) : Tensor =
+        let step i = Key.normal WeightedDraws.compute [ rows; target.Dim ] (Key.foldIn (int64 i) keys[0])
+
+        let predict t (x: Tensor) =
+            Tensors.scoped List.singleton (fun () ->
+                let numbers =
+                    DrawPoints.uniform
+                        WeightedDraws.compute
+                        DrawPoints.Lattice
+                        rows
+                        draws
+                        target.Dim
+                        (Key.foldIn (int64 t) keys[1])
+
+                let w = WeightedDraws.weigh target false t x ReverseNoise.TruncatedNormal numbers
+                let share = w.Weights / w.Weights.sum (1L, true)
+                (share.unsqueeze 2L * w.Noise).sum 1L)
+
+        Diffusion.reverse
+            WeightedDraws.schedule
+            predict
+            step
+            (Key.normal WeightedDraws.compute [ rows; target.Dim ] keys[2])
+
+    /// Mean and deviation of each coordinate.
+    let private columns (y: Tensor) =
+        let mean = y.mean [| 0L |]
+        let deviation = (y - mean).square().mean([| 0L |]).sqrt()
+
+        Array.zip (Tensors.toArray mean) (Tensors.toArray deviation)
+        |> Array.map (fun (m, d) -> float m, float d)
+
+    /// The share of points within a mode's radius.
+    let private shareOf (target: Target) (mode: Mode) (y: Tensor) : float =
+        let centre = Tensors.ofArray WeightedDraws.compute [ 1; 2 ] (mode.Centre |> Array.map float32)
+
+        let inside =
+            (Target.seen target (num target.HalfWidth * y) - centre).square().sum(1L).sqrt().lt(num mode.Radius)
+
+        Tensors.scalar (inside.``to`` (torch.float32) |> _.mean())
+
     /// The reverse chain with the estimated score ends in the density: its mean and deviation by coordinates, and its modes' weights.
     let marginal (target: Target) (key: Key) : PropertyResult =
         use _ = torch.NewDisposeScope()
         let keys = Key.splitMany 4 key
         let rows, draws = 1_000, 64
-
-        let chain () =
-            let step i = Key.normal WeightedDraws.compute [ rows; target.Dim ] (Key.foldIn (int64 i) keys[0])
-
-            let predict t (x: Tensor) =
-                Tensors.scoped List.singleton (fun () ->
-                    let numbers =
-                        DrawPoints.uniform
-                            WeightedDraws.compute
-                            DrawPoints.Lattice
-                            rows
-                            draws
-                            target.Dim
-                            (Key.foldIn (int64 t) keys[1])
-
-                    let w = WeightedDraws.weigh target false t x ReverseNoise.TruncatedNormal numbers
-                    let share = w.Weights / w.Weights.sum (1L, true)
-                    (share.unsqueeze 2L * w.Noise).sum 1L)
-
-            Diffusion.reverse
-                WeightedDraws.schedule
-                predict
-                step
-                (Key.normal WeightedDraws.compute [ rows; target.Dim ] keys[2])
-
-        let columns (y: Tensor) =
-            let mean = y.mean [| 0L |]
-            let deviation = (y - mean).square().mean([| 0L |]).sqrt()
-
-            Array.zip (Tensors.toArray mean) (Tensors.toArray deviation)
-            |> Array.map (fun (m, d) -> float m, float d)
-
-        let shareOf (mode: Mode) (y: Tensor) =
-            let centre = Tensors.ofArray WeightedDraws.compute [ 1; 2 ] (mode.Centre |> Array.map float32)
-
-            let inside =
-                (Target.seen target (num target.HalfWidth * y) - centre).square().sum(1L).sqrt().lt(num mode.Radius)
-
-            Tensors.scalar (inside.``to`` (torch.float32) |> _.mean())
 
         PropertyResult.worst
             "marginal"
@@ -156,7 +159,7 @@ module internal GridProperties =
             [ match reference target 20_000 keys[3] with
               | None -> ()
               | Some exact ->
-                  let sampled = chain ()
+                  let sampled = chainEnds target rows draws keys
 
                   for j, ((mean, deviation), (wanted, width)) in Seq.indexed (Seq.zip (columns sampled) (columns exact)) do
                       // finitely many steps and draws leave a chain a little narrow
@@ -164,6 +167,6 @@ module internal GridProperties =
                       abs (deviation - width) / (0.15 * width + 0.01), $"deviation of coordinate {j}"
 
                   for i, mode in Seq.indexed target.Modes do
-                      let wanted = shareOf mode exact
+                      let wanted = shareOf target mode exact
                       let error = sqrt (wanted * (1.0 - wanted) / float rows)
-                      abs (shareOf mode sampled - wanted) / (5.0 * error + 0.03), $"weight of mode {i}" ]
+                      abs (shareOf target mode sampled - wanted) / (5.0 * error + 0.03), $"weight of mode {i}" ]

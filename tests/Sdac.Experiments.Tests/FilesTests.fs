@@ -88,7 +88,8 @@ let tests =
                           Expect.isTrue failure.IsStorage $"{name}: {failure}"
                           failure |> says [ path; $"it is {kind}"; "give a file" ]
 
-                  atOnce (fun _ -> SpecFile.ofRun Registry.standard run |> ignore) run.Spec |> says [ run.Spec; "a pipe" ]
+                  atOnce (fun _ -> SpecFile.ofRun Registry.standard run |> ignore) run.Spec
+                  |> says [ run.Spec; "a pipe" ]
 
                   atOnce (fun _ -> Runner.resume Registry.standard run.Path 1 true |> ignore) run.Spec
                   |> says [ run.Spec; "a pipe" ]))

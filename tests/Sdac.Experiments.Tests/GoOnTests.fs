@@ -72,13 +72,19 @@ let tests =
               (fun () ->
                   inFolder (fun path ->
                       let rounds =
-                          (preset "ppo" "tiny" |> Spec.experiment Environment.suite Ppo.algorithm |> Experiment.rhythm).Updates |> int64
+                          (preset "ppo" "tiny" |> Spec.experiment Environment.suite Ppo.algorithm |> Experiment.rhythm)
+                              .Updates
+                          |> int64
 
                       let short, long = 6L * rounds + rounds / 2L, 9L * rounds
                       Expect.isGreaterThan rounds 2L "updates in a round"
 
                       let spec = small "ppo" short
-                      Expect.isTrue (Spec.experiment Environment.suite Ppo.algorithm spec).Config.AnnealLearningRate "a falling rate"
+
+                      Expect.isTrue
+                          (Spec.experiment Environment.suite Ppo.algorithm spec).Config.AnnealLearningRate
+                          "a falling rate"
+
                       let expected = finished (Path.Combine(path, "longer")) { spec with Iterations = long }
                       let folder = finished (Path.Combine(path, "run")) spec
                       Expect.isTrue (extended long folder).IsSome "it has gone on"

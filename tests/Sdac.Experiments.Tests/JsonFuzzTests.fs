@@ -280,7 +280,8 @@ let private attemptSpec (folder: string) (taken: int ref) (seed: int) =
     overwrite run.Spec bytes
 
     let found =
-        outcome (fun () -> Files.readUtf8 run.Spec |> parseSpec run.Spec |> SpecCheck.validate standard "" |> Spec.print)
+        outcome (fun () ->
+            Files.readUtf8 run.Spec |> parseSpec run.Spec |> SpecCheck.validate standard "" |> Spec.print)
 
     if found.IsValue then
         taken.Value <- taken.Value + 1

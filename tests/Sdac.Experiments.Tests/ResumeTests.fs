@@ -171,7 +171,9 @@ let tests =
 
           testCase "a specification that was changed since is refused by the setting's name" (fun () ->
               inCopy 60L (fun folder ->
-                  let changed = SpecFile.ofRun standard folder |> configured (fun c -> { c with Critics.Discount = 0.5 })
+                  let changed =
+                      SpecFile.ofRun standard folder |> configured (fun c -> { c with Critics.Discount = 0.5 })
+
                   File.WriteAllText(folder.Spec, Spec.print changed)
                   refused folder [ "config.critics.discount = 0.5"; "0.99"; "000000060.safetensors" ]))
 

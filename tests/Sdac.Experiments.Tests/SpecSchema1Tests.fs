@@ -93,7 +93,11 @@ let tests =
                   Expect.equal (SpecFile.parseWhole standard "spec.json" text) spec $"{algorithm} {name}"
                   let plain = node text
                   plain.AsObject().Remove "schema" |> ignore
-                  Expect.equal (SpecFile.parseWhole standard "spec.json" (plain.ToJsonString())) spec "without its number")
+
+                  Expect.equal
+                      (SpecFile.parseWhole standard "spec.json" (plain.ToJsonString()))
+                      spec
+                      "without its number")
 
           testCase "a specification written before there were algorithms and options means what it meant" (fun () ->
               let newer =

@@ -97,7 +97,8 @@ let tests =
                               Expect.equal (tag, step) ("specification", Count 0L) "tag and step"
 
                               // as spec.json, without the stages, which are known only behind the warm-up
-                              let specification = Spec.print { SpecFile.ofRun Registry.standard folder with Stages = [] }
+                              let specification =
+                                  Spec.print { SpecFile.ofRun Registry.standard folder with Stages = [] }
 
                               Expect.equal content [ Label("```json\n" + specification + "```\n") ] "content"
 

@@ -92,7 +92,9 @@ let tests =
               "what a checkpoint of an older version does not know was as published, not as spec.json says now"
               (fun () ->
                   let spec = varied 20L
-                  let older = SpecFile.parseRecorded standard "checkpoint" (without [ "config.critics.criticSteps" ] spec)
+
+                  let older =
+                      SpecFile.parseRecorded standard "checkpoint" (without [ "config.critics.criticSteps" ] spec)
 
                   Expect.equal older spec "one critic step as published"
                   let changed = setTo spec "criticSteps" "2"

@@ -309,7 +309,8 @@ let tests =
                       closeTo 5e-5 $"quiet {quiet}" (values (Diffusion.clip x)) (values got)
 
                   let act config purpose =
-                      ((Dipo.agent (DipoPolicy.model cpu space config)).Act purpose u.State key u.Batch.Obs).Action |> values
+                      ((Dipo.agent (DipoPolicy.model cpu space config)).Act purpose u.State key u.Batch.Obs).Action
+                      |> values
 
                   let loud = { config with QuietEvaluation = false }
                   Expect.equal (act config Purpose.Explore) (act loud Purpose.Evaluate) "training draws"

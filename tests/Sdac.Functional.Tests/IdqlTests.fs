@@ -338,7 +338,12 @@ let tests =
                              for d in 0..1 -> flat[(b * particles + i) * 2 + d] |]
 
                   let none = Tensors.zeros cpu [ batchSize ]
-                  closeTo 1e-4 "best of four" best (IdqlPolicy.sampled model s Purpose.Explore noise none obs |> values))
+
+                  closeTo
+                      1e-4
+                      "best of four"
+                      best
+                      (IdqlPolicy.sampled model s Purpose.Explore noise none obs |> values))
 
           testCase "acting draws chain and choice by keys of their own; N and choice differ by purpose" (fun () ->
               use _ = torch.NewDisposeScope()

@@ -380,7 +380,11 @@ let tests =
                              let i = Seq.maxBy (fun i -> q[b * particles + i]) (seq { 0 .. particles - 1 })
                              for d in 0..1 -> all[(b * particles + i) * 2 + d] |]
 
-                  closeTo 1e-4 "best of three" best (MaxEntDpPolicy.sampled model u.State particles noise obs |> values))
+                  closeTo
+                      1e-4
+                      "best of three"
+                      best
+                      (MaxEntDpPolicy.sampled model u.State particles noise obs |> values))
 
           testCase "it explores by one chain without noise or choice, and is evaluated by the best of ten" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -401,7 +405,9 @@ let tests =
                   use _ = torch.NewDisposeScope()
 
                   let noise reverse =
-                      let model = MaxEntDpPolicy.model cpu space { small with ReverseNoise = reverse; MonteCarloDraws = 50 }
+                      let model =
+                          MaxEntDpPolicy.model cpu space { small with ReverseNoise = reverse; MonteCarloDraws = 50 }
+
                       MaxEntDp.drawNoise model batchSize (Key.ofSeed 9L)
 
                   let truncated, free = noise ReverseNoise.TruncatedNormal, noise ReverseNoise.Unbounded

@@ -159,7 +159,13 @@ let tests =
                       Diffusion.noised cpu model.Schedule times clean (Key.normal cpu [ 10; 2 ] (key (seed + 1)))
 
                   let got =
-                      values (DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key (seed + 2))))
+                      values (
+                          DiklPosterior.denoised
+                              model
+                              times
+                              noisy
+                              (DiklPosterior.draw model 1.0 times noisy (key (seed + 2)))
+                      )
 
                   let sigma2 = model.Schedule.SqrtRecipM1AlphaBars[t] ** 2.0
                   let centre = values (noisy.div (num model.Schedule.SqrtAlphaBars[t]))
@@ -182,7 +188,14 @@ let tests =
                   let denoised temperature deviation =
                       let config = { small with Levels = levels; Steps = steps; Temperature = temperature }
                       let model = Dikl.create cpu config (normal deviation)
-                      values (DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key (seed + 1))))
+
+                      values (
+                          DiklPosterior.denoised
+                              model
+                              times
+                              noisy
+                              (DiklPosterior.draw model 1.0 times noisy (key (seed + 1)))
+                      )
 
                   // one density written twice: the same draws, the same choices
                   closeTo 2e-3 "denoised" (denoised 1.0 (0.1 * sqrt temperature)) (denoised temperature 0.1))
@@ -199,7 +212,10 @@ let tests =
 
                   let denoised target =
                       let model = Dikl.create cpu { small with Levels = levels; Steps = steps } target
-                      values (DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key 2)))
+
+                      values (
+                          DiklPosterior.denoised model times noisy (DiklPosterior.draw model 1.0 times noisy (key 2))
+                      )
 
                   closeTo 1e-2 "denoised" (denoised target) (denoised shifted))
 

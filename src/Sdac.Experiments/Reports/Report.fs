@@ -71,6 +71,18 @@ module Report =
                       name ],
         failures
 
+    /// What is said of runs that have not come to their end.
+    let private unfinished (groups: RunGroup list) : string list =
+        [ for g in groups do
+              for run in g.Runs do
+                  if not run.Finished then
+                      let why =
+                          run.Failure
+                          |> Option.map (fun sentence -> $": {sentence.TrimEnd('.')}")
+                          |> Option.defaultValue ""
+
+                      $"{run.Folder} is unfinished ({run.State}, {run.Iterations} updates{why}): it is shown in the learning curves, but not counted in the scores" ]
+
     /// Writes the report of all runs at or below the paths; what was left out is said on standard error and on the page. The
     /// page's path.
     let write (registry: Registry) (paths: string list) (out: string) : string =
@@ -87,18 +99,7 @@ module Report =
 
         let groups, repeated = Comparison.group runs
 
-        let unfinished =
-            [ for g in groups do
-                  for run in g.Runs do
-                      if not run.Finished then
-                          let why =
-                              run.Failure
-                              |> Option.map (fun sentence -> $": {sentence.TrimEnd('.')}")
-                              |> Option.defaultValue ""
-
-                          $"{run.Folder} is unfinished ({run.State}, {run.Iterations} updates{why}): it is shown in the learning curves, but not counted in the scores" ]
-
-        let warnings = unread @ repeated @ unfinished
+        let warnings = unread @ repeated @ unfinished groups
 
         for warning in warnings do
             eprintfn $"warning: {warning}"

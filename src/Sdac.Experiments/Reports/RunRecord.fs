@@ -255,6 +255,13 @@ module RunRecord =
         |> List.map (fun name -> name, series name updates)
         |> Map.ofList
 
+    /// Iteration, environment steps and mean of the evaluations that have a figure.
+    let private finiteOf (evaluations: Map<string, Figure> list) : (float * float * float)[] =
+        [| for line in evaluations do
+               match number "iteration" line, number "envSteps" line, number "mean" line with
+               | at, Some steps, Some mean when Double.IsFinite mean -> defaultArg at 0.0, steps, mean
+               | _ -> () |]
+
     let private readWhole (registry: Registry) (path: string) : RunRecord =
         let folder: RunFolder = { Path = path }
         let summary = RunFiles.summary folder
@@ -277,12 +284,7 @@ module RunRecord =
         if not compared then
             summary |> Option.iter (fun summary -> checkEnd folder summary lines)
 
-        // evaluations with a figure
-        let whole =
-            [| for line in evaluations do
-                   match number "iteration" line, number "envSteps" line, number "mean" line with
-                   | at, Some steps, Some mean when Double.IsFinite mean -> defaultArg at 0.0, steps, mean
-                   | _ -> () |]
+        let whole = finiteOf evaluations
 
         let peak =
             summary

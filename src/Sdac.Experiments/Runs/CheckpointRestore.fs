@@ -143,17 +143,9 @@ module CheckpointRestore =
     let private partsIn (path: string) (file: TensorFile) : MemoryPart list =
         CheckpointReader.parsed path file "memory" (Json.parseOver path [])
 
-    /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
-    let private restoreFrom
-        (registry: Registry)
-        (folder: RunFolder)
-        (spec: Spec)
-        (first: Step<'s, 'w>)
-        (iteration: int64, path: string)
-        : Restored<'s, 'w> =
-        let file = readNamed spec.Algorithm first.Environment.Task path
-        let parsed key parse = CheckpointReader.parsed path file key parse
-        parsed "spec" (Json.parseNode path) |> ignore
+    /// A checkpoint is of the run's specification.
+    let private checkSpec (registry: Registry) (folder: RunFolder) (spec: Spec) (path: string) (file: TensorFile) =
+        CheckpointReader.parsed path file "spec" (Json.parseNode path) |> ignore
         let made = CheckpointReader.entry path file "spec" |> SpecFile.parseRecorded registry path
         // a checkpoint of format 2 knows no stages
         let made = if made.Stages.IsEmpty then { made with Stages = spec.Stages } else made
@@ -165,6 +157,18 @@ module CheckpointRestore =
                 made
 
         SpecCheck.checkSame $"the checkpoint {path}" made folder.Spec spec
+
+    /// The run at a checkpoint. `first` is its beginning, whose environments are used on; the caller owns the new state.
+    let private restoreFrom
+        (registry: Registry)
+        (folder: RunFolder)
+        (spec: Spec)
+        (first: Step<'s, 'w>)
+        (iteration: int64, path: string)
+        : Restored<'s, 'w> =
+        let file = readNamed spec.Algorithm first.Environment.Task path
+        let parsed key parse = CheckpointReader.parsed path file key parse
+        checkSpec registry folder spec path file
         checkNamed iteration path file
         let journal = journalIn path file
         checkLength folder.Metrics journal.MetricsBytes

@@ -184,13 +184,9 @@ module internal Training =
             let halt = if Round.isWarm step then None else Option.map Halt.Signal w.Request.Signal
             { p with Step = step; Halt = halt }
 
-    let private rounds (w: TrainingContext<'c, 's, 'w>) (p: TrainingState<'s, 'w>) : TrainingState<'s, 'w> =
-        let mutable p = p
-
-        while p.Halt.IsNone && p.Step.Iteration < w.Plan.Spec.Iterations do
-            p <- iterate w p
-
-        p
+    let private rounds (w: TrainingContext<'c, 's, 'w>) (state: TrainingState<'s, 'w> ref) : unit =
+        while state.Value.Halt.IsNone && state.Value.Step.Iteration < w.Plan.Spec.Iterations do
+            state.Value <- iterate w state.Value
 
     let checkTrail (folder: RunFolder) (made: string list) (now: string list) =
         if now <> made then
@@ -231,8 +227,35 @@ module internal Training =
         w.Timings.Flush()
         summary
 
-    /// Trains on from the beginning given to the end of the run, or to that of the round of iteration `until`: None. Fails with Interrupted where a signal asks for it, with a checkpoint at
-    /// the end of the round that is under way.
+    /// From where a state is to the end of the run, or None where it is left before. The cell holds the newest state at any time, also
+    /// where this fails.
+    let private follow (w: TrainingContext<'c, 's, 'w>) (state: TrainingState<'s, 'w> ref) : Summary option =
+        let plan = w.Plan
+        state.Value <- prepare w state.Value
+
+        let w =
+            if state.Value.Halt.IsSome then
+                w
+            else
+                { w with Plan = noteTrail plan w.Folder state.Value.Step }
+
+        // what compiling the script and the warm-up left behind
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true)
+        let trained = state.Value.Step.Iteration < plan.Spec.Iterations
+        rounds w state
+
+        match state.Value.Halt with
+        | Some halt ->
+            w.Timings.Flush()
+
+            match halt with
+            | Halt.Signal signal ->
+                Errors.fail (TrainingReport.stopped plan w.Options state.Value.Step.Iteration signal)
+            | Halt.Until -> None
+        | None -> Some(conclude w trained state.Value)
+
+    /// Trains on from the beginning given to the end of the run, or to that of the round of iteration `until`: None. Fails with
+    /// Interrupted where a signal asks for it, with a checkpoint at the end of the round that is under way.
     let train
         (plan: Plan<'c, 's, 'w>)
         (folder: RunFolder)
@@ -248,55 +271,32 @@ module internal Training =
         let infos, distributions = e.Algorithm.Figures, from.Step.Agent.Distributions
         use log = new RunLog(folder, plan.Spec, infos, distributions, from.Journal)
         use timings = new Timings(folder, from.Step.Iteration)
-        let stages = plan.Stages |> Option.defaultWith (fun () -> Round.standard from.Step.Agent)
 
-        let mutable p =
-            { Step = { from.Step with Around = timings.Phases.Time }
-              Parts = from.Parts
-              Aside = 0.0
-              SavedAt = 0.0
-              Halt = None }
+        let state =
+            ref
+                { Step = { from.Step with Around = timings.Phases.Time }
+                  Parts = from.Parts
+                  Aside = 0.0
+                  SavedAt = 0.0
+                  Halt = None }
 
-        let follow (report: TrainingProgress -> unit) : Summary option =
-            let context =
-                { Plan = plan
-                  Folder = folder
-                  Arena = arena
-                  Log = log
-                  Timings = timings
-                  Stages = stages
-                  Options = options
-                  Request = request
-                  Report = report
-                  Until = until
-                  FirstEnvSteps = from.Step.EnvSteps }
+        let context (report: TrainingProgress -> unit) =
+            { Plan = plan
+              Folder = folder
+              Arena = arena
+              Log = log
+              Timings = timings
+              Stages = plan.Stages |> Option.defaultWith (fun () -> Round.standard from.Step.Agent)
+              Options = options
+              Request = request
+              Report = report
+              Until = until
+              FirstEnvSteps = from.Step.EnvSteps }
 
-            p <- prepare context p
-
-            let context =
-                if p.Halt.IsSome then
-                    context
-                else
-                    { context with Plan = noteTrail plan folder p.Step }
-
-            // what compiling the script and the warm-up left behind
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true)
-            let trained = p.Step.Iteration < plan.Spec.Iterations
-            p <- rounds context p
-
-            match p.Halt with
-            | Some halt ->
-                timings.Flush()
-
-                match halt with
-                | Halt.Signal signal -> Errors.fail (TrainingReport.stopped plan options p.Step.Iteration signal)
-                | Halt.Until -> None
-            | None -> Some(conclude context trained p)
-
-        if not options.Quiet && p.Step.Iteration = 0L then
-            TrainingReport.announce plan options p.Step
+        if not options.Quiet && from.Step.Iteration = 0L then
+            TrainingReport.announce plan options from.Step
 
         try
-            Progress.run options.Quiet plan.Spec.Iterations follow
+            Progress.run options.Quiet plan.Spec.Iterations (fun report -> follow (context report) state)
         finally
-            Round.disposeState p.Step
+            Round.disposeState state.Value.Step

@@ -35,50 +35,57 @@ module DqsScore =
     let column (compute: Compute) (shape: int list) (values: float[]) =
         Tensors.ofArray compute shape (values |> Array.map float32)
 
-    /// ∇ log of the noised density at the noised actions, estimated from K clean ones around each: the score, [B, A].
-    /// noised: [B, A]; draws: [B, K, A], as `DqsNoise.Draws`.
-    let score
-        (model: DqsModel)
-        (value: ActionValue)
-        (tau: float)
-        (rows: DqsRows)
-        (obs: Tensor)
-        (noised: Tensor)
-        (draws: Tensor)
-        : Tensor =
+    /// The clean actions that K draws around each noised action explain, [B, K, A] each.
+    [<NoComparison; NoEquality>]
+    type private Clean =
+        {
+            /// ε
+            Noise: Tensor
+            /// x_t/k - (σ/k)·ε, wherever that is
+            Free: Tensor
+            /// The same as `DqsDraws` says
+            Place: Tensor
+            /// What is done there
+            Action: Tensor
+        }
+
+    // From a noised action to a clean one: x_t/k - (σ/k)·ε.
+    let private scale (rows: DqsRows) = rows.Keep |> Array.map (fun keep -> 1.0 / keep)
+    let private spread (rows: DqsRows) = Array.map2 (/) rows.Deviation rows.Keep
+
+    let private clean (model: DqsModel) (rows: DqsRows) (noised: Tensor) (draws: Tensor) : Clean =
         let c, compute = model.Config, model.Compute
-        let batch = Tensors.size 0 noised
-        let per values = column compute [ batch; 1; 1 ] values
-        let scale = rows.Keep |> Array.map (fun keep -> 1.0 / keep)
-        let spread = Array.map2 (/) rows.Deviation rows.Keep
+        let per values = column compute [ Tensors.size 0 noised; 1; 1 ] values
 
         let noise =
             match c.Draws with
             | DqsDraws.Truncated ->
-                let struct (noise, _) = Rssm.truncatedAround compute scale spread noised draws
+                let struct (noise, _) = Rssm.truncatedAround compute (scale rows) (spread rows) noised draws
                 noise
             | DqsDraws.Free
             | DqsDraws.Clipped -> draws
 
-        let free = per scale * noised.unsqueeze 1L - per spread * noise
+        let free = per (scale rows) * noised.unsqueeze 1L - per (spread rows) * noise
 
-        let x =
+        let place =
             match c.Draws with
             | DqsDraws.Free -> free
             | DqsDraws.Clipped
             | DqsDraws.Truncated -> Diffusion.clip free
 
-        let action = if c.Box = DqsBox.TanhDensity then x.tanh () else x
+        { Noise = noise
+          Free = free
+          Place = place
+          Action = if c.Box = DqsBox.TanhDensity then place.tanh () else place }
 
-        // ln (1 - tanh²x), summed over the action's components
-        let logSlope () = (SquashedGaussian.logOneLessTanhSquared x).sum 2L
-
-        // Q/τ, and its slopes where they are asked for
+    /// Q/τ of clean actions [B, K], as a density over their places, and its slopes with respect to the actions where the estimator
+    /// asks for them.
+    let private energies (c: DqsConfig) (value: ActionValue) (tau: float) (obs: Tensor) (clean: Clean) =
         let struct (energy, slope) =
             if c.Estimator = DqsEstimator.Noise && not c.NormaliseGradient then
-                struct (num (1.0 / tau) * value.Values obs action, None)
+                struct (num (1.0 / tau) * value.Values obs clean.Action, None)
             else
-                let struct (q, slope) = value.WithSlopes obs action
+                let struct (q, slope) = value.WithSlopes obs clean.Action
 
                 let size =
                     if c.NormaliseGradient then
@@ -89,28 +96,46 @@ module DqsScore =
                 let share = num (1.0 / tau) * size.reciprocal ()
                 struct (q * share, Some(slope * share))
 
-        let energy = if c.Box = DqsBox.TanhDensity then energy + logSlope () else energy
+        if c.Box = DqsBox.TanhDensity then
+            // ln (1 - tanh²x), summed over the action's components
+            struct (energy + (SquashedGaussian.logOneLessTanhSquared clean.Place).sum 2L, slope)
+        else
+            struct (energy, slope)
+
+    /// The energies' slopes with respect to the clean places, [B, K, A].
+    let private atPlaces (c: DqsConfig) (clean: Clean) (slope: Tensor) : Tensor =
+        match c.Box, c.Draws with
+        | DqsBox.TanhDensity, _ -> slope * (-clean.Action.square() + num 1.0) - num 2.0 * clean.Action
+        | _, DqsDraws.Clipped -> slope * clean.Free.abs().le(num 1.0).``to`` torch.float32
+        | _ -> slope
+
+    /// ∇ log of the noised density at the noised actions, estimated from K clean ones around each: the score, [B, A], by
+    /// ∇ log mean exp, by the draws' noise, or by both.
+    /// noised: [B, A]; draws: [B, K, A], as `DqsNoise.Draws`.
+    let score
+        (model: DqsModel)
+        (value: ActionValue)
+        (tau: float)
+        (rows: DqsRows)
+        (obs: Tensor)
+        (noised: Tensor)
+        (draws: Tensor)
+        : Tensor =
+        let c = model.Config
+        let each values = column model.Compute [ Tensors.size 0 noised; 1 ] values
+        let clean = clean model rows noised draws
+        let struct (energy, slope) = energies c value tau obs clean
         let weights = (energy.softmax 1L).unsqueeze 2L
-
-        // ∇ log mean exp
-        let byGradient (slope: Tensor) =
-            let slope =
-                match c.Box, c.Draws with
-                | DqsBox.TanhDensity, _ -> slope * (-action.square() + num 1.0) - num 2.0 * action
-                | _, DqsDraws.Clipped -> slope * free.abs().le(num 1.0).``to`` torch.float32
-                | _ -> slope
-
-            (slope * weights).sum 1L * column compute [ batch; 1 ] scale
+        let byGradient slope = (atPlaces c clean slope * weights).sum 1L * each (scale rows)
 
         let byNoise () =
             let share = rows.Deviation |> Array.map (fun deviation -> -1.0 / deviation)
-            (noise * weights).sum 1L * column compute [ batch; 1 ] share
+            (clean.Noise * weights).sum 1L * each share
 
         match c.Estimator, slope with
         | DqsEstimator.Gradient, Some slope -> byGradient slope
         | DqsEstimator.Blended v, Some slope ->
-            let share = spread |> Array.map (fun s -> v / (s * s + v))
-            let column = column compute [ batch; 1 ]
+            let share = spread rows |> Array.map (fun s -> v / (s * s + v))
             let noises = share |> Array.map (fun share -> 1.0 - share)
-            byGradient slope * column share + byNoise () * column noises
+            byGradient slope * each share + byNoise () * each noises
         | _ -> byNoise ()

@@ -194,10 +194,8 @@ module Diffusion =
         reverse schedule predict (Array.get steps) (Tensors.reshape [ rows; actionDim ] initial)
         |> Tensors.view [ batch; particles; actionDim ]
 
-    /// Draws `particles` actions per state by reverse sampling: obs [B, O] -> [B, P, A] in [-1, 1].
-    /// `initialScale` is the deviation of x_T. The exploration part of the noise is not used here.
-    let sample
-        (compute: Compute)
+    /// The whole chain in one call of the kernels, which draw the noise themselves or are given it.
+    let private sampleOnKernels
         (schedule: Schedule)
         (net: NoiseNetwork)
         (policy: Params)
@@ -206,16 +204,13 @@ module Diffusion =
         (noise: SamplerNoise)
         (obs: Tensor)
         : Tensor =
-        Tensors.check "obs" [ -1; net.Shape.ObsDim ] obs
-        let batch, actionDim = Tensors.size 0 obs, net.Shape.ActionDim
-        let shape = [ batch; particles; actionDim ]
+        let batch = Tensors.size 0 obs
+        let actions, obs = Tensors.empty [ batch; particles; net.Shape.ActionDim ], obs.contiguous ()
 
-        Tensors.scoped List.singleton (fun () ->
-            match noise, compute.Kernels with
-            | SamplerNoise.Drawn key, true ->
+        let given =
+            match noise with
+            | SamplerNoise.Drawn key ->
                 let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
-                let actions = Tensors.empty shape
-                let obs = obs.contiguous ()
 
                 ReverseSampler.Sample(
                     net.Shape,
@@ -230,11 +225,9 @@ module Diffusion =
                     Tensors.span actions
                 )
 
-                Tensors.keepAlive [ policy.Flat; obs ]
-                actions
-            | SamplerNoise.Given(initial, steps, _), true ->
-                let actions = Tensors.empty shape
-                let obs, initial, steps = obs.contiguous (), initial.contiguous (), steps.contiguous ()
+                []
+            | SamplerNoise.Given(initial, steps, _) ->
+                let initial, steps = initial.contiguous (), steps.contiguous ()
 
                 ReverseSampler.SampleWithNoise(
                     net.Shape,
@@ -249,16 +242,40 @@ module Diffusion =
                     Tensors.span actions
                 )
 
-                Tensors.keepAlive [ policy.Flat; obs; initial; steps ]
-                actions
-            | SamplerNoise.Drawn key, false ->
-                let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
+                [ initial; steps ]
 
-                match Key.normals compute [ shape, initialKey; schedule.Timesteps :: shape, stepKey ] with
-                | [ initial; steps ] ->
-                    sampleInLibtorch compute schedule net policy obs (num initialScale * initial) steps
-                | _ -> invalidOp "two streams give two tensors"
-            | SamplerNoise.Given(initial, steps, _), false ->
+        Tensors.keepAlive (policy.Flat :: obs :: given)
+        actions
+
+    /// Draws `particles` actions per state by reverse sampling: obs [B, O] -> [B, P, A] in [-1, 1].
+    /// `initialScale` is the deviation of x_T. The exploration part of the noise is not used here.
+    let sample
+        (compute: Compute)
+        (schedule: Schedule)
+        (net: NoiseNetwork)
+        (policy: Params)
+        (initialScale: float)
+        (particles: int)
+        (noise: SamplerNoise)
+        (obs: Tensor)
+        : Tensor =
+        Tensors.check "obs" [ -1; net.Shape.ObsDim ] obs
+
+        Tensors.scoped List.singleton (fun () ->
+            if compute.Kernels then
+                sampleOnKernels schedule net policy initialScale particles noise obs
+            else
+                let struct (initial, steps) =
+                    match noise with
+                    | SamplerNoise.Given(initial, steps, _) -> struct (initial, steps)
+                    | SamplerNoise.Drawn key ->
+                        let shape = [ Tensors.size 0 obs; particles; net.Shape.ActionDim ]
+                        let struct (initialKey, stepKey) = SamplerNoise.sampleKeys key
+
+                        match Key.normals compute [ shape, initialKey; schedule.Timesteps :: shape, stepKey ] with
+                        | [ initial; steps ] -> struct (initial, steps)
+                        | _ -> invalidOp "two streams give two tensors"
+
                 sampleInLibtorch compute schedule net policy obs (num initialScale * initial) steps)
 
     /// The particle with the largest value for each state. actions: [B, P, A], values: [B, P].

@@ -108,6 +108,60 @@ module ReverseChain =
 
         d.mul(scalar schedule.PosteriorMeanCoef2[t]).add_(dEstimate, scalar schedule.SqrtRecipAlphaBars[t]).add_ dx
 
+    /// The network at each timestep; its part that sees the time is passed once for all of them.
+    [<NoComparison; NoEquality>]
+    type private Timed =
+        {
+            /// Of all timesteps, [T, TimeDim]
+            Time: Vjp<Tensor>
+            /// The pass of all rows x_t [B, A] at t
+            At: int -> Tensor -> Vjp<Tensor>
+        }
+
+    let private timed (compute: Compute) (net: NoiseNetwork) (policy: Params) (steps: int) (obs: Tensor) : Timed =
+        let timeCount, mainCount = int64 net.Shape.Time.ParameterCount, int64 net.Shape.Main.ParameterCount
+
+        let timeFlat, mainFlat =
+            policy.Flat.narrow (0L, 0L, timeCount), policy.Flat.narrow (0L, timeCount, mainCount)
+
+        // All rows are at the same timestep: one row of the time network for each.
+        let encoded = NoiseNetwork.encodeTime compute net.Shape.TimeDim [| 0 .. steps - 1 |]
+        let time = Mlp.vjp compute net.Shape.Time timeFlat encoded
+
+        let at t (x: Tensor) =
+            let told = time.Output.narrow(0L, int64 t, 1L).expand(obs.size 0, -1L)
+            Mlp.vjp compute net.Shape.Main mainFlat (Tensors.cat 1 [ obs; x; told ])
+
+        { Time = time; At = at }
+
+    /// The chain forward: what is kept of each step, and x_0 before the last clip.
+    let private passed
+        (schedule: Schedule)
+        (network: Timed)
+        (activations: ChainActivations)
+        (initialScale: float)
+        (noise: ChainNoise)
+        : struct (Step[] * Tensor) =
+        let steps = schedule.Timesteps
+        let kept = Array.zeroCreate<Step> steps
+        let mutable x = noise.Initial.mul (Scalars.ofFloat initialScale)
+
+        for t in steps - 1 .. -1 .. 0 do
+            let at = x
+            let pass = network.At t at
+            let struct (next, inside) = forward schedule pass t at noise.Steps[steps - 1 - t]
+
+            kept[t] <-
+                match activations with
+                | ChainActivations.Recorded -> { Inside = inside; Pass = fun () -> pass }
+                | ChainActivations.Recomputed ->
+                    (pass :> IDisposable).Dispose()
+                    { Inside = inside; Pass = fun () -> network.At t at }
+
+            x <- next
+
+        struct (kept, x)
+
     /// One pass of the whole network after the other: for what the kernels do not take, and what they are tested against.
     let private stepwiseVjp
         (compute: Compute)
@@ -119,40 +173,9 @@ module ReverseChain =
         (noise: ChainNoise)
         (obs: Tensor)
         : Vjp<Tensor> =
-        let rows, steps = Tensors.size 0 obs, schedule.Timesteps
-        let timeCount, mainCount = int64 net.Shape.Time.ParameterCount, int64 net.Shape.Main.ParameterCount
-
-        let timeFlat, mainFlat =
-            policy.Flat.narrow (0L, 0L, timeCount), policy.Flat.narrow (0L, timeCount, mainCount)
-
-        let obsDim, actionDim = int64 net.Shape.ObsDim, int64 net.Shape.ActionDim
-
-        // All rows are at the same timestep: one row of the time network for each.
-        let encoded = NoiseNetwork.encodeTime compute net.Shape.TimeDim [| 0 .. steps - 1 |]
-        let time = Mlp.vjp compute net.Shape.Time timeFlat encoded
-
-        let network t (x: Tensor) =
-            let told = time.Output.narrow(0L, int64 t, 1L).expand(int64 rows, -1L)
-            Mlp.vjp compute net.Shape.Main mainFlat (Tensors.cat 1 [ obs; x; told ])
-
-        let kept = Array.zeroCreate<Step> steps
-        let mutable x = noise.Initial.mul (Scalars.ofFloat initialScale)
-
-        for t in steps - 1 .. -1 .. 0 do
-            let at = x
-            let pass = network t at
-            let struct (next, inside) = forward schedule pass t at noise.Steps[steps - 1 - t]
-
-            kept[t] <-
-                match activations with
-                | ChainActivations.Recorded -> { Inside = inside; Pass = fun () -> pass }
-                | ChainActivations.Recomputed ->
-                    (pass :> IDisposable).Dispose()
-                    { Inside = inside; Pass = fun () -> network t at }
-
-            x <- next
-
-        let last = x
+        let steps, obsDim, actionDim = schedule.Timesteps, int64 net.Shape.ObsDim, int64 net.Shape.ActionDim
+        let network = timed compute net policy steps obs
+        let struct (kept, last) = passed schedule network activations initialScale noise
 
         let released (pass: Vjp<Tensor>) =
             if activations = ChainActivations.Recomputed then
@@ -162,15 +185,15 @@ module ReverseChain =
             let back d t =
                 Tensors.scoped List.singleton (fun () ->
                     let pass = kept[t].Pass()
-                    let network d = (pull t pass d).narrow(1L, obsDim, actionDim)
-                    let d = backward schedule kept[t] t network d
+                    let toAction d = (pull t pass d).narrow(1L, obsDim, actionDim)
+                    let d = backward schedule kept[t] t toAction d
                     released pass
                     d)
 
             Seq.fold back (d.mul (inside last)) (seq { 0 .. steps - 1 })
 
         let pullback (d: Tensor) =
-            let gradient = Tensors.zeros compute [ int mainCount ]
+            let gradient = Tensors.zeros compute [ net.Shape.Main.ParameterCount ]
             let dTime = Tensors.zeros compute [ steps; net.Shape.TimeDim ]
 
             let toInitial =
@@ -181,7 +204,7 @@ module ReverseChain =
                     (dTime.narrow (0L, int64 t, 1L)).copy_ told |> ignore
                     dInput)
 
-            struct (Tensors.cat 0 [ time.PullbackParameters dTime; gradient ], toInitial)
+            struct (Tensors.cat 0 [ network.Time.PullbackParameters dTime; gradient ], toInitial)
 
         let parameters d =
             let struct (gradient, _) = pullback d
@@ -190,7 +213,7 @@ module ReverseChain =
         let toInitial d = through d (fun _ pass dNoise -> pass.PullbackInput dNoise)
 
         let release () =
-            (time :> IDisposable).Dispose()
+            (network.Time :> IDisposable).Dispose()
 
             if activations = ChainActivations.Recorded then
                 for step in kept do
