@@ -71,7 +71,7 @@ module Dikl =
 
     /// g_θ(z) = Spread·z + the network's output, which is zero at first: a network alone would begin as a folded map, whose folds
     /// training does not smooth.
-    let private shifted (z: Tensor) (output: Tensor) : Tensor = output.add (z.mul (Scalars.ofFloat Spread))
+    let private shifted (z: Tensor) (output: Tensor) : Tensor = num Spread * z + output
 
     /// n samples [n, D] in box coordinates: g_θ of normal numbers.
     let sampleBox (model: DiklModel) (sampler: Params) (n: int) (key: Key) : Tensor =
@@ -81,8 +81,7 @@ module Dikl =
 
     /// n samples [n, D] of the target from the averaged sampler.
     let sample (model: DiklModel) (state: DiklState) (n: int) (key: Key) : Tensor =
-        Tensors.scoped List.singleton (fun () ->
-            (sampleBox model state.Average n key).mul(Scalars.ofFloat model.Target.HalfWidth))
+        Tensors.scoped List.singleton (fun () -> num model.Target.HalfWidth * sampleBox model state.Average n key)
 
     let private initSampler (model: DiklModel) (key: Key) : Params =
         let values = InitialWeights.draw InitialWeights.LecunUniform model.Sampler key
@@ -135,10 +134,9 @@ module Dikl =
         let s = model.Schedule
         let share (sigma: float) = Spread * Spread / (Spread * Spread + sigma * sigma)
 
-        noisy
-            .mul(Schedule.column model.Compute s.SqrtRecipAlphaBars t)
-            .mul(Schedule.column model.Compute (Array.map share s.SqrtRecipM1AlphaBars) t)
-            .add(output.mul (outputScale model t))
+        let column coefficients = Schedule.column model.Compute coefficients t
+        let clean = column s.SqrtRecipAlphaBars * noisy
+        column (Array.map share s.SqrtRecipM1AlphaBars) * clean + outputScale model t * output
 
     // ---- training
 
@@ -159,8 +157,8 @@ module Dikl =
 
         // ‖D_q - x‖² in units of F
         let loss (output: Tensor) =
-            let difference = ((ownDenoised model t noisy output).sub clean).div(outputScale model t)
-            struct (difference.square().mean(), difference.mul (Scalars.ofFloat (2.0 / float (difference.numel ()))))
+            let difference = (ownDenoised model t noisy output - clean) / outputScale model t
+            struct (difference.square().mean(), num (2.0 / float (difference.numel ())) * difference)
 
         let pace: Pace =
             { LearningRate = c.ScoreRate; Averaging = c.Averaging; Updates = c.Updates * c.ScoreUpdates }
@@ -183,8 +181,8 @@ module Dikl =
 
         let own = ownDenoised model t noisy predicted
         let draws = DiklPosterior.draw model state.StepSize t noisy drawKey
-        let difference = own.sub (DiklPosterior.denoised model t noisy draws)
-        struct (difference.div (outputScale model t), draws.Accepted)
+        let difference = own - DiklPosterior.denoised model t noisy draws
+        struct (difference / outputScale model t, draws.Accepted)
 
     /// Robbins–Monro on ln(size) towards the wanted acceptance.
     let private adapted (c: DiklConfig) size share =
@@ -209,7 +207,7 @@ module Dikl =
             let struct (difference, share) = difference model state (shifted z vjp.Output) keys[2]
             let loss = Tensors.scalar (difference.square().mean())
             Training.finite model.Target $"update {state.Updates + 1}" loss
-            let gradient = vjp.PullbackParameters(difference.mul (Scalars.ofFloat (1.0 / float c.Batch)))
+            let gradient = vjp.PullbackParameters(num (1.0 / float c.Batch) * difference)
             let rate = Training.learningRate c.LearningRate c.Updates (int64 state.Updates)
             let tau = Training.averaging c.Averaging (int64 state.Updates)
 
@@ -236,7 +234,5 @@ module Dikl =
             let obs = Training.obs model.Compute times.Length
             let output = NoiseNetwork.forward model.Compute model.Noise state.ScoreAverage obs y times
 
-            (ownDenoised model times y output)
-                .mul(Scalars.ofFloat model.Schedule.SqrtAlphaBars[t])
-                .sub(y)
-                .div(Scalars.ofFloat (1.0 - model.Schedule.AlphaBars[t])))
+            let clean = ownDenoised model times y output
+            (num model.Schedule.SqrtAlphaBars[t] * clean - y) / num (1.0 - model.Schedule.AlphaBars[t]))

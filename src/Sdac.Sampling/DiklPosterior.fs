@@ -63,24 +63,21 @@ module DiklPosterior =
         let gradient = Target.boxGradient model.Target points
         check "gradient" [ rows; dim ] gradient
 
-        { Points = points
-          Energy = energy.unsqueeze 1L
-          Slopes = gradient.div (Scalars.ofFloat model.Config.Temperature) }
+        { Points = points; Energy = energy.unsqueeze 1L; Slopes = gradient / num model.Config.Temperature }
 
     /// ln of the density at β, without constants [N, 1], and its gradient [N, D]: p to the power β times the likelihood.
     let private at (likelihood: Likelihood) (beta: float) (c: Cloud) =
-        let away = c.Points.sub likelihood.Centre
-        let pull = away.mul likelihood.Precision
+        let away = c.Points - likelihood.Centre
+        let pull = likelihood.Precision * away
 
-        struct (c.Energy.mul(Scalars.ofFloat beta).sub(away.mul(pull).sum(1L, true).mul(Scalars.ofFloat 0.5)),
-                c.Slopes.mul(Scalars.ofFloat beta).sub pull)
+        struct (num beta * c.Energy - num 0.5 * (away * pull).sum(1L, true), num beta * c.Slopes - pull)
 
     /// A proposal's mean: half its variance along the gradient, but no coordinate further than two deviations, so that a steep slope
     /// far out does not throw it to the other side. It depends on the point alone: the acceptance makes up for it.
     let private mean (deviation: Tensor) (points: Tensor) (gradient: Tensor) : Tensor =
-        let limit = deviation.mul (Scalars.ofFloat 2.0)
-        let step = gradient.mul(deviation.square ()).mul(Scalars.ofFloat 0.5)
-        points.add (step.minimum(limit).maximum(limit.neg ()))
+        let limit = num 2.0 * deviation
+        let step = num 0.5 * (deviation.square () * gradient)
+        points + step.minimum(limit).maximum(-limit)
 
     /// One Metropolis-adjusted Langevin step on the density at β within the box, deviation [N, 1]; and the share accepted.
     let private langevin model t likelihood beta (deviation: Tensor) key (here: Cloud) : struct (Cloud * float) =
@@ -88,16 +85,16 @@ module DiklPosterior =
         let struct (noiseKey, acceptKey) = Key.split key
         let struct (logHere, gradientHere) = at likelihood beta here
         let meanHere = mean deviation here.Points gradientHere
-        let proposal = meanHere.add ((Key.normal model.Compute [ rows; dim ] noiseKey).mul deviation)
-        let inside = (proposal.abs().amax([| 1L |], true)).le(Scalars.ofFloat 1.0)
+        let proposal = meanHere + deviation * Key.normal model.Compute [ rows; dim ] noiseKey
+        let inside = (proposal.abs().amax([| 1L |], true)).le(num 1.0)
         let there = cloud model t (Diffusion.clip proposal)
         let struct (logThere, gradientThere) = at likelihood beta there
         let meanThere = mean deviation there.Points gradientThere
 
         let logMove (from: Tensor) (towards: Tensor) : Tensor =
-            (towards.sub(from).div(deviation).square().sum(1L, true)).mul(Scalars.ofFloat -0.5)
+            num -0.5 * ((towards - from) / deviation).square().sum(1L, true)
 
-        let ratio = logThere.add(logMove meanThere here.Points).sub(logHere).sub(logMove meanHere proposal)
+        let ratio = logThere + logMove meanThere here.Points - logHere - logMove meanHere proposal
 
         let chance = (Key.uniform model.Compute [ rows; 1 ] acceptKey).log()
         let accept = (chance.lt ratio).logical_and inside
@@ -131,7 +128,7 @@ module DiklPosterior =
 
         let likelihood =
             { Centre =
-                (noisy.mul (Schedule.column compute schedule.SqrtRecipAlphaBars t)).repeat_interleave(int64 draws, 0L)
+                (Schedule.column compute schedule.SqrtRecipAlphaBars t * noisy).repeat_interleave(int64 draws, 0L)
               Precision = sigma.square().reciprocal() }
 
         let mutable here = cloud model t start
@@ -140,11 +137,10 @@ module DiklPosterior =
         let shares = ResizeArray()
 
         for level, beta in List.indexed (betas c.Levels) do
-            logWeights <- logWeights.add (here.Energy.mul (Scalars.ofFloat (beta - before)))
+            logWeights <- logWeights + num (beta - before) * here.Energy
             before <- beta
 
-            let deviation =
-                likelihood.Precision.add(Scalars.ofFloat (beta / (c.Width * c.Width))).rsqrt().mul(Scalars.ofFloat size)
+            let deviation = num size * (likelihood.Precision + num (beta / (c.Width * c.Width))).rsqrt()
 
             for step in 0 .. c.Steps - 1 do
                 let key = Key.foldIn (int64 (level * c.Steps + step)) stepKey
@@ -164,22 +160,20 @@ module DiklPosterior =
         let compute, schedule, width = model.Compute, model.Schedule, model.Config.Width
         let shape = [ t.Length; model.Config.Draws; model.Target.Dim ]
 
-        let mean (quantity: Tensor) = (Tensors.view shape quantity).mul(draws.Weights.unsqueeze 2L).sum(1L)
+        let mean (quantity: Tensor) = (draws.Weights.unsqueeze 2L * Tensors.view shape quantity).sum 1L
 
         let sigma2 = schedule.SqrtRecipM1AlphaBars |> Array.map (fun s -> s * s)
         let ofPoints = sigma2 |> Array.map (fun s -> s / (width * width + s))
         let ofSlopes = sigma2 |> Array.map (fun s -> s * width * width / (width * width + s))
         let column coefficients = Schedule.column compute coefficients t
-        let centre = noisy.mul (column schedule.SqrtRecipAlphaBars)
+        let centre = column schedule.SqrtRecipAlphaBars * noisy
 
-        (mean draws.Points).sub(centre).mul(column ofPoints).add(centre).add((mean draws.Slopes).mul(column ofSlopes))
+        centre + column ofPoints * (mean draws.Points - centre) + column ofSlopes * mean draws.Slopes
 
     /// The estimated score ∇ ln p_t of the noised target at x_t [B, D], from its denoiser: (√ᾱ_t·D - x_t)/(1-ᾱ_t).
     let score (model: DiklModel) (t: int[]) (noisy: Tensor) (draws: PosteriorDraws) : Tensor =
         let s = model.Schedule
         let column coefficients = Schedule.column model.Compute coefficients t
 
-        (denoised model t noisy draws)
-            .mul(column s.SqrtAlphaBars)
-            .sub(noisy)
-            .div(column (s.AlphaBars |> Array.map (fun a -> 1.0 - a)))
+        (column s.SqrtAlphaBars * denoised model t noisy draws - noisy)
+        / column (s.AlphaBars |> Array.map (fun a -> 1.0 - a))

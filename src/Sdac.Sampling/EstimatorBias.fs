@@ -21,17 +21,14 @@ type EstimateErrors =
 /// exp(Q/λ) itself is unbiased with a single draw, and gradients of a logarithm are not).
 [<RequireQualifiedAccess>]
 module EstimatorBias =
-    let private scalar = Scalars.ofFloat
-
     /// An estimate from K draws: their energies and noise [R, K], Q's slopes there, ᾱ and E[w] -> [R].
     type Estimator = float -> float -> Tensor -> Tensor -> Tensor -> Tensor
 
-    let private weighed (weights: Tensor) (values: Tensor) = weights.mul(values).sum 1L
+    let private weighed (weights: Tensor) (values: Tensor) = (weights * values).sum 1L
 
     /// The estimators by name. The gradient form takes -√(1-ᾱ)·∇ log mean exp Q, the estimate of iDEM and DQS.
     let estimators: (string * Estimator) list =
-        [ "raw weights",
-          (fun _ z q noise _ -> (Rssm.weights RssmWeights.Raw q).mul(noise).mean([| 1L |]).mul(scalar (1.0 / z)))
+        [ "raw weights", (fun _ z q noise _ -> num (1.0 / z) * (Rssm.weights RssmWeights.Raw q * noise).mean [| 1L |])
           "softmax weights", (fun _ _ q noise _ -> weighed (Rssm.weights RssmWeights.SelfNormalised q) noise)
           "softmax weights, jackknife",
           (fun _ _ q noise _ ->
@@ -44,21 +41,21 @@ module EstimatorBias =
               weighed weights noise)
           "gradient of log mean exp Q",
           (fun bar _ q _ slopes ->
-              (weighed (Rssm.weights RssmWeights.SelfNormalised q) slopes).mul(scalar (-sqrt(1.0 - bar) / sqrt bar))) ]
+              num (-(sqrt (1.0 - bar) / sqrt bar)) * weighed (Rssm.weights RssmWeights.SelfNormalised q) slopes) ]
 
     /// ã of noise ε around a_t = x, not moved into the box: Q of the bench's targets is known beyond it.
     let private clean (bar: float) (x: float) (noise: Tensor) =
-        noise.mul(scalar -(sqrt (1.0 / bar - 1.0))).add(scalar (x / sqrt bar))
+        num (x / sqrt bar) - num (sqrt (1.0 / bar - 1.0)) * noise
 
     /// ε*(x) and E[w] by quadrature over the normal noise.
     let exact (target: OneStateTarget) (bar: float) (x: float) : struct (float * float) =
         use _ = torch.NewDisposeScope()
         let step = 1e-3
         let noise = torch.tensor [| for i in -8_000 .. 8_000 -> float i * step |]
-        let density = noise.square().mul(scalar -0.5).exp().mul(scalar (step / sqrt (2.0 * Math.PI)))
-        let share = (target.Value(clean bar x noise)).exp().mul(density)
+        let density = num (step / sqrt (2.0 * Math.PI)) * (num -0.5 * noise.square ()).exp()
+        let share = (target.Value(clean bar x noise)).exp() * density
         let z = share.sum().ToDouble()
-        struct (share.mul(noise).sum().ToDouble() / z, z)
+        struct ((share * noise).sum().ToDouble() / z, z)
 
     // Of each point; the mean estimate's standard error is then the same for all K.
     [<Literal>]
@@ -81,7 +78,7 @@ module EstimatorBias =
                 let rows (t: Tensor) = t.view (-1L, int64 k)
                 let found = (estimator bar z (rows q) (rows noise) (rows slopes)).``double``()
                 let mean = found.mean().ToDouble()
-                let variance = found.sub(scalar mean).square().mean().ToDouble()
+                let variance = (found - num mean).square().mean().ToDouble()
                 struct ((mean - wanted) ** 2.0, variance, variance * float k / float Total)
 
         let points = points |> List.mapi ofPoint

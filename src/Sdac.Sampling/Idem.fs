@@ -155,8 +155,7 @@ module Idem =
 
     /// n samples [n, D] of the target from the averaged network.
     let sample (model: IdemModel) (state: IdemState) (n: int) (key: Key) : Tensor =
-        Tensors.scoped List.singleton (fun () ->
-            (sampleBox model state.Average n key).mul(Scalars.ofFloat model.Target.HalfWidth))
+        Tensors.scoped List.singleton (fun () -> num model.Target.HalfWidth * sampleBox model state.Average n key)
 
     /// The state before the first update.
     let init (model: IdemModel) (key: Key) : IdemState =
@@ -177,7 +176,7 @@ module Idem =
     let score (model: IdemModel) (t: int[]) (x: Tensor) (z: Tensor) : Tensor =
         let batch, k, dim = Tensors.size 0 z, Tensors.size 1 z, Tensors.size 2 z
         let sigma = Schedule.column model.Compute model.Schedule.SqrtRecipM1AlphaBars t
-        let draws = (x.unsqueeze 1L).add(z.mul (sigma.unsqueeze 2L)) |> Tensors.reshape [ batch * k; dim ]
+        let draws = x.unsqueeze 1L + sigma.unsqueeze 2L * z |> Tensors.reshape [ batch * k; dim ]
         let check what = Checks.finite what (fun row -> $"timestep {t[row / k]}") model.Target draws
         let energy = Target.boxEnergy model.Config.Temperature model.Target draws
         check "energy" [ batch * k ] energy
@@ -185,15 +184,13 @@ module Idem =
         check "gradient" [ batch * k; dim ] gradient
         let weights = (Tensors.view [ batch; k ] energy).softmax 1L
 
-        (Tensors.view [ batch; k; dim ] gradient)
-            .mul(weights.unsqueeze 2L)
-            .sum(1L)
-            .div(Scalars.ofFloat model.Config.Temperature)
+        (weights.unsqueeze 2L * Tensors.view [ batch; k; dim ] gradient).sum 1L
+        / num model.Config.Temperature
 
     /// Scores [B, D] in their directions, none longer than `longest`.
     let clipped (longest: float) (score: Tensor) : Tensor =
         let norm = score.square().sum(1L, true).sqrt()
-        score.div (norm.div(Scalars.ofFloat longest).clamp_min(Scalars.ofFloat 1.0))
+        score / (norm / num longest).clamp_min(num 1.0)
 
     /// Noised buffer rows √ᾱ_t·(x_0 + σ_t·z) [B, D] and the noise ε = -σ_t·S_K that the network should give there.
     let private regression (model: IdemModel) (buffer: Tensor) (t: int[]) (key: Key) =
@@ -204,13 +201,13 @@ module Idem =
         let index = torch.tensor (Array.map int64 rows, device = compute.Device)
         let clean = buffer.index_select (0L, index)
         let noisy = Diffusion.noised compute schedule t clean (Key.normal compute [ c.Batch; dim ] keys[1])
-        let x = noisy.mul (Schedule.column compute schedule.SqrtRecipAlphaBars t)
+        let x = Schedule.column compute schedule.SqrtRecipAlphaBars t * noisy
 
         let estimate =
             clipped c.ScoreClip (score model t x (Key.normal compute [ c.Batch; c.Draws; dim ] keys[2]))
 
         let sigma = Schedule.column compute schedule.SqrtRecipM1AlphaBars t
-        struct (noisy, estimate.mul(sigma).neg())
+        struct (noisy, -(sigma * estimate))
 
     /// What the squared error of ε counts at every timestep.
     let private lossWeights (model: IdemModel) =
@@ -238,9 +235,9 @@ module Idem =
             let weights = Schedule.column compute (lossWeights model) t
 
             let loss (output: Tensor) =
-                let difference = output.sub wanted
-                let slope = difference.mul(weights).mul(Scalars.ofFloat (2.0 / float (difference.numel ())))
-                struct (difference.square().mul(weights).mean(), slope)
+                let difference = output - wanted
+                let slope = num (2.0 / float (difference.numel ())) * (weights * difference)
+                struct ((weights * difference.square ()).mean(), slope)
 
             let before = state.Network, state.Average, state.Adam
 

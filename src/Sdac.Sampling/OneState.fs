@@ -29,15 +29,13 @@ type OneStateMeasures =
 /// States with one action whose Q is known, what comes near to it, and how far samples are from exp(Q).
 [<RequireQualifiedAccess>]
 module OneState =
-    let private scalar = Scalars.ofFloat
-
     /// Q = -½·k·(a - c)², inside the box: exp(Q) is Gaussian.
     let quadratic: OneStateTarget =
         let k, c = 25.0, 0.2
 
         { Name = "quadratic"
-          Value = fun a -> a.sub(scalar c).square().mul(scalar (-0.5 * k))
-          Slope = fun a -> a.sub(scalar c).mul(scalar -k)
+          Value = fun a -> num (-0.5 * k) * (a - num c).square()
+          Slope = fun a -> num -k * (a - num c)
           Split = None }
 
     /// exp(Q) is a mixture of two Gaussians, 0.7 at -0.45 and 0.3 at 0.45.
@@ -45,7 +43,7 @@ module OneState =
         let spread, centre = 0.15, 0.45
 
         let log_ (weight: float) (middle: float) (a: Tensor) =
-            a.sub(scalar middle).square().mul(scalar (-0.5 / (spread * spread))).add(scalar (log weight))
+            num (-0.5 / (spread * spread)) * (a - num middle).square() + num (log weight)
 
         let first, second = log_ 0.7 -centre, log_ 0.3 centre
 
@@ -54,9 +52,9 @@ module OneState =
           Slope =
             fun a ->
                 // the second one's share of the density here
-                let share = (second a).sub(first a).sigmoid()
-                let middle = share.mul(scalar (2.0 * centre)).sub(scalar centre)
-                a.sub(middle).mul(scalar (-1.0 / (spread * spread)))
+                let share = (second a - first a).sigmoid()
+                let middle = num (2.0 * centre) * share - num centre
+                num (-1.0 / (spread * spread)) * (a - middle)
           Split = Some 0.0 }
 
     let targets = [ quadratic; pair ]
@@ -76,10 +74,9 @@ module OneState =
         let keys = Key.splitMany 4 key
 
         Tensors.owning (fun (p: Params) -> [ p.Flat ]) (fun () ->
-            let actions = (Key.uniform compute [ points; 1 ] keys[0]).mul(scalar 2.0).sub(scalar 1.0)
+            let actions = num 2.0 * Key.uniform compute [ points; 1 ] keys[0] - num 1.0
 
-            let values =
-                (target.Value actions).view(-1L).add((Key.normal compute [ points ] keys[1]).mul(scalar noise))
+            let values = (target.Value actions).view -1L + num noise * Key.normal compute [ points ] keys[1]
 
             let adam = AdamSettings.ofSettings (AdamSettings.usual 1e-3)
 
