@@ -26,7 +26,7 @@ module OneStateCommand =
                 | OneStateArguments.Updates _ -> "updates of each, default 4,000"
                 | OneStateArguments.Seed _ -> "the seed, default 0"
                 | OneStateArguments.Out _ ->
-                    "folder for one-state.html, its pictures (SVG and PNG), its table (MD and CSV); default runs/one-state"
+                    "folder for one-state.html, its pictures (SVG and PNG), its table (MD and CSV) and a file for each result, so that nothing is computed twice; default runs/one-state"
 
     /// Trains and draws as the arguments say.
     let run (program: Program) (arguments: string[]) : int =

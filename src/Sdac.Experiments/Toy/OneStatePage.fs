@@ -15,6 +15,10 @@ type OneStateCell =
         Target: string
         Method: string
         Fitted: bool
+        Seed: int64
+        Updates: int
+        /// `OneStatePage.Version` of the program that made it
+        Version: int
         Measures: OneStateMeasures
         /// Processor time of training and sampling
         Seconds: float
@@ -33,6 +37,10 @@ module OneStatePage =
     /// Samples that are measured.
     [<Literal>]
     let Samples = 20_000
+
+    /// Raised whenever a change of the program changes what a cell comes to.
+    [<Literal>]
+    let Version = 1
 
     /// Points to which Q is fitted, and the deviation of their noise.
     [<Literal>]
@@ -77,6 +85,9 @@ module OneStatePage =
             { Target = target.Name
               Method = m.Name
               Fitted = fitted
+              Seed = seed
+              Updates = updates
+              Version = Version
               Measures = OneState.measure target samples
               Seconds = (processorTime () - begun).TotalSeconds
               PolicyForward = fst m.PolicyRows
@@ -86,6 +97,48 @@ module OneStatePage =
               Histogram = OneState.histogram samples }
         finally
             network |> Option.iter _.Flat.Dispose()
+
+    let private empty: OneStateCell =
+        { Target = ""
+          Method = ""
+          Fitted = false
+          Seed = 0L
+          Updates = 0
+          Version = 0
+          Measures = { Kl = nan; ModeWeightError = nan }
+          Seconds = nan
+          PolicyForward = 0
+          PolicyGradient = 0
+          ValueForward = 0L
+          ValueSlope = 0L
+          Histogram = [||] }
+
+    /// Where a cell is kept.
+    let cellPath (folder: string) (target: OneStateTarget) (fitted: bool) (m: OneStateMethod) : string =
+        let q = if fitted then "fitted" else "exact"
+        Path.Combine(folder, "cells", $"{target.Name}-{m.Name.Replace(' ', '-')}-{q}.json")
+
+    /// The cell that an earlier call has kept in the folder, else a new one, which is kept.
+    let private keptOr
+        (folder: string)
+        updates
+        seed
+        (target: OneStateTarget)
+        fitted
+        (m: OneStateMethod)
+        : OneStateCell =
+        let path = cellPath folder target fitted m
+
+        let isWanted (cell: OneStateCell) =
+            (cell.Target, cell.Method, cell.Fitted, cell.Seed, cell.Updates, cell.Version) =
+                (target.Name, m.Name, fitted, seed, updates, Version)
+
+        match CellFile.tryLoad path empty isWanted with
+        | Some kept -> kept
+        | None ->
+            let cell = cell updates seed target fitted m
+            CellFile.save path cell
+            cell
 
     let private three (value: float) : Cell =
         { Cell.number value with
@@ -224,23 +277,25 @@ module OneStatePage =
               "</html>" ]
         |> text ".html"
 
-    /// Computes the cells, a line for each, and writes the page.
-    let run (folder: string) (updates: int) (seed: int64) (methods: OneStateMethod list) : unit =
+    /// The cells of these targets and methods: those that the folder holds, the others computed and kept there. A line for each.
+    let cells (folder: string) (updates: int) (seed: int64) targets (methods: OneStateMethod list) : OneStateCell list =
         if updates < 2 then
             Errors.fail (Settings $"--updates is %d{updates}; it must be at least 2")
 
-        let cells =
-            [ for target in OneState.targets do
-                  for m in methods do
-                      for fitted in [ false; true ] do
-                          let cell = cell updates seed target fitted m
-                          let q = if fitted then "fitted Q" else "exact Q"
+        [ for target in targets do
+              for m in methods do
+                  for fitted in [ false; true ] do
+                      let cell = keptOr folder updates seed target fitted m
+                      let q = if fitted then "fitted Q" else "exact Q"
 
-                          printfn
-                              $"{target.Name}, {m.Name}, {q}: KL {cell.Measures.Kl:F4}, mode-weight error {cell.Measures.ModeWeightError:F4}, {cell.Seconds:F0} s"
+                      printfn
+                          $"{target.Name}, {m.Name}, {q}: KL {cell.Measures.Kl:F4}, mode-weight error {cell.Measures.ModeWeightError:F4}, {cell.Seconds:F0} s"
 
-                          cell ]
+                      cell ]
 
+    /// Computes what the folder does not hold yet, and writes the page.
+    let run (folder: string) (updates: int) (seed: int64) (methods: OneStateMethod list) : unit =
+        let cells = cells folder updates seed OneState.targets methods
         let key = Key.ofSeed seed
         write folder updates OneState.targets methods cells (EstimatorPicture.create key) (RssmPicture.create key)
 

@@ -4,8 +4,6 @@ open System
 open System.Diagnostics
 open System.IO
 open System.Runtime.InteropServices
-open System.Security.Cryptography
-open System.Text
 open Sdac.Functional
 open Sdac.Sampling
 
@@ -142,13 +140,8 @@ module ToyCell =
     let path (folder: string) (target: Target) (method: ToyMethod) (seed: int64) =
         Path.Combine(folder, "cells", $"{target.Name}-{method.Name}-%d{seed}.json")
 
-    let private checksum (text: string) = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
-
-    /// Keeps a cell: a checksum on the first line, the cell in JSON below.
-    let save (path: string) (cell: ToyCell) =
-        Files.createFolder (Files.folderOf path)
-        let text = Json.print cell
-        Files.writeText path (checksum text + "\n" + text)
+    /// Keeps a cell.
+    let save (path: string) (cell: ToyCell) = CellFile.save path cell
 
     let private empty =
         { Target = ""
@@ -167,23 +160,9 @@ module ToyCell =
           ScoreErrors = []
           Points = [||] }
 
-    let private parse path text =
-        try
-            Some(Json.parseOver path empty text)
-        with :? UserError ->
-            // a whole file of another version's shape
-            None
-
     /// The cell kept in a file; None where there is none, where the file is damaged, and where the cell was made with other
     /// settings or by another version: it is then to be computed again.
     let tryLoad (path: string) (target: Target) (method: ToyMethod) (seed: int64) : ToyCell option =
-        let wanted (cell: ToyCell) =
+        CellFile.tryLoad path empty (fun cell ->
             (cell.Target, cell.Method, cell.Seed, cell.Settings) =
-                (target.Name, method.Name, seed, settings method target)
-
-        if not (File.Exists path) then
-            None
-        else
-            match (Files.readText path).Split('\n', 2) with
-            | [| sum; text |] when sum = checksum text -> parse path text |> Option.filter wanted
-            | _ -> None
+                (target.Name, method.Name, seed, settings method target))
