@@ -39,6 +39,33 @@ let tests =
                           run.Program
                           "program"
 
+                  // a report takes them as it takes the runs themselves
+                  let found, warnings = RunSearch.find [ Path.Combine(path, "returns") ]
+                  Expect.equal (found.Length, warnings) (2, []) "found"
+
+                  for file, folder in List.zip found [ first; second ] do
+                      match RunRecord.read standard file, RunRecord.read standard folder with
+                      | Ok kept, Ok whole ->
+                          Expect.equal kept.Evaluations whole.Evaluations "evaluations of the record"
+
+                          Expect.equal
+                              (kept.Task, kept.Algorithm, kept.Title, kept.Seed, kept.Settings, kept.Program)
+                              (whole.Task, whole.Algorithm, whole.Title, whole.Seed, whole.Settings, whole.Program)
+                              "what it was"
+
+                          Expect.equal
+                              (kept.Finished, kept.Iterations, kept.EnvSteps, kept.EvaluationEpisodes)
+                              (whole.Finished, whole.Iterations, whole.EnvSteps, whole.EvaluationEpisodes)
+                              "how far"
+                      | kept, whole -> failtest $"%A{kept} %A{whole}"
+
+                  let page, said =
+                      captureError (fun () ->
+                          Report.write standard [ Path.Combine(path, "returns") ] (Path.Combine(path, "page")))
+
+                  Expect.equal said "" "nothing to warn of"
+                  Expect.isTrue (File.Exists page) "the page"
+
                   match (KeptReturns.table runs).Rows with
                   | [ [ experiment; seeds; _; mean; _; each; _ ] ] ->
                       let finals = [ for run in runs -> run.Final ]

@@ -14,7 +14,8 @@ module ReportCommand =
         interface IArgParserTemplate with
             member this.Usage =
                 match this with
-                | ReportArguments.Runs _ -> "run folders, or folders that hold some at any depth; may be repeated"
+                | ReportArguments.Runs _ ->
+                    "run folders, folders that hold some at any depth, or kept evaluations (scripts/returns); may be repeated"
                 | ReportArguments.Out _ ->
                     "the page to write: a name that ends in .html, or a folder for index.html; pictures and tables go beside it; default report"
 

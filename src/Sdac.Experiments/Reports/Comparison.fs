@@ -86,9 +86,12 @@ module Comparison =
         let kept = better |> List.distinctBy _.Seed
 
         let warnings =
-            [ for run in List.except kept better do
+            [ for run in better do
                   let first = kept |> List.find (fun other -> other.Seed = run.Seed)
-                  $"{run.Folder} repeats seed %d{run.Seed} of {name} on {run.Task} ({first.Folder}): it is left out" ]
+
+                  // by their folders: figures that are not known are NaN, which equals nothing
+                  if first.Folder <> run.Folder then
+                      $"{run.Folder} repeats seed %d{run.Seed} of {name} on {run.Task} ({first.Folder}): it is left out" ]
 
         kept, warnings
 

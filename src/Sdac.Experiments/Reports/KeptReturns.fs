@@ -10,29 +10,7 @@ open Sdac.Functional
 /// folder holds the runs of one experiment; its name is what people read.
 [<RequireQualifiedAccess>]
 module KeptReturns =
-    /// A run as it is kept.
-    type KeptRun =
-        {
-            /// The folder's name
-            Experiment: string
-            Seed: int64
-            Task: string
-            /// The program's version and commit
-            Program: string
-            /// Environment steps and mean return of each evaluation
-            Evaluations: (int64 * float)[]
-        }
-
-        member run.Final = snd (Array.last run.Evaluations)
-
-    let private columns = [ "iteration"; "envSteps"; "mean"; "deviation"; "returns" ]
-
     let private fileOf (folder: string) (seed: int64) (ending: string) = Path.Combine(folder, $"seed-%d{seed}{ending}")
-
-    let private number (file: string) (text: string) : float =
-        match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
-        | true, value -> value
-        | _ -> Errors.fail (Damaged $"{file} holds '{text}' where a number should be: put back the committed file")
 
     /// Copies a finished run's evaluations, specification and machine into the folder of its experiment.
     let keep (registry: Registry) (folder: string) (run: string) : unit =
@@ -57,32 +35,10 @@ module KeptReturns =
                         Cell.text (returns |> List.map (fun r -> (Cell.number r).Raw) |> String.concat " ") ]
                   | _ -> () ]
 
-        let table = { Name = ""; Caption = ""; Columns = columns; Rows = rows }
+        let table = { Name = ""; Caption = ""; Columns = KeptRun.columns; Rows = rows }
         Files.writeText (fileOf folder spec.Seed ".csv") (Table.csv table)
         Files.writeText (fileOf folder spec.Seed ".spec.json") (Files.readUtf8 source.Spec)
         Files.writeText (fileOf folder spec.Seed ".machine.json") (Files.readUtf8 source.Machine)
-
-    let private field (file: string) (name: string) : JsonNode =
-        match Json.parseNode file (Files.readUtf8 file) with
-        | :? JsonObject as fields when not (isNull fields[name]) -> nonNull fields[name]
-        | _ -> Errors.fail (Damaged $"{file} lacks {name}: put back the committed file")
-
-    let private readRun (folder: string) (csv: string) : KeptRun =
-        let beside (ending: string) = string (Path.ChangeExtension(csv, ending))
-
-        match List.ofArray ((Files.readUtf8 csv).Split('\n', StringSplitOptions.RemoveEmptyEntries)) with
-        | header :: (_ :: _ as lines) when header = String.Join(',', columns) ->
-            let evaluation (line: string) =
-                match line.Split ',' with
-                | [| _; envSteps; mean; _; _ |] -> int64 (number csv envSteps), number csv mean
-                | _ -> Errors.fail (Damaged $"{csv} holds the line '{line}': put back the committed file")
-
-            { Experiment = string (Path.GetFileName folder)
-              Seed = (field (beside ".spec.json") "seed").GetValue<int64>()
-              Task = (field (beside ".spec.json") "task").GetValue<string>()
-              Program = (field (beside ".machine.json") "program").GetValue<string>()
-              Evaluations = lines |> List.map evaluation |> Array.ofList }
-        | _ -> Errors.fail (Damaged $"{csv} holds no evaluations: put back the committed file")
 
     /// All runs that are kept below a folder, by experiment and seed.
     let read (folder: string) : KeptRun list =
@@ -90,8 +46,7 @@ module KeptReturns =
             Errors.fail (Storage $"there is no folder {folder}: keep a run there first")
 
         [ for experiment in Directory.GetDirectories folder |> Array.sort do
-              let found = Directory.GetFiles(experiment, "seed-*.csv") |> Array.map (readRun experiment)
-              yield! found |> Array.sortBy _.Seed ]
+              yield! KeptRun.files experiment |> List.map KeptRun.read |> List.sortBy _.Seed ]
 
     let private groups (runs: KeptRun list) = runs |> List.groupBy _.Experiment
 

@@ -121,27 +121,27 @@ module RunRecord =
     let private damaged text = Errors.fail (Damaged text)
 
     /// The specification in the layout of today, as far as its algorithm is known.
-    let private current (registry: Registry) (folder: RunFolder) : JsonNode | null =
-        match Files.readText folder.Spec |> Json.parseNode folder.Spec with
+    let private current (registry: Registry) (file: string) : JsonNode | null =
+        match Files.readText file |> Json.parseNode file with
         | :? JsonObject as fields when fields.ContainsKey "experiment" ->
-            SpecSchema1.upgrade registry folder.Spec fields |> Json.parseNode folder.Spec
+            SpecSchema1.upgrade registry file fields |> Json.parseNode file
         | node -> node
 
-    let private specification (registry: Registry) (folder: RunFolder) =
+    let private specification (registry: Registry) (file: string) =
         let fields =
-            match current registry folder with
+            match current registry file with
             | :? JsonObject as fields -> fields
             | _ -> JsonObject()
 
         let text (name: string) : string =
             match fields[name] with
-            | null -> damaged $"{folder.Spec} names no {name}"
+            | null -> damaged $"{file} names no {name}"
             | node -> node.ToString()
 
         let seed =
             match Int64.TryParse(text "seed", CultureInfo.InvariantCulture) with
             | true, seed -> seed
-            | _ -> damaged $"the seed in {folder.Spec} is no whole number"
+            | _ -> damaged $"the seed in {file} is no whole number"
 
         let algorithm =
             match fields["algorithm"] with
@@ -235,9 +235,9 @@ module RunRecord =
             None
 
     /// The program that began a run, as machine.json names it; a damaged file names none.
-    let private program (folder: RunFolder) : string =
+    let private program (file: string) : string =
         try
-            match Files.readText folder.Machine |> Json.parseNode folder.Machine with
+            match Files.readText file |> Json.parseNode file with
             | :? JsonObject as fields ->
                 match fields["program"] with
                 | null -> ""
@@ -266,7 +266,7 @@ module RunRecord =
         let folder: RunFolder = { Path = path }
         let summary = RunFiles.summary folder
         let compared = summary |> Option.map (RunFiles.check folder) |> Option.defaultValue false
-        let struct (task, algorithm, seed, settings) = specification registry folder
+        let struct (task, algorithm, seed, settings) = specification registry folder.Spec
 
         if not (File.Exists folder.Metrics) then
             damaged $"{path} holds no metrics yet"
@@ -318,13 +318,41 @@ module RunRecord =
             | _ -> nan
           Failure = if peak.IsSome then None else failure path
           Running = peak.IsNone && RunFolder.isLocked folder
-          Program = if File.Exists folder.Machine then program folder else ""
+          Program = if File.Exists folder.Machine then program folder.Machine else ""
           Begun = DateOnly.FromDateTime(File.GetLastWriteTimeUtc folder.Spec) }
 
-    /// What a run folder holds, or a sentence that says why it cannot be used.
+    /// A kept run: evaluations, and nothing of its updates.
+    let private readKept (registry: Registry) (csv: string) : RunRecord =
+        let kept = KeptRun.read csv
+        let struct (task, algorithm, seed, settings) = specification registry (KeptRun.spec csv)
+        let evaluations = kept.Evaluations |> Array.filter (snd >> Double.IsFinite)
+
+        { Folder = csv
+          Task = task
+          Algorithm = algorithm
+          Title = title registry algorithm
+          Seed = seed
+          Settings = settings
+          Finished = true
+          Iterations = kept.Iterations
+          EnvSteps = fst (Array.last kept.Evaluations)
+          Evaluations = evaluations
+          EvaluatedAfter = evaluations |> Array.map (fun _ -> nan)
+          EvaluationEpisodes = kept.Episodes
+          TrainingEpisodes = 0
+          Figures = Map.empty
+          Weights = [||]
+          Timings = None
+          PeakMemory = nan
+          Failure = None
+          Running = false
+          Program = kept.Program
+          Begun = DateOnly.FromDateTime(File.GetLastWriteTimeUtc(KeptRun.spec csv)) }
+
+    /// What a run folder or the CSV file of a kept run holds, or a sentence that says why it cannot be used.
     let read (registry: Registry) (path: string) : Result<RunRecord, string> =
         try
-            Ok(readWhole registry path)
+            Ok(if File.Exists path then readKept registry path else readWhole registry path)
         with
         | :? UserError as error -> Error $"{error.Failure.Sentence}; the run is left out"
         | :? InvalidOperationException

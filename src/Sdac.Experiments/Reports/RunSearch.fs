@@ -3,12 +3,15 @@ namespace Sdac.Experiments
 open System.Collections.Generic
 open System.IO
 
-/// Finding run folders.
+/// Finding run folders, and kept runs by their CSV files.
 [<RequireQualifiedAccess>]
 module RunSearch =
     let private at (folder: string) : RunFolder = { Path = folder }
 
     let private isRun (folder: string) = File.Exists (at folder).Spec
+
+    /// The runs that a folder keeps as evaluations alone (`KeptReturns`).
+    let private kept (folder: string) : string list = if isRun folder then [] else KeptRun.files folder
 
     /// A folder that began as a run, or holds nothing.
     let private isRemains (folder: string) =
@@ -44,6 +47,7 @@ module RunSearch =
         else
             try
                 let folders, linked, broken = children path
+                let own = kept path
                 let inside child = { Path = child; Above = real :: place.Above }
                 linked |> List.iter (inside >> links.Enqueue)
 
@@ -51,10 +55,10 @@ module RunSearch =
                 let runs, warnings = List.collect fst found, List.collect snd found
 
                 let remains =
-                    [ if not place.Above.IsEmpty && isRemains path then
+                    [ if not place.Above.IsEmpty && isRemains path && own.IsEmpty then
                           $"{path} is no run (spec.json is missing): it is left out" ]
 
-                runs, broken @ warnings @ remains
+                own @ runs, broken @ warnings @ remains
             with :? UserError as error ->
                 [], [ $"{error.Failure.Sentence}; it is left out" ]
 

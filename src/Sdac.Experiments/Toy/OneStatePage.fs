@@ -289,7 +289,7 @@ module OneStatePage =
                       let q = if fitted then "fitted Q" else "exact Q"
 
                       printfn
-                          $"{target.Name}, {m.Name}, {q}: KL {cell.Measures.Kl:F4}, mode-weight error {cell.Measures.ModeWeightError:F4}, {cell.Seconds:F0} s"
+                          $"{target.Name}, {m.Name}, {q}: KL %.4f{cell.Measures.Kl}, mode-weight error %.4f{cell.Measures.ModeWeightError}, %.0f{cell.Seconds} s"
 
                       cell ]
 
