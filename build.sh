@@ -48,7 +48,10 @@ What is built stays in this repository; programs run in the folder that you are 
 TEXT
 }
 
-say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+# In bold on a terminal; a file gets the words alone.
+say() {
+    if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi >&2
+}
 fail() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 
 missing_packages() {
@@ -308,6 +311,27 @@ refuse_command() {
     fail "unknown command '$1': ${meant:+did you mean '$meant'? }$typed alone lists all commands"
 }
 
+# check_options COMMAND 'OPTION WITH A VALUE...' 'OPTION WITHOUT...' ARGUMENT...: what F# Interactive would take seconds to say.
+check_options() {
+    local command=$1 valued=$2 bare=$3
+    shift 3
+    [ "${1:-}" != -- ] || shift
+    while [ $# -gt 0 ]; do
+        if [[ " $valued " == *" $1 "* ]]; then
+            [ $# -gt 1 ] || fail "$1 lacks its value: $typed $command --help says which"
+            shift
+        elif [[ $1 == -* && " $bare " != *" $1 "* ]]; then
+            fail "there is no option $1 of $command: it has ${valued// /, }${bare:+, $bare}"
+        fi
+        shift
+    done
+}
+
+# Commands that take nothing but their names.
+refuse_arguments() {
+    [ $# -eq 1 ] || fail "$1 takes no arguments: leave out '$2'"
+}
+
 # The lines of the usage text about one command that has no program to ask.
 help_of() {
     usage | awk -v command="$1" '/^  [a-z]/ { shown = $1 == command } /^$/ { shown = 0 } shown { print }'
@@ -319,6 +343,10 @@ command=${1:-}
 case $command,${1:-} in
     check,--help | test,--help | pack,--help | cuda-check,--help | build,--help) help_of "$command"; exit ;;
     setup,--help | setup-watch,--help | setup-tests,--help) help_of "$command"; exit ;;
+    mutants,--help) cat tests/mutants/usage.txt; exit ;;
+    setup,* | setup-watch,* | setup-tests,* | build,*) refuse_arguments "$command" "$@" ;;
+    mutants,*) check_options mutants "--seed --share --jobs" "--list" "$@" ;;
+    pack,*) check_options pack "--version --out" "" "$@" ;;
 esac
 case $command in
     "" | help | -h | --help) usage ;;

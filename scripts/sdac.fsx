@@ -22,3 +22,6 @@ Sdac.Experiments.Script.useInvariantCulture ()
 // What a session prints of them: a line or two instead of all their numbers.
 fsi.AddPrinter Sdac.Experiments.Interactive.describeTensor
 fsi.AddPrinter Sdac.Experiments.Interactive.describePoints
+fsi.AddPrinter Sdac.Experiments.Interactive.describeCurve
+fsi.AddPrinter Sdac.Experiments.Interactive.describeNetworks
+fsi.AddPrinter Sdac.Experiments.Interactive.describePolicy

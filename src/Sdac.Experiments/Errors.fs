@@ -116,7 +116,7 @@ module Errors =
 
     /// Names of which all are told.
     [<Literal>]
-    let private Few = 12
+    let private Few = 16
 
     /// The half sentence "unknown preset 'quik' in FILE: did you mean 'quick'? It can be quick, laptop, published": the nearest name
     /// where one is near, and all of them where they are few.
@@ -166,6 +166,10 @@ module Script =
         | :? SimulationException
         | :? TaskFunctionException -> oneLine error, (Diverged "").ExitCode
         | :? EngineException -> oneLine error, (Missing "").ExitCode
+        // a tensor of more than 2^31 bytes on its way to an array
+        | :? ArgumentException when error.Message.StartsWith("Span only supports", StringComparison.Ordinal) ->
+            "a tensor is larger than an array can be: choose fewer particles or draws, or a smaller batch",
+            (Settings "").ExitCode
         | :? ArgumentException -> oneLine error, (Settings "").ExitCode
         | :? OutOfMemoryException -> "memory is used up: choose fewer particles, draws or replay capacity", 1
         | _ -> oneLine error, 1

@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System.Collections.Generic
+open Microsoft.FSharp.Reflection
 open Sdac.Functional
 
 /// What one iteration of a session told.
@@ -69,6 +70,17 @@ module Interactive =
         { Plot.compare title "Iterations" title [ title, points ] with
             Subtitle = $"{points.Length} updates" }
 
+    /// A curve's points in a line, where they are many; null where they can be shown as they are.
+    let describeCurve (points: (float * float) list) : string | null =
+        let shown (x: float, y: float) = $"(%.4g{x}, %.4g{y})"
+
+        if points.Length <= 5 then
+            null
+        else
+            let lowest, highest = List.minBy snd points, List.maxBy snd points
+
+            $"%d{points.Length} points from {shown points.Head} to {shown (List.last points)}, lowest {shown lowest}, highest {shown highest}"
+
     let private inWords (values: float seq) = values |> Seq.map (sprintf "%.4g") |> String.concat ", "
 
     /// A tensor in one line: shape, type, device, and its numbers or how they are spread. What `scripts/sdac.fsx` has sessions print.
@@ -87,6 +99,43 @@ module Interactive =
                 let numbers = Tensors.toArray tensor |> Array.map float
 
                 $"{what}: least %.4g{Array.min numbers}, mean %.4g{Array.average numbers}, largest %.4g{Array.max numbers}"
+
+    /// A record with networks in it that does not say how it is shown, such as an algorithm's state: in a line its networks' sizes and
+    /// its numbers. Null of all else, which is shown as it is.
+    let describeNetworks (value: obj) : string | null =
+        let isRecord (value: obj) = FSharpType.IsRecord(value.GetType(), true)
+
+        let fields (record: obj) =
+            Array.zip
+                (FSharpType.GetRecordFields(record.GetType(), true) |> Array.map _.Name)
+                (FSharpValue.GetRecordFields(record, true))
+
+        let rec parts (name: string, value: obj | null) : string list =
+            match value with
+            | :? Params as networks ->
+                let numbers = networks.Layout |> List.sumBy (fun slice -> List.fold (*) 1 slice.Shape)
+                [ $"{name} %d{numbers} parameters" ]
+            // as large as its network
+            | :? AdamState -> []
+            | :? int64 as count -> [ $"{name} %d{count}" ]
+            | :? float as number -> [ $"{name} %.4g{number}" ]
+            | NonNull record when isRecord record ->
+                [ for field, inner in fields record do
+                      yield! parts ($"{name}.{field}".TrimStart '.', inner) ]
+            | _ -> []
+
+        let saysItself (value: obj) = value.GetType().IsDefined(typeof<StructuredFormatDisplayAttribute>, true)
+
+        let holdsNetworks (record: obj) = fields record |> Array.exists (fun (_, part) -> part :? Params)
+
+        if isRecord value && not (saysItself value) && holdsNetworks value then
+            String.concat ", " (parts ("", value))
+        else
+            null
+
+    /// A loaded policy in a line.
+    let describePolicy (policy: Policy) : string =
+        $"policy for {policy.Task}, %d{policy.ObsDim} observations to %d{policy.ActionDim} actions, from {policy.File}"
 
     /// What iterations told, in three lines instead of a record for each.
     let describePoints (points: Point list) : string =

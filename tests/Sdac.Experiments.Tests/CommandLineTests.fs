@@ -232,6 +232,7 @@ let tests =
                   let code, _, errors = runs "train"
                   Expect.equal (code, List.ofArray (File.ReadAllLines asked)) (0, fsi "train.fsx") "the edited one"
                   Expect.stringContains errors "train.fsx" "said"
+                  Expect.stringLacks errors "\u001b" "no bold where no terminal is"
                   File.Delete asked
                   let _, _, errors = runs "evaluate"
                   Expect.equal (errors, (File.ReadAllLines asked).Length) ("", 3) "the others are as they were"
@@ -336,6 +337,64 @@ let tests =
                           Expect.stringContains usage (help.TrimEnd()) command
                           Expect.stringContains help command command))
 
+          testCase "build.sh itself refuses arguments of commands that could only say so after seconds" (fun () ->
+              inBuilt (fun built caller variables ->
+                  let runs words = started caller variables "bash" (Path.Combine(built, "build.sh") :: words)
+                  let asked = Path.Combine(built, "..", "asked")
+
+                  for words, part in
+                      [ [ "mutants"; "--foo" ], "there is no option --foo of mutants"
+                        [ "mutants"; "dqs"; "--seed" ], "--seed lacks its value"
+                        [ "pack"; "--version"; "1.2.0"; "--to" ], "there is no option --to of pack"
+                        [ "pack"; "--out" ], "--out lacks its value"
+                        [ "setup"; "--all" ], "setup takes no arguments: leave out '--all'"
+                        [ "setup-watch"; "now" ], "leave out 'now'"
+                        [ "setup-tests"; "now" ], "leave out 'now'"
+                        [ "build"; "Release" ], "leave out 'Release'" ] do
+                      let command = String.concat " " words
+                      let code, _, errors = runs words
+                      Expect.equal (code, errors.Trim().Split('\n').Length) (1, 1) $"{command}: {errors}"
+                      Expect.stringContains errors part command
+                      Expect.isFalse (File.Exists asked) $"{command} starts no program"
+
+                  // right ones come through
+                  let code, _, errors = runs [ "pack"; "--version"; "1.2.0"; "--out"; "my folder" ]
+                  Expect.equal (code, errors) (0, "") "pack"
+
+                  Expect.equal
+                      (File.ReadAllLines asked
+                       |> Array.skip 3
+                       |> Array.skipWhile (_.EndsWith("pack.fsx") >> not)
+                       |> Array.tail)
+                      [| "--version"; "1.2.0"; "--out"; "my folder" |]
+                      "pack's arguments"
+
+                  File.Delete asked
+                  let usage = "tests/mutants/usage.txt"
+                  Directory.CreateDirectory(Path.Combine(built, "tests/mutants")) |> ignore
+                  File.Copy(Path.Combine(repository, usage), Path.Combine(built, usage))
+
+                  for flag in [ "--help"; "-h" ] do
+                      let code, help, _ = runs [ "mutants"; flag ]
+                      Expect.equal (code, help) (0, File.ReadAllText(Path.Combine(repository, usage))) flag
+                      Expect.isFalse (File.Exists asked) "help starts no program"))
+
+          testCase "a command that could not begin leaves no folder" (fun () ->
+              inFolder (fun path ->
+                  for arguments in
+                      [ [ "fork"; "nowhere"; "--at"; "3" ]
+                        [ "fork"; "nowhere"; "--at"; "3"; "--set"; "particles=1" ]
+                        [ "train"; "--task"; "Hoper-v4" ] ] do
+                      let code, _, errors = started path [] "dotnet" (program :: arguments)
+                      Expect.notEqual code 0 errors
+
+                      Expect.isEmpty
+                          (Directory.GetFileSystemEntries path
+                           |> Array.collect (fun entry ->
+                               Directory.GetFileSystemEntries entry |> Array.append [| entry |])
+                           |> Array.filter (fun entry -> Path.GetFileName entry <> "runs"))
+                          (String.concat " " arguments)))
+
           testCase "failures are told apart by their types, not by their words" (fun () ->
               let shown (error: exn) = captureError (fun () -> Script.run "x.fsx" (fun () -> raise error))
 
@@ -345,6 +404,9 @@ let tests =
               let code, text = shown (DllNotFoundException "libx.so: see build.sh of another project")
               Expect.equal code missing "any other"
               Expect.stringContains text "a native library is missing" "any other"
+              let code, text = shown (ArgumentException "Span only supports up to int.MaxValue elements.")
+              Expect.equal code (Settings "").ExitCode "a tensor too large for an array"
+              Expect.stringContains text "choose fewer particles" "what to do about it"
 
               inFolder (fun path ->
                   let spec = Runs.varied 5L

@@ -9,6 +9,7 @@ open Expecto
 open Sdac.Functional
 open Sdac.Experiments
 open Sdac.Experiments.Tests.Support
+open Sdac.Testing
 
 let private bits (step: Step<'s, 'w>) = Round.tensors step |> List.map Tensors.toArray |> Array.concat
 
@@ -121,6 +122,49 @@ let tests =
                   Round.tensorsNotIn start step |> List.iter _.Dispose()
               finally
                   Pipeline.dispose start)
+
+          testCase "the state of every algorithm, a long curve and a policy are shown in a line each" (fun () ->
+              let networks (value: 'a) = Interactive.describeNetworks (nonNull (box value)) |> Option.ofObj
+
+              for algorithm in Registry.all standard do
+                  algorithm.Open
+                      { new IOpen<int> with
+                          member _.Open algorithm =
+                              let start = Interactive.start (Experiment.preset "tiny" algorithm)
+
+                              try
+                                  let shown =
+                                      networks start.State |> Option.defaultWith (fun () -> sprintf "%A" start.State)
+
+                                  Expect.isLessThanOrEqual (shown.Split('\n').Length) 5 $"{algorithm.Name}: {shown}"
+                                  Expect.stringContains shown "parameters" algorithm.Name
+
+                                  if algorithm.Name = "td3" then
+                                      Expect.stringEnds shown "Updates 0" "its numbers"
+
+                                  Expect.equal (networks start) None "a step says itself"
+                                  0
+                              finally
+                                  Pipeline.dispose start }
+                  |> ignore
+
+              Expect.equal (networks 3, networks [ 1 ]) (None, None) "shown as they are"
+              Expect.equal (networks { X = (0.0, 1.0); Y = (0.0, 1.0); Value = 1.0 }) None "a record without networks"
+
+              Expect.equal
+                  (Interactive.describeCurve [ for i in 1..9 -> float i, float ((i - 4) * (i - 4)) ])
+                  "9 points from (1, 9) to (9, 25), lowest (4, 0), highest (9, 25)"
+                  "a long curve"
+
+              let short = [ for i in 1..5 -> float i, 0.0 ]
+              Expect.equal (Interactive.describeCurve short |> Option.ofObj) None "a short one as it is"
+
+              inFolder (fun path ->
+                  captureOutput (fun () -> Runner.run standard (Runs.varied 5L) (Runs.into path 1)) |> ignore
+                  use policy = Policy.load path
+                  let shown = Interactive.describePolicy policy
+                  Expect.stringContains shown $"policy for {(Runs.varied 5L).Task}, " "policy"
+                  Expect.stringLacks shown "\n" "policy"))
 
           testCase "the session of the recipes runs as it stands there, and prints a few lines" (fun () ->
               Expect.stringContains session ("#load \"scripts/sdac.fsx\"") "session"

@@ -82,6 +82,15 @@ let tests =
                   "unknown preset 'mine': it can be quick, laptop, published"
                   "not near"
 
+              // somebody who tries another library's algorithm sees what there is
+              let algorithms = [ for algorithm in Registry.all standard -> algorithm.Name ]
+
+              for algorithm in algorithms do
+                  Expect.stringContains
+                      (Errors.unknown "algorithm" "a2c" "--algorithm" algorithms)
+                      algorithm
+                      "algorithms"
+
               let many = [ for i in 1..50 -> $"setting{i}" ]
               Expect.stringLacks (Errors.unknown "setting" "foo" "" many) "setting7" "many")
 

@@ -78,6 +78,38 @@ let tests =
                       let target = Path.Combine(string (Path.GetDirectoryName page), found.Groups[1].Value)
                       Expect.isTrue (File.Exists target || Directory.Exists target) $"{page}: {found.Groups[1].Value}")
 
+          testCase
+              "every test that the derivation of RSSM names is in the file that it leads to, and every step names one"
+              (fun () ->
+                  let page = Path.Combine(repository, "src", "Sdac.Sampling", "RSSM.md")
+                  let text = File.ReadAllText page
+
+                  let files =
+                      Map
+                          [ for found in Regex.Matches(text, @"(?m)^\[(\w+)\]: (\S+)$") ->
+                                let file = Path.Combine(string (Path.GetDirectoryName page), found.Groups[2].Value)
+                                found.Groups[1].Value, File.ReadAllText file ]
+
+                  let named (part: string) =
+                      [ for found in Regex.Matches(part, @"\[\*([^*]+)\*\]\[(\w+)\]") ->
+                            Regex.Replace(found.Groups[1].Value, @"\s+", " "), files[found.Groups[2].Value] ]
+
+                  for name, file in named text do
+                      Expect.stringContains file $"\"{name}\"" "a test's name"
+
+                  let steps =
+                      Regex.Split(text[.. text.IndexOf "\n## On a density"], @"\n\*\*\d\. ")
+                      |> List.ofArray
+                      |> List.tail
+
+                  Expect.hasLength steps 5 "steps"
+
+                  for step in steps do
+                      Expect.isNonEmpty (named step) step
+
+                  // a name that is no link is one that nothing checks
+                  Expect.isNotMatch text @"Tests?: \*" "names that lead nowhere")
+
           testCase "the README is no longer than 250 lines" (fun () ->
               Expect.isLessThanOrEqual (File.ReadAllLines pages.Head).Length 250 "lines")
 

@@ -227,6 +227,8 @@ let tests =
                       Expect.stringContains html ($"<h2 id=\"{id}\">") "html"
 
                   Expect.stringContains html "18 runs: 2 tasks, 2 algorithms" "html"
+                  // headings that stand alone where one of the two lists is empty
+                  Expect.stringContains html "<h2>What cannot be told</h2>" "html"
                   Expect.stringContains html "54 training episodes and 108 evaluation episodes" "html"
                   // nothing is fetched: all scripts are in the page, plotly.js once, and so are the pictures
                   let library = PlotlyRenderer.library ()
@@ -387,6 +389,26 @@ let tests =
                   Expect.stringContains html "Plotly.newPlot(\"plot-profile-0\"" "it is in the page"
                   Expect.stringLacks html "href=\"profile.svg\"" "no link"
                   Expect.isTrue (File.Exists(Path.Combine(out, "lambda-Hopper-v4.png"))) "the others"))
+
+          testCase "drawing is followed: each picture by its name, then all of them" (fun () ->
+              inFolder (fun root ->
+                  folderOf (Path.Combine(root, "runs", "a")) (spec "Hopper-v4" 0L 4) [ 1.0; 2.0 ] true
+                  let heard, totals = ResizeArray(), ResizeArray()
+
+                  let following (total: int) draw =
+                      totals.Add total
+                      draw heard.Add
+
+                  let out = Path.Combine(root, "out")
+
+                  quietly (fun () -> Report.writeFollowed following standard [ Path.Combine(root, "runs") ] out)
+                  |> ignore
+
+                  let drawn = Directory.GetFiles(out, "*.svg").Length
+                  Expect.equal (List.ofSeq totals) [ drawn ] "how many there are"
+                  Expect.equal [ for count, _ in heard -> count ] [ 0..drawn ] "how many are drawn"
+                  Expect.exists heard (snd >> (=) "drawing profile") "what is drawn"
+                  Expect.equal (Seq.last heard) (drawn, "pictures drawn") "the end"))
 
           testCase "long names of pages and settings leave room for the files' names" (fun () ->
               inFolder (fun root ->

@@ -4,6 +4,7 @@ module Sdac.Experiments.Tests.ScriptTests
 open System
 open System.Diagnostics
 open System.IO
+open System.Text.RegularExpressions
 open Expecto
 open Sdac.Experiments.Tests.Support
 
@@ -60,6 +61,59 @@ let tests =
           test "so has an interactive session" {
               let text = $"#load \"scripts/sdac.fsx\";;\n{pipeline};;\n{look};;\n#quit;;\n"
               Expect.contains (fsi [] (Some text)) "1 passive" "threads and policy"
+          }
+
+          test "the composed experiment visibly learns, with either algorithm" {
+              let lines = fsi [ "--exec"; Path.Combine(repository, "scripts", "compose.fsx") ] None
+
+              let means =
+                  [ for line in lines do
+                        let found = Regex.Match(line, @"steps: mean return +(-?[0-9.]+)$")
+
+                        if found.Success then
+                            float found.Groups[1].Value ]
+
+              Expect.hasLength means 10 $"five parts of two runs: {lines}"
+
+              for run in List.chunkBySize 5 means do
+                  // a pendulum that falls at once gets 3 to 6
+                  Expect.isLessThan run.Head 15.0 "the first fifth of the episodes"
+                  Expect.isGreaterThan (List.last run) 50.0 "the last fifth"
+          }
+
+          test "the commands of the recipes run, one after the other" {
+              inFolder (fun folder ->
+                  let page = File.ReadAllText(Path.Combine(repository, "scripts", "README.md"))
+
+                  let commands =
+                      [ for found in Regex.Matches(page, @"(?m)^dotnet fsi --exec (scripts/(?!compose).+)$") ->
+                            List.ofArray (found.Groups[1].Value.Split ' ') ]
+
+                  Expect.hasLength commands 5 "commands"
+
+                  let rec small (words: string list) =
+                      match words with
+                      | "--iterations" :: _ :: rest -> "--iterations" :: "40" :: small rest
+                      | word :: rest when word.StartsWith("runs/", StringComparison.Ordinal) ->
+                          Path.Combine(folder, word) :: small rest
+                      | word :: rest -> word :: small rest
+                      | [] -> []
+
+                  for words in commands do
+                      let rest = small words.Tail
+
+                      let rest =
+                          if rest.Head = "train" then
+                              (if List.contains "--iterations" rest then
+                                   rest
+                               else
+                                   rest @ [ "--iterations"; "40" ])
+                              @ [ "--set"; "warmUp=200"; "--set"; "evaluationEpisodes=2"; "--quiet" ]
+                          else
+                              rest
+
+                      let lines = fsi ("--exec" :: Path.Combine(repository, words.Head) :: rest) None
+                      Expect.isNonEmpty lines (String.concat " " words))
           }
 
           test "the example of an algorithm of one's own fulfils the contract" {

@@ -123,7 +123,7 @@ let tests =
               // a setting that only another algorithm has
               failureOf (fun () ->
                   specs """{"name":"s","base":{"monteCarloDraws":8},"algorithms":{"d":{"algorithm":"dpmd"}}}""")
-              |> says [ "unknown setting 'monteCarloDraws'"; "sweep 's'" ])
+              |> says [ "unknown setting 'monteCarloDraws'"; "sweep 's' for dpmd" ])
 
           testCase "a sweep whose settings stand under their paths of schema 1 means what it meant" (fun () ->
               let specs text = SweepSpec.parse standard "s" text |> SweepSpec.plan standard |> List.map snd

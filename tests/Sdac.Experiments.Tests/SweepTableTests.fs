@@ -61,6 +61,21 @@ let tests =
                     "b: finished, 3,000 env steps, return 12.35" ]
                   "trim end")
 
+          testCase "a narrow terminal drops figures from the right, so that names stay on a line" (fun () ->
+              // a row of them all: name, running, 1,500/20,000, 3,000 under env steps, 12.35, 512 under steps/s, 1 under tries
+              let runs = [ run (System.String('n', 40)) Running; run "b" Waiting ]
+              let columns width = let struct (count, _) = SweepTable.fitting width runs in count
+              let whole = 40 + 7 + 12 + 9 + 6 + 7 + 5 + 3 * 7 + 1
+              Expect.equal (columns whole) 7 "all"
+              Expect.equal (columns (whole - 1)) 6 "without tries"
+              Expect.equal (columns (whole - 8)) 6 "without tries"
+              Expect.equal (columns (whole - 9)) 5 "without steps/s"
+              Expect.equal (columns 81, columns 80) (4, 3) "at 81 and 80"
+              Expect.equal (columns 20) 3 "state and iteration stay"
+              Expect.equal (SweepTable.fitting 80 runs) (struct (3, 1)) "one line a run"
+              // beside state, iteration and borders 31 characters are left
+              Expect.equal (SweepTable.fitting 60 runs) (struct (3, 2)) "two lines a run")
+
           testCase "the table of all runs is not wrapped where there is no terminal" (fun () ->
               if Progress.interactive () then
                   skiptest "standard output is a terminal"

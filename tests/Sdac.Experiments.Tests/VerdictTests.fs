@@ -188,6 +188,17 @@ let tests =
                   let picture = ReportPlots.overTime [ "SDAC" ] (groupsOf root)
                   Expect.equal picture.Panels.Head.Head.X.Title "Wall-clock time (minutes)" "axis"))
 
+          testCase "groups stand in the order of their numbers" (fun () ->
+              inFolder (fun root ->
+                  for rate in [ 0.01; 0.0003; 0.001; 0.00025; 0.1 ] do
+                      let spec = configured (fun c -> { c with Adam.LearningRate = rate }) (spec "Hopper-v4" 0L 4)
+                      folderOf (Path.Combine(root, string rate)) spec [ 1.0 ] true
+
+                  Expect.equal
+                      [ for g in groupsOf root -> g.Name ]
+                      [ for rate in [ "0.00025"; "0.0003"; "0.001"; "0.01"; "0.1" ] -> $"SDAC learningRate={rate}" ]
+                      "learning rates"))
+
           testCase
               "groups are named by what differs within their own algorithm; a long name is a number with a key"
               (fun () ->

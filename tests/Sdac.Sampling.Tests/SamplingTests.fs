@@ -31,6 +31,40 @@ let mixtures =
                 Mean = [| v 1 - 0.5; v 2 - 0.5 |]
                 Deviation = [| 0.1 + 0.2 * v 3; 0.1 + 0.2 * v 4 |] } ])
 
+/// A random normalised mixture in so many dimensions, inside the box of half-width 1.
+let private normalised (dim: int) =
+    Gen.zip (sizes 1 4) seeds
+    |> Gen.map (fun (n, seed) ->
+        let u = values (Key.uniform cpu [ n; 1 + 2 * dim ] (key seed))
+        let at i j = u[(1 + 2 * dim) * i + j]
+        let total = Seq.init n (fun i -> 0.1 + at i 0) |> Seq.sum
+
+        [| for i in 0 .. n - 1 ->
+               { Weight = (0.1 + at i 0) / total
+                 Mean = Array.init dim (fun j -> at i (1 + j) - 0.5)
+                 Deviation = Array.init dim (fun j -> 0.1 + 0.2 * at i (1 + dim + j)) } |])
+
+let private variancePreserving = Schedule.create (BetaSchedule.VariancePreserving(0.1, 10.0)) 20
+
+/// ln of the share of the standard normal in [low, high], and the share of that which lies below x, by a sum over the densest part.
+let private normalShare (low: float) (high: float) : float * (float -> float) =
+    let nearest = Math.Clamp(0.0, low, high)
+    let reach = min 9.0 (40.0 / max 1e-9 (abs nearest))
+    let first, last = max low (nearest - reach), min high (nearest + reach)
+    let n = 4000
+    let step = (last - first) / float n
+    let density x = exp (-0.5 * (x * x - nearest * nearest))
+    let parts = Array.init n (fun i -> step * density (first + (float i + 0.5) * step))
+    let sums = Array.scan (+) 0.0 parts
+    let total = sums[n]
+
+    let below x =
+        let place = Math.Clamp((x - first) / step, 0.0, float n)
+        let i = min (n - 1) (int place)
+        (sums[i] + (place - float i) * parts[i]) / total
+
+    log total - 0.5 * nearest * nearest - 0.5 * log (2.0 * Math.PI), below
+
 /// One dimension: a mixture of two, for which the last integral is done on a grid.
 let private line =
     Mixture.target
@@ -176,6 +210,104 @@ let tests =
                               $"{mean} {score[2 * row + j]}")
 
           testForAll
+              "weighted by any function of the noised action, the regression on the noise is the weighted distance to the score but for a constant"
+              20
+              (Gen.zip (normalised 1) (Gen.zip (sizes 1 19) seeds))
+              (fun (parts, (t, seed)) ->
+                  use _ = torch.NewDisposeScope()
+                  let s, side = variancePreserving, 400
+                  // integrals as sums: a_0 in [-2, 2], ε in [-6, 6], a_t in [-8, 8]
+                  let clean = Array.init side (fun i -> (float i + 0.5) * 0.01 - 2.0)
+                  let noise = Array.init side (fun i -> (float i + 0.5) * 0.03 - 6.0)
+                  let column (x: float[]) = Tensors.ofArray cpu [ x.Length; 1 ] (Array.map float32 x)
+                  let p = values (Mixture.logDensity parts (column clean)) |> Array.map (fun l -> exp l * 0.01)
+                  let q = noise |> Array.map (fun e -> exp (-0.5 * e * e) / sqrt (2.0 * Math.PI) * 0.03)
+                  let pairs = Array.init (side * side) (fun i -> clean[i / side], noise[i % side])
+
+                  let noisy =
+                      Diffusion.noised
+                          cpu
+                          s
+                          (Array.create pairs.Length t)
+                          (column (Array.map fst pairs))
+                          (column (Array.map snd pairs))
+                      |> values
+
+                  let parts = Mixture.noised 1.0 s.AlphaBars[t] parts
+                  let grid = Array.init 8000 (fun i -> (float i + 0.5) * 0.002 - 8.0)
+                  let pt = values (Mixture.logDensity parts (column grid)) |> Array.map (fun l -> exp l * 0.002)
+                  let score = values (Mixture.score parts (column grid))
+                  let u = values (Key.normal cpu [ 8 ] (key seed))
+                  let network k a = u[3 * k] * a + u[3 * k + 1] + u[3 * k + 2] * sin (2.0 * a)
+
+                  for g in [ (fun _ -> 1.0); (fun a -> 1.1 + sin (3.0 * a + u[6])); (fun a -> exp (0.3 * u[7] * a)) ] do
+                      let loss k =
+                          Seq.init pairs.Length (fun i ->
+                              p[i / side] * q[i % side] * g noisy[i] * (network k noisy[i] - snd pairs[i]) ** 2.0)
+                          |> Seq.sum
+
+                      let distance k =
+                          Seq.init grid.Length (fun i ->
+                              let best = -s.SqrtOneMinusAlphaBars[t] * score[i]
+                              pt[i] * g grid[i] * (network k grid[i] - best) ** 2.0)
+                          |> Seq.sum
+
+                      let left, right = loss 0 - loss 1, distance 0 - distance 1
+
+                      Expect.floatClose
+                          (within (1e-3 * (1.0 + distance 0 + distance 1)))
+                          left
+                          right
+                          "difference of two networks")
+
+          testForAll
+              "the noised density is the mean of exp(Q) over reverse draws, and its score their weighted noise"
+              30
+              (sizes 1 3 |> Gen.bind (fun dim -> Gen.zip (normalised dim) (Gen.zip (sizes 1 11) seeds)))
+              (fun (parts, (t, seed)) ->
+                  use _ = torch.NewDisposeScope()
+                  let s, n, dim = variancePreserving, 40_000, parts[0].Mean.Length
+                  let alphaBar = s.AlphaBars[t]
+                  let keys = Key.splitMany 2 (key seed)
+
+                  let at =
+                      Key.normal cpu [ 3; dim ] keys[0] |> scale (0.5 * sqrt alphaBar + 0.3 * sqrt (1.0 - alphaBar))
+
+                  let noise = Key.normal cpu [ 3; n; dim ] keys[1]
+                  let draws = Rssm.cleanDraws ReverseNoise.Unbounded cpu s (Array.create 3 t) at noise
+
+                  let e = values (Mixture.logDensity parts (draws |> Tensors.view [ 3 * n; dim ])) |> Array.map exp
+
+                  let noise, noised = values noise, Mixture.noised 1.0 alphaBar parts
+                  let density = values (Mixture.logDensity noised at) |> Array.map exp
+                  let score = values (Mixture.score noised at)
+
+                  for row in 0..2 do
+                      let e = e[row * n .. (row + 1) * n - 1]
+                      let sum, squares = Array.sum e, e |> Array.sumBy (fun w -> w * w)
+                      let effective = sum * sum / squares
+
+                      if effective >= 200.0 then
+                          let error = 5.0 / sqrt effective
+                          let mean = sum / float n / alphaBar ** (float dim / 2.0)
+                          Expect.floatClose (within (density[row] * (error + 1e-3))) mean density[row] "p_t"
+
+                          for j in 0 .. dim - 1 do
+                              let epsilon k = noise[(row * n + k) * dim + j]
+                              let mean = (Seq.init n (fun k -> e[k] * epsilon k) |> Seq.sum) / sum
+
+                              let variance =
+                                  (Seq.init n (fun k -> (e[k] * (epsilon k - mean)) ** 2.0) |> Seq.sum) / (sum * sum)
+
+                              Expect.floatClose
+                                  (within (5.0 * sqrt variance + 1e-3))
+                                  mean
+                                  (-s.SqrtOneMinusAlphaBars[t] * score[row * dim + j])
+                                  "ε*"
+                      else
+                          Expect.isGreaterThan dim 1 "one dimension has enough draws")
+
+          testForAll
               "the reverse sampling distribution and the forward kernel have the same gradient in a_t"
               60
               (Gen.zip (Gen.zip schedules (sizes 1 30)) seeds)
@@ -275,8 +407,8 @@ let tests =
                   let t = Key.integers T 5 keys[0]
                   let noisy = Key.normal cpu [ 5; 2 ] keys[1]
 
-                  let struct (noise, logShare) =
-                      Rssm.truncatedNoise cpu s t noisy (Key.uniform cpu [ 5; 7; 2 ] keys[2])
+                  let uniform = Key.uniform cpu [ 5; 7; 2 ] keys[2]
+                  let struct (noise, logShare) = Rssm.truncatedNoise cpu s t noisy uniform
 
                   let draws = values (Rssm.cleanDraws ReverseNoise.Unbounded cpu s t noisy noise)
                   // float32 rounds a large noise by as much as the slack
@@ -285,8 +417,24 @@ let tests =
                   for x in draws do
                       Expect.inRange x (-1.0 - slack, 1.0 + slack) "draw"
 
-                  for x in values logShare do
-                      Expect.isTrue (x <= 1e-6) "share's logarithm")
+                  // ã_0 = a_t/√ᾱ - √(1/ᾱ - 1)·ε is in the box where ε is between these
+                  let shares =
+                      Array.init 10 (fun i ->
+                          let t, at = t[i / 2], (values noisy)[i]
+                          let end' x = (s.SqrtRecipAlphaBars[t] * at + x) / s.SqrtRecipM1AlphaBars[t]
+                          normalShare (end' -1.0) (end' 1.0))
+
+                  // far out the library's own normal is exact to a thousandth
+                  for row, got in Array.indexed (values logShare) do
+                      let want = fst shares[2 * row] + fst shares[2 * row + 1]
+                      Expect.floatClose (within (3e-3 + 1e-5 * abs want)) got want "share's logarithm"
+
+                  let noise, uniform = values noise, values uniform
+
+                  for i in 0 .. noise.Length - 1 do
+                      let row, j = i / 14, i % 2
+                      let below = snd shares[2 * row + j] noise[i]
+                      Expect.floatClose (within 5e-3) below uniform[i] "share below the drawn noise")
 
           testCase
               "the Monte-Carlo gradient is unbiased for the weighted score-matching gradient whatever the sampling distribution"

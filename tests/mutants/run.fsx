@@ -20,17 +20,8 @@ let (|Part|_|) (text: string) =
     | true, s when s > 0.0 && s <= 1.0 -> Some s
     | _ -> None
 
-let usage =
-    """usage: ./build.sh mutants [--seed N] [--share 0.1] [--jobs N] [WORD...]
-
-Compiles all planted faults at once, each behind a switch, in a copy under artifacts/mutants; then switches one after the other on
-and runs the tests that are to notice it. Faults that no test notices are named at the end; the exit code is 1 if there are any.
-
-  --seed N      chooses the generated faults, and those of a share (default 1)
-  --share 0.1   only so large a part of the faults, by the seed
-  --jobs N      so many test programs at a time (default: one for each processor)
-  --list        names the faults and runs nothing
-  WORD...       only faults with every word in their names"""
+// build.sh shows it too: F# Interactive takes seconds to start.
+let usage = File.ReadAllText(Path.Combine(__SOURCE_DIRECTORY__, "usage.txt")).TrimEnd()
 
 let rec parse (a: Arguments) (arguments: string list) : Arguments =
     let wrong (flag: string) (wants: string) =

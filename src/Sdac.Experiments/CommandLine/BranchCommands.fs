@@ -51,20 +51,24 @@ module ForkCommand =
         let parser = ArgumentParser.Create<ForkArguments>(programName = program.Shown)
         let results = Arguments.parse program (fun () -> []) parser arguments
         let path, at = results.GetResult ForkArguments.Run, results.GetResult ForkArguments.At
-        let default' = $"{IO.Path.TrimEndingDirectorySeparator path}-fork-at-{at}"
 
-        Fork.run
-            program.Registry
-            path
-            { At = at
-              Until = results.TryGetResult ForkArguments.Until
-              Changes =
-                List.map setting (results.GetResults ForkArguments.Set)
-                @ List.map stream (results.GetResults ForkArguments.Seed_Of)
-              Out = results.TryGetResult ForkArguments.Out |> Option.defaultWith (fun () -> RunFolder.unused default')
-              Threads = results.GetResult(ForkArguments.Threads, Environment.ProcessorCount)
-              Quiet = results.Contains ForkArguments.Quiet }
-        |> ignore
+        let fork (out: string) =
+            Fork.run
+                program.Registry
+                path
+                { At = at
+                  Until = results.TryGetResult ForkArguments.Until
+                  Changes =
+                    List.map setting (results.GetResults ForkArguments.Set)
+                    @ List.map stream (results.GetResults ForkArguments.Seed_Of)
+                  Out = out
+                  Threads = results.GetResult(ForkArguments.Threads, Environment.ProcessorCount)
+                  Quiet = results.Contains ForkArguments.Quiet }
+            |> ignore
+
+        match results.TryGetResult ForkArguments.Out with
+        | Some out -> fork out
+        | None -> RunFolder.withUnused $"{IO.Path.TrimEndingDirectorySeparator path}-fork-at-{at}" fork
 
         0
 

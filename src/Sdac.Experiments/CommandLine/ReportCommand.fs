@@ -24,6 +24,9 @@ module ReportCommand =
         let parser = ArgumentParser.Create<ReportArguments>(programName = program.Shown)
         let results = Arguments.parse program (fun () -> []) parser arguments
         let runs = results.GetResults ReportArguments.Runs |> List.concat
-        let page = Report.write program.Registry runs (results.GetResult(ReportArguments.Out, "report"))
+
+        let page =
+            Report.writeFollowed Progress.tasks program.Registry runs (results.GetResult(ReportArguments.Out, "report"))
+
         printfn $"report: {page}"
         0

@@ -39,7 +39,7 @@ module Train =
                 match this with
                 | TrainArguments.Preset _ ->
                     "where to start, one of the algorithm's own presets: quick (InvertedPendulum-v4, minutes), laptop (HalfCheetah-v4, light), published; default quick"
-                | TrainArguments.Algorithm _ -> "one of those listed below; default the first, or what --config says"
+                | TrainArguments.Algorithm _ -> "one of those listed above; default the first, or what --config says"
                 | TrainArguments.Task _ -> "a task such as Hopper-v4, dmc/walker-walk or PushT; default the preset's"
                 | TrainArguments.Seed _ -> "the seed of all randomness, default 0"
                 | TrainArguments.Out _ ->
@@ -162,14 +162,7 @@ module Train =
         (train: string -> unit)
         =
         let given = results.TryGetResult TrainArguments.Algorithm
-        let out = RunFolder.unused $"runs/{RunName.create registry preset given spec}"
-
-        try
-            train out
-        finally
-            // what could not begin takes no name
-            if Directory.Exists out && Seq.isEmpty (Directory.EnumerateFileSystemEntries out) then
-                Directory.Delete out
+        RunFolder.withUnused $"runs/{RunName.create registry preset given spec}" train
 
     let private anew (registry: Registry) (results: ParseResults<TrainArguments>) (options: RunOptions) =
         let preset = results.GetResult(TrainArguments.Preset, "quick")

@@ -49,8 +49,9 @@ module Comparison =
         |> List.sort
         |> List.map (fun path -> path, Json.shortest all path)
 
-    /// For sorting: 4 before 16.
-    let private natural (name: string) = Regex.Replace(name, "[0-9]+", fun digits -> digits.Value.PadLeft(12, '0'))
+    /// For sorting: 4 before 16, and 0.0003 before 0.001. Digits behind a point are compared from the left as they stand.
+    let private natural (name: string) =
+        Regex.Replace(name, @"(?<![0-9]\.[0-9]*)[0-9]+", fun digits -> digits.Value.PadLeft(12, '0'))
 
     let private wholeName (title: string) (differing: (string * string) list) =
         String.concat " " (title :: [ for name, value in differing -> $"{name}={value}" ])

@@ -4,6 +4,10 @@ open System
 open System.IO
 open Sdac.Functional
 
+/// What shows how far the pictures are, of so many: it runs the drawing, which tells it how many are drawn and what is next.
+type ReportProgress =
+    int -> ((int * string -> unit) -> (string * Result<unit, string>) list) -> (string * Result<unit, string>) list
+
 /// One page about many runs, with its pictures and tables beside it.
 [<RequireQualifiedAccess>]
 module Report =
@@ -44,12 +48,28 @@ module Report =
             struct (Path.GetFullPath out, "index.html", "")
 
     /// Writes the pictures: the names of those that lie beside the page, and a sentence for each reason why others do not.
-    let private savePictures (beside: string -> string) (parts: ReportPart list) : Set<string> * string list =
-        let results =
-            [ for part in parts do
-                  match part with
-                  | Picture(name, _, picture) -> name, Plot.save (beside $"{name}.svg") picture
-                  | _ -> () ]
+    let private savePictures
+        (following: ReportProgress)
+        (beside: string -> string)
+        (parts: ReportPart list)
+        : Set<string> * string list =
+        let pictures =
+            parts
+            |> List.choose (fun part ->
+                match part with
+                | Picture(name, _, picture) -> Some(name, picture)
+                | _ -> None)
+
+        let draw (tell: int * string -> unit) =
+            let results =
+                [ for i, (name, picture) in List.indexed pictures do
+                      tell (i, $"drawing {name}")
+                      name, Plot.save (beside $"{name}.svg") picture ]
+
+            tell (pictures.Length, "pictures drawn")
+            results
+
+        let results = if pictures.IsEmpty then [] else following pictures.Length draw
 
         let failures =
             results
@@ -85,7 +105,7 @@ module Report =
 
     /// Writes the report of all runs at or below the paths; what was left out is said on standard error and on the page. The
     /// page's path.
-    let write (registry: Registry) (paths: string list) (out: string) : string =
+    let writeFollowed (following: ReportProgress) (registry: Registry) (paths: string list) (out: string) : string =
         let runs, unread = gather registry paths
 
         if runs.IsEmpty then
@@ -109,7 +129,7 @@ module Report =
         let beside file = Path.Combine(folder, prefix + file)
         let parts = ReportParts.all registry groups @ ReportParts.watched folder groups
 
-        let written, unwritten = savePictures beside parts
+        let written, unwritten = savePictures following beside parts
 
         for part in parts do
             match part with
@@ -125,9 +145,13 @@ module Report =
             [ "What can be told",
               "P: probability that a run of the first scores more than one of the second (final score, same task), with 95 % bootstrap interval",
               ReportSummary.can groups
-              "What cannot", "", ReportSummary.cannot groups
+              "What cannot be told", "", ReportSummary.cannot groups
               "The runs", "", ReportSummary.size groups ]
 
         Files.writeText path (ReportPage.html prefix title lead (warnings @ unwritten) written parts)
 
         path
+
+    /// The same in silence.
+    let write (registry: Registry) (paths: string list) (out: string) : string =
+        writeFollowed (fun _ draw -> draw ignore) registry paths out

@@ -225,6 +225,16 @@ module RunFolder =
         Seq.initInfinite (fun i -> if i = 0 then path else $"{path}-{i + 1}")
         |> Seq.find Files.tryMakeFolder
 
+    /// Runs `body` on an unused folder. What could not begin takes no name: an empty folder goes again.
+    let withUnused (path: string) (body: string -> 'a) : 'a =
+        let out = unused path
+
+        try
+            body out
+        finally
+            if Directory.Exists out && Seq.isEmpty (Directory.EnumerateFileSystemEntries out) then
+                Directory.Delete out
+
     /// An existing run folder; Storage when it is none.
     let openExisting (path: string) =
         let folder = { Path = Path.GetFullPath path }

@@ -84,9 +84,13 @@ module SweepSpec =
         let place = place sweep
         let iterations, others = run.Settings |> List.partition (named "iterations")
         let settings = iterations @ List.filter (named "algorithm" >> not) others
-        let start = algorithmOf registry place run.Settings |> Spec.preset place sweep.Preset
+        let algorithm = algorithmOf registry place run.Settings
+        let start = algorithm |> Spec.preset place sweep.Preset
 
-        let set (spec: Spec) (name, value: SettingValue) = Spec.set registry place spec (key name) value.Text
+        // what one algorithm has another may lack
+        let set (spec: Spec) (name, value: SettingValue) =
+            Spec.set registry $"{place} for {algorithm.Name}" spec (key name) value.Text
+
         { List.fold set start settings with Task = run.Task; Seed = run.Seed }
 
     let private refuseTwins (runs: (PlannedRun * Spec) list) =

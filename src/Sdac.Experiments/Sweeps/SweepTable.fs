@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System
 open System.Diagnostics
 open Spectre.Console
 
@@ -55,22 +56,47 @@ module SweepTable =
 
     let private columns = [ "run"; "state"; "iteration"; "env steps"; "return"; "steps/s"; "tries" ]
 
-    let private table (caption: string) (runs: RunStatus list) : Table =
-        let table = Table(Border = TableBorder.Rounded, Caption = TableTitle(Markup.Escape caption))
+    /// Columns that are always shown: name, state and iteration.
+    [<Literal>]
+    let private FewestColumns = 3
 
-        for i, column in List.indexed columns do
+    /// How many columns a terminal of so many characters shows, figures dropped from the right, and how many lines the longest name
+    /// takes then.
+    let fitting (width: int) (runs: RunStatus list) : struct (int * int) =
+        let widths =
+            columns :: List.map row runs |> List.transpose |> List.map (List.map String.length >> List.max)
+
+        // a border and two blanks around each cell
+        let beside count = List.sum (List.take count widths |> List.tail) + 3 * count + 1
+        let name = List.head widths
+
+        let count =
+            [ columns.Length .. -1 .. FewestColumns ]
+            |> List.tryFind (fun count -> name + beside count <= width)
+            |> Option.defaultValue FewestColumns
+
+        let room = max 1 (width - beside count)
+        struct (count, (name + room - 1) / room)
+
+    let private table (width: int) (caption: string) (runs: RunStatus list) : Table =
+        let table = Table(Border = TableBorder.Rounded, Caption = TableTitle(Markup.Escape caption))
+        let struct (count, _) = fitting width runs
+
+        for i, column in List.indexed (List.take count columns) do
             let alignment = if i < 2 then Justify.Left else Justify.Right
             table.AddColumn(TableColumn(column, Alignment = alignment, NoWrap = (i > 0))) |> ignore
 
         for run in runs do
             let cells = row run |> List.map Markup.Escape
             let cells = List.updateAt 1 $"[{colour run.State}]{cells[1]}[/]" cells
-            table.AddRow(List.toArray cells) |> ignore
+            table.AddRow(List.toArray (List.take count cells)) |> ignore
 
         table
 
     /// Prints the table of all runs.
-    let print (caption: string) (runs: RunStatus list) = Progress.write (table caption runs)
+    let print (caption: string) (runs: RunStatus list) =
+        let width = if Progress.interactive () then AnsiConsole.Profile.Width else Int32.MaxValue
+        Progress.write (table width caption runs)
 
     // A terminal shows so many rows: first what moves, then what failed, then what waits.
     let private foremost (rows: int) (runs: RunStatus list) =
@@ -91,17 +117,19 @@ module SweepTable =
 
     let private live (body: (string -> RunStatus list -> unit) -> 'a) : 'a =
         let view (note: string) runs =
+            let width = AnsiConsole.Profile.Width
+            let struct (_, lines) = fitting width runs
             // borders, header and caption take seven lines
-            let shown = foremost (max 3 (AnsiConsole.Profile.Height - 7)) runs
+            let shown = foremost (max 3 ((AnsiConsole.Profile.Height - 7) / lines)) runs
             let hidden = List.length runs - shown.Length
             let more = if hidden = 0 then "" else $"; {hidden} more runs"
             let note = if note = "" then "" else $"; {note}"
-            table $"{counts runs}{more}{note}" shown
+            table width $"{counts runs}{more}{note}" shown
 
         let mutable result = Unchecked.defaultof<'a>
 
         AnsiConsole
-            .Live(table "" [])
+            .Live(table AnsiConsole.Profile.Width "" [])
             .AutoClear(true)
             .Start(fun context ->
                 result <-

@@ -57,7 +57,7 @@ th:first-child, .words { text-align: left; }
                   [ "blue",
                     "the density: the darker, the likelier is the cell, one of 40 x 40 (eight shades, of the root of its probability)"
                     "orange dots",
-                    $"samples of the method named below, with the first seed, at most {Points} of them. A sampler is right where its dots lie on the blue, and as many of them in each part as the panel of <em>exact</em> has"
+                    $"samples of the method named below, with the first seed, at most {Points} of them. A sampler is right where its dots lie on the blue, and as many of them in each part as the panel of <em>exact</em> has; what lies beyond the panel is not drawn"
                     "axes",
                     "the point's two coordinates, in the units of ln p's argument; for targets of more than two dimensions what is said at the target" ]
               "<p>The methods:</p>"
