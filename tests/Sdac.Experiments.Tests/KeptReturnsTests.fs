@@ -10,7 +10,7 @@ open Sdac.Experiments.Tests.Support
 
 let private kept (path: string) (experiment: string) (seed: int64) =
     let run = Path.Combine(path, $"run-%d{seed}")
-    captureOutput (fun () -> runInto run { varied 60L with Seed = seed }) |> ignore
+    captureOutput (fun () -> runInto run { varied 60L with Seed = seed; EvaluateEvery = 20L }) |> ignore
     KeptReturns.keep standard (Path.Combine(path, "returns", experiment)) run
     run
 
