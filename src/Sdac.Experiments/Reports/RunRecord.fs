@@ -78,18 +78,8 @@ type RunRecord =
 /// Reading run folders.
 [<RequireQualifiedAccess>]
 module RunRecord =
-    /// Settings that decide when a run looks at itself, not what it learns.
-    let private schedules =
-        set
-            [ "schema"
-              "script"
-              "horizon"
-              "evaluateEvery"
-              "evaluationEpisodes"
-              "checkpointEvery"
-              "checkpointsKept"
-              "keepEvery"
-              "logEvery" ]
+    /// Settings that decide nothing of what a run learns.
+    let private aside = set ([ "schema"; "script"; "horizon" ] @ Spec.schedules)
 
     // ---- spec.json
 
@@ -162,7 +152,7 @@ module RunRecord =
 
         let settings =
             leaves "" fields
-            |> List.filter (fun (path, _) -> not (own.Contains path || schedules.Contains path))
+            |> List.filter (fun (path, _) -> not (own.Contains path || aside.Contains path))
             |> List.filter (fun (path, _) -> not (path.StartsWith("script.", StringComparison.Ordinal)))
             |> Map.ofList
 

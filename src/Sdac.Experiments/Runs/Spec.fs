@@ -70,6 +70,15 @@ module Spec =
     /// resets.
     let streams: string list = Round.streams @ [ "environments" ]
 
+    /// The settings that decide when a run looks at itself and what it keeps of it, not what it learns.
+    let schedules: string list =
+        [ "evaluateEvery"
+          "evaluationEpisodes"
+          "checkpointEvery"
+          "checkpointsKept"
+          "keepEvery"
+          "logEvery" ]
+
     // ---- with and without types
 
     let private withConfig (config: 'b) (spec: Spec<'a>) : Spec<'b> =

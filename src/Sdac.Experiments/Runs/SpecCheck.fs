@@ -78,21 +78,7 @@ module SpecCheck =
     /// Schedules follow the number of iterations; task and seed have places of their own.
     let changes (from: Spec) (spec: Spec) : (string * string) list =
         let aside =
-            Set
-                [ "schema"
-                  "task"
-                  "seed"
-                  "algorithm"
-                  "horizon"
-                  "stages"
-                  "script"
-                  "from"
-                  "evaluateEvery"
-                  "evaluationEpisodes"
-                  "checkpointEvery"
-                  "checkpointsKept"
-                  "keepEvery"
-                  "logEvery" ]
+            Set([ "schema"; "task"; "seed"; "algorithm"; "horizon"; "stages"; "script"; "from" ] @ Spec.schedules)
 
         let rec paths (path: string) (node: JsonNode | null) =
             match node with

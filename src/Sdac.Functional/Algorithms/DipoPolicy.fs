@@ -40,12 +40,7 @@ module DipoPolicy =
         { Compute = compute
           Space = space
           Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
-          Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
-                [ c.TimeEmbedding ]
-                (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+          Policy = ChainPolicy.network space [ c.TimeEmbedding ] (NetworkSettings.policy networks c.Hidden)
           Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
           Config = c }
 

@@ -54,11 +54,7 @@ module DqsPolicy =
                         HiddenActivation.kernel c.PolicyActivation
                     ))
             | DqsProcess.Preserving _ ->
-                ActionNetwork.create
-                    space.ObsDim
-                    space.ActionDim
-                    [ TimeEmbedding.Dacer ]
-                    (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+                ChainPolicy.network space [ TimeEmbedding.Dacer ] (NetworkSettings.policy networks c.Hidden)
 
         { Compute = compute
           Space = space
@@ -154,16 +150,9 @@ module DqsPolicy =
             else
                 None }
 
-    /// The network that acts, and its name among the state's.
-    let private actor (model: DqsModel) (state: DqsState) : struct (string * Params) =
-        if model.Config.AverageActs then
-            struct ("target_policy", state.TargetPolicy)
-        else
-            struct ("policy", state.Policy)
-
     let act (model: DqsModel) (purpose: Purpose) (state: DqsState) (key: Key) (obs: Tensor) : Acted =
         let c = model.Config
-        let struct (_, policy) = actor model state
+        let struct (_, policy) = ChainPolicy.actor model.Config.AverageActs state.Policy state.TargetPolicy
 
         let draw explores particles =
             let noise = actionNoise model explores (Tensors.size 0 obs) particles key
@@ -179,7 +168,7 @@ module DqsPolicy =
     let form (model: DqsModel) (state: DqsState) : Result<PolicyForm, string> =
         let c = model.Config
 
-        let struct (leaf, policy) = actor model state
+        let struct (leaf, policy) = ChainPolicy.actor model.Config.AverageActs state.Policy state.TargetPolicy
 
         let critics = Some(TwinCritics.form model.Critics state.Critics)
 

@@ -44,12 +44,7 @@ module IdqlPolicy =
         { Compute = compute
           Space = space
           Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
-          Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
-                [ TimeEmbedding.Qsm ]
-                (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+          Policy = ChainPolicy.network space [ TimeEmbedding.Qsm ] (NetworkSettings.policy networks c.Hidden)
           Value = HiddenLayers.shape space.ObsDim (NetworkSettings.critic c.Networks c.CriticHidden) 1
           Critics = TwinCritics.model compute space c.CriticHidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
           Config = c }

@@ -35,12 +35,7 @@ module MaxEntDpPolicy =
         { Compute = compute
           Space = space
           Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
-          Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
-                [ TimeEmbedding.Qsm ]
-                (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+          Policy = ChainPolicy.network space [ TimeEmbedding.Qsm ] (NetworkSettings.policy networks c.Hidden)
           Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
           Config = c }
 
@@ -91,10 +86,7 @@ module MaxEntDpPolicy =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
 
     let act (model: MaxEntDpModel) (purpose: Purpose) (state: MaxEntDpState) (key: Key) (obs: Tensor) : Acted =
-        let particles =
-            match purpose with
-            | Purpose.Explore -> model.Config.BestOf.BehaviourParticles
-            | Purpose.Evaluate -> model.Config.BestOf.EvaluationParticles
+        let particles = ChainPolicy.particles purpose model.Config.BestOf
 
         { Action = sampled model state particles (chainNoise model (Tensors.size 0 obs * particles) key) obs
           Extras = [] }

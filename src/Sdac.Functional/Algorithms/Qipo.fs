@@ -70,12 +70,7 @@ module Qipo =
         { Compute = compute
           Space = space
           Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
-          Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
-                [ c.TimeEmbedding ]
-                (ActionLayers.Plain(NetworkSettings.policy c.Networks c.Hidden))
+          Policy = ChainPolicy.network space [ c.TimeEmbedding ] (NetworkSettings.policy c.Networks c.Hidden)
           Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
           Config = c }
 
@@ -121,15 +116,8 @@ module Qipo =
     let private chainNoise (model: QipoModel) (rows: int) (key: Key) =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
 
-    /// The network that acts, and its name among the state's.
-    let private actor (model: QipoModel) (state: QipoState) : struct (string * Params) =
-        if model.Config.AverageActs then
-            struct ("target_policy", state.TargetPolicy)
-        else
-            struct ("policy", state.Policy)
-
     let private act (model: QipoModel) (_: Purpose) (state: QipoState) (key: Key) (obs: Tensor) : Acted =
-        let struct (_, policy) = actor model state
+        let struct (_, policy) = ChainPolicy.actor model.Config.AverageActs state.Policy state.TargetPolicy
         let noise = chainNoise model (Tensors.size 0 obs) key
 
         { Action = (sampled model policy noise obs).squeeze(Nullable 1L); Extras = [] }
@@ -138,7 +126,7 @@ module Qipo =
     let private form (model: QipoModel) (state: QipoState) : Result<PolicyForm, string> =
         let c = model.Config
 
-        let struct (leaf, policy) = actor model state
+        let struct (leaf, policy) = ChainPolicy.actor model.Config.AverageActs state.Policy state.TargetPolicy
 
         let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
 

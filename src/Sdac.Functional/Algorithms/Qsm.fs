@@ -59,11 +59,10 @@ module Qsm =
           Space = space
           Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
           Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
+            ChainPolicy.network
+                space
                 (if isLangevin c then [] else [ TimeEmbedding.Qsm ])
-                (ActionLayers.Plain(NetworkSettings.policy networks c.Hidden))
+                (NetworkSettings.policy networks c.Hidden)
           Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics c.TargetNoise c.Adam
           Config = c }
 

@@ -41,12 +41,7 @@ module QvpoPolicy =
           Space = space
           Horizon = horizon
           Schedule = Schedule.create c.Chain.BetaSchedule c.Chain.Timesteps
-          Policy =
-            ActionNetwork.create
-                space.ObsDim
-                space.ActionDim
-                [ c.TimeEmbedding ]
-                (ActionLayers.Plain(NetworkSettings.policy c.Networks c.Hidden))
+          Policy = ChainPolicy.network space [ c.TimeEmbedding ] (NetworkSettings.policy c.Networks c.Hidden)
           Critics = TwinCritics.model compute space c.Hidden c.Networks c.Critics TargetNoiseSettings.off c.Adam
           Config = c }
 
@@ -98,22 +93,11 @@ module QvpoPolicy =
     let chainNoise (model: QvpoModel) (rows: int) (key: Key) =
         ChainNoise.draw model.Compute model.Config.Chain.Timesteps rows model.Space.ActionDim key
 
-    /// The network that acts, and its name among the state's.
-    let private actor (model: QvpoModel) (state: QvpoState) : struct (string * Params) =
-        if model.Config.AverageActs then
-            struct ("target_policy", state.TargetPolicy)
-        else
-            struct ("policy", state.Policy)
-
     let act (model: QvpoModel) (purpose: Purpose) (state: QvpoState) (key: Key) (obs: Tensor) : Acted =
         let c = model.Config
 
-        let particles =
-            match purpose with
-            | Purpose.Explore -> c.BestOf.BehaviourParticles
-            | Purpose.Evaluate -> c.BestOf.EvaluationParticles
-
-        let struct (_, policy) = actor model state
+        let particles = ChainPolicy.particles purpose c.BestOf
+        let struct (_, policy) = ChainPolicy.actor model.Config.AverageActs state.Policy state.TargetPolicy
         let noise = chainNoise model (particles * Tensors.size 0 obs) key
 
         { Action = sampled model policy (TwinCritics.values model.Critics state.Critics) noise obs
@@ -123,7 +107,7 @@ module QvpoPolicy =
     let form (model: QvpoModel) (state: QvpoState) : Result<PolicyForm, string> =
         let c = model.Config
 
-        let struct (leaf, policy) = actor model state
+        let struct (leaf, policy) = ChainPolicy.actor model.Config.AverageActs state.Policy state.TargetPolicy
 
         let network, times = FormChain.timed leaf model.Policy c.Chain.Timesteps policy
         let critics = Some(TwinCritics.form model.Critics state.Critics)
