@@ -83,9 +83,13 @@ module LogProbability =
             schedule.AlphaBarsPrevious
             schedule.AlphaBars
 
+    // Sums are written `x.add(y, c)` here: x + c·y in one rounding, which the figures of stored runs were made with.
+
     // x̂_0 of noised actions, not clipped.
     let private clean (schedule: Schedule) t (noised: Tensor) (noise: Tensor) =
-        num schedule.SqrtRecipAlphaBars[t] * noised - num schedule.SqrtRecipM1AlphaBars[t] * noise
+        noised
+            .mul(Scalars.ofFloat schedule.SqrtRecipAlphaBars[t])
+            .add(noise, Scalars.ofFloat -schedule.SqrtRecipM1AlphaBars[t])
 
     // The mean over the draws of ‖ε̂ - ε‖² at timestep t, [B]. noise: [B, N, A].
     let private errors
@@ -100,17 +104,21 @@ module LogProbability =
             let dim = Tensors.size 2 noise
             let one = action.unsqueeze 1L
 
-            let noised = num schedule.SqrtAlphaBars[t] * one + num schedule.SqrtOneMinusAlphaBars[t] * noise
+            let noised =
+                one
+                    .mul(Scalars.ofFloat schedule.SqrtAlphaBars[t])
+                    .add(noise, Scalars.ofFloat schedule.SqrtOneMinusAlphaBars[t])
 
             let predicted = predict t (Tensors.reshape [ -1; dim ] noised) |> Tensors.view (Tensors.shape noise)
 
             let error =
                 if clips then
                     // ε̂ - ε = √ᾱ(a - x̂_0)/√(1-ᾱ)
-                    num (1.0 / schedule.SqrtRecipM1AlphaBars[t])
-                    * (one - Diffusion.clip (clean schedule t noised predicted))
+                    one
+                        .sub(clean schedule t noised predicted |> Diffusion.clip)
+                        .mul(Scalars.ofFloat (1.0 / schedule.SqrtRecipM1AlphaBars[t]))
                 else
-                    predicted - noise
+                    predicted.sub noise
 
             error.square().sum(2L).mean([| 1L |]))
 
@@ -126,17 +134,19 @@ module LogProbability =
         let dim = float (Tensors.size 1 action)
         let weights = weights schedule
 
-        let start = action.new_zeros (action.size 0) - num (0.5 * dim * log (2.0 * Math.PI * Math.E))
+        let start =
+            action.new_zeros(action.size 0).add(Scalars.ofFloat (-0.5 * dim * log (2.0 * Math.PI * Math.E)))
 
         let add (sum: Tensor) t =
             let error = errors clips schedule predict t (noise t) action
-            sum + num weights[t] * (-error + num (schedule.AlphaBars[t] * dim))
+            let gain = error.neg().add(Scalars.ofFloat (schedule.AlphaBars[t] * dim))
+            sum.add (gain, Scalars.ofFloat weights[t])
 
         Seq.fold add start (seq { 0 .. schedule.Timesteps - 1 })
 
     // The diagonal of a Jacobian from its pullback: exact from unit directions, or the mean of v·(Jᵀv) over probes of ±1.
     let private diagonal (pullback: Tensor -> Tensor) (probes: Tensor list) (x: Tensor) : Tensor =
-        let along (v: Tensor) = v * pullback v
+        let along (v: Tensor) = v.mul (pullback v)
 
         match probes with
         | [] ->
@@ -145,8 +155,10 @@ module LogProbability =
                 v.narrow(1L, i, 1L).fill_(Scalars.ofFloat 1.0) |> ignore
                 along v
 
-            [ 0L .. x.size 1 - 1L ] |> List.map unit |> List.reduce (+)
-        | _ -> num (1.0 / float probes.Length) * (probes |> List.map along |> List.reduce (+))
+            [ 0L .. x.size 1 - 1L ] |> List.map unit |> List.reduce (fun a b -> a.add b)
+        | _ ->
+            (probes |> List.map along |> List.reduce (fun a b -> a.add b))
+                .mul(Scalars.ofFloat (1.0 / float probes.Length))
 
     // The flow's velocity dx/dθ = (ε̂ - sin θ·x)/cos θ at timestep t, and its divergence, [B, A] and [B].
     let private velocity clips (schedule: Schedule) (differentiate: int -> Tensor -> Vjp<Tensor>) probes t (x: Tensor) =
@@ -160,15 +172,17 @@ module LogProbability =
                     let estimate = clean schedule t x vjp.Output
                     let outside = estimate.abs().gt(Scalars.ofFloat 1.0)
 
-                    let held = num (1.0 / sine) * (x - num cosine * Diffusion.clip estimate)
+                    let held =
+                        x.add(Diffusion.clip estimate, Scalars.ofFloat -cosine).mul(Scalars.ofFloat (1.0 / sine))
 
                     struct (torch.where (outside, held, vjp.Output),
                             torch.where (outside, torch.full_like (slope, Scalars.ofFloat (1.0 / sine)), slope))
                 else
                     struct (vjp.Output, slope)
 
-            let over = num (1.0 / cosine)
-            struct (over * (noise - num sine * x), over * (slope - num sine).sum 1L))
+            let over = Scalars.ofFloat (1.0 / cosine)
+            let v = noise.add(x, Scalars.ofFloat -sine).mul over
+            struct (v, (slope.sub (Scalars.ofFloat sine)).sum(1L).mul over))
 
     /// log π(a|s) = log N(x_T; 0, I) + ∫ div v dθ along dx/dθ = v(x, θ) from x = a (Song et al. 2021, eq. 39), with ᾱ = cos²θ. In θ
     /// the probability flow of the variance-preserving process is v = (ε - sin θ·x)/cos θ = cos θ·ε - sin θ·x̂_0, which stays bounded
@@ -186,7 +200,7 @@ module LogProbability =
             let angle bar = atan2 (sqrt (1.0 - bar)) (sqrt bar)
             let angles = Array.map angle schedule.AlphaBars
             let at = velocity clips schedule differentiate probes
-            let along (h: float) (v: Tensor) (x: Tensor) = x + num h * v
+            let along (h: float) (v: Tensor) (x: Tensor) = x.add (v, Scalars.ofFloat h)
             let first = 0.5 * (angles[0] - angle schedule.AlphaBarsPrevious[0])
             let struct (v, divergence) = at 0 action
 
@@ -197,10 +211,10 @@ module LogProbability =
                 let half = 0.5 * h
                 struct (x |> along half v |> along half next, sum |> along half divergence |> along half nextDivergence)
 
-            let start = struct (along first v action, num first * divergence)
+            let start = struct (along first v action, divergence.mul (Scalars.ofFloat first))
             let struct (x, sum) = Seq.fold step start (seq { 0 .. schedule.Timesteps - 2 })
             let constant = 0.5 * float (Tensors.size 1 action) * log (2.0 * Math.PI)
-            sum - num 0.5 * x.square().sum(1L) - num constant)
+            sum.add(x.square().sum(1L), Scalars.ofFloat -0.5).sub(Scalars.ofFloat constant))
 
     /// log π(a|s) as the settings say; None where they ask for none. Each timestep, and the probes, have a key of their own.
     /// action: [B, A] -> [B].
@@ -222,7 +236,7 @@ module LogProbability =
         | LogProbabilityForm.Flow ->
             let probe i =
                 let u = Key.uniform compute [ batch; dim ] (Key.at i key)
-                num 2.0 * (u.ge (num 0.5)).``to`` torch.float32 - num 1.0
+                (u.ge (Scalars.ofFloat 0.5)).``to``(torch.float32).mul(Scalars.ofFloat 2.0).sub(Scalars.ofFloat 1.0)
 
             let probes = List.init settings.FlowProbes probe
             Some(flow settings.LikelihoodClip schedule policy.Differentiate probes action)
