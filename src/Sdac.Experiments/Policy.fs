@@ -31,14 +31,25 @@ module internal PolicySource =
             |> SpecCheck.validate registry "the number of particles"
 
     let private acting (agent: Agent<'s, 'w>) (state: 's) : Acting =
-        let choose key count obs =
-            use _ = torch.NewDisposeScope()
-            let obs = Tensors.ofArray agent.Compute [ count; agent.Space.ObsDim ] obs
-            (agent.Act Purpose.Evaluate state key obs).Action |> Tensors.toArray
+        // made for the first single observation: whoever exports needs none
+        let packed =
+            lazy (agent.Form state |> Result.toOption |> Option.bind (PackedActor.ofForm agent.Compute agent.Space))
 
-        { Choose = choose
-          Form = fun () -> agent.Form state
-          Free = fun () -> Parts.dispose agent.Parts state }
+        let choose key count obs =
+            match (if count = 1 then packed.Value else None) with
+            | Some actor -> actor.Act(key, obs)
+            | None ->
+                use _ = torch.NewDisposeScope()
+                let obs = Tensors.ofArray agent.Compute [ count; agent.Space.ObsDim ] obs
+                (agent.Act Purpose.Evaluate state key obs).Action |> Tensors.toArray
+
+        let free () =
+            if packed.IsValueCreated then
+                packed.Value |> Option.iter (fun actor -> (actor :> IDisposable).Dispose())
+
+            Parts.dispose agent.Parts state
+
+        { Choose = choose; Form = (fun () -> agent.Form state); Free = free }
 
     /// The newest good checkpoint of a run folder, or the file named.
     let private load (agent: Agent<'s, 'w>) (spec: Spec) (path: string) : struct (string * 's) =

@@ -32,6 +32,7 @@ let tests =
               let c = SamplerTests.coefficients 5
               let obs, actions = numbers (random 4) (9 * 11) 1.0, zeros (9 * 8 * 3)
               let key = PhiloxKey(1u, 2u, 3u, 4u)
+              use packed = new PackedPolicy(policy, policyParameters, c, 0.5f)
               let m, v = zeros shape.ParameterCount, zeros shape.ParameterCount
               let optimised = Array.copy parameters
 
@@ -58,7 +59,10 @@ let tests =
                         DiagonalGaussian.Backward(logStd, mean, noise, logProbability, sampled, logStdGradient))
                     "Polyak", (fun () -> Polyak.Step(optimised, parameters, 0.1, optimised))
                     "Sample",
-                    (fun () -> ReverseSampler.Sample(policy, policyParameters, c, obs, 9, 8, 0.5f, key, key, actions)) ]
+                    (fun () -> ReverseSampler.Sample(policy, policyParameters, c, obs, 9, 8, 0.5f, key, key, actions))
+                    "Act",
+                    (fun () ->
+                        packed.Act(obs.AsSpan(0, 11), 24, key, key, actions.AsSpan(0, 72), Span.Empty, Span.Empty)) ]
 
               let tape () =
                   use tape = Mlp.ForwardTape(shape, parameters, ReadOnlySpan.Empty, 1, input, 100, output)

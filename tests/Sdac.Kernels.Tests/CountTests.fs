@@ -111,6 +111,19 @@ let tests =
               main |> is [ PassKind.Forward, 24L, int64 (3 * 5 * 10 + 4 * 8 * 10 + 24 * step) ]
               time |> is [ PassKind.Forward, 4L, int64 (4 * 2 * 8 * 6) ])
 
+          testCase "a packed policy counts its chains and both critics, and no times" (fun () ->
+              let weights, c = SamplerTests.parametersOf (random 5) policy, SamplerTests.coefficients timesteps
+              let critic = shapeOf [ 8; 4; 1 ] Activation.Mish Activation.Identity
+              let q, key = zeros critic.ParameterCount, PhiloxKey(1u, 2u, 3u, 4u)
+              use packed = new PackedPolicy(policy, weights, c, 0.5f, critic, q, q)
+              let step = 3 * 10 + 10 * 9 + 9 * 3
+
+              Expect.equal
+                  (counts (fun () -> packed.Act(zeros 5, 2, key, key, zeros 6, zeros 2, zeros 2)))
+                  [ [| 16; 10; 9; 3 |], (PassKind.Forward, 8L, int64 (5 * 10 + 4 * 2 * step))
+                    [| 8; 4; 1 |], (PassKind.Forward, 4L, int64 (2 * (5 * 4 + 2 * (3 * 4 + 4)))) ]
+                  "passes")
+
           testCase
               "a chain's gradient is a row for each step, and the hidden layers' once more unless recorded"
               (fun () ->

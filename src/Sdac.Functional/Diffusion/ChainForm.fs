@@ -23,6 +23,8 @@ type FormNetwork =
         Params: Params
         /// One behind the other
         Pieces: FormLayers list
+        /// What the kernels' sampler calls it, where it is one of a chain with its own time embedding
+        Noise: NoiseNetworkShape option
     }
 
 [<RequireQualifiedAccess>]
@@ -31,7 +33,8 @@ module FormNetwork =
     let layers (leaf: string) (prefix: string) (shape: MlpShape) (p: Params) : FormNetwork =
         { Leaf = leaf
           Params = p
-          Pieces = [ { Prefix = prefix; Shape = shape; Before = Activation.Identity; Skip = false } ] }
+          Pieces = [ { Prefix = prefix; Shape = shape; Before = Activation.Identity; Skip = false } ]
+          Noise = None }
 
     /// A network of segments, as `Segments.layout` names them.
     let segments (leaf: string) (segments: Segment list) (p: Params) : FormNetwork =
@@ -39,7 +42,8 @@ module FormNetwork =
           Params = p
           Pieces =
             [ for i, s in List.indexed segments ->
-                  { Prefix = Segments.prefix segments i; Shape = s.Shape; Before = s.Before; Skip = s.Skip } ] }
+                  { Prefix = Segments.prefix segments i; Shape = s.Shape; Before = s.Before; Skip = s.Skip } ]
+          Noise = None }
 
     /// The parameters of some of its layers, flat.
     let flat (network: FormNetwork) (layers: FormLayers) : Tensor =
@@ -198,7 +202,7 @@ module FormChain =
     let noiseNetwork (leaf: string) (net: NoiseNetwork) (timesteps: int) (p: Params) : FormNetwork * FormTime list =
         let half = net.Shape.TimeDim / 2
 
-        FormNetwork.layers leaf "layer" net.Shape.Main p,
+        { FormNetwork.layers leaf "layer" net.Shape.Main p with Noise = Some net.Shape },
         [ { Features = TimeFeatures.Waves(half, 1e4, float half, 1.0 / sqrt (float net.Shape.TimeDim))
             Frequencies = ""
             Layers = Some { Prefix = "time"; Shape = net.Shape.Time; Before = Activation.Identity; Skip = false }

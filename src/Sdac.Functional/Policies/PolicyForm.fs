@@ -40,6 +40,8 @@ type PolicyForm =
         Particles: int
         /// Which candidate is taken, the one with the largest value; None where there is one
         Critics: FormCritics option
+        /// The key of a policy's random numbers, of the one that `Act` is given
+        NoiseKey: Key -> Key
         /// The numbers that `Act` draws of a key for so many states: N rows for each
         Noise: Key -> int -> ChainNoise
     }
@@ -57,6 +59,7 @@ module PolicyForm =
           Candidates = FormCandidates.Direct(network, FormSpread.Mode, finish)
           Particles = 1
           Critics = None
+          NoiseKey = id
           Noise = noNoise }
 
     /// The best of N actions by a network, each with noise of its own. Their noise comes from the key itself.
@@ -73,6 +76,7 @@ module PolicyForm =
           Candidates = FormCandidates.Direct(network, spread, finish)
           Particles = particles
           Critics = Some critics
+          NoiseKey = id
           Noise = fun key states -> { Initial = Key.normal compute [ states * particles; actionDim ] key; Steps = [||] } }
 
     /// The best of N actions, each by a chain of its own, whose noise is `ChainNoise.draw`'s of `chainKey` key.
@@ -88,6 +92,7 @@ module PolicyForm =
           Candidates = FormCandidates.Chain chain
           Particles = particles
           Critics = if particles = 1 then None else critics
+          NoiseKey = chainKey
           Noise =
             fun key states -> ChainNoise.draw compute chain.Steps.Length (states * particles) actionDim (chainKey key) }
 

@@ -64,6 +64,7 @@ internal static class MultiplyAdds
             : ((long)shape.ActionDim * main.Widths[1]) + Between(main, 1, main.LayerCount - 1);
     }
 
-    private static long Times(NoiseNetworkShape shape, int timesteps) =>
+    /// <summary>The steps' embedded times through their columns of the first layer.</summary>
+    public static long Times(NoiseNetworkShape shape, int timesteps) =>
         (long)timesteps * shape.TimeDim * shape.Main.Widths[1];
 }

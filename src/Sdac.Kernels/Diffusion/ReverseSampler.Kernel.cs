@@ -62,7 +62,7 @@ public static unsafe partial class ReverseSampler
                     main, Main, Shape.ObsDim, Shape.ActionDim, memory, backward: false);
                 Workers.For(
                     PackWork<TSimd, V>.Blocks(main, Shape.ObsDim, Shape.ActionDim, backward: false), ref pack, threads);
-                TimeBiases<TSimd, V>(times, work.TimeBias);
+                TimeBiases<TSimd, V>(Shape, Parameters, timesteps, times, work.TimeBias);
                 ObsProducts(ref work, threads);
                 Workers.For(Slab.Count(Rows, work.Lanes), ref work, threads);
             }
@@ -70,26 +70,6 @@ public static unsafe partial class ReverseSampler
             {
                 NativePool.Return(memory, floats);
             }
-        }
-
-        /// <summary>The time network's output times its rows of the first layer, per timestep.</summary>
-        private readonly void TimeBiases<TSimd, V>(float* times, float* biases)
-            where TSimd : struct, ISimd<V>
-            where V : struct
-        {
-            var timesteps = Coefficients.Timesteps;
-            var first = Shape.Main.Widths[1];
-            var numbers = biases;
-            for (var t = 0; t < timesteps; t++)
-                numbers[t] = t;
-            var encoded = new Span<float>(times, timesteps * Shape.TimeDim);
-            TimeEncoding.Encode(new ReadOnlySpan<float>(numbers, timesteps), Shape.TimeDim, encoded);
-            var parameters = new ReadOnlySpan<float>(Parameters, Shape.Time.ParameterCount);
-            Mlp.Forward(Shape.Time, parameters, default, 1, encoded, timesteps, encoded);
-            var weights = Main + ((nint)(Shape.ObsDim + Shape.ActionDim) * first);
-            for (var t = 0; t < timesteps; t++)
-                RowProduct<TSimd, V>.Run(
-                    times + ((nint)t * Shape.TimeDim), Shape.TimeDim, weights, first, null, biases + ((nint)t * first));
         }
 
         /// <summary>bias + obs·W per state.</summary>
@@ -116,5 +96,46 @@ public static unsafe partial class ReverseSampler
                 work.Scratch, work.ScratchSize);
             Workers.For(Panel.Count(States), ref shared, threads);
         }
+    }
+
+    /// <summary>The time network's output times its rows of the first layer, per timestep: [T, first hidden width].</summary>
+    internal static float[] TimeBiases(NoiseNetworkShape shape, ReadOnlySpan<float> parameters, int timesteps)
+    {
+        var biases = new float[timesteps * shape.Main.Widths[1]];
+        var times = new float[timesteps * shape.TimeDim];
+        fixed (float* p = parameters, t = times, b = biases)
+        {
+            var kernel = new TimeKernel(shape, p, timesteps, t, b);
+            KernelPaths.Run(ref kernel);
+        }
+
+        return biases;
+    }
+
+    private static void TimeBiases<TSimd, V>(
+        NoiseNetworkShape shape, float* parameters, int timesteps, float* times, float* biases)
+        where TSimd : struct, ISimd<V>
+        where V : struct
+    {
+        var first = shape.Main.Widths[1];
+        var numbers = biases;
+        for (var t = 0; t < timesteps; t++)
+            numbers[t] = t;
+        var encoded = new Span<float>(times, timesteps * shape.TimeDim);
+        TimeEncoding.Encode(new ReadOnlySpan<float>(numbers, timesteps), shape.TimeDim, encoded);
+        var time = new ReadOnlySpan<float>(parameters, shape.Time.ParameterCount);
+        Mlp.Forward(shape.Time, time, default, 1, encoded, timesteps, encoded);
+        var weights = parameters + shape.Time.ParameterCount + ((nint)(shape.ObsDim + shape.ActionDim) * first);
+        for (var t = 0; t < timesteps; t++)
+            RowProduct<TSimd, V>.Run(
+                times + ((nint)t * shape.TimeDim), shape.TimeDim, weights, first, null, biases + ((nint)t * first));
+    }
+
+    private readonly struct TimeKernel(
+        NoiseNetworkShape shape, float* parameters, int timesteps, float* times, float* biases) : IKernel
+    {
+        public void Run<TSimd, V>()
+            where TSimd : struct, ISimd<V>
+            where V : struct => TimeBiases<TSimd, V>(shape, parameters, timesteps, times, biases);
     }
 }

@@ -52,7 +52,7 @@ public static unsafe partial class ReverseSampler
                 var bias = TimeBias + ((nint)t * first);
                 if (row != null)
                 {
-                    Add(row, bias, first, startBias);
+                    Add<TSimd, V>(row, bias, first, startBias);
                     bias = startBias;
                 }
 
@@ -119,21 +119,14 @@ public static unsafe partial class ReverseSampler
         /// <summary>The posterior step from x_t to x_(t-1).</summary>
         private readonly void Step(int t, float* x, float* epsilon, float* noise, int lanes)
         {
-            var c = Kernel.Coefficients;
-            var sqrtRecip = TSimd.Splat(c.SqrtRecip[t]);
-            var minusSqrtRecipM1 = TSimd.Splat(-c.SqrtRecipM1[t]);
-            var mean1 = TSimd.Splat(c.Mean1[t]);
-            var mean2 = TSimd.Splat(c.Mean2[t]);
-            var sigma = TSimd.Splat(c.Sigma[t]);
+            var step = new ReverseStep<TSimd, V>(Kernel.Coefficients, t);
             for (var column = 0; column < Kernel.Shape.ActionDim; column++)
             {
                 for (var lane = 0; lane < lanes; lane += TSimd.Width)
                 {
                     var at = (column * Panel.Rows) + lane;
-                    var action = TSimd.Load(x + at);
-                    var clean = TSimd.Fma(action, sqrtRecip, TSimd.Mul(TSimd.Load(epsilon + at), minusSqrtRecipM1));
-                    var mean = TSimd.Fma(Unit(clean), mean1, TSimd.Mul(action, mean2));
-                    TSimd.Store(x + at, t > 0 ? TSimd.Fma(sigma, TSimd.Load(noise + at), mean) : mean);
+                    TSimd.Store(
+                        x + at, step.Next(TSimd.Load(x + at), TSimd.Load(epsilon + at), TSimd.Load(noise + at)));
                 }
             }
         }
@@ -157,20 +150,9 @@ public static unsafe partial class ReverseSampler
                 for (var lane = 0; lane < lanes; lane += TSimd.Width)
                 {
                     var at = x + (column * Panel.Rows) + lane;
-                    TSimd.Store(at, Unit(TSimd.Load(at)));
+                    TSimd.Store(at, ReverseStep<TSimd, V>.Unit(TSimd.Load(at)));
                 }
             }
-        }
-
-        private static V Unit(V x) => TSimd.Min(TSimd.Splat(1f), TSimd.Max(TSimd.Splat(-1f), x));
-
-        private static void Add(float* a, float* b, int count, float* sum)
-        {
-            var i = 0;
-            for (; i + TSimd.Width <= count; i += TSimd.Width)
-                TSimd.Store(sum + i, TSimd.Add(TSimd.Load(a + i), TSimd.Load(b + i)));
-            for (; i < count; i++)
-                sum[i] = a[i] + b[i];
         }
     }
 }

@@ -111,4 +111,16 @@ public static unsafe partial class ReverseSampler
             shape.Main, PassKind.Forward, timesteps * states * particles,
             MultiplyAdds.Chain(shape, states, states * particles, timesteps));
     }
+
+    /// <summary>sum = a + b.</summary>
+    internal static void Add<TSimd, V>(float* a, float* b, int count, float* sum)
+        where TSimd : struct, ISimd<V>
+        where V : struct
+    {
+        var i = 0;
+        for (; i + TSimd.Width <= count; i += TSimd.Width)
+            TSimd.Store(sum + i, TSimd.Add(TSimd.Load(a + i), TSimd.Load(b + i)));
+        for (; i < count; i++)
+            sum[i] = a[i] + b[i];
+    }
 }

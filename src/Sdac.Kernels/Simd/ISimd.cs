@@ -13,6 +13,9 @@ internal unsafe interface ISimd<V>
     /// <summary>Rows of the register tile: as many accumulators as the register file holds.</summary>
     static abstract int TileRows { get; }
 
+    /// <summary>Rows of the tile for few rows, 8 or 4; divides <see cref="Linear.Strip.Rows"/>.</summary>
+    static abstract int StripRows { get; }
+
     static abstract V Load(float* source);
     static abstract void Store(float* destination, V value);
     static abstract V Splat(float value);

@@ -10,6 +10,8 @@ internal unsafe struct Simd128 : ISimd<Vector128<float>>
 
     public static int TileRows => 6;
 
+    public static int StripRows => 4;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Load(float* source) => Vector128.Load(source);
 

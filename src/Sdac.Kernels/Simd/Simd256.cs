@@ -11,6 +11,8 @@ internal unsafe struct Simd256 : ISimd<Vector256<float>>
 
     public static int TileRows => 6;
 
+    public static int StripRows => 4;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Load(float* source) => Vector256.Load(source);
 

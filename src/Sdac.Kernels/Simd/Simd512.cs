@@ -11,6 +11,8 @@ internal unsafe struct Simd512 : ISimd<Vector512<float>>
 
     public static int TileRows => 12;
 
+    public static int StripRows => 8;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(float* source) => Vector512.Load(source);
 

@@ -10,6 +10,8 @@ internal unsafe struct SimdScalar : ISimd<float>
 
     public static int TileRows => 6;
 
+    public static int StripRows => 4;
+
     public static float Load(float* source) => *source;
 
     public static void Store(float* destination, float value) => *destination = value;
