@@ -112,6 +112,25 @@ let private faults
                       agent.Finish work }),
       "live tensors",
       "more tensors are alive"
+      "a policy given as data with noise of another key",
+      (fun agent ->
+          { agent with
+              Form =
+                  fun state ->
+                      agent.Form state
+                      |> Result.map (fun form -> { form with Noise = fun key n -> form.Noise (Key.foldIn 1L key) n }) }),
+      "as data",
+      "Form must say"
+      "a policy given as data with the smallest value chosen",
+      (fun agent ->
+          { agent with
+              Act =
+                  fun purpose state key obs ->
+                      let c = state.Critics
+                      let negated (p: Params) = Params.withFlat (p.Flat.neg ()) p
+                      agent.Act purpose { state with Critics.Q1 = negated c.Q1; Critics.Q2 = negated c.Q2 } key obs }),
+      "as data",
+      "Form must say"
       "a policy that does not learn",
       (fun agent ->
           { agent with

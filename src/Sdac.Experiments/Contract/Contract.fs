@@ -29,6 +29,7 @@ module Contract =
           clause
               "over 200 rounds the number of live tensors stays the same, and every network and optimiser moves"
               StateClauses.flat
+          clause "its policy as data acts as it does in evaluations" RunClauses.exported
           clause "every leaf of its state comes back from a checkpoint" RunClauses.saved
           clause "a killed run resumes to the same bytes" RunClauses.resumes
           clause "three seeds learn a small task" UpdateClauses.learns ]

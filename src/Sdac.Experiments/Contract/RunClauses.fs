@@ -110,3 +110,24 @@ module internal RunClauses =
                 require
                     (bytes whole = bytes killed)
                     $"{name} of a run that was killed and resumed differs from one that was not")
+
+    /// The policy that other programs get acts as the agent does in evaluations with the same key.
+    let exported (case: ContractCase<'c, 's, 'w>) =
+        ContractCase.using (ContractCase.start 12L case |> ContractCase.rounds 4) (fun step ->
+            use _ = TorchSharp.torch.NewDisposeScope()
+
+            match step.Agent.Form step.State with
+            | Error why -> require (why <> "") "its policy cannot be given as data, and nothing says why"
+            | Ok form ->
+                let obs = Key.normal Compute.cpu [ 5; 2 ] (Key.ofSeed 2L)
+
+                for seed in 1L .. 3L do
+                    let key = Key.ofSeed seed
+                    let acted = (step.Agent.Act Purpose.Evaluate step.State key obs).Action.clamp(num -1.0, num 1.0)
+                    let found, values = FormPlay.candidates Compute.cpu step.Agent.Space form key obs
+                    let found = found.clamp (num -1.0, num 1.0)
+                    let apart = FormPlay.distance 1e-3 (found, values) acted
+
+                    require
+                        (apart <= 1e-4)
+                        $"its policy as data is {Number.display apart} away from what it does in an evaluation: Form must say the same networks, steps, noise and choice as Act")
