@@ -132,6 +132,9 @@ public sealed unsafe partial class PackedPolicy : IDisposable
             };
             KernelPaths.Run(ref kernel);
         }
+
+        // the packed memory is freed when its owner is collected
+        GC.KeepAlive(this);
     }
 
     /// <summary>Frees the packed networks.</summary>
