@@ -91,6 +91,7 @@ let forms () : (string * Spec) list =
               "criticLayerNorm", "1e-3"
               "networks.activation", "gelu"
               "qReduction", "mean" ]
+        changed "sdac" [ "qReduction", "mean" ]
         changed "sdac" [ "networks.activation", "elu"; "criticActivation", "relu"; "actsBy", "online" ]
         changed "sac" [ "evaluationParticles", "5" ]
         changed "td3" [ "evaluationParticles", "5" ]

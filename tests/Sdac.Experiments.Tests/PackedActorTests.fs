@@ -22,7 +22,7 @@ let private packed () =
               | Some actor ->
                   use actor = actor
 
-                  for seed in 1L .. 3L do
+                  for seed in 1L .. 8L do
                       let obs = observations 3 policy.Space.ObsDim |> Array.map ((*) (float32 seed))
 
                       for row in Array.chunkBySize policy.Space.ObsDim obs do
@@ -43,6 +43,8 @@ let tests =
 
               for name in [ "sdac"; "dpmd" ] do
                   Expect.isTrue (has $"{name} tiny" && has $"{name} published") $"{name} is packed"
+
+              Expect.isTrue (has "sdac with qReduction mean") "the critics' mean"
 
               Expect.isTrue
                   (has "sdac with networks.activation elu, criticActivation relu, actsBy online")
