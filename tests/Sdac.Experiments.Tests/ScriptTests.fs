@@ -130,7 +130,7 @@ let tests =
                   File.WriteAllText(path, script)
                   let lines = fsi [ "--exec"; path ] None
                   let clauses = lines |> List.filter (fun line -> line.Contains "Random search Q-learning: ")
-                  Expect.hasLength clauses 16 "clauses"
+                  Expect.hasLength clauses 17 "clauses"
 
                   for clause in clauses do
                       Expect.stringStarts clause "holds" "clause")

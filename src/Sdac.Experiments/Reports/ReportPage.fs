@@ -82,7 +82,7 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 caption { text-align: left; padding-bottom: .5rem; color: #444; max-width: 75ch; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: right; vertical-align: top; }
 thead th { border-bottom: 2px solid #999; vertical-align: bottom; }
-tbody th, td.words { text-align: left; font-weight: normal; overflow-wrap: anywhere; min-width: 8rem; max-width: 24rem; }
+tbody th, td.words { text-align: left; font-weight: normal; overflow-wrap: anywhere; min-width: 5.5rem; max-width: 24rem; }
 tbody th { min-width: 8.5rem; }
 thead th:first-child, thead th.words { text-align: left; }
 .lead h2 { margin: 1.25rem 0 .25rem; padding: 0; border: 0; font-size: 1.05rem; }

@@ -2,6 +2,7 @@ namespace Sdac.Functional
 
 open System
 open Sdac.Kernels
+open TorchSharp
 
 /// A policy that acts on one observation after the other, with networks laid out for that. It gives the bits of its agent's `Act`
 /// and makes no tensor.
@@ -78,6 +79,8 @@ type PackedActor private (form: PolicyForm, policy: PackedPolicy, actionDim: int
         (coefficients: ReverseCoefficients)
         (critics: FormNetwork list)
         : PackedPolicy option =
+        // the critics' parts of their parameters are tensors
+        use _ = torch.NewDisposeScope()
         let policy, scale = Tensors.toArray chain.Network.Params.Flat, float32 chain.InitialScale
         let canPack = PackedPolicy.CanPack noise.Main
 
