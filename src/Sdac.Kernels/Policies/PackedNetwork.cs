@@ -53,9 +53,6 @@ internal sealed unsafe class PackedNetwork : IDisposable
 
     private int OwnWidth { get; }
 
-    /// <summary>Padded outputs of the first layer: the length of a start.</summary>
-    public int StartWidth => layers[0].Padded;
-
     /// <summary>start = bias + row·W of the shared columns, zero where outputs are padding.</summary>
     public void Start<TSimd, V>(float* row, float* start)
         where TSimd : struct, ISimd<V>
