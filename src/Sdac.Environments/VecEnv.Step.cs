@@ -156,7 +156,7 @@ public sealed unsafe partial class VecEnv
             Diverged(i, finalObs);
         target.ReturnSums[i] = source.ReturnSums[i] + outcome.RewardValues[i];
         if (nextObs32 != null)
-            Narrow(finalObs, nextObs32 + i * spec.ObsDim);
+            Numbers.Narrow(finalObs, nextObs32 + i * spec.ObsDim);
         if (outcome.TerminatedFlags[i] || outcome.TruncatedFlags[i])
         {
             outcome.EndedReturns[i] = target.ReturnSums[i];
@@ -179,7 +179,7 @@ public sealed unsafe partial class VecEnv
         }
 
         if (obs32 != null)
-            Narrow(ObsOf(target, i), obs32 + i * spec.ObsDim);
+            Numbers.Narrow(ObsOf(target, i), obs32 + i * spec.ObsDim);
     }
 
     // What a task's own function throws is thrown on with its place.
@@ -243,13 +243,11 @@ public sealed unsafe partial class VecEnv
 
     private void CheckActions()
     {
-        for (var i = 0; i < controls.Length; i++)
-        {
-            if (!double.IsFinite(controls[i]))
-                throw new ActionException(
-                    Invariant($"{spec.Task}: component {i % spec.ActionDim} of environment {i / spec.ActionDim}'s action is {controls[i]}; ")
-                    + "actions must be finite numbers.");
-        }
+        var i = Numbers.FirstNotFinite(controls);
+        if (i >= 0)
+            throw new ActionException(
+                Invariant($"{spec.Task}: component {i % spec.ActionDim} of environment {i / spec.ActionDim}'s action is {controls[i]}; ")
+                + "actions must be finite numbers.");
     }
 
     private void CheckBuffers(StepResult outcome, Span<float> nextObs, Span<float> obs)
@@ -262,12 +260,6 @@ public sealed unsafe partial class VecEnv
             throw new RefusedArgumentException(
                 $"{spec.Task}: observation buffers must hold {Count} x {spec.ObsDim} numbers or none, "
                 + $"not {nextObs.Length} and {obs.Length}.");
-    }
-
-    private static void Narrow(ReadOnlySpan<double> numbers, float* to)
-    {
-        for (var i = 0; i < numbers.Length; i++)
-            to[i] = (float)numbers[i];
     }
 
     // An environment is a block: which thread steps it never matters, its results are its own.

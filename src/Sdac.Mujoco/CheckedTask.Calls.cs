@@ -1,4 +1,5 @@
 using System;
+using Sdac.Environments;
 using Sdac.Kernels;
 using static System.FormattableString;
 
@@ -110,13 +111,8 @@ internal sealed partial class CheckedTask
     /// <summary>Which number is NaN or infinite, or null.</summary>
     private static string? NotFinite(string what, ReadOnlySpan<double> numbers)
     {
-        for (var i = 0; i < numbers.Length; i++)
-        {
-            if (!double.IsFinite(numbers[i]))
-                return Invariant($"entry {i} of {what} is {numbers[i]}");
-        }
-
-        return null;
+        var i = Numbers.FirstNotFinite(numbers);
+        return i < 0 ? null : Invariant($"entry {i} of {what} is {numbers[i]}");
     }
 
     private static StepView View(Physics physics) => new(physics, default, default, default, 0);

@@ -148,12 +148,10 @@ public sealed class Env : IDisposable
     {
         if (numbers.Length != length)
             throw new RefusedArgumentException($"{task.Name}: {what} has {length} numbers, not {numbers.Length}.");
-        for (var i = 0; i < length; i++)
-        {
-            if (!double.IsFinite(numbers[i]))
-                throw new RefusedArgumentException(
-                    Invariant($"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number."));
-        }
+        var i = Numbers.FirstNotFinite(numbers);
+        if (i >= 0)
+            throw new RefusedArgumentException(
+                Invariant($"{task.Name}: entry {i} of {what} is {numbers[i]}; it must be a finite number."));
     }
 
     private void ThrowIfDisposed()

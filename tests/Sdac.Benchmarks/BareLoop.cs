@@ -8,13 +8,16 @@ namespace Sdac.Benchmarks;
 /// <summary>mj_step in a loop, in C, over the same episodes as an environment.</summary>
 internal sealed class BareLoop : IDisposable
 {
-    public BareLoop(string model, bool controlSuite)
+    /// <param name="model">The model's name.</param>
+    /// <param name="controlSuite">Whether a step is the Control Suite's.</param>
+    /// <param name="drift">Steps without controls that each episode begins with.</param>
+    public BareLoop(string model, bool controlSuite, int drift)
     {
         var path = Path.GetTempFileName();
         try
         {
             File.WriteAllText(path, Models.Text(model));
-            if (bare_open(path, controlSuite ? 1 : 0) != 0)
+            if (bare_open(path, controlSuite ? 1 : 0, drift) != 0)
                 throw new MujocoException($"The bare loop cannot load {path}.");
         }
         finally
@@ -29,7 +32,14 @@ internal sealed class BareLoop : IDisposable
     /// <summary>Runs steps first to first + count - 1 from where the last call left off.</summary>
     public void Run(Episodes episodes, int first, int count) =>
         bare_run(
-            first, count, episodes.FrameSkip, episodes.Actions, episodes.Starts, episodes.States, episodes.StateSize);
+            first,
+            count,
+            episodes.FrameSkip,
+            episodes.Actions,
+            episodes.Starts,
+            episodes.Ends,
+            episodes.States,
+            episodes.StateSize);
 
     /// <summary>Two loops that share nothing, one after the other and then on two threads.</summary>
     /// <returns>Seconds of both. Their ratio is what a second processor is worth at this moment.</returns>
@@ -41,6 +51,7 @@ internal sealed class BareLoop : IDisposable
             episodes.FrameSkip,
             episodes.Actions,
             episodes.Starts,
+            episodes.Ends,
             episodes.States,
             episodes.StateSize,
             out var inTurn,
@@ -59,7 +70,7 @@ internal sealed class BareLoop : IDisposable
     public void Dispose() => bare_close();
 
     [DllImport("libbare_loop.so")]
-    private static extern int bare_open(string path, int controlSuite);
+    private static extern int bare_open(string path, int controlSuite, int drift);
 
     [DllImport("libbare_loop.so")]
     private static extern void bare_replace(string field, int index, double number);
@@ -69,7 +80,7 @@ internal sealed class BareLoop : IDisposable
 
     [DllImport("libbare_loop.so")]
     private static extern void bare_run(
-        int first, int count, int frameSkip, double[] ctrl, byte[] starts, double[] states, int size);
+        int first, int count, int frameSkip, double[] ctrl, byte[] starts, byte[] ends, double[] states, int size);
 
     [DllImport("libbare_loop.so")]
     private static extern int bare_pair(
@@ -78,6 +89,7 @@ internal sealed class BareLoop : IDisposable
         int frameSkip,
         double[] ctrl,
         byte[] starts,
+        byte[] ends,
         double[] states,
         int size,
         out double inTurn,

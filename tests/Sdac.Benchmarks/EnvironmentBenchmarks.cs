@@ -142,7 +142,8 @@ internal sealed class EnvironmentBenchmarks(TextWriter table, TextWriter? json, 
     private static BareLoop Loop(VecEnv env) =>
         new(
             Path.GetFileNameWithoutExtension(MujocoEngine.ModelOf(env).Name),
-            ControlSuite.Suite.Names.Contains(env.Spec.Task));
+            ControlSuite.Suite.Names.Contains(env.Spec.Task),
+            SuiteCheetah.Tasks.Any(task => task.Name == env.Spec.Task) ? SuiteCheetah.FreeSteps : 0);
 
     // Uniform ones for as many steps as a round may take.
     private static float[] Actions(VecEnv envs)

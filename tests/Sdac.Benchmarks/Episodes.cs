@@ -16,6 +16,7 @@ internal sealed class Episodes
         ActionDim = spec.ActionDim;
         Actions = new double[steps * ActionDim];
         Starts = new byte[steps];
+        Ends = new byte[steps];
         States = new double[steps * StateSize];
         Philox.Uniform(new PhiloxKey(1, 2, 3, 4), 0, Actions);
         for (var i = 0; i < Actions.Length; i++)
@@ -31,6 +32,7 @@ internal sealed class Episodes
             Starts[step] = (byte)(states.Elapsed[0] == 0 ? 1 : 0);
             states.Physics.CopyTo(States.AsSpan(step * StateSize));
             states = env.Step(states, ActionOf(step)).Next;
+            Ends[step] = (byte)(states.Elapsed[0] == 0 ? 1 : 0);
         }
 
         Last = states;
@@ -47,6 +49,8 @@ internal sealed class Episodes
     public double[] Actions { get; }
 
     public byte[] Starts { get; }
+
+    public byte[] Ends { get; }
 
     public double[] States { get; }
 

@@ -60,14 +60,20 @@ let tests =
                   let bad = float text
                   use envs = new VecEnv(Tasks.Create "HalfCheetah-v4", 3)
                   let states = envs.Reset key
-                  let actions = Array.zeroCreate<float> 18
-                  actions[6 + 4] <- bad
-                  let where = "component 4 of environment 1"
-                  says<ActionException> [ where; text ] (fun () -> envs.Step(states, ReadOnlySpan actions) |> ignore)
-                  let narrow = Array.map float32 actions
-                  says<ActionException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
+
+                  for place in 0..17 do
+                      let actions = Array.zeroCreate<float> 18
+                      actions[place] <- bad
+                      let where = $"component {place % 6} of environment {place / 6}"
+
+                      says<ActionException> [ where; text ] (fun () ->
+                          envs.Step(states, ReadOnlySpan actions) |> ignore)
+
+                      let narrow = Array.map float32 actions
+                      says<ActionException> [ where ] (fun () -> envs.Step(states, ReadOnlySpan narrow) |> ignore)
+
                   use env = new Env(Tasks.Create "HalfCheetah-v4")
-                  let single = actions[6..11]
+                  let single = [| 0.0; 0.0; 0.0; 0.0; bad; 0.0 |]
                   says<RefusedArgumentException> [ "entry 4 of the action" ] (fun () -> env.Step(ReadOnlySpan single)))
 
           testCase "wrong lengths, foreign states and foreign buffers are refused" (fun () ->

@@ -5,7 +5,8 @@ namespace Sdac.Mujoco;
 /// <summary>cheetah-run: run forward in the plane at 10 m/s.</summary>
 internal static class SuiteCheetah
 {
-    private const int FreeSteps = 200;
+    /// <summary>Steps without controls before an episode.</summary>
+    public const int FreeSteps = 200;
 
     /// <summary>The one task.</summary>
     public static readonly TaskDefinition[] Tasks =

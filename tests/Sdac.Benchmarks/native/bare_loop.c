@@ -1,5 +1,6 @@
 // What MuJoCo costs by itself: mj_step in a loop over recorded actions, with the starts of episodes put in. The
-// environments are measured against this. The Control Suite's step is mj_step2, mj_step but for the last one, mj_step1.
+// environments are measured against this. The Control Suite's step is mj_step2, mj_step but for the last one, mj_step1;
+// some of its episodes begin with steps without controls, which cost the loop as many from the default pose.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,12 +17,12 @@ typedef struct
 {
     int first, count, frame_skip, size;
     const double *ctrl;
-    const unsigned char *starts;
+    const unsigned char *starts, *ends;
     const double *states;
 } episodes;
 
 static mjModel *model;
-static int suite;
+static int suite, drift;
 static mjData *data[LOOPS];
 static episodes shared;
 static atomic_int ready, go;
@@ -44,9 +45,10 @@ void bare_replace(const char *field, int index, double number)
 #undef X
 }
 
-int bare_open(const char *path, int control_suite)
+int bare_open(const char *path, int control_suite, int drift_steps)
 {
     suite = control_suite;
+    drift = drift_steps;
     char error[1000];
     model = mj_loadXML(path, NULL, error, sizeof error);
     if (!model)
@@ -92,15 +94,23 @@ static void run(mjData *d, const episodes *e)
             mj_step(m, d);
         if (suite)
             mj_step1(m, d);
+        if (e->ends[k] && drift)
+        {
+            mj_resetData(m, d);
+            for (int i = 0; i < drift; i++)
+                mj_step(m, d);
+        }
     }
 }
 
 // ctrl [steps, nu]; starts [steps]: whether an episode begins before the step, then from states [steps, size] (time,
-// qpos, qvel, act, qacc_warmstart). Runs steps first to first + count - 1 from where the last call left off.
+// qpos, qvel, act, qacc_warmstart); ends [steps]: whether one ends with it. Runs steps first to first + count - 1 from
+// where the last call left off.
 void bare_run(
-    int first, int count, int frame_skip, const double *ctrl, const unsigned char *starts, const double *states, int size)
+    int first, int count, int frame_skip, const double *ctrl, const unsigned char *starts, const unsigned char *ends,
+    const double *states, int size)
 {
-    const episodes e = {first, count, frame_skip, size, ctrl, starts, states};
+    const episodes e = {first, count, frame_skip, size, ctrl, starts, ends, states};
     run(data[ALONE], &e);
 }
 
@@ -123,10 +133,10 @@ static void *beside(void *unused)
 // What a second processor is worth at this moment: two loops that share nothing, one after the other and on two
 // threads. Writes the seconds of both; returns 0, or -1 when no thread starts.
 int bare_pair(
-    int first, int count, int frame_skip, const double *ctrl, const unsigned char *starts, const double *states, int size,
-    double *in_turn, double *side_by_side)
+    int first, int count, int frame_skip, const double *ctrl, const unsigned char *starts, const unsigned char *ends,
+    const double *states, int size, double *in_turn, double *side_by_side)
 {
-    shared = (episodes){first, count, frame_skip, size, ctrl, starts, states};
+    shared = (episodes){first, count, frame_skip, size, ctrl, starts, ends, states};
     double start = now();
     run(data[IN_TURN], &shared);
     run(data[IN_TURN + 1], &shared);
