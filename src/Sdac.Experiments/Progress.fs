@@ -27,6 +27,34 @@ type TrainingProgress =
         Headlines: (string * float) list
     }
 
+/// How fast a stage goes, told from what was seen of it.
+[<Struct>]
+type Pace =
+    {
+        Stage: int
+        /// When the stage was first seen, in seconds
+        Began: float
+        /// How much was finished then
+        First: int64
+        /// Seconds left; NaN where they cannot be told yet
+        Left: float
+    }
+
+    /// What is known when at `now` seconds a stage has `finished` of `total`.
+    static member after (known: Pace option) (stage: int) (struct (finished: int64, total: int64)) (now: float) : Pace =
+        let pace =
+            match known with
+            | Some pace when pace.Stage = stage -> pace
+            | _ -> { Stage = stage; Began = now; First = finished; Left = nan }
+
+        let elapsed = now - pace.Began
+
+        // the first moment's speed is none
+        if finished <= pace.First || elapsed < 0.5 then
+            { pace with Left = nan }
+        else
+            { pace with Left = elapsed / float (finished - pace.First) * float (total - finished) }
+
 /// Progress on the console: a bar on a terminal, a plain line now and then elsewhere.
 [<RequireQualifiedAccess>]
 module Progress =
@@ -131,25 +159,13 @@ module Progress =
 
     /// Tells the seconds left of the present stage.
     let private clock (view: View<'s>) : 's -> float =
-        let mutable stage = -1
-        let mutable began = Stopwatch.GetTimestamp()
-        let mutable first = 0L
+        let clock = Stopwatch.StartNew()
+        let mutable pace = None
 
         fun progress ->
-            let struct (finished, total) = view.Place progress
-
-            if view.Stage progress <> stage then
-                stage <- view.Stage progress
-                began <- Stopwatch.GetTimestamp()
-                first <- finished
-
-            let elapsed = Stopwatch.GetElapsedTime(began).TotalSeconds
-
-            // the first moment's speed is none
-            if finished <= first || elapsed < 0.5 then
-                nan
-            else
-                elapsed / float (finished - first) * float (total - finished)
+            let now = Pace.after pace (view.Stage progress) (view.Place progress) clock.Elapsed.TotalSeconds
+            pace <- Some now
+            now.Left
 
     let private plain (view: View<'s>) (body: ('s -> unit) -> 'a) =
         let clock, remaining = Stopwatch.StartNew(), clock view
@@ -207,13 +223,21 @@ module Progress =
     let private show (view: View<'s>) (body: ('s -> unit) -> 'a) : 'a =
         if interactive () then bar view body else plain view body
 
+    /// The stages of a training run, as they are seen one after the other: warm-up; the evaluation that a resumed run may begin with,
+    /// whose seconds are not its updates'; all that is behind the first update.
+    let stages () : TrainingProgress -> int =
+        let mutable trains = false
+
+        fun progress ->
+            trains <- trains || progress.Activity.IsUpdates
+
+            if progress.Activity.IsWarmUp then 0
+            elif trains then 2
+            else 1
+
     /// Runs `body`, which reports its progress as often as it likes, to the last of `total` iterations.
     let run (quiet: bool) (total: int64) (body: (TrainingProgress -> unit) -> 'a) : 'a =
-        let view =
-            { Place = place total
-              Stage = fun progress -> if progress.Activity.IsWarmUp then 0 else 1
-              Plain = line total
-              Texts = figures total }
+        let view = { Place = place total; Stage = stages (); Plain = line total; Texts = figures total }
 
         if quiet then body ignore else show view body
 

@@ -387,13 +387,22 @@ let tests =
                         [ "train"; "--task"; "Hoper-v4" ] ] do
                       let code, _, errors = started path [] "dotnet" (program :: arguments)
                       Expect.notEqual code 0 errors
+                      Expect.isEmpty (Directory.GetFileSystemEntries path) (String.concat " " arguments)
 
-                      Expect.isEmpty
-                          (Directory.GetFileSystemEntries path
-                           |> Array.collect (fun entry ->
-                               Directory.GetFileSystemEntries entry |> Array.append [| entry |])
-                           |> Array.filter (fun entry -> Path.GetFileName entry <> "runs"))
-                          (String.concat " " arguments)))
+                  let mine = Directory.CreateDirectory(Path.Combine(path, "runs"))
+                  started path [] "dotnet" [ program; "train"; "--task"; "Hoper-v4" ] |> ignore
+                  mine.Refresh()
+                  Expect.isTrue mine.Exists "a folder that was there before"
+                  Expect.isEmpty (mine.GetFileSystemInfos()) "what is in it"))
+
+          testCase "--quiet leaves out the progress, and no warning" (fun () ->
+              inFolder (fun path ->
+                  let short = [ "--iterations"; "2"; "--threads"; "1"; "--set"; "warmUp=10"; "--set"; "batchSize=20" ]
+                  let quiet = [ program; "train"; "--quiet"; "--preset"; "tiny"; "--out"; "run" ] @ short
+                  let code, output, errors = started path [] "dotnet" quiet
+                  Expect.equal code 0 errors
+                  Expect.stringContains errors "batchSize is 20, and the replay memory starts with 10" "the warning"
+                  Expect.isFalse (output.Contains "updates,") "what a run says beforehand"))
 
           testCase "failures are told apart by their types, not by their words" (fun () ->
               let shown (error: exn) = captureError (fun () -> Script.run "x.fsx" (fun () -> raise error))

@@ -131,6 +131,32 @@ let tests =
               Expect.stringStarts (Array.last lines) "100 %, " "lines"
               Expect.stringContains (Array.last lines) "iteration 10/10" "lines")
 
+          testPropertyWithConfig
+              seeded
+              "the time left is told from the present stage's own speed"
+              (fun (PositiveInt before) (PositiveInt idle) (PositiveInt speed) (PositiveInt seen) (NonNegativeInt ahead) ->
+                  // a stage of another speed first, so much of this one finished when it is first seen, then `seen` seconds of it
+                  let seen = float seen
+                  let first, made = int64 ahead, int64 speed * int64 seen
+                  let total = first + made + 10L * int64 speed
+                  let at stage place now known = Some(Pace.after known stage place now)
+
+                  let pace =
+                      None
+                      |> at 0 (struct (0L, 5L)) 0.0
+                      |> at 0 (struct (5L, 5L)) (float before)
+                      |> at 1 (struct (first, total)) (float before + float idle)
+                      |> at 1 (struct (first + made, total)) (float before + float idle + seen)
+                      |> Option.get
+
+                  Expect.floatClose Accuracy.high pace.Left 10.0 "seconds left")
+
+          testCase "the evaluation that a resumed run begins with is a stage of its own, later ones are not" (fun () ->
+              let seen = [ Activity.WarmUp(1L, 2L); Activity.Evaluating 3; Activity.Updates; Activity.Evaluating 3 ]
+              let stage = Progress.stages ()
+              let stages = seen |> List.map (fun activity -> stage { progress with Activity = activity })
+              Expect.equal stages [ 0; 1; 2; 2 ] "stages")
+
           testCase "a run says beforehand how much it is and what memory it fills" (fun () ->
               let line, warnings =
                   forecast

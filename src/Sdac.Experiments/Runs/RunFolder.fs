@@ -225,15 +225,27 @@ module RunFolder =
         Seq.initInfinite (fun i -> if i = 0 then path else $"{path}-{i + 1}")
         |> Seq.find Files.tryMakeFolder
 
-    /// Runs `body` on an unused folder. What could not begin takes no name: an empty folder goes again.
+    let private deleteEmpty (folder: string) =
+        try
+            if Directory.Exists folder && Seq.isEmpty (Directory.EnumerateFileSystemEntries folder) then
+                Directory.Delete folder
+        with :? IOException ->
+            () // another process has put something there meanwhile
+
+    /// Runs `body` on an unused folder. What could not begin takes no name: an empty folder goes again, and the one around it where it
+    /// was made for this.
     let withUnused (path: string) (body: string -> 'a) : 'a =
+        let around = Files.folderOf path
+        let isNew = not (Directory.Exists around)
         let out = unused path
 
         try
             body out
         finally
-            if Directory.Exists out && Seq.isEmpty (Directory.EnumerateFileSystemEntries out) then
-                Directory.Delete out
+            deleteEmpty out
+
+            if isNew then
+                deleteEmpty around
 
     /// An existing run folder; Storage when it is none.
     let openExisting (path: string) =

@@ -293,7 +293,8 @@ module internal Training =
               Until = until
               FirstEnvSteps = from.Step.EnvSteps }
 
-        if not options.Quiet && from.Step.Iteration = 0L then
+        // a branch of another run repeats nothing
+        if from.Step.Iteration = 0L && until.IsNone then
             TrainingReport.announce plan options from.Step
 
         try

@@ -66,11 +66,12 @@ module internal TrainingReport =
             signal
         )
 
-    /// What the run is going to take, and what of its settings can hardly be meant.
+    /// What of the run's settings can hardly be meant, quiet or not, and what the run is going to take.
     let announce (plan: Plan<'c, 's, 'w>) (options: RunOptions) (step: Step<'s, 'w>) : unit =
         let space, rhythm = step.Agent.Space, step.Agent.Rhythm
 
         for sentence in Forecast.warnings (Forecast.room ()) options.Threads space rhythm plan.Spec do
             Progress.warn sentence
 
-        printfn $"{Forecast.line plan.Experiment.Algorithm.Title space rhythm plan.Spec}"
+        if not options.Quiet then
+            printfn $"{Forecast.line plan.Experiment.Algorithm.Title space rhythm plan.Spec}"
