@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Linq;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
@@ -87,9 +88,8 @@ public static class Libtorch
                 return;
             Prepare();
             var binding = NativeFiles.Find(typeof(torch).Assembly, Binding) ?? Path.Combine(AppContext.BaseDirectory, Binding);
-            // In a session that has its packages by `#r "nuget: ..."` libtorch lies apart, and the session knows where.
             if (!File.Exists(Path.Combine(Path.GetDirectoryName(binding)!, Main)))
-                NativeLibrary.TryLoad(Main, typeof(torch).Assembly, null, out _);
+                LoadApart();
             Load(binding);
             var chosen = Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is not null
                 || Environment.GetEnvironmentVariable("MKL_NUM_THREADS") is not null;
@@ -98,6 +98,22 @@ public static class Libtorch
             started = true;
         }
     }
+
+    // A session that has its packages by `#r "nuget: ..."` puts their folders into PATH. It is asked itself only behind the system's
+    // own folders, where another libtorch may lie.
+    private static void LoadApart()
+    {
+        if (FirstIn(Environment.GetEnvironmentVariable("PATH"), Main) is { } path)
+            NativeLibrary.TryLoad(path, out _);
+        else
+            NativeLibrary.TryLoad(Main, typeof(torch).Assembly, null, out _);
+    }
+
+    /// <summary>The first file of this name in a list of folders such as PATH; null where there is none.</summary>
+    internal static string? FirstIn(string? folders, string name) =>
+        (folders ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .Select(folder => Path.Combine(folder, name))
+            .FirstOrDefault(File.Exists);
 
     /// <summary>The address of one of libtorch's functions by its mangled name; 0 where it has none.</summary>
     internal static nint Function(string name)

@@ -133,6 +133,28 @@ let tests =
                           Expect.stringContains error.Message "build Sdac for this processor" "what to do")
           }
 
+          test "a session's libtorch is the first in PATH: the system's own, of another version, is not asked before it" {
+              inFolder (fun folder ->
+                  let inner name = Path.Combine(folder, name)
+                  let file name = Path.Combine(inner name, "libtorch.so")
+
+                  for name in [ "empty"; "first"; "second" ] do
+                      Directory.CreateDirectory(inner name) |> ignore
+
+                  for name in [ "first"; "second" ] do
+                      File.WriteAllText(file name, "")
+
+                  let path =
+                      String.Join(
+                          Path.PathSeparator,
+                          [ inner "missing"; ""; inner "empty"; inner "first"; inner "second" ]
+                      )
+
+                  Expect.equal (Libtorch.FirstIn(path, "libtorch.so")) (file "first") "the first"
+                  Expect.isNull (Libtorch.FirstIn(inner "empty", "libtorch.so")) "none"
+                  Expect.isNull (Libtorch.FirstIn(null, "libtorch.so")) "no PATH at all")
+          }
+
           test "a package's native library is found where the package has it, and where a program built from it has it" {
               inFolder (fun folder ->
                   // the layout of the package cache: PACKAGE/lib/net10.0 and PACKAGE/runtimes/linux-x64/native
