@@ -35,6 +35,12 @@ public sealed record EnvSpec
     /// <summary>Names of a step's info figures.</summary>
     public IReadOnlyList<string> InfoNames { get; init; } = [];
 
+    /// <summary>
+    /// Those of <see cref="InfoNames"/> that say at an episode's last step what the whole episode came to: evaluations note them
+    /// beside the return.
+    /// </summary>
+    public IReadOnlyList<string> EpisodeFigures { get; init; } = [];
+
     /// <summary>The options by their names.</summary>
     public IReadOnlyDictionary<string, object> Options { get; init; } = new Dictionary<string, object>();
 

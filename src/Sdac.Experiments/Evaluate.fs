@@ -48,11 +48,17 @@ module Evaluate =
 
             let score = Score.ofEpisodes played
 
+            let figures (valueOf: int -> float) =
+                String.concat "" [ for i, name in Seq.indexed arena.Spec.EpisodeFigures -> $", {name} %.3f{valueOf i}" ]
+
             for i, episode in Array.indexed played do
-                printfn $"  episode {i + 1, 3}: return %10.2f{episode.Return}, {episode.Length} steps"
+                printfn
+                    $"  episode {i + 1, 3}: return %10.2f{episode.Return}, {episode.Length} steps{figures (Array.get episode.Figures)}"
+
+            let means = figures (fun i -> played |> Array.averageBy (fun episode -> episode.Figures[i]))
 
             printfn
-                $"mean %.2f{score.Mean}, deviation %.2f{score.Deviation}, lowest %.2f{score.Lowest}, highest %.2f{score.Highest} over {episodes} episodes"
+                $"mean %.2f{score.Mean}, deviation %.2f{score.Deviation}, lowest %.2f{score.Lowest}, highest %.2f{score.Highest} over {episodes} episodes{means}"
 
             score
         finally

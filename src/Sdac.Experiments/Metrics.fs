@@ -63,6 +63,18 @@ type LineWriter private (file: AppendedFile) =
 /// Reading lines of metrics.
 [<RequireQualifiedAccess>]
 module Metrics =
+    /// What the names of figures of whole episodes begin with in an evaluation's line: apart from its own names.
+    [<Literal>]
+    let EpisodePrefix = "episode."
+
+    /// The figures of whole episodes in an evaluation's line: name and value of each episode.
+    let episodeFigures (line: Map<string, Figure>) : (string * float list) list =
+        [ for KeyValue(name, figure) in line do
+              match figure with
+              | Values values when name.StartsWith(EpisodePrefix, StringComparison.Ordinal) ->
+                  name.Substring EpisodePrefix.Length, values
+              | _ -> () ]
+
     let private figure (value: JsonElement) =
         match value.ValueKind, Number.tryRead value with
         | JsonValueKind.Number, _ when fst (value.TryGetInt64()) -> Count(value.GetInt64())

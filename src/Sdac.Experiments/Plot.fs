@@ -117,6 +117,18 @@ module Plot =
               evaluation (dottedLine 2.0 [ for step, value, _ in evaluated -> step, value ]) ]
         |> chart title subtitle (axis "Environment steps") (axis "Return per episode (undiscounted)")
 
+    /// The picture with a panel more below it.
+    let above (panel: Panel) (picture: Picture) : Picture = { picture with Panels = picture.Panels @ [ [ panel ] ] }
+
+    /// A panel below a learning curve: a figure of whole episodes, its mean in each evaluation.
+    let episodeFigure (name: string) (evaluations: (int64 * float)[]) : Panel =
+        let points = [ for step, value in evaluations -> float step, value ]
+
+        let layer: Layer =
+            { Name = "mean of an evaluation's episodes"; Colour = "#009E73"; Mark = dottedLine 2.0 points }
+
+        panel "" (fst size, 200.0) (axis "Environment steps") (axis name) [ layer ]
+
     /// The PNG that is written beside an SVG.
     let pngBeside (svg: string) : string =
         (if svg.EndsWith(".svg", StringComparison.Ordinal) then

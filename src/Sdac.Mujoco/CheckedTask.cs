@@ -28,6 +28,7 @@ internal sealed partial class CheckedTask
         Given(task.Start, "Start");
         Given(task.Measure, "Measure");
         Given(task.InfoNames, "InfoNames");
+        Given(task.EpisodeFigures, "EpisodeFigures");
         Given(task.Options, "Options");
         AtLeast(1, task.FrameSkip, "FrameSkip", "mj_step calls per step");
         AtLeast(1, task.MaxEpisodeSteps, "MaxEpisodeSteps", "steps per episode; int.MaxValue is no limit");
@@ -35,6 +36,8 @@ internal sealed partial class CheckedTask
         AtLeast(0, task.MeasureDim, "MeasureDim", "numbers that Measure writes");
         InfoNames = [.. task.InfoNames];
         CheckInfoNames();
+        EpisodeFigures = [.. task.EpisodeFigures];
+        CheckEpisodeFigures();
     }
 
     public string Name => task.Name;
@@ -54,6 +57,9 @@ internal sealed partial class CheckedTask
 
     /// <summary>As they were when the task was checked: the caller's list may change.</summary>
     public string[] InfoNames { get; }
+
+    /// <summary>The same of these.</summary>
+    public string[] EpisodeFigures { get; }
 
     public IReadOnlyDictionary<string, object> Options => task.Options;
 
@@ -111,6 +117,18 @@ internal sealed partial class CheckedTask
             if (!seen.Add(InfoNames[i]))
                 throw new RefusedArgumentException(
                     $"{Name}: InfoNames holds {InfoNames[i]} more than once: give each figure a name of its own.");
+        }
+    }
+
+    private void CheckEpisodeFigures()
+    {
+        foreach (var name in EpisodeFigures)
+        {
+            if (!InfoNames.Contains(name))
+                throw new RefusedArgumentException(
+                    $"{Name}: EpisodeFigures holds {name}, which is none of InfoNames ({string.Join(", ", InfoNames)}): name one of those.");
+            if (EpisodeFigures.Count(other => other == name) > 1)
+                throw new RefusedArgumentException($"{Name}: EpisodeFigures holds {name} more than once: name each figure once.");
         }
     }
 

@@ -77,6 +77,7 @@ public sealed class MujocoEngine : IEngine
             Dt = model.Timestep * task.FrameSkip,
             MaxEpisodeSteps = task.MaxEpisodeSteps,
             InfoNames = task.InfoNames,
+            EpisodeFigures = task.EpisodeFigures,
             Options = task.Options,
         };
     }

@@ -49,6 +49,12 @@ public sealed record TaskDefinition : ITask
     /// <summary>Names of the reward's components and other figures of a step.</summary>
     public IReadOnlyList<string> InfoNames { get; init; } = [];
 
+    /// <summary>
+    /// Those of <see cref="InfoNames"/> that say at an episode's last step what the whole episode came to, such as the largest
+    /// height so far: evaluations note them beside the return.
+    /// </summary>
+    public IReadOnlyList<string> EpisodeFigures { get; init; } = [];
+
     /// <summary>How many numbers <see cref="Measure"/> writes.</summary>
     public int MeasureDim { get; init; }
 

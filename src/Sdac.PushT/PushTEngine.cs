@@ -22,6 +22,7 @@ internal sealed class PushTEngine : IEngine
             Dt = World.Substeps * World.Dt,
             MaxEpisodeSteps = PushTTask.MaxEpisodeSteps,
             InfoNames = Rules.InfoNames,
+            EpisodeFigures = Rules.EpisodeFigures,
             Options = task.Options,
         };
     }

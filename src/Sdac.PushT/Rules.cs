@@ -11,6 +11,9 @@ internal static class Rules
     /// <summary>Names of a step's figures.</summary>
     public static readonly string[] InfoNames = ["coverage", "is_success", "max_coverage", "max_reward"];
 
+    /// <summary>Those that say at its last step what an episode came to.</summary>
+    public static readonly string[] EpisodeFigures = ["max_coverage", "max_reward"];
+
     /// <summary>Length of an observation.</summary>
     public static int ObsDim(ObsType type) =>
         type switch

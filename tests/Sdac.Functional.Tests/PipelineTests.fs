@@ -169,6 +169,41 @@ let tests =
 
               Expect.equal (Evaluation.run step.Agent arena (Key.ofSeed 1L) step.State) episodes "episodes")
 
+          testCase "what an episode came to is told at its end: PushT's largest coverage and reward" (fun () ->
+              use environment = Environment.create "PushT" Map.empty 6
+              let best = Array.zeroCreate<float> 6
+              let mutable states = Environment.reset (Key.ofSeed 3L) environment
+              let mutable ended = []
+
+              while ended.Length < 6 do
+                  // towards where the block is to be, which moves some of them there
+                  let action = Array.init 12 (fun i -> if i % 2 = 0 then 0.0f else 0.1f)
+                  let outcome = Environment.step action states environment
+                  outcome.Reward |> Array.iteri (fun e reward -> best[e] <- max best[e] (float reward))
+                  ended <- ended @ outcome.Ended
+                  states <- outcome.States
+
+              Expect.sequenceEqual environment.Spec.EpisodeFigures [ "max_coverage"; "max_reward" ] "names"
+              Expect.equal [ for struct (e, _) in ended -> e ] [ 0..5 ] "all of one length"
+              Expect.isGreaterThan (Array.distinct best).Length 3 "episodes that differ"
+
+              for struct (e, episode) in ended do
+                  // a step pays its coverage over the threshold of 0.95
+                  Expect.floatClose Accuracy.medium episode.Figures[1] best[e] "largest reward"
+                  Expect.floatClose Accuracy.medium episode.Figures[0] (0.95 * best[e]) "largest coverage"
+
+              use hopper = Environment.create "Hopper-v4" Map.empty 1
+              let mutable states = Environment.reset (Key.ofSeed 3L) hopper
+              let mutable ended = []
+
+              while ended.IsEmpty do
+                  let outcome = Environment.step [| 1.0f; 1.0f; 1.0f |] states hopper
+                  states <- outcome.States
+                  ended <- outcome.Ended
+
+              let struct (_, episode) = ended.Head
+              Expect.isEmpty episode.Figures "a task that names none")
+
           testCase "iterations leave no tensor behind" (fun () ->
               let mutable step = Pipeline.warm (Pipeline.start experiment)
               use _ = step.Environment :> IDisposable

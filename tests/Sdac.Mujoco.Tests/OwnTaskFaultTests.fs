@@ -35,6 +35,7 @@ type private Rail() =
     member val MeasureDim = 0 with get, set
     member val Measure = MeasureFunction(fun _ _ -> ()) with get, set
     member val InfoNames: string[] = [||] with get, set
+    member val EpisodeFigures: string[] = [||] with get, set
     member val Reward = RewardFunction(fun _ _ -> 1.0) with get, set
     member val Terminated = TerminatedFunction(fun _ -> false) with get, set
     member val Start = StartFunction(fun _ _ _ -> ()) with get, set
@@ -50,6 +51,7 @@ type private Rail() =
             MeasureDim = rail.MeasureDim,
             Measure = rail.Measure,
             InfoNames = rail.InfoNames,
+            EpisodeFigures = rail.EpisodeFigures,
             Reward = rail.Reward,
             Terminated = rail.Terminated,
             Start = rail.Start
@@ -194,6 +196,16 @@ let tests =
               refused [ "Observe is null" ] (Rail(Observe = null).Task)
               refused [ "entry 1 of InfoNames is empty" ] (Rail(InfoNames = [| "a"; "" |]).Task)
               refused [ "InfoNames holds a more than once" ] (Rail(InfoNames = [| "a"; "b"; "a" |]).Task)
+
+              let two = [| "a"; "b" |]
+
+              refused
+                  [ "EpisodeFigures holds c, which is none of InfoNames (a, b)" ]
+                  (Rail(InfoNames = two, EpisodeFigures = [| "b"; "c" |]).Task)
+
+              refused
+                  [ "EpisodeFigures holds b more than once" ]
+                  (Rail(InfoNames = two, EpisodeFigures = [| "b"; "b" |]).Task)
 
               let nameless =
                   TaskDefinition(

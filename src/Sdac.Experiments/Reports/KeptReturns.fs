@@ -22,8 +22,13 @@ module KeptReturns =
         let spec = SpecFile.ofRun registry source
         Files.createFolder folder
 
+        let lines = Metrics.read source.Metrics
+
+        let list (values: float list) =
+            values |> List.map (fun r -> (Cell.number r).Raw) |> String.concat " " |> Cell.text
+
         let rows =
-            [ for line in Metrics.read source.Metrics do
+            [ for line in lines do
                   match Map.tryFind "kind" line, Map.tryFind "returns" line with
                   | Some(Label "evaluation"), Some(Values returns) ->
                       let cell name = line[name] |> Metrics.number |> Option.defaultValue nan |> Cell.number
@@ -32,10 +37,18 @@ module KeptReturns =
                         cell "envSteps"
                         cell "mean"
                         cell "deviation"
-                        Cell.text (returns |> List.map (fun r -> (Cell.number r).Raw) |> String.concat " ") ]
+                        list returns
+                        yield! Metrics.episodeFigures line |> List.map (snd >> list) ]
                   | _ -> () ]
 
-        let table = { Name = ""; Caption = ""; Columns = KeptRun.columns; Rows = rows }
+        let names = lines |> List.collect Metrics.episodeFigures |> List.map fst |> List.distinct
+
+        let table =
+            { Name = ""
+              Caption = ""
+              Columns = KeptRun.columns @ List.map ((+) Metrics.EpisodePrefix) names
+              Rows = rows }
+
         Files.writeText (fileOf folder spec.Seed ".csv") (Table.csv table)
         Files.writeText (fileOf folder spec.Seed ".spec.json") (Files.readUtf8 source.Spec)
         Files.writeText (fileOf folder spec.Seed ".machine.json") (Files.readUtf8 source.Machine)

@@ -16,6 +16,8 @@ type KeptRun =
         Program: string
         /// Environment steps and mean return of each evaluation
         Evaluations: (int64 * float)[]
+        /// Figures of whole episodes by name: environment steps and mean of each evaluation
+        Figures: Map<string, (int64 * float)[]>
         /// Updates done
         Iterations: int64
         /// Episodes of all evaluations
@@ -27,7 +29,7 @@ type KeptRun =
 /// Reading kept runs.
 [<RequireQualifiedAccess>]
 module KeptRun =
-    /// Of the CSV file.
+    /// Of the CSV file; behind them one for each figure of whole episodes, named as in an evaluation's line.
     let columns = [ "iteration"; "envSteps"; "mean"; "deviation"; "returns" ]
 
     /// The files of a run beside its CSV file.
@@ -48,17 +50,35 @@ module KeptRun =
         | :? JsonObject as fields when not (isNull fields[name]) -> nonNull fields[name]
         | _ -> Errors.fail (Damaged $"{file} lacks {name}: put back the committed file")
 
+    /// The names of the figures of whole episodes, where a line is a CSV file's first.
+    let private (|Header|_|) (line: string) : string list option =
+        let names = List.ofArray (line.Split ',')
+        let isFigure (name: string) = name.StartsWith(Metrics.EpisodePrefix, StringComparison.Ordinal)
+
+        if
+            names.Length >= columns.Length
+            && List.take columns.Length names = columns
+            && List.forall isFigure (List.skip columns.Length names)
+        then
+            Some [ for name in List.skip columns.Length names -> name.Substring Metrics.EpisodePrefix.Length ]
+        else
+            None
+
     /// The run of a CSV file, by what lies beside it. Fails with Damaged where it is not as it was written.
     let read (csv: string) : KeptRun =
         let folder = Files.folderOf csv
 
         match List.ofArray ((Files.readUtf8 csv).Split('\n', StringSplitOptions.RemoveEmptyEntries)) with
-        | header :: (_ :: _ as lines) when header = String.Join(',', columns) ->
+        | Header names :: (_ :: _ as lines) ->
             let evaluation (line: string) =
-                match line.Split ',' with
-                | [| iteration; envSteps; mean; _; returns |] ->
+                match List.ofArray (line.Split ',') with
+                | iteration :: envSteps :: mean :: _ :: returns :: figures when figures.Length = names.Length ->
+                    let steps = int64 (number csv envSteps)
+                    let average (values: string) = values.Split ' ' |> Array.averageBy (number csv)
+
                     {| Iteration = int64 (number csv iteration)
-                       At = int64 (number csv envSteps), number csv mean
+                       At = steps, number csv mean
+                       Figures = List.map2 (fun name values -> name, (steps, average values)) names figures
                        Episodes = returns.Split(' ').Length |}
                 | _ -> Errors.fail (Damaged $"{csv} holds the line '{line}': put back the committed file")
 
@@ -69,6 +89,14 @@ module KeptRun =
               Task = (field (spec csv) "task").GetValue<string>()
               Program = (field (machine csv) "program").GetValue<string>()
               Evaluations = [| for e in evaluations -> e.At |]
+              Figures =
+                Map
+                    [ for name in names ->
+                          name,
+                          [| for e in evaluations do
+                                 for found, value in e.Figures do
+                                     if found = name then
+                                         value |] ]
               Iterations = (List.last evaluations).Iteration
               Episodes = evaluations |> List.sumBy _.Episodes }
         | _ -> Errors.fail (Damaged $"{csv} holds no evaluations: put back the committed file")

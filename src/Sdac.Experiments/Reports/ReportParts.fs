@@ -96,6 +96,22 @@ module ReportParts =
                       ReportPlots.weights g
                   ) ]
 
+    /// Figures of whole episodes that the task has evaluations note.
+    let private episodes names (groups: RunGroup list) =
+        let task = groups.Head.Task
+
+        let noted =
+            groups
+            |> List.collect (fun g -> g.Runs |> List.collect (_.EpisodeFigures >> Map.keys >> List.ofSeq))
+            |> List.distinct
+
+        [ for name in noted do
+              Picture(
+                  $"{fileName name}-{fileName task}",
+                  $"{name} of an episode on {task}, mean over seeds",
+                  ReportPlots.episodeFigure name names groups
+              ) ]
+
     let private memory names (groups: RunGroup list) =
         let task = groups.Head.Task
 
@@ -206,6 +222,7 @@ module ReportParts =
           if not (groups |> List.exists (fun g -> g.Runs.Length >= 4)) then
               Paragraph "With fewer than four seeds the interquartile mean is the mean: only this one is drawn."
           yield! byTask (learning names)
+          yield! byTask (episodes names)
           Heading("scores", "Final and best scores")
           Paragraph
               "A run's score is the mean return of an evaluation: of the last one (final), of those in the last tenth of its steps together (last tenth), of the best one (best; chosen afterwards, hence optimistic). Comparisons go by the final one. IQM: interquartile mean. Only finished runs count."

@@ -87,6 +87,22 @@ module ReportPlots =
             steps
             (Plot.axis "Return per episode (undiscounted)")
 
+    /// A figure of whole episodes on one task, as the learning curve.
+    let episodeFigure (figure: string) (names: string list) (groups: RunGroup list) : Picture =
+        let of' (run: RunRecord) =
+            let means = Map.tryFind figure run.EpisodeFigures |> Option.defaultValue [||]
+            { run with Evaluations = means; EvaluatedAfter = Array.create means.Length nan }
+
+        [ for g in groups ->
+              let points = Comparison.curve Statistics.mean { g with Runs = List.map of' g.Runs }
+              g.Name, [ for p in points -> float p.EnvSteps, p.Estimate ] ]
+        |> banded names false
+        |> Plot.chart
+            $"{groups.Head.Task}: mean {figure} of an episode"
+            $"Evaluations without exploration noise, mean over {seedsOf groups}"
+            steps
+            (Plot.axis figure)
+
     /// The same mean returns against the time that it took to get there.
     let overTime (names: string list) (groups: RunGroup list) : Picture =
         let timed =

@@ -34,6 +34,8 @@ type RunRecord =
         TrainingEpisodes: int
         /// The figures of the updates against environment steps, by name
         Figures: Map<string, (int64 * float)[]>
+        /// Figures of whole episodes by name: environment steps and mean of each evaluation
+        EpisodeFigures: Map<string, (int64 * float)[]>
         /// Of the weights over their mean; empty where the run notes none
         Weights: RecordedHistogram[]
         Timings: RecordedTimings option
@@ -295,6 +297,15 @@ module RunRecord =
           EvaluationEpisodes = evaluations |> List.sumBy (fun line -> (values "returns" line).Length)
           TrainingEpisodes = (ofKind "episode").Length
           Figures = figures updates
+          EpisodeFigures =
+            [| for line in evaluations do
+                   for name, values in Metrics.episodeFigures line do
+                       match number "envSteps" line with
+                       | Some steps when not values.IsEmpty -> name, (int64 steps, List.average values)
+                       | _ -> () |]
+            |> Array.groupBy fst
+            |> Seq.map (fun (name, found) -> name, Array.map snd found)
+            |> Map.ofSeq
           Weights =
             ofKind "histogram"
             |> List.filter (fun line -> label "name" line = "weight")
@@ -331,6 +342,7 @@ module RunRecord =
           EvaluationEpisodes = kept.Episodes
           TrainingEpisodes = 0
           Figures = Map.empty
+          EpisodeFigures = kept.Figures
           Weights = [||]
           Timings = None
           PeakMemory = nan

@@ -22,7 +22,16 @@ module internal RunEnd =
             |> List.filter ((<>) "")
             |> String.concat ", "
 
-        Plot.learningCurve e.Task subtitle episodes evaluations |> Plot.save folder.Curve
+        let figures =
+            [| for l in ofKind "evaluation" do
+                   for name, values in Metrics.episodeFigures l -> name, (steps l, List.average values) |]
+            |> Array.groupBy fst
+
+        figures
+        |> Array.fold
+            (fun picture (name, found) -> Plot.above (Plot.episodeFigure name (Array.map snd found)) picture)
+            (Plot.learningCurve e.Task subtitle episodes evaluations)
+        |> Plot.save folder.Curve
 
     let private table (infos: FigureInfo list) (summary: Summary) (options: RunOptions) (picture: string) =
         let show (value: float) = Number.display value

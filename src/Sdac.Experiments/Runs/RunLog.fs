@@ -148,14 +148,20 @@ type RunLog(folder: RunFolder, spec: Spec, infos: FigureInfo list, distributions
 
         figures
 
-    /// Notes an evaluation.
-    member _.Evaluation(at: RunPlace, score: Score, episodes: Episode[]) =
+    /// Notes an evaluation; `names` are those of the episodes' figures.
+    member _.Evaluation(at: RunPlace, score: Score, names: string seq, episodes: Episode[]) =
+        let named = [ for i, name in Seq.indexed names -> name, [ for e in episodes -> e.Figures[i] ] ]
+
         line
             "evaluation"
             at
             [ "mean", Value score.Mean
               "deviation", Value score.Deviation
-              "returns", Values [ for e in episodes -> e.Return ] ]
+              "returns", Values [ for e in episodes -> e.Return ]
+              yield! named |> List.map (fun (name, values) -> Metrics.EpisodePrefix + name, Values values) ]
+
+        if not named.IsEmpty then
+            events.Write(at.EnvSteps, [ for name, values in named -> $"evaluation/{name}", List.average values ], [])
 
         match best with
         | Some(_, earlier) when not (score.Mean > earlier.Mean) -> ()

@@ -68,7 +68,7 @@ module internal Training =
             stepping w.Folder step.Iteration (fun () -> Evaluation.run step.Agent w.Arena key step.State)
 
         let score = Score.ofEpisodes episodes
-        w.Log.Evaluation(RunPlace.ofStep step, score, episodes)
+        w.Log.Evaluation(RunPlace.ofStep step, score, w.Arena.Spec.EpisodeFigures, episodes)
         BestCheckpoint.keep w.Folder w.Plan.Spec score step |> Option.iter Progress.warn
 
         score

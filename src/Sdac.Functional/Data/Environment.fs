@@ -10,9 +10,17 @@ type Space = { ObsDim: int; ActionDim: int }
 /// The states of N environments of one task, an immutable value.
 type EnvStates = Sdac.Environments.EnvStates
 
-/// An episode that ended: its return (unscaled) and its length in steps.
+/// An episode that ended.
 [<Struct>]
-type Episode = { Return: float; Length: int }
+type Episode =
+    {
+        /// Unscaled
+        Return: float
+        /// In steps
+        Length: int
+        /// What the whole episode came to, in the order of the task's EpisodeFigures
+        Figures: float[]
+    }
 
 /// What one step of N environments gave.
 [<NoComparison; NoEquality>]
@@ -36,12 +44,21 @@ type Outcome =
 [<Sealed>]
 type Environment(task: ITask, count: int) =
     let engine = new VecEnv(task, count)
+    let infoNames = List.ofSeq engine.Spec.InfoNames
+
+    // where the figures of whole episodes stand among those of a step
+    let figures = [| for name in engine.Spec.EpisodeFigures -> List.findIndex ((=) name) infoNames |]
+
     member _.Task = task.Name
     member _.Count = count
     member _.Spec = engine.Spec
     member _.ObsDim = engine.ObsDim
     member _.ActionDim = engine.ActionDim
     member internal _.Engine = engine
+
+    /// What the episode came to that ended in environment `e`.
+    member internal _.FiguresOf(e: int, result: StepResult) : float[] =
+        figures |> Array.map (fun figure -> result.Info[e * result.InfoDim + figure])
 
     interface IDisposable with
         member _.Dispose() = engine.Dispose()
@@ -119,7 +136,10 @@ module Environment =
           Ended =
             [ for e in 0 .. environment.Count - 1 do
                   if result.EpisodeLengths[e] > 0 then
-                      struct (e, { Return = result.EpisodeReturns[e]; Length = result.EpisodeLengths[e] }) ] }
+                      struct (e,
+                              { Return = result.EpisodeReturns[e]
+                                Length = result.EpisodeLengths[e]
+                                Figures = environment.FiguresOf(e, result) }) ] }
 
     /// The engine's state that a step led environment `e` to: where an episode ended, its last one, which the new states do
     /// not hold.
