@@ -84,7 +84,7 @@ module Files =
             storage $"the disk is full: cannot {doing} {path}; free some space{unchanged}"
         | :? IOException as error when error.HResult = ReadOnlyFileSystem ->
             storage $"cannot {doing} {path}: the file system is read-only; choose another place"
-        | :? IOException as error -> storage $"cannot {doing} {path}: {error.Message}; choose another place"
+        | :? IOException as error -> storage $"cannot {doing} {path}: {error.Message.TrimEnd '.'}; choose another place"
 
     /// What a path leads to where that is no regular file: reading from a pipe waits for somebody who writes, and a device has no end.
     /// None for a regular file, for nothing at all, and where the system does not tell. The numbers are those of Linux's statx.

@@ -259,7 +259,7 @@ module Json =
         let text (node: JsonNode | null) =
             match node with
             | null -> "nothing"
-            | node -> node.ToJsonString()
+            | node -> node.ToJsonString compactOptions
 
         let rec compare path (a: JsonNode | null) (b: JsonNode | null) =
             match a, b with

@@ -59,6 +59,9 @@ module internal PolicySource =
             struct (path, CheckpointRestore.load agent spec.Algorithm spec.Task path)
 
     let private specification (registry: Registry) (path: string) : Spec =
+        if path = "" then
+            Errors.fail (Usage "the path of the policy is empty: give a run folder or a checkpoint")
+
         if Directory.Exists path then
             let struct (spec, said) = RunFolder.openExisting path |> SpecFile.ofRunOrPublished registry
 

@@ -311,7 +311,9 @@ module Trace =
         match output with
         | Some path when Path.GetFullPath path = Path.GetFullPath input ->
             Errors.fail (Usage $"--out {path} would overwrite the input: choose another name")
-        | Some path -> writeFile request path
+        | Some path ->
+            RunFolder.refuseOwn "--out" path
+            writeFile request path
         | None ->
             use stream = new BufferedStream(Console.OpenStandardOutput(), 1 <<< 16)
             write request stream

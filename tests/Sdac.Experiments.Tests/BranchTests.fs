@@ -100,6 +100,20 @@ let tests =
                   Expect.equal (SpecFile.ofRun standard branches[1].Folder).Reseeded (Map [ "batch", 1L ]) "seeds"
                   Expect.stringContains (File.ReadAllText(Path.Combine(out, "fork.svg"))) "tau=0.5" "picture"))
 
+          testCase "a branch that diverges says where, and the others go on" (fun () ->
+              inFolder (fun path ->
+                  let out = Path.Combine(path, "fork")
+                  let changes = [ Change.Setting("learningRate", "1e30"); Change.Setting("particles", "1") ]
+
+                  let (branches, warnings), text =
+                      fork finished.Value.Path out (fun o -> { o with Changes = changes; Until = Some 150L })
+
+                  Expect.stringContains warnings "warning: branch learningRate=1e30: " "warning"
+                  Expect.stringContains text "diverged" "the table"
+                  Expect.equal [ for b in branches -> b.Diverged.IsSome ] [ true; false ] "which"
+                  Expect.stringContains (Option.get branches[0].Diverged) "at iteration" "where"
+                  Expect.hasLength branches[1].Differences 2 "the other's evaluations"))
+
           testCase "paired differences are those of episodes with equal starts" (fun () ->
               inFolder (fun path ->
                   let folder name (returns: float list) : RunFolder =
@@ -177,13 +191,19 @@ let tests =
                           let out = Path.Combine(path, Guid.NewGuid().ToString "N")
                           failureOf (fun () -> fork finished.Value.Path out change) |> says words
 
+                          Expect.isTrue
+                              (not (Directory.Exists out) || Seq.isEmpty (Directory.EnumerateFileSystemEntries out))
+                              "nothing is left"
+
                       refused (fun o -> { o with At = 39L }) [ "--at is 39"; "40, 80, 120" ]
                       let set name value o = { o with Changes = [ Change.Setting(name, value) ] }
                       refused (set "iterations" "300") [ "iterations=300"; "must share" ]
                       refused (set "evaluateEvery" "7") [ "must share" ]
                       refused (set "particles" "3") [ "particles=3"; "says already" ]
                       refused (set "particle" "4") [ "did you mean 'particles'" ]
-                      refused (set "hidden" "[8,8]") [ "layer0.weight"; "shape" ]
+                      refused (set "hidden" "[8,8]") [ "the change hidden=[8,8] cannot"; "layer0.weight"; "shape" ]
+                      refused (set "environments" "4") [ "the change environments=4 cannot"; "env." ]
+                      refused (set "bufferCapacity" "50") [ "the change bufferCapacity=50 cannot"; "replay memory" ]
                       refused (fun o -> { o with Changes = [ Change.Stream("bach", 1L) ] }) [ "'bach'"; "'batch'" ]
                       refused (fun o -> { o with Changes = [ Change.Stream("act", -1L) ] }) [ "seed of act is -1" ]
                       refused (fun o -> { o with Until = Some 80L }) [ "--until is 80"; "200" ]

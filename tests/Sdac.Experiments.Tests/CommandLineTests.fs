@@ -395,6 +395,64 @@ let tests =
                   Expect.isTrue mine.Exists "a folder that was there before"
                   Expect.isEmpty (mine.GetFileSystemInfos()) "what is in it"))
 
+          testCase "an empty value, and what is said twice, are refused" (fun () ->
+              let refused words (arguments: string list) =
+                  let code, errors = said arguments
+                  Expect.notEqual code 0 errors
+                  Expect.stringContains errors words (String.concat " " arguments)
+
+              refused "train: --out is empty" [ "train"; "--out"; "" ]
+              refused "evaluate: --run is empty" [ "evaluate"; "--run=" ]
+              refused "fork: argument 1 is empty" [ "fork"; ""; "--at"; "3" ]
+              let twice = "say the same thing twice: give one of them"
+
+              refused
+                  $"--iterations and --set iterations {twice}"
+                  [ "train"; "--iterations"; "3"; "--set"; "iterations=4" ]
+
+              refused $"--task and --set task {twice}" [ "train"; "--set"; "task=Hopper-v4"; "--task"; "Ant-v4" ]
+
+              refused
+                  $"--envs and --set environments {twice}"
+                  [ "train"; "--set"; "data.environments=2"; "--envs"; "2" ]
+
+              refused "envs: --seconds is NaN" [ "envs"; "--seconds"; "NaN" ])
+
+          testCase "a model's file named from where the user is, is found from anywhere" (fun () ->
+              inFolder (fun path ->
+                  let model = Path.Combine(repository, "src", "Sdac.Mujoco", "Models", "inverted_pendulum.xml")
+                  File.Copy(model, Path.Combine(path, "mine.xml"))
+                  File.WriteAllText(Path.Combine(path, "config.json"), """{"taskOptions":{"xml_file":"mine.xml"}}""")
+                  let short = [ "--preset"; "tiny"; "--iterations"; "2"; "--threads"; "1"; "--quiet" ]
+
+                  let code, _, errors =
+                      started
+                          path
+                          []
+                          "dotnet"
+                          ([ program; "train"; "--config"; "config.json"; "--out"; "run" ] @ short)
+
+                  Expect.equal code 0 errors
+                  let run: RunFolder = { Path = Path.Combine(path, "run") }
+                  let whole = Path.Combine(path, "mine.xml")
+
+                  Expect.equal
+                      (SpecFile.ofRun standard run).TaskOptions
+                      (Map [ "xml_file", whole ])
+                      "of a configuration"
+
+                  // of a sweep, from where these tests are run
+                  let here = Path.GetRelativePath(Environment.CurrentDirectory, whole)
+
+                  let sweep =
+                      SweepSpec.parse
+                          standard
+                          "sweep.json"
+                          $"""{{"name": "mine", "preset": "tiny", "base": {{"taskOptions": {{"xml_file": "{here}"}}}}}}"""
+
+                  let _, spec = SweepSpec.plan standard sweep |> List.head
+                  Expect.equal spec.TaskOptions (Map [ "xml_file", whole ]) "of a sweep"))
+
           testCase "--quiet leaves out the progress, and no warning" (fun () ->
               inFolder (fun path ->
                   let short = [ "--iterations"; "2"; "--threads"; "1"; "--set"; "warmUp=10"; "--set"; "batchSize=20" ]

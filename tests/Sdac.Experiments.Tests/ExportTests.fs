@@ -283,6 +283,24 @@ let commands =
                   let target = Path.Combine(path, "policy.onnx")
                   let export path particles = failureOf (fun () -> Export.onnx standard path particles target)
                   export path 0 |> says [ path ]
+
+                  // what is exported, and what else a run would lose
+                  let run: RunFolder = { Path = Path.Combine(path, "run") }
+                  copy PolicyTests.runs["td3"].Value.Path run.Path
+
+                  for policy, over in
+                      [ run.Path, run.Spec
+                        run.Path, run.Metrics
+                        run.Best, run.Best
+                        run.Path, List.head (Checkpoint.list run) ] do
+                      let before = File.ReadAllBytes over
+
+                      failureOf (fun () -> Export.onnx standard policy 0 over)
+                      |> says [ $"--onnx {over} would overwrite"; "choose another name" ]
+
+                      Expect.equal (File.ReadAllBytes over) before "as it was"
+
+                  Export.onnx standard run.Path 0 (Path.Combine(run.Path, "policy.onnx")) |> ignore
                   export PolicyTests.runs["ppo"].Value.Path 4 |> says [ "PPO does not choose among several actions" ]
 
                   // a checkpoint of another algorithm in a run's folder

@@ -67,6 +67,27 @@ let tests =
                   |> fst
                   |> List.iter (fun window -> Expect.isNone window.Difference "it is what its specification makes")))
 
+          testCase "a finished run that cannot go on stays as it was" (fun () ->
+              inFolder (fun path ->
+                  let folder = finished (Path.Combine(path, "run")) (varied 60L)
+                  let further threads = Runner.goOn standard (into folder.Path threads) (Some 90L) |> ignore
+
+                  let refused words threads =
+                      let before = content folder.Path
+                      failureOf (fun () -> captureOutput (fun () -> further threads)) |> says words
+                      let after = content folder.Path
+                      Expect.sequenceEqual after.Keys before.Keys "files"
+
+                      for KeyValue(name, bytes) in before do
+                          Expect.isTrue (after[name].AsSpan().SequenceEqual(ReadOnlySpan bytes)) name
+
+                  refused [ "--threads is -3" ] -3
+                  // as its README allows; then the newest checkpoint can be acted with, and not be gone on from
+                  Directory.Delete(folder.Memory, true)
+                  refused [ "no checkpoint"; "replay memory" ] 1
+                  let _, played = captureOutput (fun () -> Evaluate.run standard folder.Path None None None 1)
+                  Expect.stringContains played "over 2 episodes" "it is played"))
+
           testCase
               "a run of PPO that ended in the middle of a round, its rate at the end of its schedule, trains further"
               (fun () ->

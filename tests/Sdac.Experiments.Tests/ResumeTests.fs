@@ -151,6 +151,18 @@ let tests =
                               $"{newest.First:D12}.safetensors"
                               "resumed with warning"))
 
+          testCase "a log that is gone is named once, however many checkpoints count on it" (fun () ->
+              inFolder (fun path ->
+                  let folder = prepared (Path.Combine(path, "run")) (varied 60L)
+                  resumed folder |> ignore
+                  File.Delete folder.Summary
+                  File.Delete folder.Events
+
+                  failureOf (fun () -> resumed folder)
+                  |> says
+                      [ $"no checkpoint of {folder.Path} can be used: {folder.Events} is missing or ends after 0 bytes"
+                        "put the whole file back" ]))
+
           testCase "a checkpoint that counts on metrics which are not there is not used" (fun () ->
               inCopy 60L (fun folder ->
                   let journal: Journal =
@@ -159,7 +171,7 @@ let tests =
                   using (new FileStream(folder.Metrics, FileMode.Open)) (fun stream ->
                       stream.SetLength(journal.MetricsBytes - 1L))
 
-                  Expect.stringContains (resumedWithWarning folder) "metrics.jsonl ends after" "warning"))
+                  Expect.stringContains (resumedWithWarning folder) "metrics.jsonl is missing or ends after" "warning"))
 
           testCase "where no checkpoint can be used nothing is overwritten" (fun () ->
               inCopy 60L (fun folder ->

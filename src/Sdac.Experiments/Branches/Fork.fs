@@ -38,7 +38,14 @@ type PairedDifference =
     }
 
 /// A branch that has been run.
-type ForkBranch = { Name: string; Folder: RunFolder; Differences: PairedDifference list }
+type ForkBranch =
+    {
+        Name: string
+        Folder: RunFolder
+        Differences: PairedDifference list
+        /// Where and why it diverged, if it did: the differences are those before that
+        Diverged: string option
+    }
 
 /// A run continued from one of its checkpoints with the same keys: once unchanged, and once for each change.
 [<RequireQualifiedAccess>]
@@ -100,9 +107,19 @@ module Fork =
             { RunOptions.into folder.Path with
                 Threads = options.Threads
                 Quiet = options.Quiet
-                CheckpointMinutes = 0.0 }
+                CheckpointMinutes = 0.0
+                Command = Entrance.shown "train" }
 
         Runner.goOnUntil registry run until
+
+    /// The same of a branch that may diverge: where and why it did.
+    let private goOnOrDiverge registry options until (name: string) (folder: RunFolder) : string option =
+        try
+            goOn registry options until name folder
+            None
+        with :? UserError as error when error.Failure.IsDiverged ->
+            Progress.warn $"branch {name}: {error.Failure.Sentence}"
+            Some error.Failure.Sentence
 
     // ---- comparing
 
@@ -168,6 +185,7 @@ module Fork =
                       [ branch.Name
                         string branch.Differences.Length
                         match List.tryLast branch.Differences with
+                        | _ when branch.Diverged.IsSome -> "diverged"
                         | Some d -> $"{number d.Mean} ± {number d.Error}"
                         | None -> "none"
                         match branch.Differences with
@@ -187,6 +205,37 @@ module Fork =
 
         until
 
+    /// A folder for each branch, from which it can go on. Where one cannot, none is left: the sentence names its change.
+    let private plant
+        registry
+        run
+        checkpoint
+        (options: ForkOptions)
+        (specs: (string * Spec) list)
+        : (string * RunFolder) list =
+        let folders = ResizeArray<string>()
+
+        try
+            [ for name, spec in specs ->
+                  let path = Path.Combine(options.Out, folderName name)
+                  folders.Add path
+                  let folder = Branch.plant run checkpoint spec path
+
+                  try
+                      Runner.beginsBehind registry folder |> ignore
+                  with :? UserError as error when name <> Unchanged ->
+                      Errors.fail (
+                          Settings $"the change {name} cannot be made to a run under way: {error.Failure.Sentence}"
+                      )
+
+                  name, folder ]
+        with _ ->
+            for path in folders do
+                if Directory.Exists path then
+                    Directory.Delete(path, true)
+
+            reraise ()
+
     /// Continues a run: the branches with their differences from the unchanged one, whose folder is OUT/unchanged, and fork.svg. The
     /// run's folder is only read. Fails with Settings where no checkpoint is kept so early, naming the nearest, and where a change
     /// cannot be made to a run under way.
@@ -204,19 +253,19 @@ module Fork =
         if Directory.Exists options.Out && not (Seq.isEmpty (Directory.EnumerateFileSystemEntries options.Out)) then
             Errors.fail (Storage $"the folder {options.Out} is not empty: choose another with --out")
 
-        let branch (name: string, spec: Spec) =
-            let folder = Branch.plant run (first, checkpoint) spec (Path.Combine(options.Out, folderName name))
-
-            goOn registry options until name folder
-            folder
-
-        let unchanged = branch (Unchanged, spec)
+        let planted = plant registry run (first, checkpoint) options ((Unchanged, spec) :: specs)
+        let unchanged = snd planted.Head
+        goOn registry options until Unchanged unchanged
         let equal = Branch.difference run unchanged
 
         let branches =
-            [ for name, changed in specs ->
-                  let folder = branch (name, changed)
-                  { Name = name; Folder = folder; Differences = differences first unchanged folder } ]
+            [ for name, folder in planted.Tail ->
+                  let diverged = goOnOrDiverge registry options until name folder
+
+                  { Name = name
+                    Folder = folder
+                    Differences = differences first unchanged folder
+                    Diverged = diverged } ]
 
         let svg = Path.Combine(options.Out, "fork.svg")
 

@@ -79,6 +79,12 @@ module EnvsCommand =
         let parser = ArgumentParser.Create<EnvsArguments>(programName = program.Shown)
         let results = Arguments.parse program (fun () -> []) parser arguments
         let seconds = results.GetResult(EnvsArguments.Seconds, 0.5)
+
+        if not (seconds >= 0.0 && Double.IsFinite seconds) then
+            Errors.fail (
+                Usage $"--seconds is {string seconds}; it must be a number of at least 0, which measures nothing"
+            )
+
         let count = results.GetResult(EnvsArguments.Environments, 8)
 
         if count < 1 then

@@ -30,6 +30,18 @@ module Arguments =
           fun () -> Errors.nearest wrong options ]
         |> List.tryPick (fun look -> look ())
 
+    /// An empty value, as of a variable that is not set, is none.
+    let private refuseEmpty (arguments: string[]) : unit =
+        for i, argument in Array.indexed arguments do
+            let isOption (text: string) = text.StartsWith("-", StringComparison.Ordinal)
+
+            if argument = "" && i > 0 && isOption arguments[i - 1] then
+                Errors.fail (Usage $"{arguments[i - 1]} is empty: give a value, or leave it out")
+            elif argument = "" then
+                Errors.fail (Usage $"argument {i + 1} is empty: give a value, or leave it out")
+            elif isOption argument && argument.IndexOf '=' = argument.Length - 1 then
+                Errors.fail (Usage $"{argument.TrimEnd '='} is empty: give a value, or leave it out")
+
     /// Reads the arguments. An option that there is not is answered with what it can mean, among `settings` too.
     let parse
         (program: Program)
@@ -37,6 +49,8 @@ module Arguments =
         (parser: ArgumentParser<'t>)
         (arguments: string[])
         : ParseResults<'t> =
+        refuseEmpty arguments
+
         try
             parser.ParseCommandLine arguments
         with :? ArguParseException as error when error.ErrorCode <> ErrorCode.HelpText ->

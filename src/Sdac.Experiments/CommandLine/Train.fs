@@ -105,6 +105,27 @@ module Train =
         | "off" -> false
         | other -> Errors.fail (Usage $"{option} is '{other}': write on or off")
 
+    /// What --set and an option of its own both say.
+    let private refuseTwice (results: ParseResults<TrainArguments>) : unit =
+        let last (name: string) = name.Substring(name.LastIndexOf '.' + 1)
+        let set = [ for text in results.GetResults TrainArguments.Set -> last (text.Split('=')[0]) ]
+
+        let twice =
+            [ "iterations", "--iterations", results.Contains TrainArguments.Iterations
+              "iterations", "--steps", results.Contains TrainArguments.Steps
+              "task", "--task", results.Contains TrainArguments.Task
+              "seed", "--seed", results.Contains TrainArguments.Seed
+              "environments", "--envs", results.Contains TrainArguments.Envs
+              "device", "--device", results.Contains TrainArguments.Device
+              "kernels", "--kernels", results.Contains TrainArguments.Kernels
+              "keepEvery", "--keep", results.Contains TrainArguments.Keep ]
+            |> List.tryFind (fun (name, _, isGiven) -> isGiven && List.contains name set)
+
+        match twice with
+        | Some(name, option, _) ->
+            Errors.fail (Usage $"{option} and --set {name} say the same thing twice: give one of them")
+        | None -> ()
+
     let private specification (registry: Registry) (results: ParseResults<TrainArguments>) (preset: string) : Spec =
         let change value f (spec: Spec) = Option.fold f spec value
 
@@ -122,11 +143,7 @@ module Train =
             |> change (results.TryGetResult TrainArguments.Kernels) (fun spec text ->
                 { spec with Kernels = isOn "--kernels" text })
 
-        // a run is taken up from any folder
-        let whole (name: string, value: string) =
-            name, (if name = "xml_file" && File.Exists value then Path.GetFullPath value else value)
-
-        let options = results.GetResults TrainArguments.Option |> assignments "--option" |> List.map whole
+        let options = results.GetResults TrainArguments.Option |> assignments "--option"
         let options = options |> List.fold (fun all (name, value) -> Map.add name value all) spec.TaskOptions
 
         let spec =
@@ -135,6 +152,10 @@ module Train =
             |> List.fold
                 (fun spec (name, value) -> Spec.set registry "--set" spec name value)
                 { spec with TaskOptions = options }
+
+        refuseTwice results
+
+        let spec = SpecFile.wholePaths spec
 
         match results.TryGetResult TrainArguments.Steps with
         | Some _ when results.Contains TrainArguments.Iterations ->

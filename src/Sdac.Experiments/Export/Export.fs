@@ -59,6 +59,11 @@ module Export =
     /// Writes a policy as a model of ONNX: the networks, the reverse chain step by step and the choice of the best. The random
     /// numbers, standard normal, are inputs. What the model asks for and gives, for people.
     let onnx (registry: Registry) (path: string) (particles: int) (target: string) : string list =
+        if Path.GetFullPath path = Path.GetFullPath target then
+            Errors.fail (Usage $"--onnx {target} would overwrite the policy itself: choose another name")
+
+        RunFolder.refuseOwn "--onnx" target
+
         withForm registry path particles (fun form spec task file ->
             let metadata =
                 [ "task", spec.Task

@@ -62,7 +62,8 @@ module CheckpointRestore =
 
         if found < position then
             Errors.fail (
-                Damaged $"{path} ends after {found} bytes, before the {position} that the checkpoint counts on"
+                Damaged
+                    $"{path} is missing or ends after {found} bytes, before what the checkpoints count on: put the whole file back"
             )
 
     let private memoryOf
@@ -217,11 +218,17 @@ module CheckpointRestore =
         let rec search complaints paths =
             match paths with
             | [] ->
-                let why = complaints |> List.rev |> List.map (fun c -> "; " + c) |> String.concat ""
+                match complaints |> List.rev |> List.distinct with
+                // nothing is wrong with the checkpoints themselves
+                | [ why ] when complaints.Length > 1 ->
+                    Errors.fail (Damaged $"no checkpoint of {folder.Path} can be used: {why}")
+                | each ->
+                    let why = each |> List.map (fun c -> "; " + c) |> String.concat ""
 
-                Errors.fail (
-                    Damaged $"{folder.Path} holds no checkpoint that can be used: train again in another folder{why}"
-                )
+                    Errors.fail (
+                        Damaged
+                            $"{folder.Path} holds no checkpoint that can be used: train again in another folder{why}"
+                    )
             | named :: older ->
                 match
                     (try

@@ -85,24 +85,38 @@ module RunFolder =
     /// What processes that resumed the run say of their machines, by name, newest first: iteration and path.
     let machines (folder: RunFolder) = NumberedFiles.list folder.Path (folder.MachineAt >> Path.GetFileName >> string)
 
+    /// The run's own files, without its specification.
+    let private files (folder: RunFolder) : string list =
+        [ folder.Machine
+          folder.Metrics
+          folder.Events
+          folder.Timings
+          folder.Summary
+          folder.Curve
+          folder.CurvePng
+          folder.Page
+          folder.BestPage
+          folder.Best
+          for numbered in [ checkpoints folder; memoryParts folder; machines folder ] do
+              yield! List.map snd numbered ]
+
+    /// Refuses a file to be written that a run would lose: one of its own, but for the pages made of it. `option` names the file.
+    let refuseOwn (option: string) (path: string) : unit =
+        let path = Path.GetFullPath path
+        let around = Files.folderOf path
+
+        for folder in [ { Path = around }; { Path = Files.folderOf around } ] do
+            let own = folder.Spec :: files folder |> List.except [ folder.Page; folder.BestPage ]
+
+            if isRun folder && List.contains path own then
+                Errors.fail (
+                    Usage $"{option} {path} would overwrite a file of the run in {folder.Path}: choose another name"
+                )
+
     /// Deletes the run's own files; what else lies in the folder stays.
     let private clear (folder: RunFolder) =
         Files.guarded "empty" folder.Path (fun () ->
-            let numbered = List.concat [ checkpoints folder; memoryParts folder; machines folder ]
-
-            for file in
-                [ folder.Machine
-                  folder.Metrics
-                  folder.Events
-                  folder.Timings
-                  folder.Summary
-                  folder.Curve
-                  folder.CurvePng
-                  folder.Page
-                  folder.BestPage
-                  folder.Best
-                  yield! List.map snd numbered ] do
-                File.Delete file
+            List.iter File.Delete (files folder)
 
             for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do
                 Files.removeUnfinished inner
@@ -151,14 +165,16 @@ module RunFolder =
             stream
         with
         | :? UnauthorizedAccessException ->
-            Errors.fail (Storage $"no permission to write in {folder.Path}: choose another folder with --out")
+            Errors.fail (
+                Storage $"no permission to write in {folder.Path}: change its permissions, or choose another folder"
+            )
         | :? IOException as error when error.HResult = 11 (* EAGAIN: somebody else holds it *) ->
             Errors.fail (
                 Locked
-                    $"another process{holder folder} is writing to {folder.Path}: wait for it or choose another folder with --out"
+                    $"another process{holder folder} is writing to {folder.Path}: wait for it, or choose another folder"
             )
         | :? IOException as error ->
-            Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message}; choose another folder with --out")
+            Errors.fail (Storage $"cannot write in {folder.Path}: {error.Message.TrimEnd '.'}; choose another folder")
 
     /// True where a process has a file open with a lock on it, or cannot be looked into.
     let private locks (processId: int) (path: string) =

@@ -187,13 +187,21 @@ module Runner =
                 (Training.stepping folder step.Iteration (fun () -> Round.trail stages step))
         | _ -> ()
 
-    let private takeUp finish (plan: Plan<'c, 's, 'w>) (folder: RunFolder) (options: RunOptions) =
+    /// `commit` writes what the plan changes of the run's specification: once it is known that the run can be taken up.
+    let private takeUp
+        finish
+        (plan: Plan<'c, 's, 'w>)
+        (folder: RunFolder)
+        (options: RunOptions)
+        (commit: unit -> unit)
+        =
         RunOptions.check options
         Machine.useThreads (Compute.create plan.Spec.Device plan.Spec.Kernels) options.Threads
         let from = beginning plan folder
 
         try
             checkStages plan folder from
+            commit ()
         with _ ->
             Round.dispose from.Step
             reraise ()
@@ -209,30 +217,29 @@ module Runner =
 
         finish plan folder options from
 
-    /// Has the run go on to `count` iterations, as its spec.json says from then on: a finished run is finished no more. The horizon,
-    /// which schedules go by, stays. Nothing is changed where it is to go so far anyhow.
-    let private extend (registry: Registry) (folder: RunFolder) (count: int64) =
-        let spec = SpecFile.ofRun registry folder
-
+    /// A run's specification with `count` iterations. The horizon, which schedules go by, stays.
+    let private extended (folder: RunFolder) (count: int64) (spec: Spec) : Spec =
         if count < spec.Iterations then
             Errors.fail (
                 Settings
                     $"--iterations is {count}, but {folder.Spec} has {spec.Iterations}: a run can be extended, not cut; give more, or leave --iterations out"
             )
 
-        if count > spec.Iterations then
-            // a finished run that is not whole is refused here
-            RunFiles.isFinished folder |> ignore
-            Files.guarded "delete" folder.Summary (fun () -> IO.File.Delete folder.Summary)
-            Files.flushFolder folder.Path
-            Files.writeText folder.Spec (Spec.print { spec with Iterations = count })
+        { spec with Iterations = count }
 
-    /// Takes a run up by `work`, to so many iterations where that is said, unless it is finished.
+    /// Has the run go on as the specification says from then on: a finished run is finished no more.
+    let private extend (folder: RunFolder) (spec: Spec) () =
+        Files.guarded "delete" folder.Summary (fun () -> IO.File.Delete folder.Summary)
+        Files.flushFolder folder.Path
+        Files.writeText folder.Spec (Spec.print spec)
+
+    /// Takes a run up by `work`, to so many iterations where that is said, unless it is finished. Where it is to go further than its
+    /// specification says, `work` has that written once nothing can be refused any more.
     let private unlessFinished
         (registry: Registry)
         (options: RunOptions)
         (iterations: int64 option)
-        (work: Spec -> RunFolder -> 'r)
+        (work: Spec -> RunFolder -> (unit -> unit) -> 'r)
         : 'r option =
         let folder = RunFolder.openExisting options.Out
 
@@ -241,39 +248,55 @@ module Runner =
         else
             SpecFile.ofRun registry folder |> ignore
             use _ = RunFolder.lock folder
-            iterations |> Option.iter (extend registry folder)
+            let spec = SpecFile.ofRun registry folder
+            let wanted = Option.fold (fun spec count -> extended folder count spec) spec iterations
+            let goesFurther = wanted.Iterations > spec.Iterations
 
-            // it may have ended while this process waited for nothing but the lock
-            if RunFiles.isFinished folder then
+            // it may have ended while this process waited for nothing but the lock; a finished run that is not whole is refused here
+            if RunFiles.isFinished folder && not goesFurther then
                 None
             else
                 for inner in [ folder.Path; folder.Checkpoints; folder.Memory ] do
                     Files.removeUnfinished inner
 
                 Files.createFolder folder.Checkpoints
-                Some(work (SpecFile.ofRun registry folder) folder)
+                Some(work wanted folder (if goesFurther then extend folder wanted else ignore))
 
     /// Takes a run up again where its last good checkpoint left it, or from its beginning where it has none (spec.json is
     /// enough), and brings it to its end; None where it is finished already, and then nothing is touched; Damaged where it is, but
     /// files of it are no longer as it wrote them. What comes out is what an uninterrupted run gives. With more `iterations` than
     /// it was to have, it goes on to those: as a run would have that was to have them from the start, with the horizon that it has.
     let goOn (registry: Registry) (options: RunOptions) (iterations: int64 option) : Summary option =
-        unlessFinished registry options iterations (fun spec folder ->
+        unlessFinished registry options iterations (fun spec folder commit ->
             opened
                 registry
                 spec
                 { new IOpen<Summary> with
-                    member _.Open algorithm = takeUp finish (planOf registry algorithm spec) folder options })
+                    member _.Open algorithm = takeUp finish (planOf registry algorithm spec) folder options commit })
+
+    /// The iteration that a run would be taken up behind; fails where it cannot be. Nothing is changed.
+    let internal beginsBehind (registry: Registry) (folder: RunFolder) : int64 =
+        let spec = SpecFile.ofRun registry folder
+
+        opened
+            registry
+            spec
+            { new IOpen<int64> with
+                member _.Open algorithm =
+                    let step = (beginning (planOf registry algorithm spec) folder).Step
+                    Round.dispose step
+                    step.Iteration }
 
     /// Takes a run up and goes on to the end of the round of iteration `last`, with a checkpoint there, or to the run's end where that
     /// comes first. No table is shown. What is finished is left alone.
     let internal goOnUntil (registry: Registry) (options: RunOptions) (last: int64) : unit =
-        unlessFinished registry options None (fun spec folder ->
+        unlessFinished registry options None (fun spec folder commit ->
             opened
                 registry
                 spec
                 { new IOpen<Summary option> with
-                    member _.Open algorithm = takeUp (advance last) (planOf registry algorithm spec) folder options })
+                    member _.Open algorithm =
+                        takeUp (advance last) (planOf registry algorithm spec) folder options commit })
         |> ignore
 
     /// The same with the stages of one's own that the run was begun with, on a task of `registry`.
@@ -286,14 +309,14 @@ module Runner =
         : Summary option =
         let registry = joined registry algorithm
 
-        unlessFinished registry options iterations (fun spec folder ->
+        unlessFinished registry options iterations (fun spec folder commit ->
             if spec.Algorithm <> algorithm.Name then
                 Errors.fail (
                     Settings
                         $"{folder.Spec} is a run of the algorithm {spec.Algorithm}, not of {algorithm.Name}: resume it with that one"
                 )
 
-            takeUp finish { planOf registry algorithm spec with Stages = Some stages } folder options)
+            takeUp finish { planOf registry algorithm spec with Stages = Some stages } folder options commit)
 
     /// The same on a task of this library.
     let goOnComposed

@@ -1,6 +1,7 @@
 namespace Sdac.Experiments
 
 open System
+open System.IO
 open System.Text.Json.Nodes
 open Sdac.Functional
 
@@ -44,6 +45,13 @@ module SpecFile =
         match node with
         | :? JsonObject as fields -> fields |> Seq.collect (fun field -> field.Key :: namesIn field.Value) |> List.ofSeq
         | _ -> []
+
+    /// The paths among a task's options, whole: a run is taken up from any folder.
+    let wholePaths (spec: Spec) : Spec =
+        let whole (name: string) (value: string) =
+            if name = "xml_file" && File.Exists value then Path.GetFullPath value else value
+
+        { spec with TaskOptions = Map.map whole spec.TaskOptions }
 
     /// Reads a specification over a preset: of the algorithm that the text names, else of the one given. What the text leaves out
     /// is the preset's. `place` names the text in messages.

@@ -91,7 +91,7 @@ module SweepSpec =
         let set (spec: Spec) (name, value: SettingValue) =
             Spec.set registry $"{place} for {algorithm.Name}" spec (key name) value.Text
 
-        { List.fold set start settings with Task = run.Task; Seed = run.Seed }
+        { List.fold set start settings with Task = run.Task; Seed = run.Seed } |> SpecFile.wholePaths
 
     let private refuseTwins (runs: (PlannedRun * Spec) list) =
         for _, same in List.groupBy snd runs do

@@ -94,6 +94,7 @@ module Watch =
             Errors.fail (Usage $"--episodes is %d{options.Episodes}; it must be at least 1")
 
         let folder = RunFolder.openExisting path
+        options.Out |> Option.iter (RunFolder.refuseOwn "--out")
         // said before anything is played
         template true |> ignore
         let struct (spec, said) = SpecFile.ofRunOrPublished registry folder
