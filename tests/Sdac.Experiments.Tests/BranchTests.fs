@@ -100,6 +100,35 @@ let tests =
                   Expect.equal (SpecFile.ofRun standard branches[1].Folder).Reseeded (Map [ "batch", 1L ]) "seeds"
                   Expect.stringContains (File.ReadAllText(Path.Combine(out, "fork.svg"))) "tau=0.5" "picture"))
 
+          testCase "a fork that was stopped goes on where it was, to what it would have come to at once" (fun () ->
+              inFolder (fun path ->
+                  let parts, whole = Path.Combine(path, "parts"), Path.Combine(path, "whole")
+                  let changes = [ Change.Setting("particles", "1"); Change.Stream("batch", 1L) ]
+
+                  let branched out until =
+                      fork finished.Value.Path out (fun o -> { o with Changes = changes; Until = until })
+
+                  branched parts (Some 122L) |> ignore
+                  // stopped in its second branch, before the third one
+                  Directory.Delete(Path.Combine(parts, "seed-of-batch=1"), true)
+                  let (branches, warnings), _ = branched parts None
+                  Expect.equal warnings "" "warnings"
+                  let (expected, _), _ = branched whole None
+
+                  Expect.equal
+                      [ for b in branches -> b.Differences ]
+                      [ for b in expected -> b.Differences ]
+                      "differences"
+
+                  for name in [ "unchanged"; "particles=1"; "seed-of-batch=1" ] do
+                      let metrics folder = File.ReadAllBytes(Path.Combine(folder, name, "metrics.jsonl"))
+                      Expect.equal (metrics parts) (metrics whole) name
+
+                  // with other changes it is another fork
+                  failureOf (fun () ->
+                      fork finished.Value.Path parts (fun o -> { o with Changes = [ changes.Head ] }))
+                  |> says [ "is not empty"; "more than branches of this fork" ]))
+
           testCase "a branch that diverges says where, and the others go on" (fun () ->
               inFolder (fun path ->
                   let out = Path.Combine(path, "fork")

@@ -107,10 +107,24 @@ module Fork =
             { RunOptions.into folder.Path with
                 Threads = options.Threads
                 Quiet = options.Quiet
-                CheckpointMinutes = 0.0
-                Command = Entrance.shown "train" }
+                CheckpointMinutes = 0.0 }
 
-        Runner.goOnUntil registry run until
+        // of a fork that was stopped: it may have come so far already
+        if RunFolder.checkpoints folder |> List.forall (fun (iteration, _) -> iteration < until) then
+            try
+                Runner.goOnUntil registry run until
+            with :? UserError as error ->
+                match error.Failure with
+                | Interrupted(_, signal) ->
+                    let again = $"the same command with --out {Entrance.quote options.Out} goes on"
+
+                    Errors.fail (
+                        Interrupted(
+                            $"the fork was stopped by {Sessions.signalName signal} in the branch {name}, with a checkpoint; {again}",
+                            signal
+                        )
+                    )
+                | _ -> reraise ()
 
     /// The same of a branch that may diverge: where and why it did.
     let private goOnOrDiverge registry options until (name: string) (folder: RunFolder) : string option =
@@ -205,21 +219,47 @@ module Fork =
 
         until
 
-    /// A folder for each branch, from which it can go on. Where one cannot, none is left: the sentence names its change.
-    let private plant
-        registry
-        run
-        checkpoint
+    let private foldersOf (options: ForkOptions) (specs: (string * Spec) list) =
+        [ for name, spec in specs -> name, spec, ({ Path = Path.Combine(options.Out, folderName name) }: RunFolder) ]
+
+    /// Is this the folder of a branch that was begun from the checkpoint of an iteration, and has these settings?
+    let private isBegun (registry: Registry) (first: int64) (spec: Spec) (folder: RunFolder) : bool =
+        File.Exists folder.Spec
+        && SpecFile.ofRun registry folder = spec
+        && RunFolder.checkpoints folder |> List.exists (fun (iteration, _) -> iteration >= first)
+
+    /// The folder to fork into is empty, or holds branches of this fork alone: it was stopped, and goes on.
+    let private checkOut
+        (registry: Registry)
+        (first: int64)
         (options: ForkOptions)
         (specs: (string * Spec) list)
-        : (string * RunFolder) list =
-        let folders = ResizeArray<string>()
+        : unit =
+        let own (entry: string) =
+            foldersOf options specs
+            |> List.exists (fun (_, spec, folder) ->
+                Path.GetFullPath folder.Path = Path.GetFullPath entry && isBegun registry first spec folder)
+            || List.contains (Path.GetFileName entry) [ "fork.svg"; "fork.png" ]
+
+        if
+            Directory.Exists options.Out
+            && not (Seq.forall own (Directory.EnumerateFileSystemEntries options.Out))
+        then
+            Errors.fail (
+                Storage
+                    $"the folder {options.Out} is not empty, and holds more than branches of this fork: choose another with --out"
+            )
+
+    /// A folder for each branch, from which it can go on. Where one cannot, none is left that was not there: the sentence names its
+    /// change.
+    let private plant registry run (first: int64, checkpoint) (options: ForkOptions) (specs: (string * Spec) list) =
+        let made = ResizeArray<string>()
 
         try
-            [ for name, spec in specs ->
-                  let path = Path.Combine(options.Out, folderName name)
-                  folders.Add path
-                  let folder = Branch.plant run checkpoint spec path
+            [ for name, spec, folder in foldersOf options specs ->
+                  if not (isBegun registry first spec folder) then
+                      made.Add folder.Path
+                      Branch.plant run (first, checkpoint) spec folder.Path |> ignore
 
                   try
                       Runner.beginsBehind registry folder |> ignore
@@ -230,7 +270,7 @@ module Fork =
 
                   name, folder ]
         with _ ->
-            for path in folders do
+            for path in made do
                 if Directory.Exists path then
                     Directory.Delete(path, true)
 
@@ -250,9 +290,7 @@ module Fork =
         | Some(name, count) -> Errors.fail (Usage $"the change {name} is given {count} times: give it once")
         | None -> ()
 
-        if Directory.Exists options.Out && not (Seq.isEmpty (Directory.EnumerateFileSystemEntries options.Out)) then
-            Errors.fail (Storage $"the folder {options.Out} is not empty: choose another with --out")
-
+        checkOut registry first options ((Unchanged, spec) :: specs)
         let planted = plant registry run (first, checkpoint) options ((Unchanged, spec) :: specs)
         let unchanged = snd planted.Head
         goOn registry options until Unchanged unchanged
