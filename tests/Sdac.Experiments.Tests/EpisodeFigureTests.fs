@@ -84,6 +84,19 @@ let tests =
                   let page = Report.write standard [ returns ] (Path.Combine(path, "page"))
                   Expect.isTrue (File.Exists(Path.Combine(Files.folderOf page, "max_coverage-PushT.svg"))) "picture"))
 
+          testCase "evaluations of a program that noted none leave a gap" (fun () ->
+              inFolder (fun path ->
+                  let folder = run path
+                  let lines = File.ReadAllLines folder.Metrics
+                  let at = lines |> Array.findIndex _.Contains("\"episode.max_coverage\"")
+                  lines[at] <- lines[at].Substring(0, lines[at].IndexOf ",\"episode.") + "}"
+                  File.WriteAllLines(folder.Metrics, lines)
+                  let returns = Path.Combine(path, "returns")
+                  KeptReturns.keep standard (Path.Combine(returns, "small")) folder.Path
+                  let kept = KeptReturns.read returns |> Expect.single <| "kept"
+                  Expect.equal (Array.map fst kept.Evaluations) [| 2L; 4L |] "evaluations"
+                  Expect.equal (Array.map fst kept.Figures["max_coverage"]) [| 4L |] "with the figure"))
+
           testCase "a kept run's table with other columns is damaged" (fun () ->
               inFolder (fun path ->
                   let returns = Path.Combine(path, "returns")

@@ -109,8 +109,12 @@ module Fork =
                 Quiet = options.Quiet
                 CheckpointMinutes = 0.0 }
 
-        // of a fork that was stopped: it may have come so far already
-        if RunFolder.checkpoints folder |> List.forall (fun (iteration, _) -> iteration < until) then
+        // of a fork that was stopped: it may have come so far already. What is behind a run's last iteration is made up for by itself.
+        let isThere =
+            until < (SpecFile.ofRun registry folder).Iterations
+            && RunFolder.checkpoints folder |> List.exists (fun (iteration, _) -> iteration >= until)
+
+        if not isThere then
             try
                 Runner.goOnUntil registry run until
             with :? UserError as error ->

@@ -27,6 +27,8 @@ module KeptReturns =
         let list (values: float list) =
             values |> List.map (fun r -> (Cell.number r).Raw) |> String.concat " " |> Cell.text
 
+        let names = lines |> List.collect Metrics.episodeFigures |> List.map fst |> List.distinct
+
         let rows =
             [ for line in lines do
                   match Map.tryFind "kind" line, Map.tryFind "returns" line with
@@ -38,10 +40,10 @@ module KeptReturns =
                         cell "mean"
                         cell "deviation"
                         list returns
-                        yield! Metrics.episodeFigures line |> List.map (snd >> list) ]
+                        // an older program may have noted none
+                        let figures = Map(Metrics.episodeFigures line)
+                        yield! [ for name in names -> Map.tryFind name figures |> Option.defaultValue [] |> list ] ]
                   | _ -> () ]
-
-        let names = lines |> List.collect Metrics.episodeFigures |> List.map fst |> List.distinct
 
         let table =
             { Name = ""

@@ -74,7 +74,10 @@ module KeptRun =
                 match List.ofArray (line.Split ',') with
                 | iteration :: envSteps :: mean :: _ :: returns :: figures when figures.Length = names.Length ->
                     let steps = int64 (number csv envSteps)
-                    let average (values: string) = values.Split ' ' |> Array.averageBy (number csv)
+
+                    // empty where the program had noted none
+                    let average (values: string) =
+                        if values = "" then nan else values.Split ' ' |> Array.averageBy (number csv)
 
                     {| Iteration = int64 (number csv iteration)
                        At = steps, number csv mean
@@ -95,7 +98,7 @@ module KeptRun =
                           name,
                           [| for e in evaluations do
                                  for found, value in e.Figures do
-                                     if found = name then
+                                     if found = name && Double.IsFinite(snd value) then
                                          value |] ]
               Iterations = (List.last evaluations).Iteration
               Episodes = evaluations |> List.sumBy _.Episodes }

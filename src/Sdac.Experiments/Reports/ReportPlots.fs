@@ -89,12 +89,12 @@ module ReportPlots =
 
     /// A figure of whole episodes on one task, as the learning curve.
     let episodeFigure (figure: string) (names: string list) (groups: RunGroup list) : Picture =
-        let of' (run: RunRecord) =
+        let withFigure (run: RunRecord) =
             let means = Map.tryFind figure run.EpisodeFigures |> Option.defaultValue [||]
             { run with Evaluations = means; EvaluatedAfter = Array.create means.Length nan }
 
         [ for g in groups ->
-              let points = Comparison.curve Statistics.mean { g with Runs = List.map of' g.Runs }
+              let points = Comparison.curve Statistics.mean { g with Runs = List.map withFigure g.Runs }
               g.Name, [ for p in points -> float p.EnvSteps, p.Estimate ] ]
         |> banded names false
         |> Plot.chart
