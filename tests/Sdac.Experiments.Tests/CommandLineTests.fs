@@ -152,7 +152,7 @@ let tests =
                         [ "evaluate"; "--seed=-5"; "--run=nowhere" ], 4, [ "no run folder nowhere" ]
                         [ "toy"; "--seed=-5"; "--target=nowhere" ], 3, [ "nowhere" ]
                         [ "sweep"; "--spec=nowhere.json"; "--sbatch"; "--partition=long" ], 4, [ "nowhere.json" ]
-                        [ "envs"; "--seconds=-1"; "--task"; "nowhere" ], 3, [ "nowhere" ]
+                        [ "envs"; "--seconds=-1" ], 3, [ "--seconds is -1" ]
                         [ "envs"; "--environments=0" ], 3, [ "--environments is 0" ]
                         [ "train"; "--lr"; "3" ], 2, [ "no option --lr: did you mean --set learningRate=VALUE?" ]
                         [ "train"; "--n_envs=3" ], 2, [ "did you mean --set environments=VALUE?" ]

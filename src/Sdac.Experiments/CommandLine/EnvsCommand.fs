@@ -82,7 +82,7 @@ module EnvsCommand =
 
         if not (seconds >= 0.0 && Double.IsFinite seconds) then
             Errors.fail (
-                Usage $"--seconds is {string seconds}; it must be a number of at least 0, which measures nothing"
+                Settings $"--seconds is {string seconds}; it must be a number of at least 0, which measures nothing"
             )
 
         let count = results.GetResult(EnvsArguments.Environments, 8)
