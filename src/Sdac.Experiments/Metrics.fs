@@ -91,6 +91,22 @@ module Metrics =
         | Label _
         | Values _ -> None
 
+    /// Environment steps and value by name, in the order in which they come.
+    let byName (values: (string * (int64 * float)) seq) : Map<string, (int64 * float)[]> =
+        values
+        |> Seq.groupBy fst
+        |> Seq.map (fun (name, found) -> name, found |> Seq.map snd |> Seq.toArray)
+        |> Map.ofSeq
+
+    /// The figures of whole episodes by name: environment steps and mean of each evaluation that noted them.
+    let episodeMeans (evaluations: Map<string, Figure> seq) : Map<string, (int64 * float)[]> =
+        byName
+            [ for line in evaluations do
+                  for name, values in episodeFigures line do
+                      match Map.tryFind "envSteps" line |> Option.bind number with
+                      | Some steps when not values.IsEmpty -> name, (int64 steps, List.average values)
+                      | _ -> () ]
+
     /// The whole lines of a text, each a map from name to figure. A last line that is cut off is left out. `named` says where in
     /// the file a line stands.
     let private parse (path: string) (named: int -> string) (text: string) : Map<string, Figure> list =

@@ -76,10 +76,12 @@ module Train =
         | -1 -> Errors.fail (Usage $"{option} {text} lacks a value: write {option} NAME=VALUE")
         | at -> text.Substring(0, at), text.Substring(at + 1)
 
+    /// The last part of a setting's path, which names it alone.
+    let private last (name: string) = name.Substring(name.LastIndexOf '.' + 1)
+
     /// Names with their values; a name may be given once.
     let private assignments (option: string) (texts: string list) =
         let pairs = List.map (split option) texts
-        let last (name: string) = name.Substring(name.LastIndexOf '.' + 1)
 
         match pairs |> List.countBy (fst >> last) |> List.tryFind (fun (_, count) -> count > 1) with
         | Some(name, count) -> Errors.fail (Usage $"{option} gives {name} {count} times: give it once")
@@ -107,8 +109,7 @@ module Train =
 
     /// What --set and an option of its own both say.
     let private refuseTwice (results: ParseResults<TrainArguments>) : unit =
-        let last (name: string) = name.Substring(name.LastIndexOf '.' + 1)
-        let set = [ for text in results.GetResults TrainArguments.Set -> last (text.Split('=')[0]) ]
+        let set = [ for text in results.GetResults TrainArguments.Set -> text |> split "--set" |> fst |> last ]
 
         let twice =
             [ "iterations", "--iterations", results.Contains TrainArguments.Iterations

@@ -93,13 +93,11 @@ module KeptRun =
               Program = (field (machine csv) "program").GetValue<string>()
               Evaluations = [| for e in evaluations -> e.At |]
               Figures =
-                Map
-                    [ for name in names ->
-                          name,
-                          [| for e in evaluations do
-                                 for found, value in e.Figures do
-                                     if found = name && Double.IsFinite(snd value) then
-                                         value |] ]
+                Metrics.byName
+                    [ for e in evaluations do
+                          for name, (steps, mean) in e.Figures do
+                              if Double.IsFinite mean then
+                                  name, (steps, mean) ]
               Iterations = (List.last evaluations).Iteration
               Episodes = evaluations |> List.sumBy _.Episodes }
         | _ -> Errors.fail (Damaged $"{csv} holds no evaluations: put back the committed file")

@@ -297,15 +297,7 @@ module RunRecord =
           EvaluationEpisodes = evaluations |> List.sumBy (fun line -> (values "returns" line).Length)
           TrainingEpisodes = (ofKind "episode").Length
           Figures = figures updates
-          EpisodeFigures =
-            [| for line in evaluations do
-                   for name, values in Metrics.episodeFigures line do
-                       match number "envSteps" line with
-                       | Some steps when not values.IsEmpty -> name, (int64 steps, List.average values)
-                       | _ -> () |]
-            |> Array.groupBy fst
-            |> Seq.map (fun (name, found) -> name, Array.map snd found)
-            |> Map.ofSeq
+          EpisodeFigures = Metrics.episodeMeans evaluations
           Weights =
             ofKind "histogram"
             |> List.filter (fun line -> label "name" line = "weight")

@@ -22,14 +22,9 @@ module internal RunEnd =
             |> List.filter ((<>) "")
             |> String.concat ", "
 
-        let figures =
-            [| for l in ofKind "evaluation" do
-                   for name, values in Metrics.episodeFigures l -> name, (steps l, List.average values) |]
-            |> Array.groupBy fst
-
-        figures
-        |> Array.fold
-            (fun picture (name, found) -> Plot.above (Plot.episodeFigure name (Array.map snd found)) picture)
+        Metrics.episodeMeans (ofKind "evaluation")
+        |> Map.fold
+            (fun picture name means -> Plot.above (Plot.episodeFigure name means) picture)
             (Plot.learningCurve e.Task subtitle episodes evaluations)
         |> Plot.save folder.Curve
 
