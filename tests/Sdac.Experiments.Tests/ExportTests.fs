@@ -303,6 +303,9 @@ let commands =
                   Export.onnx standard run.Path 0 (Path.Combine(run.Path, "policy.onnx")) |> ignore
                   export PolicyTests.runs["ppo"].Value.Path 4 |> says [ "PPO does not choose among several actions" ]
 
+                  failureOf (fun () -> Watch.run standard run.Path { Watch.usual with Out = Some run.Metrics })
+                  |> says [ $"--out {run.Metrics} would overwrite a file of the run" ]
+
                   // a checkpoint of another algorithm in a run's folder
                   let mixed = Path.Combine(path, "mixed")
                   copy PolicyTests.runs["td3"].Value.Path mixed

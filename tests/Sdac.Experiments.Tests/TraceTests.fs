@@ -393,6 +393,13 @@ let tests =
                   failureOf (fun () -> Trace.run path (Some(Path.Combine(folder, ".", "in.json"))))
                   |> says [ "overwrite"; "another name" ]
 
+                  let ofRun = Path.Combine(folder, "spec.json")
+                  File.WriteAllText(ofRun, "{}")
+
+                  failureOf (fun () -> Trace.run path (Some ofRun))
+                  |> says [ "would overwrite a file of the run"; "another name" ]
+
+                  Expect.equal (File.ReadAllText ofRun) "{}" "a run's own file"
                   Expect.equal (File.ReadAllText path) text "content of path"))
 
           testCase "a bad trace leaves an earlier output as it was, a diverging one leaves the steps before" (fun () ->
