@@ -50,14 +50,44 @@ internal static unsafe class Epilogue<TSimd, V>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Mish(float* y, int rows, int lanes)
     {
-        for (var row = 0; row < rows; row++, y += Panel.Rows)
+        var inRow = lanes / TSimd.Width;
+        if (rows == 1 || lanes == Panel.Rows)
         {
-            for (var lane = 0; lane < lanes; lane += TSimd.Width)
-                TSimd.Store(y + lane, Elementary<TSimd, V>.Mish(TSimd.Load(y + lane)));
+            MishOf(y, rows * inRow, TSimd.Width);
         }
+        else if (inRow == 1)
+        {
+            MishOf(y, rows, Panel.Rows);
+        }
+        else
+        {
+            for (var row = 0; row < rows; row++)
+                MishOf(y + (row * Panel.Rows), inRow, TSimd.Width);
+        }
+    }
+
+    /// <summary>So many vectors, a step apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MishOf(float* y, int vectors, nint step)
+    {
+        for (; vectors >= 4; vectors -= 4)
+        {
+            var a = TSimd.Load(y);
+            var b = TSimd.Load(y + step);
+            var c = TSimd.Load(y + (2 * step));
+            var d = TSimd.Load(y + (3 * step));
+            Elementary<TSimd, V>.Mish(ref a, ref b, ref c, ref d);
+            TSimd.Store(y, a);
+            TSimd.Store(y + step, b);
+            TSimd.Store(y + (2 * step), c);
+            TSimd.Store(y + (3 * step), d);
+            y += 4 * step;
+        }
+
+        for (; vectors > 0; vectors--, y += step)
+            TSimd.Store(y, Elementary<TSimd, V>.Mish(TSimd.Load(y)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

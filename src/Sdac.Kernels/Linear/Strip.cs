@@ -21,9 +21,10 @@ internal static unsafe class Strip<TSimd, V>
     /// <param name="y">Rows of padded outputs; not x.</param>
     public static void Forward(in StripLayer layer, float* start, int rows, float* x, float* y)
     {
-        for (var first = 0; first < layer.Padded; first += Strip.Band)
+        int width;
+        for (var first = 0; first < layer.Padded; first += width)
         {
-            var width = layer.BandWidth(first);
+            width = layer.BandWidth(first);
             var band = layer.Weights + ((nint)first * layer.Inputs);
             for (var row = 0; row < rows; row += TSimd.StripRows)
                 Band(layer.Inputs, width, band, start + first, x + (row * Strip.Stride), y + (row * Strip.Stride) + first);

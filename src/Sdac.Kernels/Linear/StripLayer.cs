@@ -11,6 +11,9 @@ internal static class Strip
     /// <summary>Outputs that are packed together: three vectors of the widest path.</summary>
     public const int Band = 48;
 
+    /// <summary>Two vectors of it.</summary>
+    public const int ShortBand = 32;
+
     /// <summary>Widest layer.</summary>
     public const int MaximumWidth = 1024;
 
@@ -25,7 +28,7 @@ internal static class Strip
 }
 
 /// <summary>
-/// A layer's weights for <see cref="Strip{TSimd, V}"/>: band after band of 48 outputs (the last one narrower), each [input,
+/// A layer's weights for <see cref="Strip{TSimd, V}"/>: band after band of 48 outputs (the last ones narrower), each [input,
 /// output of the band] without gaps; behind them the biases. Missing outputs are zeros.
 /// </summary>
 internal readonly unsafe struct StripLayer(float* memory, int inputs, int outputs, Activation activation)
@@ -43,15 +46,20 @@ internal readonly unsafe struct StripLayer(float* memory, int inputs, int output
     /// <summary>Floats that the layer takes.</summary>
     public static long Size(int inputs, int outputs) => (inputs + 1L) * Strip.Padded(outputs);
 
-    /// <summary>Outputs of the band that begins with this one.</summary>
-    public int BandWidth(int first) => Math.Min(Strip.Band, Padded - first);
+    /// <summary>
+    /// Outputs of the band that begins with this one: the last 64 are halved, since a band of one vector has too few sums to
+    /// keep both multipliers busy.
+    /// </summary>
+    public int BandWidth(int first) =>
+        Padded - first == 2 * Strip.ShortBand ? Strip.ShortBand : Math.Min(Strip.Band, Padded - first);
 
     /// <summary>Packs weights [inputs, outputs] and biases [outputs].</summary>
     public void Pack(float* weights, float* bias)
     {
-        for (var first = 0; first < Padded; first += Strip.Band)
+        int width;
+        for (var first = 0; first < Padded; first += width)
         {
-            var width = BandWidth(first);
+            width = BandWidth(first);
             var to = Weights + ((nint)first * Inputs);
             for (var input = 0; input < Inputs; input++)
                 Copy(weights + ((nint)input * outputs) + first, first, width, to + (input * width));

@@ -29,20 +29,29 @@ public sealed unsafe partial class PackedPolicy
             where V : struct
         {
             var networks = 1 + Policy.critics.Length;
-            var operations = (long)Particles * Policy.shape.Main.ParameterCount * Policy.coefficients.Timesteps;
-            var threads = Cutting.Threads(operations);
+            var timesteps = Policy.coefficients.Timesteps;
+            var threads = Cutting.Threads((long)Particles * Policy.shape.Main.ParameterCount * timesteps);
+            var strips = StripsOf(Particles);
             const int scratchSize = 3 * MostCriticRows * Strip.Stride;
-            var floats = (networks * Strip.Stride) + ((long)threads * scratchSize);
+            var own = (networks * (long)Strip.Stride) + (strips * (long)StripSize);
+            var floats = own + ((long)threads * scratchSize) + StripQueue.Words(strips);
             var memory = NativePool.Rent(floats);
             try
             {
-                var scratch = memory + (networks * Strip.Stride);
+                var scratch = memory + own;
+                var words = (int*)(scratch + ((nint)threads * scratchSize));
+                new Span<int>(words, StripQueue.Words(strips)).Clear();
                 Policy.policies[0].Start<TSimd, V>(Obs, memory);
                 var chains = new ChainWork<TSimd, V>
                 {
-                    Kernel = this, Start = memory, Scratch = scratch, ScratchSize = scratchSize,
+                    Kernel = this,
+                    Start = memory,
+                    Strips = memory + (networks * Strip.Stride),
+                    Queue = new StripQueue(words, strips, timesteps),
+                    Scratch = scratch,
+                    ScratchSize = scratchSize,
                 };
-                Workers.For(StripsOf(Particles), ref chains, threads);
+                Workers.For(Math.Min(threads, strips), ref chains, threads);
                 for (var i = 1; i < networks; i++)
                     Policy.critics[i - 1].Start<TSimd, V>(Obs, memory + (i * Strip.Stride));
                 var values = new ValueWork<TSimd, V>(this, memory + Strip.Stride, scratch, scratchSize, threads);
@@ -57,7 +66,7 @@ public sealed unsafe partial class PackedPolicy
 
     private static int StripsOf(int rows) => (rows + Strip.Rows - 1) / Strip.Rows;
 
-    /// <summary>A strip of actions through the chain.</summary>
+    /// <summary>One thread's share of the chain: strips of actions, a timestep each time, until none is left to take.</summary>
     private struct ChainWork<TSimd, V> : IBlockWork
         where TSimd : struct, ISimd<V>
         where V : struct
@@ -66,6 +75,10 @@ public sealed unsafe partial class PackedPolicy
 
         /// <summary>What the observation adds to the first layer's sums.</summary>
         public float* Start;
+
+        /// <summary>The strips' x_t.</summary>
+        public float* Strips;
+        public StripQueue Queue;
         public float* Scratch;
         public int ScratchSize;
 
@@ -75,27 +88,41 @@ public sealed unsafe partial class PackedPolicy
 
         public readonly void Run(int block, int worker)
         {
+            while (Queue.TryTake(worker, out var strip, out var done))
+            {
+                Advance(strip, done, worker);
+                Queue.Return(strip, done);
+            }
+        }
+
+        /// <summary>A strip from x_{t+1} to x_t, with what comes before the first timestep and behind the last.</summary>
+        private readonly void Advance(int strip, int done, int worker)
+        {
             var timesteps = Kernel.Policy.coefficients.Timesteps;
+            var t = timesteps - 1 - done;
             var network = Kernel.Policy.policies[worker % Kernel.Policy.policies.Length];
-            var first = block * Strip.Rows;
+            var first = strip * Strip.Rows;
             var present = Math.Min(Strip.Rows, Kernel.Particles - first);
-            var x = Scratch + ((nint)worker * ScratchSize);
-            var noise = x + StripSize;
+            var x = Strips + ((nint)strip * StripSize);
+            var noise = Scratch + ((nint)worker * ScratchSize);
             var hidden = noise + StripSize;
             var spare = hidden + StripSize;
             var numbers = spare + StripSize;
             var start = numbers + StripSize;
 
-            Noise(Kernel.InitialKey, 0, first, present, numbers, x);
-            Scale(x);
-            for (var t = timesteps - 1; t >= 0; t--)
+            if (done == 0)
             {
-                StartAt(t, start);
-                var epsilon = network.Forward<TSimd, V>(start, Strip.Rows, x, hidden, spare);
-                if (t > 0)
-                    Noise(Kernel.StepKey, timesteps - 1 - t, first, present, numbers, noise);
-                Step(t, x, epsilon, noise);
+                Noise(Kernel.InitialKey, 0, first, present, numbers, x);
+                Scale(x);
             }
+
+            StartAt(t, start);
+            var epsilon = network.Forward<TSimd, V>(start, Strip.Rows, x, hidden, spare);
+            if (t > 0)
+                Noise(Kernel.StepKey, done, first, present, numbers, noise);
+            Step(t, x, epsilon, noise);
+            if (t > 0)
+                return;
 
             Finish(x);
             for (var row = 0; row < present; row++)

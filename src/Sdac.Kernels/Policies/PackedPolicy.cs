@@ -7,8 +7,8 @@ namespace Sdac.Kernels;
 
 /// <summary>
 /// A diffusion policy and the twin critics that choose among its actions, laid out once to act on one observation after the
-/// other: what does not depend on the observation is computed here, and each thread takes a few actions through the whole
-/// chain and both critics. Gives the bits of <see cref="ReverseSampler.Sample"/> and of <see cref="Mlp.Forward"/>.
+/// other: what does not depend on the observation is computed here, and threads take a few actions at a time from timestep to
+/// timestep and through a critic. Gives the bits of <see cref="ReverseSampler.Sample"/> and of <see cref="Mlp.Forward"/>.
 /// </summary>
 /// <remarks>
 /// Holds native memory of the networks' size, the policy's once for each of <see cref="Workers.Threads"/>.

@@ -16,6 +16,13 @@ internal static class Elementary<TSimd, V>
     // Adding 1.5·2^23 rounds to an integer and leaves that integer in the low bits of the sum.
     private const float RoundingShift = 12582912f;
 
+    // 2^f ≈ 1 + Exp1·f + ... + Exp5·f⁵ for f in [-0.5, 0.5].
+    private const float Exp1 = 0.693142835114f;
+    private const float Exp2 = 0.240223508847f;
+    private const float Exp3 = 0.0555739225265f;
+    private const float Exp4 = 0.00966626361318f;
+    private const float Exp5 = 0.00111284549834f;
+
     /// <summary>2^f - 1 for f in [-0.5, 0.5], relative error 2e-7 (small f included).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V PowerOfTwoMinusOne(V f)
@@ -36,13 +43,50 @@ internal static class Elementary<TSimd, V>
         var shifted = TSimd.Fma(x, TSimd.Splat(Log2E), TSimd.Splat(RoundingShift));
         var n = TSimd.Sub(shifted, TSimd.Splat(RoundingShift));
         var f = TSimd.Fma(x, TSimd.Splat(Log2E), TSimd.Sub(TSimd.Splat(0f), n));
-        var p = TSimd.Splat(0.00111284549834f);
-        p = TSimd.Fma(p, f, TSimd.Splat(0.00966626361318f));
-        p = TSimd.Fma(p, f, TSimd.Splat(0.0555739225265f));
-        p = TSimd.Fma(p, f, TSimd.Splat(0.240223508847f));
-        p = TSimd.Fma(p, f, TSimd.Splat(0.693142835114f));
+        var p = TSimd.Splat(Exp5);
+        p = TSimd.Fma(p, f, TSimd.Splat(Exp4));
+        p = TSimd.Fma(p, f, TSimd.Splat(Exp3));
+        p = TSimd.Fma(p, f, TSimd.Splat(Exp2));
+        p = TSimd.Fma(p, f, TSimd.Splat(Exp1));
         p = TSimd.Fma(p, f, TSimd.Splat(1f));
         return TSimd.AddBits(p, TSimd.ShiftLeft(shifted, 23));
+    }
+
+    /// <summary><see cref="Exp"/> of four vectors in place, step by step for all four.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ExpOfFour(ref V a, ref V b, ref V c, ref V d)
+    {
+        var log2E = TSimd.Splat(Log2E);
+        var shift = TSimd.Splat(RoundingShift);
+        V shiftedA = TSimd.Fma(a, log2E, shift), shiftedB = TSimd.Fma(b, log2E, shift);
+        V shiftedC = TSimd.Fma(c, log2E, shift), shiftedD = TSimd.Fma(d, log2E, shift);
+        V nA = TSimd.Sub(shiftedA, shift), nB = TSimd.Sub(shiftedB, shift);
+        V nC = TSimd.Sub(shiftedC, shift), nD = TSimd.Sub(shiftedD, shift);
+        var zero = TSimd.Splat(0f);
+        V fA = TSimd.Fma(a, log2E, TSimd.Sub(zero, nA)), fB = TSimd.Fma(b, log2E, TSimd.Sub(zero, nB));
+        V fC = TSimd.Fma(c, log2E, TSimd.Sub(zero, nC)), fD = TSimd.Fma(d, log2E, TSimd.Sub(zero, nD));
+        V pA, pB, pC, pD;
+        pA = pB = pC = pD = TSimd.Splat(Exp5);
+        Horner(Exp4, fA, fB, fC, fD, ref pA, ref pB, ref pC, ref pD);
+        Horner(Exp3, fA, fB, fC, fD, ref pA, ref pB, ref pC, ref pD);
+        Horner(Exp2, fA, fB, fC, fD, ref pA, ref pB, ref pC, ref pD);
+        Horner(Exp1, fA, fB, fC, fD, ref pA, ref pB, ref pC, ref pD);
+        Horner(1f, fA, fB, fC, fD, ref pA, ref pB, ref pC, ref pD);
+        a = TSimd.AddBits(pA, TSimd.ShiftLeft(shiftedA, 23));
+        b = TSimd.AddBits(pB, TSimd.ShiftLeft(shiftedB, 23));
+        c = TSimd.AddBits(pC, TSimd.ShiftLeft(shiftedC, 23));
+        d = TSimd.AddBits(pD, TSimd.ShiftLeft(shiftedD, 23));
+    }
+
+    /// <summary>p ← p·x + coefficient for four vectors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Horner(float coefficient, V xA, V xB, V xC, V xD, ref V pA, ref V pB, ref V pC, ref V pD)
+    {
+        var next = TSimd.Splat(coefficient);
+        pA = TSimd.Fma(pA, xA, next);
+        pB = TSimd.Fma(pB, xB, next);
+        pC = TSimd.Fma(pC, xC, next);
+        pD = TSimd.Fma(pD, xD, next);
     }
 
     /// <summary>
@@ -55,6 +99,31 @@ internal static class Elementary<TSimd, V>
         var e = Exp(Clamp(x));
         var n = TSimd.Mul(e, TSimd.Add(e, TSimd.Splat(2f)));
         return TSimd.Mul(x, TSimd.Mul(n, TSimd.Div(TSimd.Splat(1f), TSimd.Add(n, TSimd.Splat(2f)))));
+    }
+
+    /// <summary>
+    /// The same of four vectors in place, step by step for all four: one vector after the other, a processor's scheduler fills
+    /// with operations that wait for each other, and the divider waits too.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Mish(ref V a, ref V b, ref V c, ref V d)
+    {
+        V clampedA = Clamp(a), clampedB = Clamp(b), clampedC = Clamp(c), clampedD = Clamp(d);
+        ExpOfFour(ref clampedA, ref clampedB, ref clampedC, ref clampedD);
+        var two = TSimd.Splat(2f);
+        var nA = TSimd.Mul(clampedA, TSimd.Add(clampedA, two));
+        var nB = TSimd.Mul(clampedB, TSimd.Add(clampedB, two));
+        var nC = TSimd.Mul(clampedC, TSimd.Add(clampedC, two));
+        var nD = TSimd.Mul(clampedD, TSimd.Add(clampedD, two));
+        var one = TSimd.Splat(1f);
+        var inverseA = TSimd.Div(one, TSimd.Add(nA, two));
+        var inverseB = TSimd.Div(one, TSimd.Add(nB, two));
+        var inverseC = TSimd.Div(one, TSimd.Add(nC, two));
+        var inverseD = TSimd.Div(one, TSimd.Add(nD, two));
+        a = TSimd.Mul(a, TSimd.Mul(nA, inverseA));
+        b = TSimd.Mul(b, TSimd.Mul(nB, inverseB));
+        c = TSimd.Mul(c, TSimd.Mul(nC, inverseC));
+        d = TSimd.Mul(d, TSimd.Mul(nD, inverseD));
     }
 
     /// <inheritdoc cref="Mish(V)"/>
