@@ -4,7 +4,7 @@ namespace Sdac.Kernels;
 
 /// <summary>
 /// Which strip of actions a thread takes through its next timestep. Threads that each took whole strips through the whole chain
-/// waited a tenth of the time for the last one: two processors are seldom equally fast for a millisecond.
+/// waited up to a tenth of the time for the last one: two processors are seldom equally fast for a millisecond.
 /// </summary>
 /// <param name="words">[2 · strips], zero at first: timesteps done and whether a thread has the strip; its last thread.</param>
 /// <param name="strips">How many there are.</param>
